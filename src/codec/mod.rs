@@ -1,0 +1,1 @@
+//! Bytes ↔ meaning: registers, payloads. Pure.

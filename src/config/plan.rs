@@ -1,0 +1,284 @@
+//! The plan: what the gateway does, validated. Tasks see the configuration only as this.
+//!
+//! A `Plan` holds no reference to files or tasks; comparing two plans part by part tells what has
+//! to restart ([`Plan::diff`]).
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
+
+/// A whole configuration that passed every check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub gateway: Gateway,
+    pub buses: Vec<BusPlan>,
+    /// `None` when no LAN broker is wanted.
+    pub broker: Option<BrokerPlan>,
+    pub uplinks: Vec<UplinkPlan>,
+    pub store: StorePlan,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gateway {
+    pub name: Name,
+    pub site: Option<Name>,
+}
+
+/// One line or one TCP endpoint, with the devices on it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BusPlan {
+    pub name: Name,
+    pub link: Link,
+    /// Least silence between two requests, on top of what the protocol asks for.
+    pub pause: Duration,
+    pub devices: Vec<DevicePlan>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    ModbusTcp { host: String, port: u16 },
+    ModbusRtu(SerialLine),
+}
+
+/// Settings of a serial port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialLine {
+    pub port: PathBuf,
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct DevicePlan {
+    pub name: Name,
+    /// Modbus unit (slave) id, 0 to 255 on TCP, 1 to 247 on a serial line.
+    pub unit: u8,
+    /// The longest wait for an answer; what is learned may shorten it, never lengthen it.
+    pub timeout: Duration,
+    /// Most registers in one request, 1 to 125.
+    pub registers_max: u16,
+    /// Most coils or discrete inputs in one request, 1 to 2000.
+    pub bits_max: u16,
+    pub tags: Vec<TagPlan>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TagPlan {
+    /// The store's number of this tag; `TagId(0)` until [`Plan::assign_ids`].
+    pub id: TagId,
+    pub name: Name,
+    pub topic: TopicName,
+    pub class: Class,
+    pub every: Duration,
+    pub table: Table,
+    /// Zero-based address on the wire.
+    pub address: u16,
+    pub coding: Coding,
+    /// Engineering unit, empty if none.
+    pub unit: String,
+    pub publish: PublishRule,
+    /// `None` for a read-only tag.
+    pub write: Option<WriteRule>,
+}
+
+/// When a value that was read becomes a reading.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PublishRule {
+    /// Every time it is read.
+    Always,
+    /// When it moved by at least `change` or its quality changed, and in any case after
+    /// `at_least`; never sooner than `at_most_every` after the last one.
+    OnChange { change: Deadband, at_least: Duration, at_most_every: Duration },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Deadband {
+    /// In engineering units; 0 means any difference.
+    Absolute(f64),
+    /// In percent of the last published value.
+    Percent(f64),
+}
+
+/// What may be written to a tag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriteRule {
+    pub min: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerPlan {
+    pub listeners: Vec<SocketAddr>,
+    pub limits: BrokerLimits,
+}
+
+/// Every bound of the LAN broker; the defaults are in `configs/reference.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerLimits {
+    pub connections: usize,
+    pub packet_bytes: u32,
+    /// QoS 1 messages sent to one client and not yet acknowledged.
+    pub inflight: u16,
+    pub queue_messages: usize,
+    pub queue_bytes: usize,
+    pub retained_messages: usize,
+    pub retained_bytes: usize,
+    pub subscriptions_per_client: usize,
+    pub topic_bytes: usize,
+    pub topic_levels: usize,
+    pub connect_timeout: Duration,
+    /// What may wait to be sent to one connection.
+    pub outgoing_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct UplinkPlan {
+    pub name: Name,
+    pub host: String,
+    pub port: u16,
+    /// `None` for plain TCP.
+    pub tls: Option<TlsPlan>,
+    pub client_id: String,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub keep_alive: Duration,
+    /// What is sent: readings and LAN messages whose topic matches one of these.
+    pub send: Vec<TopicFilter>,
+    /// Topics subscribed at the cloud broker for commands; each received topic is taken as a
+    /// local `.../set` topic.
+    pub receive: Vec<TopicFilter>,
+    /// Put before every topic sent, with its slash; empty for none.
+    pub prefix: String,
+    /// Where columnar backlog messages go (the prefix already applied).
+    pub backlog_topic: TopicName,
+    pub backlog: BacklogPayload,
+    /// Messages handed over and not yet acknowledged.
+    pub window_messages: u16,
+    pub window_bytes: usize,
+    /// Largest packet the cloud accepts; larger ones are dead letters, counted.
+    pub packet_bytes: usize,
+    pub policy: Policy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BacklogPayload {
+    /// Many readings in one columnar JSON message (the default).
+    Columnar,
+    /// One JSON message per reading, as when live.
+    Tag,
+}
+
+/// Whether the store holds data back for this uplink until the quota, or lets it fall behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Required,
+    BestEffort,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsPlan {
+    /// PEM file of the certificate authorities to trust; `None` takes the system's.
+    pub ca: Option<PathBuf>,
+    /// Client certificate and key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Where a secret lies; never the secret itself, and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// A bare file name is looked up in `$CREDENTIALS_DIRECTORY` first, then beside the
+    /// configuration file; an absolute path is taken as it is.
+    pub file: PathBuf,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorePlan {
+    /// The state directory; `None` keeps everything in memory (and says so).
+    pub path: Option<PathBuf>,
+    /// The commit window: at most this much is lost by a crash or a power cut.
+    pub commit: Duration,
+    pub max_bytes: u64,
+    pub max_age: Duration,
+    /// Bound of the RAM tail.
+    pub ram_bytes: usize,
+}
+
+/// What differs between two plans, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    pub gateway: bool,
+    pub buses: Vec<Name>,
+    pub uplinks: Vec<Name>,
+    pub broker: bool,
+    pub store: bool,
+}
+
+impl Plan {
+    /// Every tag with its bus and device.
+    pub fn tags(&self) -> impl Iterator<Item = (&BusPlan, &DevicePlan, &TagPlan)> {
+        self.buses.iter().flat_map(|bus| {
+            bus.devices
+                .iter()
+                .flat_map(move |device| device.tags.iter().map(move |tag| (bus, device, tag)))
+        })
+    }
+
+    /// Gives every tag its number: `ids` are those of [`Plan::metas`], in the same order.
+    pub fn assign_ids(&mut self, ids: &[TagId]) {
+        let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
+        for (tag, id) in tags.zip(ids) {
+            tag.id = *id;
+        }
+    }
+
+    /// What the store must know of every tag, in the order of [`Plan::tags`].
+    pub fn metas(&self) -> Vec<TagMeta> {
+        self.tags()
+            .map(|(_, device, tag)| TagMeta {
+                topic: tag.topic.clone(),
+                device: device.name.clone(),
+                name: tag.name.clone(),
+                unit: tag.unit.clone(),
+                coding: format!("{:?}", tag.coding),
+                class: tag.class,
+            })
+            .collect()
+    }
+
+    /// The parts that were added, removed or changed from `self` to `new`.
+    pub fn diff(&self, new: &Self) -> Changes {
+        Changes {
+            gateway: self.gateway != new.gateway,
+            buses: differing(&self.buses, &new.buses, |bus| &bus.name),
+            uplinks: differing(&self.uplinks, &new.uplinks, |uplink| &uplink.name),
+            broker: self.broker != new.broker,
+            store: self.store != new.store,
+        }
+    }
+}
+
+fn differing<T: PartialEq>(old: &[T], new: &[T], name: impl Fn(&T) -> &Name) -> Vec<Name> {
+    let gone_or_changed = old.iter().filter(|o| !new.contains(o)).map(&name);
+    let added = new.iter().filter(|n| !old.iter().any(|o| name(o) == name(n))).map(&name);
+    gone_or_changed.chain(added).cloned().collect()
+}

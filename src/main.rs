@@ -1,0 +1,5 @@
+//! The `fieldhold` command.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

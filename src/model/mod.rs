@@ -1,0 +1,30 @@
+//! Nouns: what every other layer talks about.
+//!
+//! Plain data, validated at birth. Knows the standard library and `thiserror`, nothing else:
+//! no tokio, no files, no clock of its own (time comes in through [`Clock`]).
+
+mod backoff;
+mod blame;
+mod coding;
+mod command;
+mod name;
+mod quality;
+mod reading;
+mod sink;
+mod tag;
+mod time;
+mod topic;
+mod value;
+
+pub use backoff::Backoff;
+pub use blame::{Blame, Retry};
+pub use coding::{Coding, Half, Kind, Label, Linear, NotAvailable, Order, Table};
+pub use command::{Command, Origin, Outcome, Refusal, SetRequest};
+pub use name::{Name, NameError};
+pub use quality::{Doubt, Fault, Quality};
+pub use reading::{Batch, Class, Message, Qos, Reading, Seq};
+pub use sink::Sink;
+pub use tag::{TagId, TagMeta};
+pub use time::{Clock, ManualClock, Mono, Wall};
+pub use topic::{TopicError, TopicFilter, TopicName};
+pub use value::Value;

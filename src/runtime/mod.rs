@@ -1,0 +1,1 @@
+//! Wires a plan into supervised units.

@@ -1,0 +1,1 @@
+//! The field side: buses, guards, schedule.

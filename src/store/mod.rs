@@ -1,0 +1,1 @@
+//! The store: SQLite store-and-forward.
