@@ -1,15 +1,15 @@
 //! Configuration: text → [`Plan`], with all problems at once.
 //!
 //! `raw` reads the YAML into a located tree, `check` turns the tree into a plan or into problems,
-//! `file` is the disk. A text never panics the gateway and never costs more than the bounds of
+//! `file` is the disk; `wire` and `blocks` know what requests cost and which are cheapest. A text never panics the gateway and never costs more than the bounds of
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
+pub mod blocks;
 mod check;
 mod defaults;
 pub mod file;
 mod keys;
 mod kinds;
-mod load;
 mod plan;
 mod problem;
 mod raw;
@@ -18,6 +18,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod values;
+pub mod wire;
 
 pub use file::load;
 pub use plan::*;

@@ -1,13 +1,13 @@
-//! What can only be seen across sections: topics that collide, registers that overlap, lines that
-//! can't keep up, parts that nobody uses.
+//! What can only be seen across sections: topics that collide, registers that overlap, parts that
+//! nobody uses.
 
 use std::collections::HashMap;
 
+use super::busy;
 use super::device::Places;
-use crate::config::load::{self, Load};
-use crate::config::plan::{BusPlan, DevicePlan, Plan, TagPlan};
+use crate::config::plan::{DevicePlan, Plan, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
-use crate::config::values::{quoted, show_duration};
+use crate::config::values::quoted;
 use crate::model::{Kind, Name};
 
 pub(super) fn check(
@@ -23,7 +23,9 @@ pub(super) fn check(
         for device in &bus.devices {
             overlaps(device, places, out);
         }
-        busy(bus, places, out);
+        if let Some(spot) = places.buses.get(&bus.name) {
+            busy::check(bus, spot, out);
+        }
     }
     if plan.tags().next().is_none() && plan.uplinks.is_empty() && out.errors() == 0 {
         out.warning(root, "there is nothing to do: no device has tags and there is no uplink");
@@ -134,45 +136,4 @@ fn end(tag: &TagPlan) -> u32 {
 /// Numbers whose registers mean nothing on their own.
 fn is_number(kind: Kind) -> bool {
     matches!(kind, Kind::F32 | Kind::F64 | Kind::Bcd { bits: 32.. } | Kind::Mod10k { .. })
-}
-
-/// More polling than the line has time for.
-fn busy(bus: &BusPlan, places: &Places, out: &mut Findings) {
-    let load = load::of(bus);
-    let total = load.total();
-    if total <= load::WARN_ABOVE {
-        return;
-    }
-    let Some(spot) = places.buses.get(&bus.name) else { return };
-    let message = format!(
-        "polling takes {:.0} % of the time of this {}",
-        total * 100.0,
-        if load.serial { "line" } else { "connection" }
-    );
-    let complaint = Complaint::new(message).hint(slow_down(&load));
-    if total > 1.0 {
-        out.error(spot, complaint);
-    } else {
-        out.warning(spot, complaint);
-    }
-}
-
-/// Names the classes that take the most, until what is left fits.
-fn slow_down(load: &Load) -> String {
-    let mut classes = load.classes.clone();
-    classes.sort_by(|a, b| b.share.total_cmp(&a.share));
-    let named: Vec<String> = classes
-        .iter()
-        .take(3)
-        .map(|class| {
-            format!(
-                "{} every {} ({:.0} %, {} tags)",
-                class.device,
-                show_duration(class.every),
-                class.share * 100.0,
-                class.tags
-            )
-        })
-        .collect();
-    format!("slow down {}", named.join(", "))
 }

@@ -17,8 +17,15 @@ use crate::model::Name;
 const HOST_BYTES_MAX: usize = 253;
 const PORT_BYTES_MAX: usize = 1_024;
 
-/// Every bus with the place of its name; devices are added later.
-pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Vec<(BusPlan, Spot)> {
+/// A bus on its way into the plan; its devices are added later.
+pub(super) struct Draft {
+    pub plan: BusPlan,
+    pub spot: Spot,
+    /// Whether the link is the one that was written, not a stand-in for a wrong one.
+    pub sound: bool,
+}
+
+pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Vec<Draft> {
     let Some(field) = root.get("buses") else {
         return Vec::new();
     };
@@ -27,9 +34,11 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Vec<(BusPlan, Spo
     let mut buses = Vec::with_capacity(named.len());
     let mut links: HashMap<String, Spot> = HashMap::new();
     for (name, field) in named {
+        let errors = out.errors();
         let plan = bus(name, &field, out);
+        let sound = out.errors() == errors;
         shared_link(&plan, &field, &mut links, out);
-        buses.push((plan, field.key_spot()));
+        buses.push(Draft { plan, spot: field.key_spot(), sound });
     }
     buses
 }

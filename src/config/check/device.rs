@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::bus::Draft;
 use super::{tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
@@ -40,6 +41,7 @@ pub(super) struct Inherited<'a> {
 pub(super) struct Places {
     pub devices: HashMap<Name, Spot>,
     pub tags: HashMap<(Name, Name), tag::TagSpots>,
+    /// Without those whose link is wrong.
     pub buses: HashMap<Name, Spot>,
 }
 
@@ -47,11 +49,12 @@ pub(super) struct Places {
 pub(super) fn check(
     root: &Section<'_>,
     scope: &Scope<'_>,
-    buses: &mut [(BusPlan, Spot)],
+    buses: &mut [Draft],
     out: &mut Findings,
 ) -> Places {
     let mut places = Places::default();
-    places.buses.extend(buses.iter().map(|(bus, spot)| (bus.name.clone(), spot.clone())));
+    let sound = buses.iter().filter(|bus| bus.sound);
+    places.buses.extend(sound.map(|bus| (bus.plan.name.clone(), bus.spot.clone())));
     let Some(field) = root.get("devices") else {
         return places;
     };
@@ -60,9 +63,9 @@ pub(super) fn check(
     for (name, field) in named {
         places.devices.insert(name.clone(), field.key_spot());
         let (plan, bus) = device(name, &field, scope, buses, &mut places, out);
-        if let Some((bus, _)) = bus.and_then(|i| buses.get_mut(i)) {
-            shared_unit(bus, &plan, &field, &places, out);
-            bus.devices.push(plan);
+        if let Some(bus) = bus.and_then(|i| buses.get_mut(i)) {
+            shared_unit(&bus.plan, &plan, &field, &places, out);
+            bus.plan.devices.push(plan);
         }
     }
     too_many("tags", places.tags.len(), TAGS_MAX, &field.key_spot(), out);
@@ -73,13 +76,13 @@ fn device(
     name: Name,
     field: &Field<'_>,
     scope: &Scope<'_>,
-    buses: &[(BusPlan, Spot)],
+    buses: &[Draft],
     places: &mut Places,
     out: &mut Findings,
 ) -> (DevicePlan, Option<usize>) {
     let section = field.section(&keys::DEVICE, out);
     let index = section.required("bus", out, |text| find_bus(text, buses));
-    let bus = index.and_then(|i| buses.get(i)).map(|(bus, _)| bus);
+    let bus = index.and_then(|i| buses.get(i)).map(|bus| &bus.plan);
     let unit = unit(&section, bus, out);
     let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
     let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
@@ -115,8 +118,8 @@ fn device(
     (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
 }
 
-fn find_bus(text: &str, buses: &[(BusPlan, Spot)]) -> Result<usize, Complaint> {
-    let names = || buses.iter().map(|(bus, _)| bus.name.as_str());
+fn find_bus(text: &str, buses: &[Draft]) -> Result<usize, Complaint> {
+    let names = || buses.iter().map(|bus| bus.plan.name.as_str());
     if let Some(i) = names().position(|name| name == text) {
         return Ok(i);
     }

@@ -7,6 +7,7 @@
 mod across;
 mod broker;
 mod bus;
+mod busy;
 mod device;
 mod rules;
 mod scale;
@@ -55,7 +56,7 @@ pub(super) fn check(root: &Node, out: &mut Findings) -> Option<Plan> {
 
     let plan = Plan {
         gateway,
-        buses: buses.into_iter().map(|(bus, _)| bus).collect(),
+        buses: buses.into_iter().map(|bus| bus.plan).collect(),
         broker,
         uplinks: uplinks.iter().map(|(uplink, _)| uplink.clone()).collect(),
         store,
