@@ -1,0 +1,3 @@
+//! Wrong texts and what is said about them, word for word.
+
+use super::*;
