@@ -119,7 +119,7 @@ async fn connection(
     }
     let end = match end {
         Ok(()) => {
-            farewell(&session, &mut eventloop).await;
+            farewell(&mut session, &mut eventloop).await;
             None
         }
         Err(End::Client(error)) => Some(explain(&error, &peer, clock.wall())),
@@ -178,7 +178,7 @@ async fn drive(
 }
 
 /// Says DISCONNECT, if the other side still listens.
-async fn farewell(session: &Session<'_>, eventloop: &mut EventLoop) {
+async fn farewell(session: &mut Session<'_>, eventloop: &mut EventLoop) {
     if !(session.online() && session.disconnect()) {
         return;
     }

@@ -79,19 +79,21 @@ impl Lanes {
         Self { classes, live_lag_max }
     }
 
-    /// The store appended up to `head`.
-    pub fn appended(&mut self, class: Class, head: Seq) {
+    /// The store appended up to `head`; says how many rows that is.
+    pub fn appended(&mut self, class: Class, head: Seq) -> u64 {
         let live_lag_max = self.live_lag_max;
+        let mut rows = 0;
         if let Some(lanes) = self.classes.iter_mut().find(|lanes| lanes.class == class) {
+            rows = length(&(lanes.live.end..head));
             lanes.live.end = lanes.live.end.max(head);
             if length(&lanes.live) > live_lag_max {
-                match lanes.backlog.back_mut() {
-                    Some(last) if last.end == lanes.live.start => last.end = lanes.live.end,
-                    _ => lanes.backlog.push_back(lanes.live.clone()),
-                }
+                // A range of its own, not merged: a read of it may be under way, and is known by
+                // its start.
+                lanes.backlog.push_back(lanes.live.clone());
                 lanes.live.start = lanes.live.end;
             }
         }
+        rows
     }
 
     /// What to read next from this lane: alarms before the normal class before bulk.

@@ -19,6 +19,7 @@
 mod cause;
 mod commands;
 mod drive;
+mod encode;
 mod engine;
 mod inflight;
 mod lanes;
@@ -129,7 +130,7 @@ impl UplinkPort {
 
     /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
-    pub fn reply(&self, topic: &TopicName, payload: Vec<u8>) {
+    pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
         let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
         let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {
@@ -144,3 +145,6 @@ impl UplinkRunner {
         drive::run(self.engine, self.life, &stop).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,11 +24,14 @@ impl Reply {
     /// `None` if the broker would not take it: too large, or no topic with this prefix.
     pub fn new(
         prefix: &str,
-        topic: &TopicName,
+        topic: TopicName,
         payload: Vec<u8>,
         packet_bytes: usize,
     ) -> Option<Self> {
-        let topic = TopicName::new(&format!("{prefix}{topic}")).ok()?;
+        let topic = match prefix {
+            "" => topic,
+            prefix => TopicName::new(&format!("{prefix}{topic}")).ok()?,
+        };
         let reply = Self { topic: topic.as_str().into(), payload: payload.into() };
         (reply.bytes() + PUBLISH_OVERHEAD <= packet_bytes).then_some(reply)
     }

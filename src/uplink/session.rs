@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::time::Duration;
 
 use rumqttc::{AsyncClient, Event, Incoming, Outgoing, QoS, SubscribeReasonCode};
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::engine::Engine;
 use super::inflight::{Inflight, Window};
 use super::lanes::{LIVE_LAG_MAX, Lane, Lanes, Turns, Work};
 use super::pack::{Item, Packed, Rows};
-use super::reply::Reply;
+use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{Fate, Settling, rows_in};
 use crate::model::Class;
 use crate::store::{Consumer, Entry, Settled, StoreError};
@@ -197,8 +198,29 @@ impl<'a> Session<'a> {
     /// Something was appended to the store.
     pub fn appended(&mut self) {
         let Some(lanes) = &mut self.lanes else { return };
-        for class in Class::ALL {
-            lanes.appended(class, self.consumer.position(class).head);
+        let heads = Class::ALL.map(|class| (class, self.consumer.position(class).head));
+        let rows = heads.into_iter().map(|(class, head)| lanes.appended(class, head)).sum();
+        self.engine.appended(rows);
+    }
+
+    pub fn tick_every(&self) -> Duration {
+        self.engine.timing.settle
+    }
+
+    /// Replies wait in a bounded queue until the engine has room for them.
+    pub fn takes_replies(&self) -> bool {
+        self.engine.replies.len() < REPLIES_MAX
+    }
+
+    pub fn reply(&mut self, reply: Reply) {
+        self.engine.replies.push_back(reply);
+    }
+
+    /// Takes what the client still had to report when the connection ended.
+    pub fn late(&mut self, event: Event) -> Result<(), Ended> {
+        match event {
+            Event::Incoming(Incoming::ConnAck(_)) => Ok(()),
+            event => self.event(event),
         }
     }
 
@@ -349,7 +371,8 @@ impl<'a> Session<'a> {
             }
         }
         // A window of one has nothing to keep.
-        let share = usize::from(self.window.messages.div_ceil(LIVE_SHARE).min(self.window.messages - 1));
+        let share =
+            usize::from(self.window.messages.div_ceil(LIVE_SHARE).min(self.window.messages - 1));
         loop {
             let room = |ready: &Ready, reserved: usize| {
                 ready.items.front().is_some_and(|item| self.inflight.room(item.bytes(), reserved))
