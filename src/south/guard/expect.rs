@@ -1,0 +1,143 @@
+//! What the answer to a request must look like, derived from the request itself.
+//!
+//! Pure. Knows PDUs (Modbus Application Protocol V1.1b3, chapter 6), no framing. An answer that is
+//! not exactly of this shape is never handed up, whatever else is right about it.
+
+/// The one answer that is accepted, besides an exception of the same unit and function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expect {
+    pub(crate) unit: u8,
+    pub(crate) function: u8,
+    shape: Shape,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    /// Functions 1 to 4: a byte count and that many bytes.
+    Data(u8),
+    /// Functions 5, 6, 15, 16, 22: these bytes of the request come back, and nothing more.
+    Echo(Vec<u8>),
+}
+
+/// How a PDU compares with what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    Answer,
+    Exception,
+    /// The right function, the wrong length or the wrong echo.
+    WrongShape,
+    /// Another function.
+    Foreign,
+}
+
+/// Set in the function code of an exception answer.
+const EXCEPTION: u8 = 0x80;
+
+impl Expect {
+    /// `None` for functions we don't send.
+    pub(crate) fn of(unit: u8, pdu: &[u8]) -> Option<Self> {
+        let (&function, body) = pdu.split_first()?;
+        let shape = match function {
+            1 | 2 => Shape::Data(u8::try_from(word(body, 2)?.div_ceil(8)).ok()?),
+            3 | 4 => Shape::Data(u8::try_from(word(body, 2)?.checked_mul(2)?).ok()?),
+            5 | 6 | 15 | 16 => Shape::Echo(body.get(..4)?.to_vec()),
+            22 => Shape::Echo(body.get(..6)?.to_vec()),
+            _ => return None,
+        };
+        Some(Self { unit, function, shape })
+    }
+
+    /// Bytes in the PDU of the answer (not of an exception, which has two).
+    pub(crate) fn pdu_len(&self) -> usize {
+        match &self.shape {
+            Shape::Data(bytes) => 2 + usize::from(*bytes),
+            Shape::Echo(bytes) => 1 + bytes.len(),
+        }
+    }
+
+    /// The byte count of a read's answer: what tells two answers of one unit and function apart.
+    pub(crate) fn data_bytes(&self) -> Option<u8> {
+        match self.shape {
+            Shape::Data(bytes) => Some(bytes),
+            Shape::Echo(_) => None,
+        }
+    }
+
+    pub(crate) fn judge(&self, pdu: &[u8]) -> Judgement {
+        let Some((&function, body)) = pdu.split_first() else { return Judgement::Foreign };
+        if function == self.function | EXCEPTION {
+            return match body {
+                [code] if *code != 0 => Judgement::Exception,
+                _ => Judgement::WrongShape,
+            };
+        }
+        if function != self.function {
+            return Judgement::Foreign;
+        }
+        let right = match &self.shape {
+            Shape::Data(bytes) => {
+                body.first() == Some(bytes) && body.len() == 1 + usize::from(*bytes)
+            }
+            Shape::Echo(bytes) => body == bytes,
+        };
+        if right { Judgement::Answer } else { Judgement::WrongShape }
+    }
+
+    /// The answer that a broadcast never gets; `None` for reads, which can't be broadcast.
+    pub(crate) fn local_answer(&self) -> Option<Vec<u8>> {
+        match &self.shape {
+            Shape::Data(_) => None,
+            Shape::Echo(bytes) => {
+                let mut pdu = vec![self.function];
+                pdu.extend_from_slice(bytes);
+                Some(pdu)
+            }
+        }
+    }
+}
+
+/// The big-endian word at `at`.
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+    Some(u16::from_be_bytes(pair))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_wants_exactly_its_byte_count() {
+        let expect = Expect::of(7, &[3, 0, 10, 0, 2]).unwrap();
+        assert_eq!(expect.judge(&[3, 4, 1, 2, 3, 4]), Judgement::Answer);
+        assert_eq!(expect.judge(&[3, 2, 1, 2]), Judgement::WrongShape);
+        assert_eq!(expect.judge(&[3, 4, 1, 2, 3]), Judgement::WrongShape);
+        assert_eq!(expect.judge(&[3, 4, 1, 2, 3, 4, 5]), Judgement::WrongShape);
+        assert_eq!(expect.judge(&[4, 4, 1, 2, 3, 4]), Judgement::Foreign);
+        assert_eq!(expect.judge(&[0x83, 2]), Judgement::Exception);
+        assert_eq!(expect.judge(&[0x83, 0]), Judgement::WrongShape);
+        assert_eq!(expect.judge(&[0x83]), Judgement::WrongShape);
+        assert_eq!(expect.judge(&[]), Judgement::Foreign);
+    }
+
+    #[test]
+    fn a_write_wants_its_whole_echo() {
+        let single = Expect::of(7, &[6, 0, 10, 0x12, 0x34]).unwrap();
+        assert_eq!(single.judge(&[6, 0, 10, 0x12, 0x34]), Judgement::Answer);
+        assert_eq!(single.judge(&[6, 0, 10, 0x12, 0x35]), Judgement::WrongShape);
+        let many = Expect::of(7, &[16, 0, 10, 0, 1, 2, 9, 9]).unwrap();
+        assert_eq!(many.judge(&[16, 0, 10, 0, 1]), Judgement::Answer);
+        assert_eq!(many.judge(&[16, 0, 11, 0, 1]), Judgement::WrongShape);
+        let mask = Expect::of(7, &[22, 0, 4, 0, 0xF2, 0, 0x25]).unwrap();
+        assert_eq!(mask.judge(&[22, 0, 4, 0, 0xF2, 0, 0x25]), Judgement::Answer);
+        assert_eq!(mask.judge(&[22, 0, 4, 0, 0xF2, 0, 0x24]), Judgement::WrongShape);
+    }
+
+    #[test]
+    fn unknown_or_cut_requests_have_no_shape() {
+        assert_eq!(Expect::of(1, &[43, 14, 1, 0]), None);
+        assert_eq!(Expect::of(1, &[3, 0]), None);
+        assert_eq!(Expect::of(1, &[3, 0, 0, 0, 200]), None);
+        assert_eq!(Expect::of(1, &[]), None);
+    }
+}

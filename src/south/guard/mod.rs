@@ -1,0 +1,198 @@
+//! Guard transports: what stands between a port and an unmodified tokio-modbus.
+//!
+//! On write the stale input is drained and the request recorded; on read only the one frame that
+//! answers it is handed up. The flush of a serial port is not passed on (it is a blocking
+//! `tcdrain`). [`Guard`] does the I/O; the decisions are in the pure matchers.
+//!
+//! Invariants: bytes that came before a request are never part of its answer; a frame that does
+//! not match in every checked field is never handed up; nothing here waits for a clock.
+
+mod expect;
+mod serial;
+mod tcp;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub(crate) use expect::Expect;
+pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu};
+pub(crate) use tcp::TcpMatcher;
+
+/// Bytes read from the port in one go.
+const CHUNK_BYTES: usize = 512;
+/// Chunks of stale input thrown away before a request; a source that never runs dry ends here.
+const DRAIN_CHUNKS_MAX: usize = 64;
+
+/// Everything a line carried that was not an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GuardCounters {
+    /// Frames of the asked unit and function whose checksum was wrong.
+    pub damaged: u64,
+    /// Sound frames that nobody asked for.
+    pub foreign: u64,
+    /// Answers that came after their request had been given up.
+    pub late: u64,
+    /// Sound answers of the wrong length, or write echoes with another content.
+    pub wrong_shape: u64,
+    /// Our own requests that the line sent back.
+    pub echoes: u64,
+    /// Bytes that belonged to no frame.
+    pub noise_bytes: u64,
+}
+
+/// What came instead of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Saw {
+    #[default]
+    Nothing,
+    /// The device spoke, but what it said was damaged or of the wrong shape.
+    BadAnswer,
+}
+
+/// The pure half of a guard: bytes in, at most one matching frame out.
+pub(crate) trait Matcher: Send {
+    /// Bytes that came before the next request.
+    fn stale(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Takes a request as tokio-modbus framed it; returns the bytes to send.
+    fn begin(&mut self, frame: &[u8]) -> io::Result<Vec<u8>>;
+    /// Bytes that came after the request.
+    fn feed(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// The matching frame, as tokio-modbus wants to see it.
+    fn take(&mut self) -> Option<Vec<u8>>;
+    /// The exchange is over, with or without an answer; says what else was seen.
+    fn conclude(&mut self, answered: bool) -> Saw;
+    fn counters(&self) -> GuardCounters;
+}
+
+/// A matcher shared between the transport, which tokio-modbus owns, and the line that asks it.
+pub(crate) struct Shared<M>(Arc<Mutex<M>>);
+
+impl<M> Shared<M> {
+    pub(crate) fn new(matcher: M) -> Self {
+        Self(Arc::new(Mutex::new(matcher)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, M> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// The transport that tokio-modbus is given.
+pub(crate) struct Guard<T, M> {
+    io: T,
+    matcher: Shared<M>,
+    /// The request on its way out.
+    out: Vec<u8>,
+    sent: usize,
+    /// The answer on its way up.
+    up: Vec<u8>,
+    handed: usize,
+}
+
+impl<T, M> std::fmt::Debug for Guard<T, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
+    pub(crate) fn new(io: T, matcher: Shared<M>) -> Self {
+        Self { io, matcher, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
+    }
+
+    /// Reads what is there; `Ok(false)` when nothing is.
+    fn poll_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        feed: impl FnOnce(&mut M, &[u8]) -> io::Result<()>,
+    ) -> Poll<io::Result<()>> {
+        let mut space = [0_u8; CHUNK_BYTES];
+        let mut chunk = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Poll::Ready(feed(&mut self.matcher.lock(), chunk.filled()))
+    }
+
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.sent = self.sent.saturating_add(n),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        frame: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        for _ in 0..DRAIN_CHUNKS_MAX {
+            match this.poll_chunk(cx, |matcher, bytes| matcher.stale(bytes)) {
+                Poll::Pending => break,
+                Poll::Ready(result) => result?,
+            }
+        }
+        this.up.clear();
+        this.handed = 0;
+        this.out = this.matcher.lock().begin(frame)?;
+        this.sent = 0;
+        if let Poll::Ready(result) = this.poll_push(cx) {
+            result?;
+        }
+        Poll::Ready(Ok(frame.len()))
+    }
+
+    /// Hands the frame to the port, and does not wait until the port has sent it.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_push(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncRead for Guard<T, M> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(rest) = this.up.get(this.handed..).filter(|rest| !rest.is_empty()) {
+                let n = rest.len().min(buf.remaining());
+                buf.put_slice(rest.get(..n).unwrap_or_default());
+                this.handed = this.handed.saturating_add(n);
+                return Poll::Ready(Ok(()));
+            }
+            let found = this.matcher.lock().take();
+            if let Some(frame) = found {
+                this.up = frame;
+                this.handed = 0;
+                continue;
+            }
+            ready!(this.poll_chunk(cx, |matcher, bytes| matcher.feed(bytes)))?;
+        }
+    }
+}

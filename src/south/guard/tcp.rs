@@ -1,0 +1,137 @@
+//! Matching on Modbus TCP: by transaction id first, then by unit, function and shape.
+//!
+//! Transaction ids are our own: they start at random, are never zero, and zero from the other
+//! side is never taken for ours. A header that can't be one ends the connection, because nothing
+//! after it can be trusted (Modbus Messaging on TCP/IP V1.0b, 3.1.3).
+
+use std::io;
+
+use super::expect::{Judgement, word};
+use super::{Expect, GuardCounters, Matcher, Saw};
+
+/// Transaction id, protocol id, length, unit.
+const HEADER_BYTES: usize = 7;
+/// A unit byte and a PDU of 1 to 253 bytes.
+const LENGTH_RANGE: std::ops::RangeInclusive<usize> = 2..=254;
+/// Stands in for an answer of the wrong shape, so that the exchange ends at once.
+const LOCAL_EXCEPTION: u8 = 0xFF;
+
+/// See the module.
+pub(crate) struct TcpMatcher {
+    /// The id of the last request.
+    tid: u16,
+    /// The first four bytes that tokio-modbus put on the request: its own id comes back to it.
+    client_tid: [u8; 2],
+    expect: Option<Expect>,
+    rx: Vec<u8>,
+    up: Option<Vec<u8>>,
+    saw: Saw,
+    counters: GuardCounters,
+}
+
+impl TcpMatcher {
+    pub(crate) fn new(seed: u16) -> Self {
+        Self {
+            tid: seed,
+            client_tid: [0; 2],
+            expect: None,
+            rx: Vec::new(),
+            up: None,
+            saw: Saw::Nothing,
+            counters: GuardCounters::default(),
+        }
+    }
+
+    /// Takes all whole frames out of the input.
+    fn parse(&mut self) -> io::Result<()> {
+        while let Some(header) = self.rx.get(..HEADER_BYTES) {
+            let length = usize::from(word(header, 4).unwrap_or(0));
+            if word(header, 2) != Some(0) || !LENGTH_RANGE.contains(&length) {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a broken Modbus TCP header",
+                ));
+            }
+            let end = HEADER_BYTES - 1 + length;
+            if self.rx.len() < end {
+                return Ok(());
+            }
+            let rest = self.rx.split_off(end);
+            let frame = std::mem::replace(&mut self.rx, rest);
+            self.frame(&frame);
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &[u8]) {
+        let [t0, t1, _, _, _, _, unit, pdu @ ..] = frame else { return };
+        let mine = u16::from_be_bytes([*t0, *t1]) == self.tid;
+        let Some(expect) = self.expect.take_if(|_| mine) else {
+            self.counters.late += 1;
+            return;
+        };
+        let judgement =
+            if *unit == expect.unit { expect.judge(pdu) } else { Judgement::WrongShape };
+        let pdu = match judgement {
+            Judgement::Answer | Judgement::Exception => pdu.to_vec(),
+            Judgement::WrongShape | Judgement::Foreign => {
+                self.counters.wrong_shape += 1;
+                self.saw = Saw::BadAnswer;
+                vec![expect.function | 0x80, LOCAL_EXCEPTION]
+            }
+        };
+        let length = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
+        let mut up = Vec::with_capacity(HEADER_BYTES + pdu.len());
+        up.extend_from_slice(&self.client_tid);
+        up.extend_from_slice(&[0, 0]);
+        up.extend_from_slice(&length);
+        up.push(expect.unit);
+        up.extend_from_slice(&pdu);
+        self.up = Some(up);
+    }
+}
+
+impl Matcher for TcpMatcher {
+    /// The stream's framing goes on, so stale bytes are parsed as well; with no request open,
+    /// nothing in them can match.
+    fn stale(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.expect = None;
+        self.feed(bytes)
+    }
+
+    fn begin(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        let [t0, t1, _, _, _, _, unit, pdu @ ..] = frame else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let expect = Expect::of(*unit, pdu)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an unknown function"))?;
+        self.expect = Some(expect);
+        self.saw = Saw::Nothing;
+        self.up = None;
+        self.client_tid = [*t0, *t1];
+        self.tid = self.tid.checked_add(1).unwrap_or(1);
+        let mut out = frame.to_vec();
+        for (byte, id) in out.iter_mut().zip(self.tid.to_be_bytes()) {
+            *byte = id;
+        }
+        Ok(out)
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.rx.extend_from_slice(bytes);
+        self.parse()
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        self.up.take()
+    }
+
+    fn conclude(&mut self, _answered: bool) -> Saw {
+        self.expect = None;
+        std::mem::take(&mut self.saw)
+    }
+
+    fn counters(&self) -> GuardCounters {
+        self.counters
+    }
+}

@@ -1,0 +1,286 @@
+//! What a line does next: a pure scheduler, without clock or I/O.
+//!
+//! Deadlines lie on a fixed grid from the start, so a period never drifts (T11); ticks that could
+//! not be kept are counted and coalesced, never queued. Among the devices that are due, the one
+//! whose next tick comes first goes first, request by request, so a long job of a slow device
+//! does not hold up a fast one. A write goes before any read, but two writes never go without a
+//! read in between if one is due. Silent devices are left to their [`Breaker`].
+//!
+//! Time is a `Duration` since the schedule was made. The caller asks [`Schedule::next`], carries
+//! the request out and reports it with [`Schedule::answered`] or [`Schedule::failed`].
+
+use std::time::Duration;
+
+use super::breaker::{Breaker, SilentTime, Turn};
+
+/// The intervals of a device that are due, as a bit set over its sorted distinct intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Due(pub(crate) u64);
+
+/// Distinct intervals per device; further ones share the last.
+pub(crate) const INTERVALS_MAX: usize = 64;
+
+impl Due {
+    pub(crate) fn has(self, interval: usize) -> bool {
+        self.0 & (1 << interval.min(INTERVALS_MAX - 1)) != 0
+    }
+
+    fn add(&mut self, interval: usize) {
+        self.0 |= 1 << interval.min(INTERVALS_MAX - 1);
+    }
+}
+
+/// The answer to "what next?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Carry out the oldest waiting command.
+    Write,
+    /// A device's due tags have to be read: tell how many requests that takes with
+    /// [`Schedule::planned`], then ask again.
+    Plan { device: usize, due: Due },
+    /// Send the device's next planned request.
+    Request { device: usize },
+    /// Nothing to do before this moment, unless a command comes.
+    Wait(Duration),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    devices: Vec<Device>,
+    silent: SilentTime,
+    wrote_last: bool,
+}
+
+#[derive(Debug)]
+struct Device {
+    ticks: Vec<Tick>,
+    breaker: Breaker,
+    /// Ticks that are due and not yet in a job.
+    pending: Due,
+    /// When the first of them comes again.
+    deadline: Duration,
+    job: Option<Job>,
+    missed: u64,
+}
+
+#[derive(Debug)]
+struct Tick {
+    every: Duration,
+    next: Duration,
+}
+
+/// The requests that read one due set.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    due: Due,
+    /// Requests left; `None` before the plan is made.
+    left: Option<usize>,
+    /// When the first tick of the set comes again: whose is first goes first.
+    deadline: Duration,
+}
+
+impl Schedule {
+    /// One list of distinct intervals per device, shortest first. The grid of each starts at 0.
+    pub(crate) fn new(devices: &[Vec<Duration>]) -> Self {
+        let device = |intervals: &Vec<Duration>| Device {
+            ticks: intervals
+                .iter()
+                .map(|every| Tick {
+                    every: (*every).max(Duration::from_millis(1)),
+                    next: Duration::ZERO,
+                })
+                .collect(),
+            breaker: Breaker::new(),
+            pending: Due::default(),
+            deadline: Duration::MAX,
+            job: None,
+            missed: 0,
+        };
+        Self {
+            devices: devices.iter().map(device).collect(),
+            silent: SilentTime::new(),
+            wrote_last: false,
+        }
+    }
+
+    pub(crate) fn next(&mut self, now: Duration, write_waits: bool) -> Next {
+        for device in &mut self.devices {
+            device.release(now);
+        }
+        let read = self
+            .devices
+            .iter()
+            .enumerate()
+            .filter_map(|(at, device)| {
+                let job = device.job?;
+                // Silent devices take their turns by when their probe was due.
+                let deadline = device.breaker.probe_at().unwrap_or(job.deadline);
+                self.may_ask(device, now).then_some((deadline, at, job))
+            })
+            .min_by_key(|(deadline, at, _)| (*deadline, *at));
+        if write_waits && !(self.wrote_last && read.is_some()) {
+            self.wrote_last = true;
+            return Next::Write;
+        }
+        match read {
+            Some((_, device, Job { left: Some(_), .. })) => {
+                self.wrote_last = false;
+                Next::Request { device }
+            }
+            Some((_, device, Job { due, left: None, .. })) => Next::Plan { device, due },
+            None => Next::Wait(self.wake(now)),
+        }
+    }
+
+    /// The device's due set takes this many requests.
+    pub(crate) fn planned(&mut self, device: usize, requests: usize) {
+        let Some(device) = self.devices.get_mut(device) else { return };
+        match &mut device.job {
+            Some(job) if requests > 0 => job.left = Some(requests),
+            _ => device.job = None,
+        }
+    }
+
+    /// This many requests more (a block was split), to be sent in the same job.
+    pub(crate) fn extend(&mut self, device: usize, requests: usize) {
+        let job = self.devices.get_mut(device).and_then(|device| device.job.as_mut());
+        if let Some(left) = job.and_then(|job| job.left.as_mut()) {
+            *left += requests;
+        }
+    }
+
+    /// The device answered, be it with an exception.
+    pub(crate) fn answered(&mut self, device: usize, now: Duration) -> Turn {
+        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
+        device.request_done();
+        device.breaker.answered(now)
+    }
+
+    /// The device did not answer within `took`. If it counts as silent now, its job waits for the
+    /// next probe, to be read as a whole then.
+    pub(crate) fn failed(&mut self, device: usize, now: Duration, took: Duration) -> Turn {
+        self.silent.spend(now, took);
+        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
+        let turn = device.breaker.failed(now);
+        if device.breaker.is_open() {
+            device.give_up();
+        } else {
+            device.request_done();
+        }
+        turn
+    }
+
+    /// A command's exchange with this device; reads are not affected.
+    pub(crate) fn wrote(&mut self, device: usize, now: Duration, took: Duration, answered: bool) {
+        let Some(state) = self.devices.get_mut(device) else { return };
+        if answered {
+            state.breaker.answered(now);
+        } else {
+            state.breaker.failed(now);
+            self.silent.spend(now, took);
+        }
+    }
+
+    /// Whether a command for this device may use the line: always, unless it is silent and the
+    /// silent devices have had their share.
+    pub(crate) fn may_write(&self, device: usize, now: Duration) -> bool {
+        self.devices
+            .get(device)
+            .is_some_and(|device| !device.breaker.is_open() || self.silent.free_at() <= now)
+    }
+
+    /// The link came back: everything is due, nobody is silent, and what was missed is counted.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        for device in &mut self.devices {
+            device.breaker = Breaker::new();
+            device.give_up();
+            for at in 0..device.ticks.len() {
+                device.pending.add(at);
+            }
+            device.deadline = now;
+        }
+    }
+
+    pub(crate) fn missed(&self, device: usize) -> u64 {
+        self.devices.get(device).map_or(0, |device| device.missed)
+    }
+
+    pub(crate) fn silent_since(&self, device: usize) -> Option<Duration> {
+        self.devices.get(device)?.breaker.silent_since()
+    }
+
+    /// When a silent device is asked next.
+    pub(crate) fn next_probe(&self, device: usize) -> Option<Duration> {
+        Some(self.devices.get(device)?.breaker.probe_at()?.max(self.silent.free_at()))
+    }
+
+    /// Whether every device is silent: then it may be the link.
+    pub(crate) fn all_silent(&self) -> bool {
+        !self.devices.is_empty() && self.devices.iter().all(|device| device.breaker.is_open())
+    }
+
+    fn may_ask(&self, device: &Device, now: Duration) -> bool {
+        device.breaker.probe_at().is_none_or(|at| at <= now && self.silent.free_at() <= now)
+    }
+
+    /// The next moment at which anything can become due.
+    fn wake(&self, now: Duration) -> Duration {
+        let of = |device: &Device| {
+            // A device without a job has nothing due before its next tick.
+            let work = match device.job {
+                Some(_) => Duration::ZERO,
+                None => device.ticks.iter().map(|tick| tick.next).min()?,
+            };
+            match device.breaker.probe_at() {
+                Some(probe) => Some(work.max(probe).max(self.silent.free_at())),
+                None => Some(work),
+            }
+        };
+        let idle = now + super::breaker::INTERVAL_MAX;
+        self.devices.iter().filter_map(of).min().unwrap_or(idle).clamp(now, idle)
+    }
+}
+
+impl Device {
+    /// Notes the ticks that are due, and makes them the job if there is none.
+    fn release(&mut self, now: Duration) {
+        for (at, tick) in self.ticks.iter_mut().enumerate() {
+            if tick.next > now {
+                continue;
+            }
+            let behind = (now - tick.next).as_nanos() / tick.every.as_nanos();
+            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+            tick.next += tick.every * behind + tick.every;
+            self.missed += u64::from(behind) + u64::from(self.pending.has(at));
+            self.pending.add(at);
+            self.deadline = self.deadline.min(tick.next);
+        }
+        if self.job.is_none() && self.pending != Due::default() {
+            self.job = Some(Job { due: self.pending, left: None, deadline: self.deadline });
+            self.pending = Due::default();
+            self.deadline = Duration::MAX;
+        }
+    }
+
+    /// Puts the job back among what is due.
+    fn give_up(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.pending.0 |= job.due.0;
+            self.deadline = self.deadline.min(job.deadline);
+        }
+    }
+
+    fn request_done(&mut self) {
+        if let Some(job) = &mut self.job {
+            match job.left {
+                Some(left) if left > 1 => job.left = Some(left - 1),
+                _ => self.job = None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -1,0 +1,245 @@
+//! The schedule against simulated lines: time is a number, a request takes what the case says.
+
+use super::*;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const TENTH: &[Duration] = &[ms(100)];
+const SECOND: &[Duration] = &[s(1)];
+
+/// A line on which each device takes `cost` per request and answers or not.
+struct Sim {
+    schedule: Schedule,
+    now: Duration,
+    /// Per device: what an answer costs, what a timeout costs, requests per plan.
+    devices: Vec<SimDevice>,
+    writes: usize,
+    log: Vec<(Duration, Option<usize>)>,
+}
+
+#[derive(Clone, Copy)]
+struct SimDevice {
+    answer: Duration,
+    timeout: Duration,
+    requests: usize,
+    alive: bool,
+}
+
+impl SimDevice {
+    const ALIVE: Self =
+        Self { answer: ms(10), timeout: ms(1000), requests: 1, alive: true };
+    const DEAD: Self = Self { alive: false, ..Self::ALIVE };
+}
+
+impl Sim {
+    fn new(devices: &[(SimDevice, &[Duration])]) -> Self {
+        let intervals: Vec<_> = devices.iter().map(|(_, every)| every.to_vec()).collect();
+        Self {
+            schedule: Schedule::new(&intervals),
+            now: Duration::ZERO,
+            devices: devices.iter().map(|(device, _)| *device).collect(),
+            writes: 0,
+            log: Vec::new(),
+        }
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        while self.now < end {
+            match self.schedule.next(self.now, self.writes > 0) {
+                Next::Plan { device, .. } => {
+                    self.schedule.planned(device, self.devices[device].requests);
+                }
+                Next::Request { device } => {
+                    self.log.push((self.now, Some(device)));
+                    let SimDevice { answer, timeout, alive, .. } = self.devices[device];
+                    if alive {
+                        self.now += answer;
+                        self.schedule.answered(device, self.now);
+                    } else {
+                        self.now += timeout;
+                        self.schedule.failed(device, self.now, timeout);
+                    }
+                }
+                Next::Write => {
+                    self.log.push((self.now, None));
+                    self.writes -= 1;
+                    self.now += ms(10);
+                }
+                Next::Wait(until) => {
+                    assert!(until > self.now, "waiting must take time: {until:?}");
+                    self.now = until.min(end);
+                }
+            }
+        }
+    }
+
+    fn times(&self, device: usize) -> Vec<Duration> {
+        self.log.iter().filter(|(_, d)| *d == Some(device)).map(|(at, _)| *at).collect()
+    }
+}
+
+#[test]
+fn t11_the_period_does_not_drift() {
+    let odd = SimDevice { answer: Duration::from_micros(33_337), ..SimDevice::ALIVE };
+    let mut sim = Sim::new(&[(odd, &[ms(100)])]);
+    sim.run_until(s(3600));
+    let times = sim.times(0);
+    assert_eq!(times.len(), 36_000);
+    for (i, at) in times.iter().enumerate() {
+        assert_eq!(*at, ms(100) * u32::try_from(i).unwrap());
+    }
+    assert_eq!(sim.schedule.missed(0), 0);
+}
+
+#[test]
+fn t18_it_goes_on_for_24_hours() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, &[s(1), s(10), s(60)]), (SimDevice::DEAD, &[s(1)])]);
+    sim.run_until(s(24 * 3600));
+    let polls = sim.times(0).len();
+    assert!(polls > 86_400 * 97 / 100, "{polls}");
+    let last = sim.times(1).pop().unwrap();
+    assert!(s(24 * 3600) - last < s(62), "the dead one is still probed, last at {last:?}");
+}
+
+#[test]
+fn missed_ticks_are_counted_and_never_queued() {
+    let slow = SimDevice { answer: ms(250), ..SimDevice::ALIVE };
+    let mut sim = Sim::new(&[(slow, &[ms(100)])]);
+    sim.run_until(s(100));
+    let polls = u64::try_from(sim.times(0).len()).unwrap();
+    assert!((395..=401).contains(&polls), "{polls}: back to back, not more");
+    let accounted = polls + sim.schedule.missed(0);
+    assert!((998..=1001).contains(&accounted), "{accounted}: every tick is read or missed");
+}
+
+#[test]
+fn a_slow_tick_that_comes_during_a_job_is_not_lost() {
+    let busy = SimDevice { answer: ms(95), ..SimDevice::ALIVE };
+    let mut schedule = Schedule::new(&[vec![ms(100), ms(150)]]);
+    let mut now = Duration::ZERO;
+    let mut slow = 0;
+    while now < s(30) {
+        match schedule.next(now, false) {
+            Next::Plan { device, due } => {
+                slow += usize::from(due.has(1));
+                schedule.planned(device, 1);
+            }
+            Next::Request { device } => {
+                now += busy.answer;
+                schedule.answered(device, now);
+            }
+            Next::Wait(until) => now = until,
+            Next::Write => unreachable!(),
+        }
+    }
+    assert_eq!(slow, 200);
+    assert_eq!(schedule.missed(0), 0);
+}
+
+#[test]
+fn t14_nine_of_ten_dead_devices_cost_the_living_one_less_than_five_percent() {
+    let mut devices = vec![(SimDevice::ALIVE, TENTH)];
+    devices.extend([(SimDevice::DEAD, SECOND); 9]);
+    let mut sim = Sim::new(&devices);
+    let hours = 24;
+    sim.run_until(s(hours * 3600));
+    let living = sim.times(0).len();
+    let wanted = usize::try_from(hours * 36_000).unwrap();
+    assert!(living * 100 >= wanted * 95, "{living} of {wanted}");
+    let probes: usize = (1..10).map(|d| sim.times(d).len()).sum();
+    assert!(u64::try_from(probes).unwrap() <= hours * 180 + 20, "{probes} probes of 1 s");
+    for device in 1..10 {
+        assert!(sim.times(device).len() > 300, "t12: each is retried for ever");
+    }
+}
+
+#[test]
+fn t14_holds_in_the_first_ten_minutes_as_well() {
+    let mut devices = vec![(SimDevice::ALIVE, TENTH)];
+    devices.extend([(SimDevice { timeout: ms(500), ..SimDevice::DEAD }, SECOND); 9]);
+    let mut sim = Sim::new(&devices);
+    sim.run_until(s(600));
+    let living = sim.times(0).len();
+    assert!(living * 100 >= 6000 * 93, "{living} of 6000");
+}
+
+#[test]
+fn t12_a_device_that_is_off_at_boot_is_found_when_it_comes() {
+    let mut sim = Sim::new(&[(SimDevice::DEAD, &[s(1)])]);
+    sim.run_until(s(7200));
+    assert!(sim.schedule.silent_since(0).is_some());
+    sim.devices[0].alive = true;
+    let from = sim.now;
+    sim.run_until(from + s(62));
+    assert_eq!(sim.schedule.silent_since(0), None);
+    assert!(!sim.schedule.all_silent());
+    let before = sim.times(0).len();
+    sim.run_until(from + s(162));
+    assert_eq!(sim.times(0).len() - before, 100, "and is read at its full rate again");
+}
+
+#[test]
+fn t4_devices_do_not_share_their_state() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, &[s(1)]), (SimDevice::DEAD, &[s(1)])]);
+    sim.run_until(s(10));
+    assert_eq!(sim.schedule.silent_since(0), None);
+    assert!(sim.schedule.silent_since(1).is_some());
+}
+
+#[test]
+fn a_fast_device_is_not_held_up_by_the_long_job_of_a_slow_one() {
+    let long = SimDevice { requests: 100, answer: ms(50), ..SimDevice::ALIVE };
+    let mut sim = Sim::new(&[(long, &[s(10)]), (SimDevice::ALIVE, &[ms(100)])]);
+    sim.run_until(s(10));
+    assert_eq!(sim.schedule.missed(1), 0);
+    assert_eq!(sim.times(1).len(), 100);
+    assert_eq!(sim.times(0).len(), 100);
+}
+
+#[test]
+fn writes_go_first_but_do_not_starve_reads() {
+    let mut sim = Sim::new(&[(SimDevice { requests: 5, ..SimDevice::ALIVE }, &[s(1)])]);
+    sim.writes = 8;
+    sim.run_until(ms(200));
+    let order: Vec<_> = sim.log.iter().map(|(_, d)| d.is_none()).collect();
+    assert!(order[0], "the write first");
+    assert!(order.windows(2).take(9).all(|pair| pair[0] != pair[1]), "{order:?}");
+    assert_eq!(order.iter().filter(|write| **write).count(), 8);
+}
+
+#[test]
+fn a_split_block_is_read_in_the_same_job() {
+    let mut schedule = Schedule::new(&[vec![s(1)]]);
+    assert!(matches!(schedule.next(ms(0), false), Next::Plan { device: 0, .. }));
+    schedule.planned(0, 1);
+    assert_eq!(schedule.next(ms(0), false), Next::Request { device: 0 });
+    schedule.extend(0, 2);
+    schedule.answered(0, ms(10));
+    for at in [10, 20] {
+        assert_eq!(schedule.next(ms(at), false), Next::Request { device: 0 });
+        schedule.answered(0, ms(at + 10));
+    }
+    assert_eq!(schedule.next(ms(30), false), Next::Wait(s(1)));
+}
+
+#[test]
+fn a_write_to_a_silent_device_waits_for_its_share() {
+    let mut sim = Sim::new(&[(SimDevice::DEAD, &[s(1)])]);
+    sim.run_until(s(5));
+    assert!(!sim.schedule.may_write(0, sim.now));
+    assert!(sim.schedule.may_write(0, sim.now + s(60)));
+}
+
+#[test]
+fn without_devices_it_only_waits() {
+    let mut schedule = Schedule::new(&[]);
+    assert!(matches!(schedule.next(s(5), false), Next::Wait(until) if until > s(5)));
+    assert_eq!(schedule.next(s(5), true), Next::Write);
+    assert!(!schedule.all_silent());
+}
