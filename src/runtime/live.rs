@@ -233,3 +233,65 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Class, ManualClock, Name, TopicName, Value};
+    use crate::store::Options;
+    use std::time::Duration;
+
+    fn store(clock: &Arc<dyn Clock>) -> (Store, TagId) {
+        let options = Options {
+            dir: None,
+            commit: Duration::from_secs(1),
+            max_bytes: 1 << 20,
+            max_age: Duration::from_secs(3600),
+            ram_bytes: 1 << 20,
+        };
+        let store = Store::open(options, Arc::clone(clock)).unwrap();
+        let meta = TagMeta {
+            topic: TopicName::new("edge/press/count").unwrap(),
+            device: Name::new("press").unwrap(),
+            name: Name::new("count").unwrap(),
+            unit: "1".to_owned(),
+            coding: String::new(),
+            class: Class::Normal,
+        };
+        let id = store.register_tags(&[meta])[0];
+        (store, id)
+    }
+
+    fn batch(id: TagId, value: u64) -> Batch {
+        let reading = Reading::good(id, Mono(0), Value::U64(value));
+        Batch { class: Class::Normal, readings: vec![reading] }
+    }
+
+    #[test]
+    fn a_full_lane_counts_and_never_blocks() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
+        let (store, id) = store(&clock);
+        let (intake, _live, board) = lane(store.clone(), clock);
+        for n in 0..LANE_BATCHES_MAX as u64 + 5 {
+            intake.readings(batch(id, n));
+        }
+        assert_eq!(board.status().left_out, 5);
+        assert_eq!(store.status().counters.appended, LANE_BATCHES_MAX as u64 + 5);
+    }
+
+    #[test]
+    fn the_last_good_value_and_the_newest_fault_are_both_kept() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(1000), Wall(0)));
+        let (store, id) = store(&clock);
+        let (_intake, live, board) = lane(store.clone(), clock);
+        let mut payload = Vec::new();
+        live.board.take(&store, batch(id, 7), &mut payload);
+        let bad = Reading::bad(id, Mono(500), crate::model::Fault::NoAnswer);
+        live.board.take(&store, Batch { class: Class::Normal, readings: vec![bad] }, &mut payload);
+        let tag = &board.tags()[0];
+        assert_eq!((tag.value.as_deref(), tag.quality.as_str()), (Some("7"), "bad:no-answer"));
+        assert_eq!((tag.age_ms, tag.value_age_ms), (500, Some(1000)));
+        board.keep_only(|_| false);
+        assert!(board.tags().is_empty());
+    }
+}
