@@ -1,1 +1,3 @@
 //! Bytes ↔ meaning: registers, payloads. Pure.
+
+pub mod registers;
