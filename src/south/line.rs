@@ -13,7 +13,7 @@ use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 
 use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
-use super::resync::{HOLD_MIN, Suspects, Variant};
+use super::resync::{Suspects, Variant};
 use crate::model::{Fault, Table};
 
 /// A late answer is expected for at most this many timeouts.
@@ -273,10 +273,6 @@ impl Line {
         matches!(self.kind, Kind::Tcp(_))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "blocks a thread that serves this line alone, for at most a few milliseconds"
-    )]
     async fn keep_silence(&self) {
         let since = self.last.elapsed();
         match self.pace {
@@ -292,9 +288,4 @@ impl Line {
             }
         }
     }
-}
-
-/// How long an answer may still be awaited after `timeout` ran out.
-pub(crate) fn hold(timeout: Duration) -> Duration {
-    (timeout * HOLD_TIMEOUTS).max(HOLD_MIN)
 }

@@ -1,8 +1,30 @@
 //! The field side: buses, guards, schedule.
+//!
+//! A [`bus`] polls the devices of one line and hands [`Reading`](crate::model::Reading)s to a
+//! [`Sink`](crate::model::Sink); commands come the other way through its [`BusPort`]. Knows no MQTT.
+//!
+//! From the wire upwards: `guard` (only the matching frame passes), `line` (checked requests),
+//! `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
+//! readings), `publish` (dead bands; pure), `engine` and `write` (the loop and the commands),
+//! `bus` (the door).
 
 mod breaker;
+mod bus;
+mod connect;
+mod device;
+mod engine;
 mod guard;
 mod latency;
 mod line;
+mod port;
+pub mod probe;
+mod publish;
 mod resync;
 mod schedule;
+pub mod simulator;
+mod status;
+mod write;
+
+pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
+pub use guard::GuardCounters;
+pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};

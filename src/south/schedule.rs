@@ -171,15 +171,24 @@ impl Schedule {
         turn
     }
 
-    /// A command's exchange with this device; reads are not affected.
-    pub(crate) fn wrote(&mut self, device: usize, now: Duration, took: Duration, answered: bool) {
-        let Some(state) = self.devices.get_mut(device) else { return };
-        if answered {
-            state.breaker.answered(now);
-        } else {
-            state.breaker.failed(now);
+    /// A command's exchange with this device. Its job goes on, unless it counts as silent now.
+    pub(crate) fn wrote(
+        &mut self,
+        device: usize,
+        now: Duration,
+        took: Duration,
+        answered: bool,
+    ) -> Turn {
+        if !answered {
             self.silent.spend(now, took);
         }
+        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
+        let turn =
+            if answered { device.breaker.answered(now) } else { device.breaker.failed(now) };
+        if device.breaker.is_open() {
+            device.give_up();
+        }
+        turn
     }
 
     /// Whether a command for this device may use the line: always, unless it is silent and the
@@ -190,15 +199,18 @@ impl Schedule {
             .is_some_and(|device| !device.breaker.is_open() || self.silent.free_at() <= now)
     }
 
-    /// The link came back: everything is due, nobody is silent, and what was missed is counted.
-    pub(crate) fn restart(&mut self, now: Duration) {
+    /// The link came back: what was under way is due again, and after an outage that was reported
+    /// everything is, and nobody counts as silent any more.
+    pub(crate) fn restart(&mut self, now: Duration, all: bool) {
         for device in &mut self.devices {
-            device.breaker = Breaker::new();
             device.give_up();
-            for at in 0..device.ticks.len() {
-                device.pending.add(at);
+            if all {
+                device.breaker = Breaker::new();
+                for at in 0..device.ticks.len() {
+                    device.pending.add(at);
+                }
+                device.deadline = now;
             }
-            device.deadline = now;
         }
     }
 

@@ -47,6 +47,20 @@ pub struct GuardCounters {
     pub noise_bytes: u64,
 }
 
+impl GuardCounters {
+    /// The sum.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            damaged: self.damaged + other.damaged,
+            foreign: self.foreign + other.foreign,
+            late: self.late + other.late,
+            wrong_shape: self.wrong_shape + other.wrong_shape,
+            echoes: self.echoes + other.echoes,
+            noise_bytes: self.noise_bytes + other.noise_bytes,
+        }
+    }
+}
+
 /// What came instead of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Saw {

@@ -1,0 +1,72 @@
+//! Getting a line up: a TCP connection or an opened serial port, with a guard on it.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use super::line::{Line, Pace};
+use super::port;
+use crate::config::wire::LineTime;
+use crate::config::{Link, SerialLine};
+
+/// The longest wait for a TCP connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a line comes from.
+pub(crate) enum Connector {
+    Tcp {
+        host: String,
+        port: u16,
+        pause: Duration,
+    },
+    /// To be used on the line's own thread.
+    Serial {
+        line: SerialLine,
+        pause: Duration,
+    },
+    /// For tests: whatever this makes.
+    #[cfg(test)]
+    Given(Box<dyn FnMut() -> io::Result<Line> + Send>),
+}
+
+impl Connector {
+    pub(crate) fn new(link: &Link, pause: Duration) -> Self {
+        match link {
+            Link::ModbusTcp { host, port } => {
+                Self::Tcp { host: host.clone(), port: *port, pause }
+            }
+            Link::ModbusRtu(line) => Self::Serial { line: line.clone(), pause },
+        }
+    }
+
+    pub(crate) async fn connect(&mut self) -> io::Result<Line> {
+        match self {
+            Self::Tcp { host, port, pause } => {
+                let connect = TcpStream::connect((host.as_str(), *port));
+                let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
+                    .await
+                    .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))?
+                    .map_err(explain)?;
+                stream.set_nodelay(true)?;
+                Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause)))
+            }
+            Self::Serial { line, pause } => {
+                let silence = LineTime::serial(line, Duration::ZERO).silence();
+                let stream = port::open(line)?;
+                Ok(Line::serial(stream, Pace::Thread(silence + *pause)))
+            }
+            #[cfg(test)]
+            Self::Given(make) => make(),
+        }
+    }
+}
+
+fn explain(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            io::Error::new(error.kind(), "connection refused: nothing listens on this port")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,548 @@
+//! The life of a bus: connect, ask the schedule what is next, do it, report it, for ever.
+//!
+//! A device that does not answer is the schedule's matter; only a broken stream or port ends a
+//! connection. Commands are read and refused while the link is down, and stopping is heard at every
+//! wait. State changes are logged once, polls never.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::breaker::Turn;
+use super::bus::BusContext;
+use super::connect::Connector;
+use super::device::{Device, Request};
+use super::guard::{Echo, GuardCounters};
+use super::line::{Failure, Line};
+use super::schedule::{Next, Schedule};
+use super::status::{BusStatus, DeviceState, LinkState, Meter, micros, millis};
+use crate::config::blocks::Report;
+use crate::config::wire::LineTime;
+use crate::config::{BusPlan, Link};
+use crate::model::{
+    Backoff, Batch, Clock, Command, Fault, Mono, Name, Outcome, Reading, Refusal, Sink,
+};
+
+const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+const RECONNECT_CAP: Duration = Duration::from_secs(5);
+/// On a serial line no block of several tags occupies it for longer, so that writes and fast
+/// devices get their turn.
+const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
+/// With all devices silent, a TCP connection older than this is made anew before the next probe.
+const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
+
+/// See the module.
+pub(crate) struct Engine {
+    pub(super) name: Name,
+    pub(super) devices: Vec<Device>,
+    pub(super) schedule: Schedule,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Line time of frames; zero on TCP, where the round trip is the device's.
+    pub(super) frames: Option<LineTime>,
+    serial: bool,
+    commands: mpsc::Receiver<Command>,
+    status: Arc<Mutex<BusStatus>>,
+    started: Instant,
+    backoff: Backoff,
+    meter: Meter,
+    /// Counters of connections that are gone.
+    line_before: GuardCounters,
+    /// An outage was reported in the readings.
+    outage: bool,
+    /// Answers on this connection.
+    answers: u64,
+    connected: Duration,
+}
+
+/// Why a connection is no longer worked on.
+enum Ended {
+    Stopped,
+    Broken(io::Error),
+    /// Nobody answers: the connection may be dead without a word.
+    Doubtful,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        plan: BusPlan,
+        context: BusContext,
+        commands: mpsc::Receiver<Command>,
+        status: Arc<Mutex<BusStatus>>,
+    ) -> Self {
+        let time = LineTime::of(&plan.link).with_pause(plan.pause);
+        let (frames, block_time_max) = match &plan.link {
+            Link::ModbusTcp { .. } => (None, None),
+            Link::ModbusRtu(line) => {
+                (Some(LineTime::serial(line, Duration::ZERO)), Some(SERIAL_BLOCK_TIME_MAX))
+            }
+        };
+        let devices: Vec<Device> = plan
+            .devices
+            .into_iter()
+            .map(|device| {
+                let prefix = format!("{}/{}/", plan.name, device.name);
+                let facts: BTreeMap<String, String> = context
+                    .facts
+                    .iter()
+                    .filter_map(|(key, fact)| {
+                        Some((key.strip_prefix(&prefix)?.to_owned(), fact.clone()))
+                    })
+                    .collect();
+                Device::new(device, time, block_time_max, &facts)
+            })
+            .collect();
+        let intervals: Vec<_> = devices.iter().map(|device| device.intervals().to_vec()).collect();
+        let mut engine = Self {
+            name: plan.name,
+            devices,
+            schedule: Schedule::new(&intervals),
+            sink: context.sink,
+            clock: context.clock,
+            serial: frames.is_some(),
+            frames,
+            commands,
+            status,
+            started: Instant::now(),
+            backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
+            meter: Meter::new(),
+            line_before: GuardCounters::default(),
+            outage: false,
+            answers: 0,
+            connected: Duration::ZERO,
+        };
+        for at in 0..engine.devices.len() {
+            engine.show_learned(at);
+        }
+        engine
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
+        self.started = Instant::now();
+        while let Some(mut line) = self.connect(&mut connector, &stop).await {
+            let ended = self.work(&mut line, &stop).await;
+            self.show_line(&line);
+            let line_before = self.status().line;
+            self.line_before = line_before;
+            match ended {
+                Ended::Stopped => break,
+                Ended::Broken(error) => self.broken(&error),
+                Ended::Doubtful => {}
+            }
+        }
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            self.refuse(command, Refusal::Stopping);
+        }
+        self.status().state = LinkState::Stopped;
+    }
+
+    /// Tries until there is a line; `None` when stopped.
+    async fn connect(
+        &mut self,
+        connector: &mut Connector,
+        stop: &CancellationToken,
+    ) -> Option<Line> {
+        // A line that worked and broke is tried again at once: some devices close idle connections.
+        let mut wait = Duration::ZERO;
+        if self.answers == 0 && self.outage {
+            wait = self.backoff.next_delay();
+        }
+        loop {
+            let attempt = async {
+                tokio::time::sleep(wait).await;
+                connector.connect().await
+            };
+            match self.refusing(attempt, stop).await? {
+                Ok(line) => {
+                    self.came_up();
+                    return Some(line);
+                }
+                Err(error) => self.went_down(&error.to_string()),
+            }
+            wait = self.backoff.next_delay();
+        }
+    }
+
+    /// Waits for `work` while refusing commands; `None` when stopped.
+    async fn refusing<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        stop: &CancellationToken,
+    ) -> Option<T> {
+        tokio::pin!(work);
+        let mut ports_gone = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                result = &mut work => return Some(result),
+                command = self.commands.recv(), if !ports_gone => match command {
+                    Some(command) => self.refuse(command, Refusal::LinkDown),
+                    None => ports_gone = true,
+                },
+            }
+        }
+    }
+
+    fn came_up(&mut self) {
+        let since = self.clock.mono();
+        let now = self.now();
+        let after_outage = std::mem::take(&mut self.outage);
+        self.schedule.restart(now, after_outage);
+        self.answers = 0;
+        self.connected = now;
+        let mut status = self.status();
+        let first = status.connects == 0;
+        status.connects += 1;
+        status.state = LinkState::Up { since: since.0 };
+        let link = status.link.clone();
+        drop(status);
+        if first || after_outage {
+            info!(bus = %self.name, %link, "bus is up");
+        }
+    }
+
+    /// The connection broke. Whether that is an outage is seen when the next one fails.
+    fn broken(&mut self, error: &io::Error) {
+        if self.answers > 0 {
+            self.backoff.reset();
+        } else {
+            self.went_down(&format!("connection lost: {error}"));
+        }
+    }
+
+    fn went_down(&mut self, reason: &str) {
+        let at = self.clock.mono();
+        let first = !std::mem::replace(&mut self.outage, true);
+        {
+            let mut status = self.status();
+            let since = match &status.state {
+                LinkState::Down { since, .. } => *since,
+                _ => at.0,
+            };
+            status.state = LinkState::Down { since, reason: reason.to_owned() };
+        }
+        if first {
+            warn!(bus = %self.name, reason, "bus is down, trying again for ever");
+        }
+        for device in 0..self.devices.len() {
+            self.all_bad(device, Fault::LinkDown, at);
+        }
+    }
+
+    /// Works until stopped or broken.
+    async fn work(&mut self, line: &mut Line, stop: &CancellationToken) -> Ended {
+        let mut ports_gone = false;
+        loop {
+            let now = self.now();
+            match self.schedule.next(now, !self.commands.is_empty()) {
+                Next::Write => {
+                    if let Ok(command) = self.commands.try_recv()
+                        && let Err(error) = self.carry_out(line, command).await
+                    {
+                        return Ended::Broken(error);
+                    }
+                }
+                Next::Plan { device, due } => {
+                    let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
+                    if !self.serial && worked && self.schedule.all_silent() {
+                        return Ended::Doubtful;
+                    }
+                    let at = self.clock.mono();
+                    let Some(state) = self.devices.get_mut(device) else { continue };
+                    let (requests, resting) = state.start_job(due, at);
+                    self.schedule.planned(device, requests);
+                    self.some_bad(device, &resting, at);
+                }
+                Next::Request { device } => {
+                    let result = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Ended::Stopped,
+                        result = self.poll(line, device) => result,
+                    };
+                    if let Err(error) = result {
+                        return Ended::Broken(error);
+                    }
+                }
+                Next::Wait(until) => {
+                    self.show_utilisation();
+                    let until = self.started + until;
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Ended::Stopped,
+                        command = self.commands.recv(), if !ports_gone => match command {
+                            Some(command) => {
+                                if let Err(error) = self.carry_out(line, command).await {
+                                    return Ended::Broken(error);
+                                }
+                            }
+                            None => ports_gone = true,
+                        },
+                        () = tokio::time::sleep_until(until) => {}
+                    }
+                }
+            }
+            if stop.is_cancelled() {
+                return Ended::Stopped;
+            }
+        }
+    }
+
+    /// Sends the device's next request and hands on what came of it.
+    async fn poll(&mut self, line: &mut Line, index: usize) -> io::Result<()> {
+        let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
+        let Some(request) = device.next_request() else {
+            // The schedule and the device disagree about the job: end it.
+            self.schedule.planned(index, 0);
+            return Ok(());
+        };
+        let Request { table, block } = &request;
+        let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
+        let timeout = device.timeout(frames);
+        let (unit, most) = (device.plan.unit, device.most(*table));
+        let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
+        let at = self.clock.mono();
+        self.exchanged(index, line, frames, result.as_ref().map(|_| ()));
+        let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
+        match result {
+            Ok(words) => {
+                let readings = device.readings(block, &words, at);
+                let healed = device.report(&request, Report::Answered, at);
+                self.emit(index, readings);
+                if healed.learned {
+                    self.keep_learned(index);
+                }
+            }
+            Err(Failure::Link(error)) => return Err(error),
+            Err(failure) => self.read_failed(index, &request, &failure, at),
+        }
+        Ok(())
+    }
+
+    fn read_failed(&mut self, index: usize, request: &Request, failure: &Failure, at: Mono) {
+        let silent = self.schedule.silent_since(index).is_some();
+        let Some(device) = self.devices.get_mut(index) else { return };
+        let report = match failure {
+            // It may answer an earlier request: it says nothing about this one.
+            Failure::Exception { doubtful: true, .. } | Failure::BadAnswer => None,
+            Failure::Exception { code, .. } => Some(Report::Exception(*code)),
+            Failure::NoAnswer | Failure::Link(_) => Some(Report::Silent).filter(|_| !silent),
+        };
+        let fault = failure.fault();
+        let Some(report) = report else {
+            let bad: Vec<_> = request.block.items.iter().map(|tag| (*tag, fault)).collect();
+            self.bad_or_silent(index, &bad, fault, at);
+            return;
+        };
+        let healed = device.report(request, report, at);
+        self.schedule.extend(index, healed.added);
+        self.bad_or_silent(index, &healed.bad, fault, at);
+        if healed.learned {
+            self.keep_learned(index);
+        }
+    }
+
+    /// All tags of a device that counts as silent, otherwise those of the poll.
+    fn bad_or_silent(&mut self, index: usize, bad: &[(usize, Fault)], fault: Fault, at: Mono) {
+        if self.schedule.silent_since(index).is_some() {
+            self.all_bad(index, fault, at);
+        } else {
+            self.some_bad(index, bad, at);
+        }
+    }
+
+    fn some_bad(&mut self, index: usize, bad: &[(usize, Fault)], at: Mono) {
+        let Some(device) = self.devices.get_mut(index) else { return };
+        let readings = device.failed(bad, at);
+        self.emit(index, readings);
+    }
+
+    fn all_bad(&mut self, index: usize, fault: Fault, at: Mono) {
+        let Some(device) = self.devices.get_mut(index) else { return };
+        let readings = device.silent(fault, at);
+        self.emit(index, readings);
+    }
+
+    /// Tells schedule and status about an exchange of a command, which is no part of a job.
+    pub(super) fn commanded(&mut self, index: usize, line: &Line, result: Result<(), &Failure>) {
+        let (now, at, took) = (self.now(), self.clock.mono(), line.took());
+        self.meter.busy(now, took);
+        let answered = match result {
+            Ok(()) | Err(Failure::Exception { .. }) => true,
+            Err(Failure::BadAnswer) => !self.serial,
+            Err(Failure::NoAnswer) => false,
+            Err(Failure::Link(_)) => return,
+        };
+        self.answers += u64::from(answered);
+        let turn = self.schedule.wrote(index, now, took, answered);
+        self.changed(index, turn, result);
+        self.show_exchange(index, at, turn, result);
+        self.show_line(line);
+        if let (Turn::Opened, Err(failure)) = (turn, result) {
+            self.all_bad(index, failure.fault(), at);
+        }
+    }
+
+    /// Logs that a device fell silent or came back.
+    fn changed(&self, index: usize, turn: Turn, result: Result<(), &Failure>) {
+        let Some(device) = self.devices.get(index) else { return };
+        let name = &device.plan.name;
+        match (turn, result) {
+            (Turn::Opened, Err(failure)) => {
+                warn!(bus = %self.name, device = %name, "device is silent: {failure}");
+            }
+            (Turn::Closed, _) => info!(bus = %self.name, device = %name, "device answers again"),
+            _ => {}
+        }
+    }
+
+    /// Tells schedule, latency and status about an exchange.
+    pub(super) fn exchanged(
+        &mut self,
+        index: usize,
+        line: &Line,
+        frames: Duration,
+        result: Result<(), &Failure>,
+    ) {
+        let (now, at, took) = (self.now(), self.clock.mono(), line.took());
+        self.meter.busy(now, took);
+        let was_silent = self.schedule.silent_since(index).is_some();
+        let turn = match result {
+            Ok(()) | Err(Failure::Exception { .. }) => self.schedule.answered(index, now),
+            // On TCP a bad answer is an answer; on a serial line it cost a whole timeout.
+            Err(Failure::BadAnswer) if !self.serial => self.schedule.answered(index, now),
+            Err(Failure::BadAnswer | Failure::NoAnswer) => self.schedule.failed(index, now, took),
+            Err(Failure::Link(_)) => return,
+        };
+        if result.is_ok() || matches!(result, Err(Failure::Exception { .. })) {
+            self.answers += 1;
+        }
+        let Some(device) = self.devices.get_mut(index) else { return };
+        if !was_silent && !matches!(result, Err(Failure::BadAnswer)) {
+            device.latency.add(took.saturating_sub(frames));
+        }
+        self.changed(index, turn, result);
+        self.show_exchange(index, at, turn, result);
+        self.show_line(line);
+    }
+
+    fn show_exchange(&self, index: usize, at: Mono, turn: Turn, result: Result<(), &Failure>) {
+        let Some(device) = self.devices.get(index) else { return };
+        let mut status = self.status();
+        status.requests += 1;
+        let Some(shown) = status.devices.get_mut(index) else { return };
+        shown.requests += 1;
+        match result {
+            Ok(()) => {
+                shown.ok += 1;
+                shown.state = DeviceState::Ok;
+            }
+            Err(Failure::Exception { code, .. }) => {
+                shown.exceptions += 1;
+                shown.state = DeviceState::Exception { code: *code };
+            }
+            Err(Failure::BadAnswer) => shown.bad_answers += 1,
+            Err(Failure::NoAnswer | Failure::Link(_)) => shown.timeouts += 1,
+        }
+        if let (Turn::Opened, Err(failure)) = (turn, result) {
+            shown.state = DeviceState::silent(at, failure.fault());
+        }
+        shown.latency_p50_us = micros(device.latency.p50());
+        shown.latency_p99_us = micros(device.latency.p99());
+        shown.timeout_ms = millis(device.latency.timeout(device.plan.timeout));
+        shown.missed_ticks = self.schedule.missed(index);
+        shown.suppressed = device.suppressed;
+        shown.next_probe_at = self.schedule.next_probe(index).map(|probe| {
+            let ahead = probe.saturating_sub(self.now());
+            (at + ahead).0
+        });
+    }
+
+    fn show_line(&self, line: &Line) {
+        let counters = line.counters();
+        let echo = line.echo();
+        let mut status = self.status();
+        status.line = self.line_before.plus(counters);
+        status.echo = match echo {
+            Some(Echo::Present) => Some(true),
+            Some(Echo::Absent) => Some(false),
+            Some(Echo::Unknown) | None => None,
+        };
+    }
+
+    fn show_utilisation(&mut self) {
+        let share = self.meter.share(self.now());
+        self.status().utilisation = share;
+    }
+
+    fn show_learned(&mut self, index: usize) {
+        let at = self.clock.mono();
+        let Some(device) = self.devices.get(index) else { return };
+        let (facts, blocks) = (device.facts(), device.all_blocks(at));
+        let mut status = self.status();
+        if let Some(shown) = status.devices.get_mut(index) {
+            (shown.learned, shown.blocks) = (facts, blocks);
+        }
+    }
+
+    /// Persists what differs from what is shown, and shows it.
+    pub(super) fn keep_learned(&mut self, index: usize) {
+        let Some(device) = self.devices.get(index) else { return };
+        let prefix = format!("{}/{}/", self.name, device.plan.name);
+        let new = device.facts();
+        let old = self.status().devices.get(index).map(|shown| shown.learned.clone());
+        let old = old.unwrap_or_default();
+        for (what, fact) in &new {
+            if old.get(what) != Some(fact) {
+                self.sink.learned(&format!("{prefix}{what}"), Some(fact));
+            }
+        }
+        for what in old.keys().filter(|what| !new.contains_key(*what)) {
+            self.sink.learned(&format!("{prefix}{what}"), None);
+        }
+        self.show_learned(index);
+    }
+
+    /// Hands readings on, one batch per class.
+    pub(super) fn emit(&mut self, index: usize, readings: Vec<Reading>) {
+        if readings.is_empty() {
+            return;
+        }
+        {
+            let bad = readings.iter().filter(|reading| reading.value().is_none()).count();
+            let mut status = self.status();
+            if let Some(shown) = status.devices.get_mut(index) {
+                shown.readings += u64::try_from(readings.len()).unwrap_or(0);
+                shown.readings_bad += u64::try_from(bad).unwrap_or(0);
+            }
+        }
+        let Some(device) = self.devices.get(index) else { return };
+        for (class, readings) in device.by_class(readings) {
+            self.sink.readings(Batch { class, readings });
+        }
+    }
+
+    pub(super) fn refuse(&mut self, command: Command, refusal: Refusal) {
+        *self.status().refused.entry(refusal.code()).or_default() += 1;
+        (command.reply)(Outcome::Refused(refusal));
+    }
+
+    pub(super) fn status(&self) -> MutexGuard<'_, BusStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

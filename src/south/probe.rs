@@ -1,0 +1,71 @@
+//! One read and no more: what `fieldhold probe` does, through the same guards as polling.
+
+use std::time::Duration;
+
+use super::connect::Connector;
+use super::line::Failure;
+use crate::config::Link;
+use crate::model::{Blame, Table};
+
+/// Why a probe has no values.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    #[error("the link can't be opened: {source}")]
+    Link {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the device did not answer within {0:?}")]
+    NoAnswer(Duration),
+    #[error("the answer was damaged or of the wrong shape")]
+    BadAnswer,
+    /// Modbus Application Protocol V1.1b3, 7.
+    #[error("the device refused with exception {0} ({name})", name = exception_name(*.0))]
+    Exception(u8),
+}
+
+impl ProbeError {
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Link { .. } => Blame::Link,
+            Self::NoAnswer(_) | Self::BadAnswer | Self::Exception(_) => Blame::Device,
+        }
+    }
+}
+
+/// Reads `count` items: registers, or bits as 0 and 1.
+pub async fn read(
+    link: &Link,
+    unit: u8,
+    table: Table,
+    address: u16,
+    count: u16,
+    timeout: Duration,
+) -> Result<Vec<u16>, ProbeError> {
+    let mut connector = Connector::new(link, Duration::ZERO);
+    let mut line = connector.connect().await.map_err(|source| ProbeError::Link { source })?;
+    let most = if table.is_bits() { 2000 } else { 125 };
+    let result = line.read(unit, table, (address, count), most, timeout).await;
+    result.map_err(|failure| match failure {
+        Failure::NoAnswer => ProbeError::NoAnswer(timeout),
+        Failure::BadAnswer => ProbeError::BadAnswer,
+        Failure::Exception { code, .. } => ProbeError::Exception(code),
+        Failure::Link(source) => ProbeError::Link { source },
+    })
+}
+
+/// What the specification calls an exception code.
+pub fn exception_name(code: u8) -> &'static str {
+    match code {
+        1 => "illegal function",
+        2 => "illegal data address",
+        3 => "illegal data value",
+        4 => "server device failure",
+        5 => "acknowledge",
+        6 => "server device busy",
+        8 => "memory parity error",
+        10 => "gateway path unavailable",
+        11 => "gateway target device failed to respond",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,150 @@
+//! Registers and coils of the devices on one line, and what they answer. Pure.
+//!
+//! Strict: an address that was never defined is refused with exception 2, as many devices do.
+//! Functions 1 to 6, 15, 16 and 22 (Modbus Application Protocol V1.1b3, chapter 6).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::Table;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Bank {
+    units: BTreeMap<u8, BTreeMap<(Table, u16), u16>>,
+    off: BTreeSet<u8>,
+    writable: BTreeSet<(u8, Table, u16)>,
+}
+
+const ILLEGAL_FUNCTION: u8 = 1;
+const ILLEGAL_ADDRESS: u8 = 2;
+const ILLEGAL_VALUE: u8 = 3;
+const REGISTERS_MAX: u16 = 125;
+const BITS_MAX: u16 = 2000;
+
+impl Bank {
+    /// Defines or changes items from `address` on; bits as 0 and 1.
+    pub fn set(&mut self, unit: u8, table: Table, address: u16, words: &[u16]) {
+        let items = self.units.entry(unit).or_default();
+        for (at, word) in (address..=u16::MAX).zip(words) {
+            items.insert((table, at), *word);
+        }
+    }
+
+    pub fn get(&self, unit: u8, table: Table, address: u16) -> Option<u16> {
+        self.units.get(&unit)?.get(&(table, address)).copied()
+    }
+
+    /// Lets masters write these items; the others are refused with exception 2.
+    pub fn allow_writes(&mut self, unit: u8, table: Table, addresses: std::ops::RangeInclusive<u16>) {
+        self.writable.extend(addresses.map(|address| (unit, table, address)));
+    }
+
+    pub fn switch(&mut self, unit: u8, on: bool) {
+        if on {
+            self.off.remove(&unit);
+        } else {
+            self.off.insert(unit);
+        }
+    }
+
+    /// The answer's PDU; `None` when nobody here answers.
+    pub fn answer(&mut self, unit: u8, pdu: &[u8]) -> Option<Vec<u8>> {
+        if self.off.contains(&unit) || !self.units.contains_key(&unit) {
+            return None;
+        }
+        let function = *pdu.first()?;
+        Some(self.execute(unit, pdu).unwrap_or_else(|code| vec![function | 0x80, code]))
+    }
+
+    fn execute(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, u8> {
+        match *pdu {
+            [function @ 1..=4, a1, a0, n1, n0] => {
+                let (address, count) = (word(a1, a0), word(n1, n0));
+                self.read(unit, function, address, count)
+            }
+            [5, a1, a0, v1, v0] => {
+                let on = match word(v1, v0) {
+                    0xFF00 => 1,
+                    0 => 0,
+                    _ => return Err(ILLEGAL_VALUE),
+                };
+                self.write(unit, Table::Coil, word(a1, a0), &[on])?;
+                Ok(pdu.to_vec())
+            }
+            [6, a1, a0, v1, v0] => {
+                self.write(unit, Table::Holding, word(a1, a0), &[word(v1, v0)])?;
+                Ok(pdu.to_vec())
+            }
+            [15, a1, a0, n1, n0, bytes, ref data @ ..] => {
+                let count = word(n1, n0);
+                if usize::from(bytes) != data.len() || count.div_ceil(8) != u16::from(bytes) {
+                    return Err(ILLEGAL_VALUE);
+                }
+                let bits = data.iter().flat_map(|byte| (0..8).map(move |i| u16::from(byte >> i & 1)));
+                let bits: Vec<u16> = bits.take(usize::from(count)).collect();
+                self.write(unit, Table::Coil, word(a1, a0), &bits)?;
+                Ok(vec![15, a1, a0, n1, n0])
+            }
+            [16, a1, a0, n1, n0, bytes, ref data @ ..] => {
+                let words: Vec<u16> = data
+                    .chunks_exact(2)
+                    .filter_map(|pair| Some(word(*pair.first()?, *pair.last()?)))
+                    .collect();
+                if usize::from(bytes) != data.len() || words.len() != usize::from(word(n1, n0)) {
+                    return Err(ILLEGAL_VALUE);
+                }
+                self.write(unit, Table::Holding, word(a1, a0), &words)?;
+                Ok(vec![16, a1, a0, n1, n0])
+            }
+            [22, a1, a0, and1, and0, or1, or0] => {
+                let address = word(a1, a0);
+                let (and, or) = (word(and1, and0), word(or1, or0));
+                let now = self.get(unit, Table::Holding, address).ok_or(ILLEGAL_ADDRESS)?;
+                self.write(unit, Table::Holding, address, &[(now & and) | (or & !and)])?;
+                Ok(pdu.to_vec())
+            }
+            _ => Err(ILLEGAL_FUNCTION),
+        }
+    }
+
+    fn read(&self, unit: u8, function: u8, address: u16, count: u16) -> Result<Vec<u8>, u8> {
+        let (table, most) = match function {
+            1 => (Table::Coil, BITS_MAX),
+            2 => (Table::Discrete, BITS_MAX),
+            3 => (Table::Holding, REGISTERS_MAX),
+            _ => (Table::Input, REGISTERS_MAX),
+        };
+        if count == 0 || count > most {
+            return Err(ILLEGAL_VALUE);
+        }
+        let end = address.checked_add(count - 1).ok_or(ILLEGAL_ADDRESS)?;
+        let words: Vec<u16> = (address..=end)
+            .map(|at| self.get(unit, table, at).ok_or(ILLEGAL_ADDRESS))
+            .collect::<Result<_, _>>()?;
+        let data: Vec<u8> = if table.is_bits() {
+            let byte = |bits: &[u16]| {
+                bits.iter().rev().fold(0, |byte, bit| byte << 1 | u8::from(*bit != 0))
+            };
+            words.chunks(8).map(byte).collect()
+        } else {
+            words.iter().flat_map(|word| word.to_be_bytes()).collect()
+        };
+        let mut pdu = vec![function, u8::try_from(data.len()).map_err(|_| ILLEGAL_VALUE)?];
+        pdu.extend(data);
+        Ok(pdu)
+    }
+
+    fn write(&mut self, unit: u8, table: Table, address: u16, words: &[u16]) -> Result<(), u8> {
+        let last = u16::try_from(words.len().saturating_sub(1)).map_err(|_| ILLEGAL_VALUE)?;
+        let end = address.checked_add(last).ok_or(ILLEGAL_ADDRESS)?;
+        if !(address..=end).all(|at| self.writable.contains(&(unit, table, at))) {
+            return Err(ILLEGAL_ADDRESS);
+        }
+        self.set(unit, table, address, words);
+        Ok(())
+    }
+}
+
+fn word(high: u8, low: u8) -> u16 {
+    u16::from_be_bytes([high, low])
+}
