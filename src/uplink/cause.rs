@@ -58,8 +58,9 @@ impl From<SettingsError> for Ended {
 /// Puts the client's error into words. `peer` is `host:port`, `now` what the gateway's clock says.
 pub fn explain(error: &ConnectionError, peer: &str, now: Wall) -> Ended {
     match error {
-        ConnectionError::Io(error) => io_error(error, peer, now),
-        ConnectionError::Tls(TlsError::Io(error)) => io_error(error, peer, now),
+        ConnectionError::Io(error) | ConnectionError::Tls(TlsError::Io(error)) => {
+            io_error(error, peer, now)
+        }
         ConnectionError::Tls(error) => Ended::new(Cause::Tls, format!("TLS to {peer}: {error}")),
         ConnectionError::MqttState(state) => state_error(state, peer, now),
         ConnectionError::NetworkTimeout => {

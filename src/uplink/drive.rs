@@ -161,7 +161,7 @@ async fn drive(
                 tokio::select! {
                     event = &mut poll => break event,
                     () = stop.cancelled(), if !session.stopping() => session.stop(),
-                    (work, entries) = session.read() => session.packed(&work, entries),
+                    found = session.read() => session.found(found),
                     Ok(()) = changed.changed(), if session.online() => session.appended(),
                     Some(reply) = replies.recv(), if session.takes_replies() => {
                         session.reply(reply);
@@ -179,12 +179,13 @@ async fn drive(
 
 /// Says DISCONNECT, if the other side still listens.
 async fn farewell(session: &mut Session<'_>, eventloop: &mut EventLoop) {
-    if !(session.online() && session.disconnect()) {
+    if !session.disconnect() {
         return;
     }
     let written = async {
         while let Ok(event) = eventloop.poll().await {
-            if event == Event::Outgoing(Outgoing::Disconnect) {
+            let last = event == Event::Outgoing(Outgoing::Disconnect);
+            if session.late(event).is_err() || last {
                 break;
             }
         }

@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod settling;
 mod status;
+mod supply;
 mod timing;
 
 use std::path::PathBuf;

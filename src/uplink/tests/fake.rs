@@ -75,6 +75,8 @@ pub struct Log {
     pub filters: Vec<(String, usize)>,
     pub pubacks: usize,
     pub disconnects: usize,
+    /// What no client may send.
+    pub violations: Vec<String>,
 }
 
 #[derive(Default)]
@@ -163,21 +165,35 @@ async fn connection(socket: TcpStream, mood: Mood, state: Arc<State>) {
             }
             Some(publish) = to_say.recv() => connection.write(Packet::Publish(publish)).await,
         }
-        while let Some(packet) = connection.packet() {
-            if !connection.answer(packet, mood, &mut publishes).await {
-                return;
+        loop {
+            match connection.packet() {
+                Ok(None) => break,
+                Ok(Some(packet)) => {
+                    if !connection.answer(packet, mood, &mut publishes).await {
+                        return;
+                    }
+                }
+                Err(_) => return,
             }
         }
     }
 }
 
 impl Connection {
-    fn packet(&mut self) -> Option<Packet> {
+    /// The next whole packet; an error is one that no client may send.
+    fn packet(&mut self) -> Result<Option<Packet>, Error> {
         match Packet::read(&mut self.buffer, 1 << 24) {
-            Ok(packet) => Some(packet),
-            Err(Error::InsufficientBytes(_)) => None,
-            Err(error) => panic!("the uplink sent {error}"),
+            Ok(packet) => Ok(Some(packet)),
+            Err(Error::InsufficientBytes(_)) => Ok(None),
+            Err(error) => {
+                self.violation(&error);
+                Err(error)
+            }
         }
+    }
+
+    fn violation(&self, what: impl ToString) {
+        self.state.log.lock().unwrap().violations.push(what.to_string());
     }
 
     async fn write(&mut self, packet: Packet) {
@@ -240,13 +256,18 @@ impl Connection {
                 self.state.log.lock().unwrap().disconnects += 1;
                 return false;
             }
-            other => panic!("the uplink sent {other:?}"),
+            other => {
+                self.violation(format!("{other:?}"));
+                return false;
+            }
         }
         true
     }
 
     async fn publish(&mut self, publish: Publish, mood: Mood) {
-        assert_eq!(publish.qos, QoS::AtLeastOnce);
+        if publish.qos != QoS::AtLeastOnce || publish.dup {
+            self.violation(format!("{publish:?}"));
+        }
         let (id, now) = (publish.pkid, Instant::now());
         let index = {
             let mut log = self.state.log.lock().unwrap();

@@ -139,6 +139,7 @@ impl World {
         let first = acked.keys().next().copied().unwrap_or(0);
         let expected: BTreeMap<u64, u64> = (0..self.appended).map(|n| (first + n, n)).collect();
         let lost: Vec<_> = expected.keys().filter(|seq| !acked.contains_key(seq)).collect();
+        assert_eq!(fake.log(|log| log.violations.clone()), Vec::<String>::new());
         assert!(lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), self.appended);
         assert_eq!(acked, expected, "every row with its own value, and nothing else");
         let status = self.store.status();
