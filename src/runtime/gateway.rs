@@ -155,6 +155,11 @@ impl Gateway {
         }
     }
 
+    /// Where the LAN broker listens, if it does.
+    pub fn lan_address(&self) -> Option<std::net::SocketAddr> {
+        self.doors.broker()?.addresses().first().copied()
+    }
+
     /// The plan that is running.
     pub fn plan(&self) -> Plan {
         lock(&self.plan).clone()
