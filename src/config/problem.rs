@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::raw::Place;
 use crate::model::{Blame, Retry};
 
-/// Problems kept of one file; whoever has more than this fixes these first.
+/// Errors kept of one file, and as many warnings; whoever has more fixes these first.
 pub const PROBLEMS_MAX: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl From<&str> for Complaint {
 }
 
 /// Similarity from which a word is taken for a slip of another (Jaro-Winkler, 0 to 1).
-const SIMILAR: f64 = 0.8;
+const SIMILAR: f64 = 0.88;
 /// Longer words than this are not compared: nobody misspells a known key that long.
 const WORD_MAX: usize = 64;
 
@@ -140,9 +140,9 @@ pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, k)| k)
 }
 
-/// Words of three letters with one slip score low by Jaro-Winkler, so one slip counts by itself.
+/// Short words score low by Jaro-Winkler, so one slip in three letters or two in six count too.
 fn similarity(word: &str, known: &str) -> f64 {
-    let slip = word.len() >= 3 && strsim::osa_distance(word, known) == 1;
+    let slip = strsim::osa_distance(word, known) <= (word.len() / 3).min(2);
     strsim::jaro_winkler(word, known).max(if slip { SIMILAR } else { 0.0 })
 }
 
@@ -158,6 +158,7 @@ pub(super) struct Findings {
     file: Arc<str>,
     problems: Vec<Problem>,
     errors: usize,
+    warnings: usize,
     /// Which keys of which section were met, for the test of the reference configuration.
     #[cfg(test)]
     pub met: std::collections::BTreeSet<(&'static str, String)>,
@@ -169,6 +170,7 @@ impl Findings {
             file: file.into(),
             problems: Vec::new(),
             errors: 0,
+            warnings: 0,
             #[cfg(test)]
             met: std::collections::BTreeSet::new(),
         }
@@ -176,25 +178,28 @@ impl Findings {
 
     pub(super) fn error(&mut self, spot: &Spot, complaint: impl Into<Complaint>) {
         self.errors += 1;
-        self.push(Severity::Error, spot, complaint.into());
+        if self.errors <= PROBLEMS_MAX {
+            self.push(Severity::Error, spot, complaint.into());
+        }
     }
 
     pub(super) fn warning(&mut self, spot: &Spot, complaint: impl Into<Complaint>) {
-        self.push(Severity::Warning, spot, complaint.into());
+        self.warnings += 1;
+        if self.warnings <= PROBLEMS_MAX {
+            self.push(Severity::Warning, spot, complaint.into());
+        }
     }
 
     fn push(&mut self, severity: Severity, spot: &Spot, complaint: Complaint) {
-        if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem {
-                severity,
-                file: self.file.clone(),
-                line: spot.at.line,
-                column: spot.at.column,
-                path: spot.path.to_string(),
-                message: complaint.message,
-                hint: complaint.hint,
-            });
-        }
+        self.problems.push(Problem {
+            severity,
+            file: self.file.clone(),
+            line: spot.at.line,
+            column: spot.at.column,
+            path: spot.path.to_string(),
+            message: complaint.message,
+            hint: complaint.hint,
+        });
     }
 
     pub(super) fn errors(&self) -> usize {
@@ -204,6 +209,17 @@ impl Findings {
     /// All problems in the order of the file.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|p| (p.line, p.column));
+        let hidden = [self.errors, self.warnings].map(|n| n.saturating_sub(PROBLEMS_MAX));
+        let hidden: usize = hidden.iter().sum();
+        if hidden > 0 {
+            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
+            let whole_file = Spot { at: Place::default(), path: "".into() };
+            self.push(
+                severity,
+                &whole_file,
+                format!("{hidden} more problems are not shown").into(),
+            );
+        }
         self.problems
     }
 }

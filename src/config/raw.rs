@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde_yaml::budget::BudgetBreach;
 use serde_yaml::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_yaml::{Location, Spanned};
 
@@ -104,8 +105,19 @@ pub(super) fn tree(text: &str) -> Result<Node, SyntaxError> {
     }
 }
 
-/// The library's message without its own mention of line and column, on one line.
+/// What exceeded a bound, or the library's message without its own mention of line and column, on
+/// one line.
 fn plain_message(error: &serde_yaml::Error) -> String {
+    if let serde_yaml::Error::Budget { breach, .. } = error {
+        return match breach {
+            BudgetBreach::Documents { .. } => "a second document starts here; one is read".into(),
+            BudgetBreach::Depth { .. } => format!("is nested deeper than {DEPTH_MAX}"),
+            BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+                format!("more than {NODES_MAX} keys and values")
+            }
+            other => format!("exceeds a bound: {other:?}"),
+        };
+    }
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let text = text.split(" at line ").next().unwrap_or(text);

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::keys::Shape;
-use super::problem::{Complaint, Findings, Spot};
+use super::problem::{Complaint, Findings, Spot, closest};
 use super::raw::{Content, Node, Place};
 use crate::model::Name;
 
@@ -28,6 +28,15 @@ pub(super) struct Section<'a> {
     shape: &'static Shape,
     pub spot: Spot,
     fields: Vec<(&'a str, Field<'a>)>,
+    /// What is known to stand there in a wrong form: its absence is not reported as well.
+    excused: Excused,
+}
+
+enum Excused {
+    /// These keys, which were misspelt.
+    Keys(Vec<&'static str>),
+    /// All: it is no mapping, or it is written in the manner of another system.
+    All,
 }
 
 impl<'a> Field<'a> {
@@ -129,7 +138,7 @@ impl<'a> Field<'a> {
         entries
     }
 
-    /// The entries of a mapping whose keys are names of things.
+    /// The entries of a mapping whose keys are names of things; wrong names are left out.
     pub(super) fn named(&self, out: &mut Findings) -> Vec<(Name, Field<'a>)> {
         let mut named = Vec::new();
         for (key, field) in self.entries(out) {
@@ -143,29 +152,38 @@ impl<'a> Field<'a> {
 
     /// A mapping with the keys of `shape`; any other key is reported here, all of them at once.
     pub(super) fn section(&self, shape: &'static Shape, out: &mut Findings) -> Section<'a> {
+        let errors = out.errors();
         let mut fields = self.entries(out);
+        let mut excused = Excused::Keys(Vec::new());
+        if out.errors() > errors && !self.is_mapping() {
+            excused = Excused::All;
+        }
         fields.retain(|(key, field)| {
             #[cfg(test)]
             out.met.insert((shape.name, (*key).to_owned()));
             if shape.keys.contains(key) {
                 return true;
             }
-            out.error(&field.key_spot(), unknown_key(shape, key));
+            out.error(&field.key_spot(), unknown_key(shape, key, &mut excused));
             false
         });
-        Section { shape, spot: self.key_spot(), fields }
+        Section { shape, spot: self.key_spot(), fields, excused }
     }
 }
 
-fn unknown_key(shape: &Shape, key: &str) -> Complaint {
+fn unknown_key(shape: &Shape, key: &str, excused: &mut Excused) -> Complaint {
     if let Some((_, why)) = shape.refused.iter().find(|(refused, _)| *refused == key) {
+        *excused = Excused::All;
         return Complaint::new(*why);
     }
-    let complaint = Complaint::new("this key is unknown").suggest(key, shape.keys.iter().copied());
-    if complaint.hint.is_some() {
-        return complaint;
+    let complaint = Complaint::new("this key is unknown");
+    let Some(close) = closest(key, shape.keys.iter().copied()) else {
+        return complaint.hint(format!("known here: {}", shape.keys.join(", ")));
+    };
+    if let Excused::Keys(keys) = excused {
+        keys.push(close);
     }
-    complaint.hint(format!("known here: {}", shape.keys.join(", ")))
+    complaint.hint(format!("did you mean {close}?"))
 }
 
 fn join(path: &str, key: &str) -> Rc<str> {
@@ -192,6 +210,15 @@ impl<'a> Section<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether one of these keys is missing without anything having been said about it.
+    pub(super) fn lacks(&self, keys: &[&str]) -> bool {
+        let excused = |key: &&str| match &self.excused {
+            Excused::Keys(keys) => keys.contains(key),
+            Excused::All => true,
+        };
+        !keys.iter().any(|key| self.has(key) || excused(key))
+    }
+
     /// Path and key as a spot, for a key that is not there.
     pub(super) fn spot_of(&self, key: &str) -> Spot {
         match self.get(key) {
@@ -216,15 +243,15 @@ impl<'a> Section<'a> {
         out: &mut Findings,
         parse: impl FnOnce(&'a str) -> Result<T, Complaint>,
     ) -> Option<T> {
-        if !self.has(key) {
-            self.missing(key, out);
-        }
+        self.missing(key, out);
         self.scalar(key, out, parse)
     }
 
-    /// Reports that a key must be written.
+    /// Reports that a key must be written, if it is not.
     pub(super) fn missing(&self, key: &str, out: &mut Findings) {
-        out.error(&self.spot, format!("the key {key} is missing"));
+        if self.lacks(&[key]) {
+            out.error(&self.spot, format!("the key {key} is missing"));
+        }
     }
 
     /// A section below this one; an absent one is like an empty one.
@@ -236,7 +263,10 @@ impl<'a> Section<'a> {
     ) -> Section<'a> {
         match self.get(key) {
             Some(field) => field.section(shape, out),
-            None => Section { shape, spot: self.spot_of(key), fields: Vec::new() },
+            None => {
+                let excused = Excused::Keys(Vec::new());
+                Section { shape, spot: self.spot_of(key), fields: Vec::new(), excused }
+            }
         }
     }
 }

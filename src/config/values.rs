@@ -56,7 +56,7 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, C
         let (number, unit) = split_unit(text);
         let Some((_, factor)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
             let hint = if unit.is_empty() {
-                format!("write it with its unit, as in {number}KiB or {number}MB")
+                format!("write it with its unit, as in {number}B or {number}KiB")
             } else {
                 "the units are B, kB, MB, GB, TB and KiB, MiB, GiB, TiB".to_owned()
             };

@@ -25,27 +25,34 @@ pub(super) struct Draft {
     pub sound: bool,
 }
 
-pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Vec<Draft> {
+pub(super) struct Drafts {
+    pub all: Vec<Draft>,
+    /// Whether every name that was meant is among them.
+    pub complete: bool,
+}
+
+pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Drafts {
     let Some(field) = root.get("buses") else {
-        return Vec::new();
+        return Drafts { all: Vec::new(), complete: root.lacks(&["buses"]) };
     };
+    let before = out.errors();
     let named = field.named(out);
     too_many("buses", named.len(), BUSES_MAX, &field.key_spot(), out);
-    let mut buses = Vec::with_capacity(named.len());
+    let complete = out.errors() == before;
+    let mut all = Vec::with_capacity(named.len());
     let mut links: HashMap<String, Spot> = HashMap::new();
     for (name, field) in named {
         let errors = out.errors();
         let plan = bus(name, &field, out);
         let sound = out.errors() == errors;
         shared_link(&plan, &field, &mut links, out);
-        buses.push(Draft { plan, spot: field.key_spot(), sound });
+        all.push(Draft { plan, spot: field.key_spot(), sound });
     }
-    buses
+    Drafts { all, complete }
 }
 
 /// A bus whose kind could not be read keeps its name, so that its devices are not reported too.
 fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
-    let errors = out.errors();
     let section = field.section(&keys::BUS, out);
     let link = match (section.get("modbus-tcp"), section.get("modbus-rtu")) {
         (Some(_), Some(rtu)) => {
@@ -55,8 +62,7 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
         (Some(tcp), None) => Some(modbus_tcp(tcp, out)),
         (None, Some(rtu)) => Some(modbus_rtu(rtu, out)),
         (None, None) => {
-            // An unknown key was reported already and was probably meant to be the kind.
-            if out.errors() == errors {
+            if section.lacks(&["modbus-tcp", "modbus-rtu"]) {
                 let complaint = Complaint::new("the kind of the bus is missing")
                     .hint("write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }");
                 out.error(&section.spot, complaint);
@@ -114,7 +120,7 @@ fn modbus_rtu(field: &Field<'_>, out: &mut Findings) -> Link {
     let baud = section.required("baud", out, values::integer(BAUD_RANGE));
     let data_bits = section.scalar("data-bits", out, |text| match text {
         "8" => Ok(8),
-        _ => Err(Complaint::new(format!("{} can't be", quoted(text)))
+        _ => Err(Complaint::new(format!("{} is not possible", quoted(text)))
             .hint("Modbus RTU needs 8 data bits")),
     });
     let words = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];

@@ -28,22 +28,22 @@ pub(super) fn check(bus: &BusPlan, spot: &Spot, out: &mut Findings) {
             (LineTime::serial(line, Duration::ZERO), "line", TURNAROUND_ASSUMED)
         }
     };
-    let usual = blocks::load(bus);
-    if usual.utilisation <= WARN_ABOVE {
+    let usual = LineTime::of(&bus.link);
+    let utilisation = blocks::load_at(bus, usual).utilisation;
+    if utilisation <= WARN_ABOVE {
         return;
     }
     let least = blocks::load_at(bus, best).utilisation;
-    let hint = slow_down(bus, &usual);
     if least > 1.0 {
         let message = format!("polling needs {} of the time of this {what}", percent(least));
-        out.error(spot, Complaint::new(message).hint(hint));
+        out.error(spot, Complaint::new(message).hint(slow_down(bus, best)));
     } else {
         let message = format!(
             "polling takes {} of the time of this {what} if devices answer in {}",
-            percent(usual.utilisation),
+            percent(utilisation),
             show_duration(assumed)
         );
-        out.warning(spot, Complaint::new(message).hint(hint));
+        out.warning(spot, Complaint::new(message).hint(slow_down(bus, usual)));
     }
 }
 
@@ -61,29 +61,31 @@ struct PollClass<'a> {
 }
 
 /// Names the classes that take the most.
-fn slow_down(bus: &BusPlan, load: &blocks::Load) -> String {
+fn slow_down(bus: &BusPlan, time: LineTime) -> String {
+    let load = blocks::load_at(bus, time);
     let mut shares: Vec<f64> = load.devices.iter().map(|(_, share)| *share).collect();
     shares.sort_by(|a, b| b.total_cmp(a));
     let least = shares.get(NAMED_MAX - 1).copied().unwrap_or(0.0);
     let heavy = |name: &Name| load.devices.iter().any(|(n, share)| n == name && *share >= least);
     let mut classes: Vec<PollClass<'_>> =
-        bus.devices.iter().filter(|d| heavy(&d.name)).flat_map(|d| classes(bus, d)).collect();
+        bus.devices.iter().filter(|d| heavy(&d.name)).flat_map(|d| classes(bus, d, time)).collect();
     classes.sort_by(|a, b| b.gain.total_cmp(&a.gain));
     let named: Vec<String> = classes
         .iter()
         .take(NAMED_MAX)
         .map(|class| {
             let (device, every, tags) = (class.device, show_duration(class.every), class.tags);
-            format!("{device} every {every} ({tags} tags, {})", percent(class.gain))
+            let s = if tags == 1 { "" } else { "s" };
+            format!("{device} every {every} ({tags} tag{s}, {})", percent(class.gain))
         })
         .collect();
     format!("slow down {}", named.join(", "))
 }
 
-fn classes<'a>(bus: &BusPlan, device: &'a DevicePlan) -> Vec<PollClass<'a>> {
+fn classes<'a>(bus: &BusPlan, device: &'a DevicePlan, time: LineTime) -> Vec<PollClass<'a>> {
     let share = |device: DevicePlan| {
         let alone = BusPlan { devices: vec![device], ..bus_without_devices(bus) };
-        blocks::utilisation(&alone)
+        blocks::load_at(&alone, time).utilisation
     };
     let whole = share(device.clone());
     let mut intervals: Vec<Duration> = device.tags.iter().map(|tag| tag.every).collect();

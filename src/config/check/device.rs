@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::bus::Draft;
+use super::bus::Drafts;
 use super::{tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
@@ -49,11 +49,11 @@ pub(super) struct Places {
 pub(super) fn check(
     root: &Section<'_>,
     scope: &Scope<'_>,
-    buses: &mut [Draft],
+    buses: &mut Drafts,
     out: &mut Findings,
 ) -> Places {
     let mut places = Places::default();
-    let sound = buses.iter().filter(|bus| bus.sound);
+    let sound = buses.all.iter().filter(|bus| bus.sound);
     places.buses.extend(sound.map(|bus| (bus.plan.name.clone(), bus.spot.clone())));
     let Some(field) = root.get("devices") else {
         return places;
@@ -62,9 +62,13 @@ pub(super) fn check(
     too_many("devices", named.len(), DEVICES_MAX, &field.key_spot(), out);
     for (name, field) in named {
         places.devices.insert(name.clone(), field.key_spot());
+        let errors = out.errors();
         let (plan, bus) = device(name, &field, scope, buses, &mut places, out);
-        if let Some(bus) = bus.and_then(|i| buses.get_mut(i)) {
-            shared_unit(&bus.plan, &plan, &field, &places, out);
+        let sound = out.errors() == errors;
+        if let Some(bus) = bus.and_then(|i| buses.all.get_mut(i)) {
+            if sound {
+                shared_unit(&bus.plan, &plan, &field, &places, out);
+            }
             bus.plan.devices.push(plan);
         }
     }
@@ -76,14 +80,19 @@ fn device(
     name: Name,
     field: &Field<'_>,
     scope: &Scope<'_>,
-    buses: &[Draft],
+    buses: &Drafts,
     places: &mut Places,
     out: &mut Findings,
 ) -> (DevicePlan, Option<usize>) {
     let section = field.section(&keys::DEVICE, out);
-    let index = section.required("bus", out, |text| find_bus(text, buses));
-    let bus = index.and_then(|i| buses.get(i)).map(|bus| &bus.plan);
-    let unit = unit(&section, bus, out);
+    // Where not all buses are known, a name that is not among them may well be right.
+    let index = if buses.complete {
+        section.required("bus", out, |text| find_bus(text, buses))
+    } else {
+        section.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
+    };
+    let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
+    let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
     let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
     let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
     let order = section.scalar("order", out, kinds::order).unwrap_or_default();
@@ -118,22 +127,22 @@ fn device(
     (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
 }
 
-fn find_bus(text: &str, buses: &[Draft]) -> Result<usize, Complaint> {
-    let names = || buses.iter().map(|bus| bus.plan.name.as_str());
+fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
+    let names = || buses.all.iter().map(|bus| bus.plan.name.as_str());
     if let Some(i) = names().position(|name| name == text) {
         return Ok(i);
     }
     let complaint = Complaint::new(format!("there is no bus {}", quoted(text)));
     Err(match closest(text, names()) {
         Some(close) => complaint.hint(format!("did you mean {close}?")),
-        None if buses.is_empty() => complaint.hint("the section buses has none"),
+        None if buses.all.is_empty() => complaint.hint("the section buses has none"),
         None => complaint,
     })
 }
 
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
-fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> u8 {
-    let unit = match bus.map(|b| &b.link) {
+fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
+    match bus.map(|b| &b.link) {
         Some(Link::ModbusRtu(_)) => section.required("unit", out, |text| {
             if text == "0" {
                 return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
@@ -142,8 +151,7 @@ fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> u8 
             values::integer(1..=247)(text)
         }),
         _ => section.scalar("unit", out, values::integer(0..=255)),
-    };
-    unit.unwrap_or(UNIT_TCP)
+    }
 }
 
 /// Two devices behind one unit are one device: allowed, as a way to group tags, but seldom meant.

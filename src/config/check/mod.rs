@@ -56,7 +56,7 @@ pub(super) fn check(root: &Node, out: &mut Findings) -> Option<Plan> {
 
     let plan = Plan {
         gateway,
-        buses: buses.into_iter().map(|bus| bus.plan).collect(),
+        buses: buses.all.into_iter().map(|bus| bus.plan).collect(),
         broker,
         uplinks: uplinks.iter().map(|(uplink, _)| uplink.clone()).collect(),
         store,
@@ -68,7 +68,7 @@ pub(super) fn check(root: &Node, out: &mut Findings) -> Option<Plan> {
 
 /// A missing or wrong name is replaced by one that no file can have, for the topics to go on with.
 fn gateway(root: &Section<'_>, out: &mut Findings) -> Gateway {
-    if !root.has("gateway") {
+    if root.lacks(&["gateway"]) {
         let complaint =
             Complaint::new("the section gateway is missing").hint("write gateway: { name: … }");
         out.error(&root.spot, complaint);

@@ -80,9 +80,11 @@ fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table
     let mut written =
         TABLES.iter().filter_map(|(key, table)| section.get(key).map(|f| (f, *table)));
     let Some((field, table)) = written.next() else {
-        let complaint = Complaint::new("the table and address are missing")
-            .hint("write holding: 0, input: 0, coil: 0 or discrete: 0");
-        out.error(&section.spot, complaint);
+        if section.lacks(&TABLES.map(|(key, _)| key)) {
+            let complaint = Complaint::new("the table and address are missing")
+                .hint("write holding: 0, input: 0, coil: 0 or discrete: 0");
+            out.error(&section.spot, complaint);
+        }
         return None;
     };
     if let Some((second, _)) = written.next() {
@@ -116,7 +118,7 @@ fn address(text: &str, table: Table) -> Result<u16, Complaint> {
 fn kind(section: &Section<'_>, table: Option<Table>, out: &mut Findings) -> Option<Kind> {
     let written = section.scalar("type", out, kinds::parse);
     if !table.is_some_and(Table::is_bits) {
-        if !section.has("type") {
+        if section.lacks(&["type"]) {
             let complaint = Complaint::new("the key type is missing")
                 .hint("a register does not say what it holds; write type: u16, i16, f32, …");
             out.error(&section.spot, complaint);

@@ -38,7 +38,7 @@ fn scales_are_kept_as_written() {
         ("input: 0, type: i16, scale: 1e-3", of(1.0, 1000.0, 0.0)),
         ("input: 0, type: f32, scale: 1000", of(1000.0, 1.0, 0.0)),
         ("input: 0, type: i16, offset: 5", of(1.0, 1.0, 5.0)),
-        ("input: 0, type: f32, scale: 1.234567890123456789", of(1.234567890123456789, 1.0, 0.0)),
+        ("input: 0, type: f32, scale: 1.00000000000000001e-9", of(1e-9, 1.0, 0.0)),
     ] {
         assert_eq!(linear(fragment), want, "{fragment}");
     }
