@@ -119,9 +119,7 @@ impl BusRunner {
             });
             let _ = done.send(result);
         };
-        thread
-            .spawn(work)
-            .map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
+        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
         match ended.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(source)) => Err(BusError::Thread { bus, source }),

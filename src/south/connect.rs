@@ -33,9 +33,7 @@ pub(crate) enum Connector {
 impl Connector {
     pub(crate) fn new(link: &Link, pause: Duration) -> Self {
         match link {
-            Link::ModbusTcp { host, port } => {
-                Self::Tcp { host: host.clone(), port: *port, pause }
-            }
+            Link::ModbusTcp { host, port } => Self::Tcp { host: host.clone(), port: *port, pause },
             Link::ModbusRtu(line) => Self::Serial { line: line.clone(), pause },
         }
     }

@@ -10,7 +10,7 @@ use super::latency::Latency;
 use super::publish;
 use super::schedule::{Due, INTERVALS_MAX};
 use super::status::{BlockStatus, table_name};
-use crate::codec::registers::{Decoded, decode};
+use crate::codec::registers::decode;
 use crate::config::blocks::{Block, Change, Healer, Item, Learned, Limits, Planned, Report};
 use crate::config::wire::LineTime;
 use crate::config::{DevicePlan, TagPlan};
@@ -361,9 +361,5 @@ fn requests(table: Table, planned: &Planned) -> Vec<Request> {
 
 /// What these words mean.
 pub(crate) fn reading(tag: &TagPlan, words: &[u16], at: Mono) -> Reading {
-    match decode(&tag.coding, tag.table.is_bits(), words) {
-        Decoded::Good(value) => Reading::good(tag.id, at, value),
-        Decoded::Uncertain(value, doubt) => Reading::uncertain(tag.id, at, value, doubt),
-        Decoded::Bad(fault) => Reading::bad(tag.id, at, fault),
-    }
+    decode(&tag.coding, tag.table.is_bits(), words).reading(tag.id, at)
 }

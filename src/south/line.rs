@@ -52,7 +52,10 @@ pub(crate) enum Write {
     Register(u16),
     Registers(Vec<u16>),
     /// Function 22: `(current & and) | (or & !and)`.
-    Mask { and: u16, or: u16 },
+    Mask {
+        and: u16,
+        or: u16,
+    },
 }
 
 /// How the silence between two requests is kept.
@@ -213,10 +216,9 @@ impl Line {
     ) -> Result<(), Failure> {
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         let (request, expected) = match write {
-            Write::Coil(on) => (
-                Request::WriteSingleCoil(address, *on),
-                Response::WriteSingleCoil(address, *on),
-            ),
+            Write::Coil(on) => {
+                (Request::WriteSingleCoil(address, *on), Response::WriteSingleCoil(address, *on))
+            }
             Write::Coils(bits) => (
                 Request::WriteMultipleCoils(address, Cow::Borrowed(bits)),
                 Response::WriteMultipleCoils(address, count(bits.len())),
@@ -244,7 +246,7 @@ impl Line {
         request: Request<'_>,
         timeout: Duration,
     ) -> Result<Response, Failure> {
-        self.keep_silence().await;
+        keep_silence(self.pace, self.last.elapsed()).await;
         self.client.set_slave(Slave(unit));
         let started = Instant::now();
         let result = tokio::time::timeout(timeout, self.client.call(request)).await;
@@ -272,19 +274,19 @@ impl Line {
     fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))
     }
+}
 
-    async fn keep_silence(&self) {
-        let since = self.last.elapsed();
-        match self.pace {
-            Pace::Thread(gap) => {
-                if let Some(rest) = gap.checked_sub(since) {
-                    std::thread::sleep(rest);
-                }
+/// Waits until the line has been silent for long enough.
+async fn keep_silence(pace: Pace, since: Duration) {
+    match pace {
+        Pace::Thread(gap) => {
+            if let Some(rest) = gap.checked_sub(since) {
+                std::thread::sleep(rest);
             }
-            Pace::Task(gap) => {
-                if let Some(rest) = gap.checked_sub(since) {
-                    tokio::time::sleep(rest).await;
-                }
+        }
+        Pace::Task(gap) => {
+            if let Some(rest) = gap.checked_sub(since) {
+                tokio::time::sleep(rest).await;
             }
         }
     }

@@ -28,3 +28,5 @@ mod write;
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,8 @@ fn holder(port: &Path) -> Option<String> {
             .any(|file| std::fs::read_link(file.path()).is_ok_and(|target| target == port));
         if open {
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            let whose = if pid == own { "this process".to_owned() } else { format!("process {pid}") };
+            let whose =
+                if pid == own { "this process".to_owned() } else { format!("process {pid}") };
             return Some(format!("{whose} ({})", name.trim()));
         }
     }

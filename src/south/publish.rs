@@ -18,14 +18,17 @@ pub(crate) fn is_due(rule: &PublishRule, last: Option<&Reading>, new: &Reading) 
     if age < *at_most_every {
         return false;
     }
-    age >= *at_least
-        || new.quality() != last.quality()
-        || moved(*change, last.value(), new.value())
+    age >= *at_least || new.quality() != last.quality() || moved(*change, last.value(), new.value())
 }
 
 /// Whether a silence that was already reported is worth repeating: every `at_least`, as a value
 /// would be, and with every value published, once in [`REPEAT`].
-pub(crate) fn is_silence_due(rule: &PublishRule, last: Option<&Reading>, now: Mono, quality: Quality) -> bool {
+pub(crate) fn is_silence_due(
+    rule: &PublishRule,
+    last: Option<&Reading>,
+    now: Mono,
+    quality: Quality,
+) -> bool {
     let Some(last) = last else { return true };
     let every = match rule {
         PublishRule::Always => REPEAT,

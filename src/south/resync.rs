@@ -86,14 +86,11 @@ impl Suspects {
         most: u16,
     ) -> Vec<Variant> {
         let step = if table.is_bits() { 8 } else { 1 };
-        let behind = (0..=PADDING_MAX).map(|n| Variant { address, count: count + n * step, skip: 0 });
+        let behind =
+            (0..=PADDING_MAX).map(|n| Variant { address, count: count + n * step, skip: 0 });
         let in_front = (1..=PADDING_MAX).filter_map(|n| {
             let skip = n * step;
-            Some(Variant {
-                address: address.checked_sub(skip)?,
-                count: count + skip,
-                skip,
-            })
+            Some(Variant { address: address.checked_sub(skip)?, count: count + skip, skip })
         });
         behind
             .chain(in_front)

@@ -183,8 +183,7 @@ impl Schedule {
             self.silent.spend(now, took);
         }
         let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
-        let turn =
-            if answered { device.breaker.answered(now) } else { device.breaker.failed(now) };
+        let turn = if answered { device.breaker.answered(now) } else { device.breaker.failed(now) };
         if device.breaker.is_open() {
             device.give_up();
         }

@@ -32,8 +32,7 @@ struct SimDevice {
 }
 
 impl SimDevice {
-    const ALIVE: Self =
-        Self { answer: ms(10), timeout: ms(1000), requests: 1, alive: true };
+    const ALIVE: Self = Self { answer: ms(10), timeout: ms(1000), requests: 1, alive: true };
     const DEAD: Self = Self { alive: false, ..Self::ALIVE };
 }
 
@@ -99,7 +98,8 @@ fn t11_the_period_does_not_drift() {
 
 #[test]
 fn t18_it_goes_on_for_24_hours() {
-    let mut sim = Sim::new(&[(SimDevice::ALIVE, &[s(1), s(10), s(60)]), (SimDevice::DEAD, &[s(1)])]);
+    let mut sim =
+        Sim::new(&[(SimDevice::ALIVE, &[s(1), s(10), s(60)]), (SimDevice::DEAD, &[s(1)])]);
     sim.run_until(s(24 * 3600));
     let polls = sim.times(0).len();
     assert!(polls > 86_400 * 97 / 100, "{polls}");

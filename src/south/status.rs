@@ -38,8 +38,13 @@ pub struct BusStatus {
 pub enum LinkState {
     /// Not yet connected for the first time.
     Connecting,
-    Up { since: i64 },
-    Down { since: i64, reason: String },
+    Up {
+        since: i64,
+    },
+    Down {
+        since: i64,
+        reason: String,
+    },
     Stopped,
 }
 
@@ -78,9 +83,14 @@ pub enum DeviceState {
     /// Not asked yet.
     Unknown,
     Ok,
-    Silent { since: i64, fault: String },
+    Silent {
+        since: i64,
+        fault: String,
+    },
     /// The last answer was this exception.
-    Exception { code: u8 },
+    Exception {
+        code: u8,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -146,10 +156,7 @@ pub(crate) fn describe(link: &Link) -> String {
                 crate::config::Parity::Odd => 'O',
             };
             let port = line.port.display();
-            format!(
-                "modbus-rtu {port} {} {}{parity}{}",
-                line.baud, line.data_bits, line.stop_bits
-            )
+            format!("modbus-rtu {port} {} {}{parity}{}", line.baud, line.data_bits, line.stop_bits)
         }
     }
 }

@@ -84,7 +84,8 @@ impl SerialMatcher {
     /// bits at address 0x03xx.
     fn answers_itself(&self) -> bool {
         self.expect.as_ref().is_some_and(|expect| {
-            split_frame(&self.request).is_some_and(|(_, pdu)| expect.judge(pdu) == Judgement::Answer)
+            split_frame(&self.request)
+                .is_some_and(|(_, pdu)| expect.judge(pdu) == Judgement::Answer)
         })
     }
 
@@ -169,9 +170,8 @@ impl SerialMatcher {
     /// Counts a sound frame that was not handed up.
     fn count_frame(&mut self, frame: &[u8]) -> Saw {
         let Some((unit, pdu)) = split_frame(frame) else { return Saw::Nothing };
-        let answers = |expect: &Expect| {
-            expect.unit == unit && matches!(expect.judge(pdu), Judgement::Answer)
-        };
+        let answers =
+            |expect: &Expect| expect.unit == unit && matches!(expect.judge(pdu), Judgement::Answer);
         if let Some(at) = self.unanswered.iter().position(answers) {
             self.unanswered.remove(at);
             self.counters.late += 1;

@@ -35,7 +35,12 @@ impl Bank {
     }
 
     /// Lets masters write these items; the others are refused with exception 2.
-    pub fn allow_writes(&mut self, unit: u8, table: Table, addresses: std::ops::RangeInclusive<u16>) {
+    pub fn allow_writes(
+        &mut self,
+        unit: u8,
+        table: Table,
+        addresses: std::ops::RangeInclusive<u16>,
+    ) {
         self.writable.extend(addresses.map(|address| (unit, table, address)));
     }
 
@@ -80,7 +85,8 @@ impl Bank {
                 if usize::from(bytes) != data.len() || count.div_ceil(8) != u16::from(bytes) {
                     return Err(ILLEGAL_VALUE);
                 }
-                let bits = data.iter().flat_map(|byte| (0..8).map(move |i| u16::from(byte >> i & 1)));
+                let bits =
+                    data.iter().flat_map(|byte| (0..8).map(move |i| u16::from(byte >> i & 1)));
                 let bits: Vec<u16> = bits.take(usize::from(count)).collect();
                 self.write(unit, Table::Coil, word(a1, a0), &bits)?;
                 Ok(vec![15, a1, a0, n1, n0])

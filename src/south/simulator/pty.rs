@@ -42,7 +42,12 @@ impl Pty {
         rustix::termios::tcsetattr(&line, OptionalActions::Now, &settings)?;
         let flags = rustix::fs::fcntl_getfl(&master)?;
         rustix::fs::fcntl_setfl(&master, flags | OFlags::NONBLOCK)?;
-        Ok(Self { master: AsyncFd::register(master)?, _line: line, path, link: None })
+        #[expect(
+            deprecated,
+            reason = "sound for an OwnedFd that stays where it is; its successor is unsafe code"
+        )]
+        let master = AsyncFd::new(master)?;
+        Ok(Self { master, _line: line, path, link: None })
     }
 
     /// As [`Pty::open`], with a symbolic link to it at `link`, replacing one that is there. The link
