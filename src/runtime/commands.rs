@@ -11,16 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::doors::Doors;
 use crate::broker::Publish;
-use crate::codec::json as payload;
+use crate::codec::json::{self as payload, SetPayload};
 use crate::config::{Plan, WriteRule};
 use crate::model::{
-    Clock, Coding, Command, Mono, Name, Origin, Outcome, Refusal, SetRequest, TopicName, Value,
+    Clock, Coding, Command, Mono, Name, Origin, Outcome, Qos, Refusal, SetRequest, TopicName, Value, Wall,
 };
 
 /// Requests that may wait to be checked.
@@ -53,6 +52,12 @@ struct Tally {
     received: AtomicU64,
     done: AtomicU64,
     refused: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Tally {
+    fn refuse(&self, refusal: &Refusal) {
+        *lock(&self.refused).entry(refusal.code()).or_default() += 1;
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -102,12 +107,7 @@ impl Commands {
         CommandStatus {
             received: self.tally.received.load(Ordering::Relaxed),
             done: self.tally.done.load(Ordering::Relaxed),
-            refused: self
-                .tally
-                .refused
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            refused: lock(&self.tally.refused).clone(),
         }
     }
 
@@ -138,7 +138,7 @@ impl Commands {
             return Err(Refusal::Retained);
         }
         let set = payload::parse_set(&request.payload).map_err(Refusal::BadPayload)?;
-        let expires = self.expiry(request, set.ts, set.ttl);
+        let expires = self.expiry(request, &set);
         if expires <= self.clock.mono() {
             return Err(Refusal::Expired);
         }
@@ -149,15 +149,17 @@ impl Commands {
 
     /// The earliest of: the message's own expiry, the time stamp in the payload plus its time to
     /// live, and the default after reception when the sender said nothing.
-    fn expiry(&self, request: &SetRequest, ts: Option<i64>, ttl: Option<u64>) -> Mono {
-        let ttl = ttl.map_or(DEFAULT_TTL, Duration::from_millis);
-        let sent = match ts {
+    fn expiry(&self, request: &SetRequest, set: &SetPayload) -> Mono {
+        let sent = match set.ts {
             // Wall to monotonic time through the present offset; a sender's clock that is ahead
             // of ours does not make a command live longer than its time to live.
-            Some(ts) => Mono(self.clock.mono().0 - (self.clock.wall().0.saturating_sub(ts)).max(0)),
+            Some(Wall(ts)) => {
+                let age = self.clock.wall().0.saturating_sub(ts).max(0);
+                Mono(self.clock.mono().0.saturating_sub(age))
+            }
             None => request.at,
         };
-        let own = sent + ttl;
+        let own = sent + set.ttl.unwrap_or(DEFAULT_TTL);
         request.expires.map_or(own, |expires| expires.min(own))
     }
 
@@ -167,27 +169,25 @@ impl Commands {
         let doors = Arc::clone(&self.doors);
         let clock = Arc::clone(&self.clock);
         Box::new(move |outcome| {
-            let mut body = match &outcome {
+            let mut body = Vec::with_capacity(128);
+            match &outcome {
                 Outcome::Done { read_back } => {
                     tally.done.fetch_add(1, Ordering::Relaxed);
                     tracing::info!(topic = %request.topic, value = %read_back, from = ?request.origin, "command carried out");
-                    json!({ "ok": true, "v": payload::value(read_back) })
+                    body.extend_from_slice(b"{\"ok\":true,\"v\":");
+                    payload::put_value(&mut body, read_back);
                 }
                 Outcome::Refused(refusal) => {
-                    *tally
-                        .refused
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .entry(refusal.code())
-                        .or_default() += 1;
+                    tally.refuse(refusal);
                     tracing::info!(topic = %request.topic, %refusal, from = ?request.origin, "command refused");
-                    json!({ "ok": false, "code": refusal.code(), "reason": refusal.to_string() })
+                    body.extend_from_slice(b"{\"ok\":false,\"code\":");
+                    payload::put_text(&mut body, refusal.code());
+                    body.extend_from_slice(b",\"reason\":");
+                    payload::put_text(&mut body, &refusal.to_string());
                 }
-            };
-            if let Some(object) = body.as_object_mut() {
-                object.insert("ts".to_owned(), json!(clock.wall().0));
             }
-            reply(&doors, request, body.to_string().into_bytes());
+            body.extend_from_slice(format!(",\"ts\":{}}}", clock.wall().0).as_bytes());
+            reply(&doors, request, body);
         })
     }
 }
@@ -205,7 +205,14 @@ fn reply(doors: &Doors, request: SetRequest, body: Vec<u8>) {
     match request.origin {
         Origin::Lan(_) | Origin::Local => {
             if let Some(broker) = doors.broker() {
-                broker.publish(Publish { correlation, ..Publish::once(topic, body.into()) });
+                broker.publish(Publish {
+                    topic,
+                    payload: body.into(),
+                    qos: Qos::AtLeastOnce,
+                    retain: false,
+                    correlation,
+                    expiry: None,
+                });
             }
         }
         Origin::Uplink(name) => {
@@ -226,4 +233,8 @@ fn within(value: &Value, rule: &WriteRule) -> Result<(), Refusal> {
             _ => Ok(()),
         },
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -144,7 +144,7 @@ impl Board {
             let Some(tag) = last.remove(&id) else { continue };
             // A changed mapping keeps its topic under a new number: that value is not cleared.
             if let Some(broker) = broker.as_ref().filter(|_| !kept.contains(&tag.meta.topic)) {
-                broker.publish(Publish::retained(tag.meta.topic.clone(), Bytes::new()));
+                broker.publish(retained(&tag.meta, Bytes::new()));
             }
         }
     }
@@ -188,16 +188,25 @@ impl Board {
         payload.clear();
         let wall = self.wall_of(last.newest.at());
         json::tag_live(payload, &last.newest, wall, &last.meta.unit, None);
-        broker.publish(Publish {
-            qos: Qos::AtLeastOnce,
-            ..Publish::retained(last.meta.topic.clone(), Bytes::copy_from_slice(payload))
-        });
+        broker.publish(retained(&last.meta, Bytes::copy_from_slice(payload)));
         self.published.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Live readings are of this boot, so the clock's present offset is the right one.
     fn wall_of(&self, at: Mono) -> Wall {
         Wall(self.clock.wall().0 - self.clock.mono().0 + at.0)
+    }
+}
+
+/// A tag's message: retained, so that a new subscriber has the latest value at once.
+fn retained(meta: &TagMeta, payload: Bytes) -> Publish {
+    Publish {
+        topic: meta.topic.clone(),
+        payload,
+        qos: Qos::AtLeastOnce,
+        retain: true,
+        correlation: None,
+        expiry: None,
     }
 }
 

@@ -22,7 +22,7 @@ use self::keys::{Action, Switches};
 use self::screen::Screen;
 use self::world::World;
 use super::{run, view};
-use crate::config::{self, Plan};
+use crate::config;
 use crate::runtime::{Gateway, SystemClock};
 
 /// The configuration the demo runs; its ports and paths are replaced by free ones.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_embedded_plan_has_a_bus_of_each_kind_a_broker_and_an_uplink() {
-        let plan: Plan = config::parse(PLAN, "demo.yaml").unwrap().plan;
+        let plan = config::parse(PLAN, "demo.yaml").unwrap().plan;
         assert_eq!(plan.buses.len(), 2);
         assert!(plan.broker.is_some() && plan.uplinks.len() == 1);
     }
