@@ -44,7 +44,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::BrokerPlan;
-use crate::model::{Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::store::Store;
 
 pub use error::BrokerError;
 pub use status::{BrokerStatus, ClientStatus, DropStatus};
@@ -66,7 +67,7 @@ pub struct Deps {
     /// Where commands go, at once or not at all.
     pub inbox: mpsc::Sender<SetRequest>,
     /// Makes messages that uplinks want durable; `None` acknowledges them as they come.
-    pub store: Option<Append>,
+    pub store: Option<Store>,
 }
 
 /// What is special about topics; changes with the configuration while clients stay.
@@ -135,7 +136,7 @@ impl Broker {
         let setup = Setup {
             limits: plan.limits.clone(),
             inbox,
-            append: store,
+            append: store.map(append_to),
             counters: Arc::clone(&counters),
             seed: fastrand::u64(..),
         };
@@ -183,6 +184,14 @@ impl Broker {
     }
 }
 
+/// The store as the router sees it.
+fn append_to(store: Store) -> Append {
+    Box::new(move |message| {
+        let commit = store.append_message(Class::Normal, message);
+        Box::pin(async move { commit.wait().await.map_err(|error| error.to_string()) })
+    })
+}
+
 /// What a waiting in-process message counts for.
 fn local_bytes(message: &Publish) -> usize {
     let correlation = message.correlation.as_ref().map_or(0, Vec::len);
@@ -207,3 +216,6 @@ impl BrokerRunner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

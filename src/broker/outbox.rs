@@ -157,4 +157,15 @@ impl Outbox {
         inner.written += u64::try_from(count).unwrap_or(0);
         inner.queued < limit / 2 && mem::take(&mut inner.starved)
     }
+
+    /// Everything that waits, as one piece, and whether the router wants to hear of the room; for
+    /// tests that have no connection.
+    #[cfg(test)]
+    pub fn drain(&self, limit: usize) -> (Vec<u8>, End, bool) {
+        let mut chunks = VecDeque::new();
+        let end = self.take(&mut chunks, Waker::noop());
+        let bytes: Vec<u8> = chunks.iter().flatten().copied().collect();
+        let room = self.wrote(bytes.len(), limit);
+        (bytes, end, room)
+    }
 }

@@ -17,12 +17,6 @@ pub struct Frame {
     pub total: usize,
 }
 
-/// What a CONNECT says before the codec reads it.
-pub struct Opening {
-    pub version: Version,
-    pub clean_start: bool,
-}
-
 const MALFORMED: WireError = WireError::Broken(Reason::MALFORMED_PACKET);
 const PROTOCOL_ERROR: WireError = WireError::Broken(Reason::PROTOCOL_ERROR);
 
@@ -59,27 +53,36 @@ fn variable_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
     if bytes.len() >= 4 { Err(MALFORMED) } else { Ok(None) }
 }
 
-/// Checks a first packet, which must be a CONNECT [MQTT-3.1.0-1], up to its last byte.
-///
-/// Sets the clean start bit in the buffer, because the codec refuses an empty client id without
-/// it, which MQTT 5.0 allows and 3.1.1 answers with a return code; the real bit is returned.
-pub fn connect(frame: Frame, buffer: &mut BytesMut) -> Result<Opening, WireError> {
+/// The version that a first packet asks for, and where its connect flags are. It must be a CONNECT
+/// [MQTT-3.1.0-1].
+pub fn version(frame: Frame, buffer: &[u8]) -> Result<(Version, usize), WireError> {
     if frame.first != 0x10 {
         return Err(WireError::NotMqtt);
     }
+    match buffer.get(frame.body..frame.total).unwrap_or_default() {
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match *level {
+            4 => Ok((Version::V3, 7)),
+            5 => Ok((Version::V5, 7)),
+            // [MQTT-3.1.2-2]: an old or a bridge's level gets the old answer.
+            0..=3 | 0x80.. => Err(WireError::UnsupportedVersion(Version::V3)),
+            _ => Err(WireError::UnsupportedVersion(Version::V5)),
+        },
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => Ok((Version::V3, 9)),
+        _ => Err(WireError::NotMqtt),
+    }
+}
+
+/// Checks a CONNECT up to its last byte and returns its clean start flag.
+///
+/// Sets the flag in the buffer, because the codec refuses an empty client id without it, which
+/// MQTT 5.0 allows and 3.1.1 answers with a return code.
+pub fn connect(
+    frame: Frame,
+    (version, flags_at): (Version, usize),
+    buffer: &mut BytesMut,
+) -> Result<bool, WireError> {
     let packet = buffer.get_mut(..frame.total).ok_or(MALFORMED)?;
     let body = packet.get_mut(frame.body..).ok_or(MALFORMED)?;
-    let (version, flags_at) = match body {
-        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match *level {
-            4 => (Version::V3, 7),
-            5 => (Version::V5, 7),
-            // [MQTT-3.1.2-2]: an old or a bridge's level gets the old answer.
-            0..=3 | 0x80.. => return Err(WireError::UnsupportedVersion(Version::V3)),
-            _ => return Err(WireError::UnsupportedVersion(Version::V5)),
-        },
-        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => (Version::V3, 9),
-        _ => return Err(WireError::NotMqtt),
-    };
     let flags_place = body.get_mut(flags_at).ok_or(MALFORMED)?;
     let flags = *flags_place;
     *flags_place = flags | CLEAN_START;
@@ -109,7 +112,7 @@ pub fn connect(frame: Frame, buffer: &mut BytesMut) -> Result<Opening, WireError
     if !rest.0.is_empty() {
         return Err(MALFORMED);
     }
-    Ok(Opening { version, clean_start: flags & CLEAN_START != 0 })
+    Ok(flags & CLEAN_START != 0)
 }
 
 /// Checks a packet after the CONNECT.

@@ -85,11 +85,12 @@ impl Decoder {
         let broken = |error: DecodeError| WireError::Broken(reason(&error));
         match &mut self.codec {
             Codec::Unknown => {
-                let opening = guard::connect(frame, buffer)?;
-                self.codec = match opening.version {
+                let place = guard::version(frame, buffer)?;
+                self.codec = match place.0 {
                     Version::V3 => Codec::V3(v3::Codec::new(0)),
                     Version::V5 => Codec::V5(v5::Codec::new(0, 0)),
                 };
+                let clean_start = guard::connect(frame, place, buffer)?;
                 let mut connect = match &mut self.codec {
                     Codec::V3(codec) => {
                         codec.decode(buffer).map_err(broken)?.map(convert::connect_v3)
@@ -100,7 +101,7 @@ impl Decoder {
                     Codec::Unknown => None,
                 }
                 .ok_or(WireError::NotMqtt)??;
-                connect.clean_start = opening.clean_start;
+                connect.clean_start = clean_start;
                 Ok(Some(Incoming::Connect(Box::new(connect))))
             }
             Codec::V3(codec) => {
