@@ -62,6 +62,7 @@ const LOCAL_BYTES_MAX: usize = 16 * 1024 * 1024;
 const CORRELATION_BYTES_MAX: usize = 65_535;
 
 /// What the broker needs from the gateway.
+#[derive(Clone)]
 pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where commands go, at once or not at all.
