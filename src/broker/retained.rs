@@ -118,3 +118,86 @@ impl Retained {
         last.map_or(Step::End, |topic| Step::Paused(topic.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Qos;
+
+    fn message(topic: &str, payload: &str) -> Arc<Message> {
+        Arc::new(Message {
+            topic: TopicName::new(topic).unwrap(),
+            payload: payload.to_owned().into(),
+            qos: Qos::AtMostOnce,
+            retain: true,
+            expires: None,
+            properties: None,
+        })
+    }
+
+    /// All that a subscription gets, taken in steps of `looks`.
+    fn all(retained: &Retained, filter: &TopicFilter, looks: usize) -> Vec<String> {
+        let mut got = Vec::new();
+        let mut after = None;
+        loop {
+            match retained.next(filter, after.as_ref(), looks, Mono(0)) {
+                Step::Found(message) => {
+                    got.push(message.topic.to_string());
+                    after = Some(message.topic.clone());
+                }
+                Step::Paused(topic) => after = Some(topic),
+                Step::End => return got,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn serves_what_matches_whatever_the_steps(
+            topics in prop::collection::btree_set("[$ab/Ö]{1,6}", 0..30),
+            filter in "[ab/]{0,3}(a/\\+|\\+/b|\\+|#|a/#|a)",
+            looks in 1..5_usize,
+        ) {
+            let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
+            let mut retained = Retained::new(100, 1_000_000);
+            for topic in &topics {
+                retained.set(&message(topic, "x"));
+            }
+            let expected: Vec<String> =
+                topics.iter().filter(|t| filter.matches(t)).cloned().collect();
+            prop_assert_eq!(all(&retained, &filter, looks), expected);
+        }
+    }
+
+    #[test]
+    fn replacing_and_removing_keeps_the_accounts() {
+        let mut retained = Retained::new(2, 1_000_000);
+        assert!(retained.set(&message("a", "1")));
+        let one = retained.bytes();
+        assert!(retained.set(&message("a", "22")));
+        assert_eq!((retained.len(), retained.bytes()), (1, one + 1));
+        assert!(retained.set(&message("b", "1")));
+        assert!(!retained.set(&message("c", "1")), "full");
+        assert!(retained.set(&message("b", "2")), "what is there may change");
+        retained.set(&message("a", ""));
+        retained.set(&message("b", ""));
+        retained.set(&message("b", ""));
+        assert_eq!((retained.len(), retained.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_sweep_drops_what_has_expired() {
+        let mut retained = Retained::new(10, 1_000_000);
+        for (topic, end) in [("a", Some(Mono(5))), ("b", Some(Mono(50))), ("c", None)] {
+            let mut message = Arc::into_inner(message(topic, "x")).unwrap();
+            message.expires = end;
+            retained.set(&Arc::new(message));
+        }
+        retained.sweep(Mono(10));
+        assert_eq!(retained.len(), 2);
+        retained.sweep(Mono(100));
+        assert_eq!((retained.len(), retained.expiring), (1, 0));
+    }
+}

@@ -165,3 +165,89 @@ fn collect(node: &Node, topic: Option<&str>, wildcards: bool, found: &mut Vec<Ma
         collect(any, deeper, true, found);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GRANT: Grant =
+        Grant { qos: Qos::AtMostOnce, no_local: false, retain_as_published: false, id: 0 };
+
+    fn level() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["a", "b", "Ö", "", "$S"])
+    }
+
+    fn topic() -> impl Strategy<Value = String> {
+        prop::collection::vec(level(), 1..5)
+            .prop_map(|levels| levels.join("/"))
+            .prop_filter("a topic has a character", |t| !t.is_empty())
+    }
+
+    fn filter() -> impl Strategy<Value = TopicFilter> {
+        let levels = prop::collection::vec(prop_oneof![level(), Just("+")], 0..5);
+        (levels, any::<bool>()).prop_filter_map("a filter", |(mut levels, rest)| {
+            if rest {
+                levels.push("#");
+            }
+            TopicFilter::new(&levels.join("/")).ok()
+        })
+    }
+
+    fn sessions(trie: &Trie, topic: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        trie.matches(topic, &mut found);
+        let mut sessions: Vec<u32> = found.iter().map(|m| m.session.0).collect();
+        sessions.sort_unstable();
+        sessions
+    }
+
+    proptest! {
+        /// The tree and `TopicFilter::matches` agree, before and after removals.
+        #[test]
+        fn agrees_with_the_filters_themselves(
+            filters in prop::collection::vec((filter(), any::<bool>()), 0..40),
+            topics in prop::collection::vec(topic(), 1..20),
+        ) {
+            let mut trie = Trie::default();
+            let numbered = || (0..).zip(&filters).map(|(n, (f, stays))| (SessionKey(n), f, *stays));
+            for (key, filter, _) in numbered() {
+                trie.insert(filter, key, GRANT);
+            }
+            prop_assert_eq!(trie.len(), filters.len());
+            for gone in [false, true] {
+                if gone {
+                    for (key, filter, _) in numbered().filter(|(_, _, stays)| !stays) {
+                        trie.remove(filter, key);
+                    }
+                }
+                for topic in &topics {
+                    let expected: Vec<u32> = numbered()
+                        .filter(|(_, f, stays)| (!gone || *stays) && f.matches(topic))
+                        .map(|(key, ..)| key.0)
+                        .collect();
+                    prop_assert_eq!(sessions(&trie, topic), expected, "{}", topic);
+                }
+            }
+            for (key, filter, _) in numbered() {
+                trie.remove(filter, key);
+            }
+            prop_assert_eq!(trie.len(), 0);
+            prop_assert!(trie.root.is_empty(), "no level is left behind");
+        }
+    }
+
+    #[test]
+    fn subscribing_again_replaces_the_options() {
+        let mut trie = Trie::default();
+        let filter = TopicFilter::new("a/#").unwrap();
+        trie.insert(&filter, SessionKey(1), GRANT);
+        trie.insert(&filter, SessionKey(1), Grant { qos: Qos::AtLeastOnce, ..GRANT });
+        let mut found = Vec::new();
+        trie.matches("a", &mut found);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].grant.qos, Qos::AtLeastOnce);
+        assert_eq!(trie.len(), 1);
+    }
+}

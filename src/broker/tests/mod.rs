@@ -2,7 +2,7 @@
 
 mod bounds;
 mod commands;
-mod notation;
+pub mod notation;
 mod rig;
 mod script;
 mod sockets;

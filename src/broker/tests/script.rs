@@ -118,7 +118,8 @@ fn run(case: &str) {
 fn run_all(text: &str, at_least: usize) {
     let cases: Vec<&str> = text.split("\ncase ").skip(1).collect();
     assert!(cases.len() >= at_least, "only {} cases were found", cases.len());
-    let failed = cases.iter().filter(|case| std::panic::catch_unwind(|| run(case)).is_err()).count();
+    let failed =
+        cases.iter().filter(|case| std::panic::catch_unwind(|| run(case)).is_err()).count();
     assert_eq!(failed, 0, "cases failed, see above");
 }
 

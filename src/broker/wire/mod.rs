@@ -137,3 +137,6 @@ fn reason(error: &DecodeError) -> Reason {
         | DecodeError::Io(_) => Reason::MALFORMED_PACKET,
     }
 }
+
+#[cfg(test)]
+mod tests;
