@@ -19,7 +19,6 @@
 mod cause;
 mod commands;
 mod drive;
-mod encode;
 mod engine;
 mod inflight;
 mod lanes;

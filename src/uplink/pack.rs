@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::encode::{self, Columns};
 use super::lanes::{Lane, Work};
 use super::settling::{DeadReason, Fate, push_range};
+use crate::codec::columnar::Builder;
+use crate::codec::json::{self, Key};
 use crate::config::{BacklogPayload, UplinkPlan};
 use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TopicName, Wall};
 use crate::store::{Body, BootNo, Entry, Store};
@@ -23,6 +24,8 @@ pub const PUBLISH_OVERHEAD: usize = 9;
 const PROTOCOL_BYTES_MAX: usize = 268_435_455;
 /// Larger columnar messages save nothing more, and are sent again whole.
 const COLUMNAR_BYTES_MAX: usize = 32 * 1024;
+/// What a reading by itself takes, mostly.
+const TAG_BYTES: usize = 96;
 /// Tags remembered before the memory starts over; a gateway has fewer, but a store keeps those of
 /// all its configurations.
 const TAGS_MAX: usize = 100_000;
@@ -30,7 +33,7 @@ const TAGS_MAX: usize = 100_000;
 /// A message for the hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    pub topic: Arc<str>,
+    pub topic: TopicName,
     pub payload: Bytes,
     pub retain: bool,
     pub rows: Rows,
@@ -38,7 +41,7 @@ pub struct Item {
 
 impl Item {
     pub fn bytes(&self) -> usize {
-        self.topic.len() + self.payload.len()
+        self.topic.as_str().len() + self.payload.len()
     }
 }
 
@@ -68,7 +71,7 @@ pub enum Packed {
 /// The decision about a tag, made once.
 #[derive(Clone)]
 enum Tag {
-    Wanted { topic: Arc<str>, unit: Arc<str> },
+    Wanted { topic: TopicName, unit: Arc<str> },
     Unwanted,
     Dead(DeadReason),
 }
@@ -81,11 +84,19 @@ pub struct Packer {
     last_wall: Option<(BootNo, Mono, Wall)>,
 }
 
+/// The columnar message that is being filled, if one is.
+struct Columns {
+    bytes_max: usize,
+    builder: Option<Builder>,
+}
+
 /// One call's work.
 struct Packing<'a> {
     packer: &'a mut Packer,
+    epoch: u64,
     class: Class,
     out: Vec<Packed>,
+    /// `None` where every row goes by itself.
     columns: Option<Columns>,
     /// The rows that are in `columns`, and the unwanted ones among them.
     delivered: Vec<Range<Seq>>,
@@ -100,14 +111,15 @@ impl Packer {
     /// Packs entries that were read for this work.
     pub fn pack(&mut self, work: &Work, entries: Vec<Entry>) -> Vec<Packed> {
         let columnar = work.lane == Lane::Backlog && self.plan.backlog == BacklogPayload::Columnar;
-        let columns = columnar.then(|| {
-            let bytes_max = self.packet_bytes().min(COLUMNAR_BYTES_MAX);
-            let room =
-                bytes_max.saturating_sub(PUBLISH_OVERHEAD + self.plan.backlog_topic.as_str().len());
-            Columns::new(self.store.epoch(), work.class, room)
+        let overhead = PUBLISH_OVERHEAD + self.plan.backlog_topic.as_str().len();
+        let columns = columnar.then(|| Columns {
+            bytes_max: self.packet_bytes().min(COLUMNAR_BYTES_MAX).saturating_sub(overhead),
+            builder: None,
         });
+        let epoch = self.store.epoch();
         let mut packing = Packing {
             packer: self,
+            epoch,
             class: work.class,
             out: Vec::new(),
             columns,
@@ -125,17 +137,16 @@ impl Packer {
         self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX)
     }
 
-    fn fits(&self, topic: &str, payload: usize) -> bool {
-        topic.len() + payload + PUBLISH_OVERHEAD <= self.packet_bytes()
+    fn fits(&self, topic: &TopicName, payload: usize) -> bool {
+        topic.as_str().len() + payload + PUBLISH_OVERHEAD <= self.packet_bytes()
     }
 
     /// The topic under the uplink's prefix, if any filter wants it.
-    fn route(&self, topic: &TopicName) -> Result<Arc<str>, Fate> {
+    fn route(&self, topic: &TopicName) -> Result<TopicName, Fate> {
         if !self.plan.send.iter().any(|filter| filter.matches(topic.as_str())) {
             return Err(Fate::Excluded);
         }
         TopicName::new(&format!("{}{topic}", self.plan.prefix))
-            .map(|topic| topic.as_str().into())
             .map_err(|_| Fate::Dead(DeadReason::BadTopic))
     }
 
@@ -191,8 +202,9 @@ impl Packing<'_> {
             Tag::Wanted { topic, unit } => {
                 let wall = self.packer.wall(boot, reading.at());
                 if !self.column(seq, wall, &topic, reading) {
-                    let epoch = self.packer.store.epoch();
-                    let payload = encode::tag(epoch, self.class, seq, reading, wall, &unit);
+                    let key = Key { epoch: self.epoch, class: self.class, seq };
+                    let mut payload = Vec::with_capacity(TAG_BYTES);
+                    json::tag_live(&mut payload, reading, wall, &unit, Some(&key));
                     self.item(seq, topic, payload, false);
                 }
             }
@@ -200,14 +212,20 @@ impl Packing<'_> {
     }
 
     /// Whether the reading found its place in a columnar message.
-    fn column(&mut self, seq: Seq, wall: Wall, topic: &Arc<str>, reading: &Reading) -> bool {
+    fn column(&mut self, seq: Seq, wall: Wall, topic: &TopicName, reading: &Reading) -> bool {
+        let (epoch, class) = (self.epoch, self.class);
         let Some(columns) = &mut self.columns else { return false };
-        if !columns.push(reading, seq, wall, topic) {
+        let full = columns.builder.as_mut().map(|open| open.push(reading, seq, wall, topic));
+        if full != Some(false) {
             self.finish_columns();
             let Some(columns) = &mut self.columns else { return false };
-            if !columns.push(reading, seq, wall, topic) {
+            let mut fresh = Builder::new(epoch, class, columns.bytes_max);
+            fresh.push(reading, seq, wall, topic);
+            // The first one is always taken, even if it is too large for any columnar message.
+            if fresh.length() > columns.bytes_max {
                 return false;
             }
+            columns.builder = Some(fresh);
         }
         push_range(&mut self.delivered, seq..seq.plus(1));
         true
@@ -221,7 +239,7 @@ impl Packing<'_> {
         }
     }
 
-    fn item(&mut self, seq: Seq, topic: Arc<str>, payload: Vec<u8>, retain: bool) {
+    fn item(&mut self, seq: Seq, topic: TopicName, payload: Vec<u8>, retain: bool) {
         if !self.packer.fits(&topic, payload.len()) {
             self.settled(Fate::Dead(DeadReason::TooLarge), seq);
             return;
@@ -247,16 +265,14 @@ impl Packing<'_> {
     }
 
     fn finish_columns(&mut self) {
-        if self.delivered.is_empty() {
-            return;
-        }
-        let Some(payload) = self.columns.as_mut().map(Columns::finish) else { return };
+        let builder = self.columns.as_mut().and_then(|columns| columns.builder.take());
+        let Some(payload) = builder.and_then(Builder::finish) else { return };
         let rows = Rows {
             class: self.class,
             delivered: std::mem::take(&mut self.delivered),
             excluded: std::mem::take(&mut self.excluded),
         };
-        let topic = self.packer.plan.backlog_topic.as_str().into();
+        let topic = self.packer.plan.backlog_topic.clone();
         let item = Item { topic, payload: payload.into(), retain: false, rows };
         self.out.push(Packed::Item(item));
     }

@@ -3,8 +3,6 @@
 //! They have no row in the store: the outcome of a command is appended there like any reading.
 //! What is here survives a broken connection, not the process.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::pack::PUBLISH_OVERHEAD;
@@ -16,7 +14,7 @@ pub const REPLIES_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// With the uplink's prefix.
-    pub topic: Arc<str>,
+    pub topic: TopicName,
     pub payload: Bytes,
 }
 
@@ -32,11 +30,11 @@ impl Reply {
             "" => topic,
             prefix => TopicName::new(&format!("{prefix}{topic}")).ok()?,
         };
-        let reply = Self { topic: topic.as_str().into(), payload: payload.into() };
+        let reply = Self { topic, payload: payload.into() };
         (reply.bytes() + PUBLISH_OVERHEAD <= packet_bytes).then_some(reply)
     }
 
     pub fn bytes(&self) -> usize {
-        self.topic.len() + self.payload.len()
+        self.topic.as_str().len() + self.payload.len()
     }
 }

@@ -18,6 +18,7 @@ use super::pack::Rows;
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{Fate, Settling, rows_in};
 use super::supply::{Found, Supply};
+use crate::model::TopicName;
 use crate::store::{Consumer, Settled};
 
 /// One place in this many of the window is kept for live rows and replies.
@@ -217,18 +218,18 @@ impl<'a> Session<'a> {
 
     fn hand_over(
         &mut self,
-        topic: &str,
+        topic: &TopicName,
         retain: bool,
         payload: Vec<u8>,
         out: Out,
     ) -> Result<(), Ended> {
-        let bytes = topic.len() + payload.len();
+        let bytes = topic.as_str().len() + payload.len();
         if self.inflight.messages() == 0 {
             self.quiet_since = Instant::now();
         }
         // If this fails, the row is simply still in the store, unsettled.
         self.client
-            .try_publish(topic, QoS::AtLeastOnce, retain, payload)
+            .try_publish(topic.as_str(), QoS::AtLeastOnce, retain, payload)
             .map_err(|_| Ended::new(Cause::Protocol, "the MQTT client took no more messages"))?;
         self.inflight.hand_over(out, bytes);
         self.stale = true;

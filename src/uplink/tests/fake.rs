@@ -35,6 +35,8 @@ pub enum Ack {
     Never,
     /// In reverse order, this many at a time.
     Reversed(usize),
+    /// All in one segment, together with the FIN of [`End::Close`].
+    WithEnd,
 }
 
 /// What happens after a number of publishes.
@@ -43,7 +45,7 @@ pub enum End {
     Never,
     /// TCP reset; publishes of the last read may be unacknowledged.
     Reset(usize),
-    /// The last acknowledgements together with FIN.
+    /// FIN; see [`Ack::WithEnd`].
     Close(usize),
     /// Nothing is read any more, the socket stays open: a black hole.
     StopReading(usize),
@@ -231,7 +233,10 @@ impl Connection {
                         self.socket.set_zero_linger().unwrap();
                         return false;
                     }
-                    End::Close(after) if *publishes >= after => return false,
+                    End::Close(after) if *publishes >= after => {
+                        self.acknowledge_together().await;
+                        return false;
+                    }
                     End::StopReading(after) if *publishes >= after => {
                         sleep(Duration::from_secs(600)).await;
                     }
@@ -281,6 +286,7 @@ impl Connection {
             }
             Ack::Late(by) => self.owed.push_back((index, id, now + by)),
             Ack::Never => {}
+            Ack::WithEnd => self.owed.push_back((index, id, now + Duration::from_secs(600))),
             Ack::Reversed(many) => {
                 self.owed.push_front((index, id, now + Duration::from_millis(20)));
                 if self.owed.len() >= many {
@@ -288,6 +294,15 @@ impl Connection {
                 }
             }
         }
+    }
+
+    async fn acknowledge_together(&mut self) {
+        let mut bytes = BytesMut::new();
+        for (index, id, _) in self.owed.drain(..) {
+            self.state.log.lock().unwrap().seen[index].acked = true;
+            PubAck::new(id).write(&mut bytes).unwrap();
+        }
+        let _gone = self.socket.write_all(&bytes).await;
     }
 
     async fn acknowledge(&mut self, upto: Instant) {

@@ -132,7 +132,7 @@ async fn a_reading_too_large_for_the_columns_goes_alone_and_in_order() {
     world.append(1);
     let plan = UplinkPlan { packet_bytes: 100_000, ..plan(&fake) };
     let packed = packed(&world, plan, Lane::Backlog).await;
-    let topics: Vec<_> = items(&packed).iter().map(|item| &*item.topic).collect();
+    let topics: Vec<_> = items(&packed).iter().map(|item| item.topic.as_str()).collect();
     assert_eq!(topics, ["site/backlog", "site/press/tag0", "site/backlog"]);
     let starts: Vec<_> = items(&packed).iter().map(|item| item.rows.delivered[0].start).collect();
     assert!(starts.is_sorted());
@@ -151,10 +151,10 @@ async fn forwarded_messages_keep_payload_retain_and_their_place() {
     for backlog in [BacklogPayload::Columnar, BacklogPayload::Tag] {
         let packed = packed(&world, UplinkPlan { backlog, ..plan(&fake) }, Lane::Backlog).await;
         let items = items(&packed);
-        let at = items.iter().position(|item| &*item.topic == "site/lan/a").unwrap();
+        let at = items.iter().position(|item| item.topic.as_str() == "site/lan/a").unwrap();
         assert!(items[at].retain);
         assert_eq!(&items[at].payload[..], b"as it came");
-        assert_eq!((&*items[at + 1].topic, items[at + 1].retain), ("site/lan/b", false));
+        assert_eq!((items[at + 1].topic.as_str(), items[at + 1].retain), ("site/lan/b", false));
         let starts: Vec<Seq> = items.iter().map(|item| item.rows.delivered[0].start).collect();
         assert!(starts.is_sorted());
     }
