@@ -48,11 +48,16 @@ impl SaveError {
     }
 }
 
-/// Reads and checks a file. That it can't be read is a problem like any other.
+/// Reads and checks a file. That it can't be read is a problem like any other. Relative paths in
+/// it start at its own directory, wherever the process was started.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     match read(path) {
-        Ok(text) => parse(&text, &name),
+        Ok(text) => {
+            let mut loaded = parse(&text, &name)?;
+            loaded.plan.anchor(path.parent().unwrap_or(Path::new("")));
+            Ok(loaded)
+        }
         Err((at, complaint)) => {
             let mut out = Findings::new(&name);
             out.error(&Spot { at, path: "".into() }, complaint);

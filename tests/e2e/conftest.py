@@ -154,8 +154,12 @@ class Gateway(Process):
             return None
 
     def wait(self, condition, seconds=20, what="the state"):
+        def reached():
+            status = self.status()
+            return status if status and condition(status) else None
+
         try:
-            return wait_for(lambda: (lambda s: s and condition(s))(self.status()), seconds, what)
+            return wait_for(reached, seconds, what)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(self.status(), indent=1)}\n{self.output()[-4000:]}")
 

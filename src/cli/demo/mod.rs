@@ -60,6 +60,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     world.connect(&mut plan);
     plan.store.path = Some(dir.to_owned());
     let show = Show { world, gateway: Gateway::start(plan, clock, dir.to_owned())? };
+    show.wait_for_lan().await;
     let end = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
         show.picture().await
     } else {
@@ -142,6 +143,16 @@ impl Show {
 
     fn status(&self) -> serde_json::Value {
         serde_json::to_value(self.gateway.status()).unwrap_or_default()
+    }
+
+    /// Binding a loopback port takes milliseconds; if it fails the picture says why.
+    async fn wait_for_lan(&self) {
+        let bound = async {
+            while self.gateway.lan_address().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), bound).await;
     }
 
     fn lan(&self) -> SocketAddr {
