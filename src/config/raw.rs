@@ -21,7 +21,7 @@ pub(super) const DEPTH_MAX: usize = 24;
 /// Most keys, values, lists and mappings in one file, those that aliases repeat included.
 const NODES_MAX: usize = 2_000_000;
 /// Most nodes that aliases (`*name`) may repeat.
-const ALIASED_MAX: usize = 500_000;
+const ALIASED_MAX: usize = 100_000;
 
 /// A position in the file, both counted from one; columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

@@ -52,8 +52,8 @@ fn deadband(text: &str, coding: &Coding) -> Result<Deadband, Complaint> {
     if percent && value > 100.0 {
         return Err(values::out_of_range(text, "0%", "100%"));
     }
-    let countable = matches!(kinds::family(coding.kind), Family::Whole(..) | Family::Float);
-    if value > 0.0 && !(countable && coding.count == 1) {
+    let number = matches!(kinds::family(coding.kind), Family::Whole(..) | Family::Float);
+    if value > 0.0 && !(number && coding.labels.is_empty() && coding.count == 1) {
         return Err(
             Complaint::new("only single numbers change by an amount").hint("write change: 0")
         );
@@ -93,14 +93,12 @@ pub(super) fn write(
         let complaint = Complaint::new(format!("{key} can't be written"));
         out.error(&field.key_spot(), complaint.hint(format!("only {instead} addresses can")));
     }
-    if coding.count > 1 {
-        out.error(&field.key_spot(), "a list can't be written");
-    }
     if let Family::Whole(lowest, highest) = family
         && field.is_mapping()
     {
         reachable(field, coding.linear, limits, (lowest, highest), out);
     }
+    forbidden_labels(field, coding, limits, out);
     Some(WriteRule { min: limits.0, max: limits.1 })
 }
 
@@ -134,6 +132,26 @@ fn written_limits(
         return None;
     }
     Some((min, max))
+}
+
+/// A label is written as a text, which has no limits: those of the codes would not protect it.
+fn forbidden_labels(
+    field: &Field<'_>,
+    coding: &Coding,
+    (min, max): (f64, f64),
+    out: &mut Findings,
+) {
+    #[expect(clippy::cast_precision_loss, reason = "limits are compared as floats everywhere")]
+    let outside = |code: i64| !(min..=max).contains(&(code as f64));
+    if let Some(label) = coding.labels.iter().find(|label| outside(label.code)) {
+        let message = format!(
+            "the label {} ({}) could be written as a text, though it is outside these limits",
+            values::quoted(&label.text),
+            label.code
+        );
+        let hint = "leave the label out, or widen the limits";
+        out.error(&field.spot(), Complaint::new(message).hint(hint));
+    }
 }
 
 /// Limits that the registers can't hold would end in refusals that nobody understands.

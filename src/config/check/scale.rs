@@ -89,10 +89,8 @@ fn through(
     let common = i128::try_from(common).ok().filter(|c| *c > 0)?;
     factor /= common;
     divisor /= common;
-    if divisor < 0 {
-        (factor, divisor) = (-factor, -divisor);
-    }
     let (factor, divisor) = (exact(factor)?, exact(divisor)?);
+    let (factor, divisor) = if divisor < 0.0 { (-factor, -divisor) } else { (factor, divisor) };
     let float = |d: Decimal| d.ratio().map(|(digits, power)| digits / power);
     let (raw_from, from, to) = (float(raw_from)?, float(from)?, float(to)?);
     let offset = from - raw_from * factor / divisor;

@@ -107,7 +107,7 @@ fn address(text: &str, table: Table) -> Result<u16, Complaint> {
         Table::Input => 300_001,
         Table::Holding => 400_001,
     };
-    let reference = number - first;
+    let reference = number.saturating_sub(first);
     Err(if first > 1 && (0..=65_535).contains(&reference) {
         complaint.hint(format!("the manual's {number} is address {reference} on the wire"))
     } else {

@@ -99,6 +99,33 @@ proptest! {
         answer(cut(SEEDS[seed], at).0);
     }
 
+    /// Numbers at and beyond the ends of every type, wherever a number may stand.
+    #[test]
+    fn extreme_numbers(
+        number in "-?(0|1|65535|65536|4294967296|18446744073709551616\
+            |170141183460469231731687303715884105727|170141183460469231731687303715884105728\
+            |0x[0-9A-F]{1,33}|[0-9]{1,45}(\\.[0-9]{1,40})?(e-?[0-9]{1,11})?)",
+        other in "-?[0-9]{1,40}",
+    ) {
+        for fragment in [
+            "holding: N, type: u16",
+            "holding: 0, type: u64, not-available: [N, O]",
+            "holding: 0, type: i64, scale: N, offset: O, write: { min: O, max: N }",
+            "holding: 0, type: i64, map: { raw: [N, O], value: [O, N], clamp: true }",
+            "holding: 0, type: i64, map: { raw: [O, 1], value: [0, N] }, write: { min: N, max: O }",
+            "holding: 0, type: i64, labels: { N: a, O: b }, count: N, write: true",
+            "holding: 0, type: f32, every: Ns, publish: { change: N, at-least: Od }",
+            "holding: 0, type: 'text:N', publish: { change: N% }",
+        ] {
+            let fragment = fragment.replace('N', &number).replace('O', &other);
+            if let Err(said) = tag(&fragment) {
+                prop_assert!(said.starts_with("t:6:"), "{fragment}: {said}");
+            }
+            let rest = format!("broker: {{ limits: {{ inflight: {number}, packet-max: {other}TiB }} }}");
+            answer(&format!("gateway: {{ name: g }}\n{rest}\nstore: {{ max-age: {number}d }}\n"));
+        }
+    }
+
     /// One value replaced by another one of the file: right YAML, wrong meaning.
     #[test]
     fn values_swapped(seed in 0..SEEDS.len(), from in any::<usize>(), to in any::<usize>()) {

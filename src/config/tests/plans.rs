@@ -72,6 +72,10 @@ fn codes_labels_and_rules() {
     assert_eq!(plan.write, Some(WriteRule { min: -1.0, max: 2.0 }));
     assert_eq!(tag("coil: 0, write: true").unwrap().write, Some(WriteRule { min: 0.0, max: 1.0 }));
     assert_eq!(tag("coil: 0, write: false").unwrap().write, None);
+    let list = tag("holding: 0, type: u16, count: 3, write: { min: 0, max: 5 }").unwrap();
+    assert_eq!(list.write, Some(WriteRule { min: 0.0, max: 5.0 }));
+    let limited = tag("holding: 0, type: u16, labels: { 0: a, 2: b }, write: { min: 0, max: 2 }");
+    assert_eq!(limited.unwrap().write, Some(WriteRule { min: 0.0, max: 2.0 }));
 
     let second = Duration::from_secs(1);
     for (publish, want) in [

@@ -250,6 +250,12 @@ fn of_a_tag() {
             ],
         ),
         (
+            "holding: 0, type: u16, labels: {0: a}, publish: {change: 1}",
+            &[
+                "t:6:98 devices.d.tags.t.publish.change: only single numbers change by an amount; write change: 0",
+            ],
+        ),
+        (
             "holding: 0, type: u16, publish: {change: 101%}",
             &[
                 "t:6:82 devices.d.tags.t.publish.change: 101% is out of range; allowed are 0% to 100%",
@@ -288,8 +294,10 @@ fn of_a_tag() {
             ],
         ),
         (
-            "holding: 0, type: u16, count: 2, write: {min: 0, max: 1}",
-            &["t:6:74 devices.d.tags.t.write: a list can't be written"],
+            "holding: 0, type: u16, labels: {0: off, 9: reset}, write: {min: 0, max: 1}",
+            &[
+                "t:6:99 devices.d.tags.t.write: the label \"reset\" (9) could be written as a text, though it is outside these limits; leave the label out, or widen the limits",
+            ],
         ),
         (
             "holding: 0, type: 'text:2', write: {min: 0, max: 1}",
