@@ -46,6 +46,10 @@ use state::State;
 use writer::Writer;
 
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
 
 /// Where and how much.

@@ -206,7 +206,7 @@ impl State {
     pub fn drop_old(&mut self, max_age: Duration, clock: &dyn Clock) {
         for class in Class::ALL {
             while let Some(item) = self.lanes.get(class).items.front() {
-                let age = self.boots.age_ms(item.boot, item.since, clock);
+                let age = self.boots.age_ms(item.boot, item.times().1, clock);
                 if !age.is_some_and(|age| u128::from(age) > max_age.as_millis()) {
                     break;
                 }

@@ -7,14 +7,14 @@ use crate::model::{ManualClock, Name, Qos, Reading, TopicName, Value};
 
 const MS: Duration = Duration::from_millis(1);
 
-struct Bench {
-    dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
-    options: Options,
+pub(super) struct Bench {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) options: Options,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::new(Mono(1_000_000), Wall(1_700_000_000_000)));
         let options = Options {
@@ -27,25 +27,25 @@ impl Bench {
         Self { dir, clock, options }
     }
 
-    fn open(&self) -> Store {
+    pub(super) fn open(&self) -> Store {
         Store::open(self.options.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap()
     }
 
-    fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         file::database(self.dir.path())
     }
 }
 
-fn required(name: &str) -> ConsumerSpec {
+pub(super) fn required(name: &str) -> ConsumerSpec {
     ConsumerSpec { name: Name::new(name).unwrap(), policy: Policy::Required }
 }
 
-fn best_effort(name: &str) -> ConsumerSpec {
+pub(super) fn best_effort(name: &str) -> ConsumerSpec {
     ConsumerSpec { name: Name::new(name).unwrap(), policy: Policy::BestEffort }
 }
 
 /// Readings whose value is their number, so that any mix-up shows.
-fn batch(class: Class, from: u64, n: u64) -> Batch {
+pub(super) fn batch(class: Class, from: u64, n: u64) -> Batch {
     let readings = (from..from + n).map(|i| {
         let at = Mono(1_000_000 + i64::try_from(i).unwrap());
         Reading::good(TagId(1 + u32::try_from(i % 50).unwrap()), at, Value::U64(i))
@@ -53,13 +53,13 @@ fn batch(class: Class, from: u64, n: u64) -> Batch {
     Batch { class, readings: readings.collect() }
 }
 
-fn message(i: u64) -> Message {
+pub(super) fn message(i: u64) -> Message {
     let topic = TopicName::new(&format!("lan/{i}")).unwrap();
     let payload = vec![7; usize::try_from(i % 300).unwrap()].into();
     Message { topic, payload, qos: Qos::AtLeastOnce, retain: false, at: Mono(1_000_000) }
 }
 
-fn numbers(entries: &[Entry]) -> Vec<(u64, u64)> {
+pub(super) fn numbers(entries: &[Entry]) -> Vec<(u64, u64)> {
     let of = |entry: &Entry| match &entry.body {
         Body::Readings(readings) => {
             let numbers = readings.iter().enumerate().map(|(i, reading)| match reading.value() {
@@ -73,12 +73,12 @@ fn numbers(entries: &[Entry]) -> Vec<(u64, u64)> {
     entries.iter().flat_map(of).collect()
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
 /// Everything the consumer waits for, as (position, number).
-fn read_all(consumer: &Consumer, class: Class) -> Vec<(u64, u64)> {
+pub(super) fn read_all(consumer: &Consumer, class: Class) -> Vec<(u64, u64)> {
     run(async {
         let mut all = Vec::new();
         let mut at = Seq(0);
@@ -93,22 +93,22 @@ fn read_all(consumer: &Consumer, class: Class) -> Vec<(u64, u64)> {
     })
 }
 
-fn settle(consumer: &Consumer, class: Class, range: Range<u64>, how: Settled) {
+pub(super) fn settle(consumer: &Consumer, class: Class, range: Range<u64>, how: Settled) {
     consumer.settle(class, &[Seq(range.start)..Seq(range.end)], how);
 }
 
-fn account(store: &Store, consumer: &str, class: Class) -> AccountStatus {
+pub(super) fn account(store: &Store, consumer: &str, class: Class) -> AccountStatus {
     let status = store.status();
     assert!(status.balances(), "{status:#?}");
     let consumer = status.consumers.into_iter().find(|c| c.name == consumer).unwrap();
     consumer.classes.into_iter().find(|a| a.class == class.as_str()).unwrap()
 }
 
-fn same(from: u64, to: u64) -> Vec<(u64, u64)> {
+pub(super) fn same(from: u64, to: u64) -> Vec<(u64, u64)> {
     (from..to).map(|i| (i, i)).collect()
 }
 
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..1_000 {
         if holds() {
             return;
@@ -330,7 +330,9 @@ fn what_is_too_old_goes_but_never_on_a_guess() {
     let store = bench.open();
     store.set_consumers(&[required("cloud")]);
     for i in 0..10 {
-        store.append(batch(Class::Normal, i * 100, 100));
+        let now = bench.clock.mono();
+        let readings = (0..100).map(|j| Reading::good(TagId(1), now, Value::U64(i * 100 + j)));
+        store.append(Batch { class: Class::Normal, readings: readings.collect() });
         run(store.flush());
         bench.clock.advance(Duration::from_secs(600));
     }
