@@ -23,7 +23,7 @@ fn sequence(rest: &mut &str) -> Vec<u8> {
                 *rest = rest.strip_prefix(']').expect("a closing bracket");
                 let mut length = inner.len();
                 loop {
-                    let digit = (length & 0x7F) as u8;
+                    let digit = u8::try_from(length & 0x7F).unwrap();
                     length >>= 7;
                     if length == 0 {
                         out.push(digit);

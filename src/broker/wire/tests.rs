@@ -188,11 +188,11 @@ proptest! {
         prop_assert_eq!(&*publish.topic, topic.as_str());
         prop_assert_eq!(&publish.payload[..], &payload[..]);
         prop_assert_eq!((publish.retain, publish.dup), (retain, dup));
-        prop_assert_eq!(publish.packet_id.map(|id| id.get()), at_least_once.then_some(0x1234));
+        prop_assert_eq!(publish.packet_id.map(Into::into), at_least_once.then_some(0x1234));
         let properties = publish.properties.unwrap();
-        let got: Vec<u32> = properties.subscription_ids.iter().map(|id| id.get()).collect();
+        let got: Vec<u32> = properties.subscription_ids.iter().map(|id| u32::from(*id)).collect();
         prop_assert_eq!(got, ids);
-        prop_assert_eq!(properties.message_expiry_interval.map(|e| e.get()), expiry);
+        prop_assert_eq!(properties.message_expiry_interval.map(Into::into), expiry);
     }
 }
 
