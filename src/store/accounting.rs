@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::model::{Class, Name, Wall};
+use crate::model::{Class, Wall};
 
 /// Most ledger rows in memory; older ones are on disk, their sums in the accounts.
 const ROWS_IN_MEMORY_MAX: usize = 256;
@@ -33,6 +33,8 @@ pub enum Reason {
     ConsumerLag,
     /// It was in memory only, or gone from the file, when the gateway came back.
     Lost,
+    /// Positions jumped over after a crash: a note, not a loss.
+    Skipped,
     /// The consumer can never deliver it.
     Dead(&'static str),
 }
@@ -46,6 +48,7 @@ impl Reason {
             Self::Corrupt => "corrupt".into(),
             Self::ConsumerLag => "consumer_lag".into(),
             Self::Lost => "lost".into(),
+            Self::Skipped => "skipped".into(),
             Self::Dead(why) => format!("dead:{why}").into(),
         }
     }
@@ -110,7 +113,7 @@ impl Ledger {
     pub fn record(
         &mut self,
         reason: Reason,
-        consumer: &Name,
+        consumer: &str,
         class: Class,
         range: Range<u64>,
         n: u64,
@@ -122,7 +125,7 @@ impl Ledger {
             row.seq_to == range.start
                 && row.reason == reason
                 && row.class == class.as_str()
-                && row.consumer == consumer.as_str()
+                && row.consumer == consumer
         });
         if let Some((row, dirty)) = continued {
             row.seq_to = range.end;
@@ -136,7 +139,7 @@ impl Ledger {
         let row = DropRow {
             id: self.last_id,
             reason,
-            consumer: consumer.as_str().to_owned(),
+            consumer: consumer.to_owned(),
             class: class.as_str(),
             seq_from: range.start,
             seq_to: range.end,
@@ -156,6 +159,10 @@ impl Ledger {
 
     pub fn rows(&self) -> impl Iterator<Item = &DropRow> {
         self.rows.iter().map(|(row, _)| row)
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.rows.iter().any(|(_, dirty)| *dirty)
     }
 
     /// Rows the file does not know, or not as they are now.
@@ -184,27 +191,25 @@ mod tests {
 
     #[test]
     fn a_drop_that_goes_on_is_one_row() {
-        let name = Name::new("cloud").unwrap();
         let mut ledger = Ledger::default();
-        ledger.record(Reason::Quota, &name, Class::Bulk, 0..10, 10, Some((Wall(1), Wall(2))));
-        ledger.record(Reason::Quota, &name, Class::Normal, 10..20, 10, None);
-        ledger.record(Reason::Quota, &name, Class::Bulk, 10..20, 7, Some((Wall(3), Wall(4))));
+        ledger.record(Reason::Quota, "cloud", Class::Bulk, 0..10, 10, Some((Wall(1), Wall(2))));
+        ledger.record(Reason::Quota, "cloud", Class::Normal, 10..20, 10, None);
+        ledger.record(Reason::Quota, "cloud", Class::Bulk, 10..20, 7, Some((Wall(3), Wall(4))));
         let first = ledger.dirty();
         assert_eq!(first.len(), 2);
         let bulk = &first[0];
         assert_eq!((bulk.seq_from, bulk.seq_to, bulk.n), (0, 20, 17));
         assert_eq!((bulk.wall_from_ms, bulk.wall_to_ms), (Some(1), Some(4)));
-        ledger.record(Reason::Quota, &name, Class::Bulk, 20..21, 1, None);
+        ledger.record(Reason::Quota, "cloud", Class::Bulk, 20..21, 1, None);
         ledger.written(&first);
         assert_eq!(ledger.dirty().len(), 1, "the row that grew while it was written");
     }
 
     #[test]
     fn memory_of_losses_is_bounded() {
-        let name = Name::new("cloud").unwrap();
         let mut ledger = Ledger::default();
         for i in 0..1_000 {
-            ledger.record(Reason::Age, &name, Class::Bulk, 2 * i..2 * i + 1, 1, None);
+            ledger.record(Reason::Age, "cloud", Class::Bulk, 2 * i..2 * i + 1, 1, None);
         }
         assert_eq!(ledger.rows().count(), ROWS_IN_MEMORY_MAX);
         assert_eq!(ledger.rows().last().map(|row| row.id), Some(1_000));

@@ -91,6 +91,10 @@ impl Boots {
         Some(u64::try_from(age).unwrap_or(0))
     }
 
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     pub fn dirty(&self) -> Vec<BootRow> {
         self.rows.iter().filter(|row| self.dirty.contains(&row.no)).cloned().collect()
     }

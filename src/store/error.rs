@@ -26,6 +26,8 @@ pub enum StoreError {
         #[source]
         source: Arc<rusqlite::Error>,
     },
+    #[error("the row of {what} is damaged; the gateway will set the file aside when it starts")]
+    Damaged { what: &'static str },
     #[error("the message was dropped for want of room before it was safe")]
     Dropped,
     #[error("the store is closed")]
@@ -36,7 +38,7 @@ impl StoreError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Locked { .. } | Self::Directory { .. } | Self::Missing { .. } => Blame::Config,
-            Self::Sqlite { .. } | Self::Dropped => Blame::Disk,
+            Self::Sqlite { .. } | Self::Damaged { .. } | Self::Dropped => Blame::Disk,
             Self::Thread(_) | Self::Closed => Blame::Us,
         }
     }
@@ -46,7 +48,9 @@ impl StoreError {
             Self::Sqlite { .. } | Self::Dropped | Self::Locked { .. } | Self::Thread(_) => {
                 Retry::Later
             }
-            Self::Directory { .. } | Self::Missing { .. } | Self::Closed => Retry::Never,
+            Self::Directory { .. } | Self::Missing { .. } | Self::Damaged { .. } | Self::Closed => {
+                Retry::Never
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::entry::{Body, BootNo, Entry};
 use super::error::StoreError;
+use super::work::RESERVE;
 use crate::model::{Message, Mono, Reading, Seq};
 
 /// What one appended thing costs in memory besides its readings.
@@ -113,8 +114,8 @@ pub struct Waiter {
 /// What a read found in memory.
 #[derive(Debug)]
 pub enum Found {
-    /// These, and everything before `next` was looked at.
-    Entries { entries: Vec<Entry>, next: u64 },
+    /// These, and nothing is missing between them.
+    Entries(Vec<Entry>),
     /// Memory knows nothing about this range; what there is of it is in the file.
     NotHere(Range<u64>),
 }
@@ -130,6 +131,8 @@ pub struct Lane {
     pub waiters: Vec<Waiter>,
     /// Everything below is in the file or needed by nobody who counts on the file.
     pub scan_from: u64,
+    /// Memory of the items from there on.
+    pub unwritten_bytes: usize,
 }
 
 impl Lane {
@@ -148,7 +151,37 @@ impl Lane {
         };
         self.items.push_back(Item { seq, n, boot, since, bytes, content, stored: false, awaited });
         self.head += n;
+        self.unwritten_bytes += bytes;
         (seq, bytes)
+    }
+
+    /// Whether the positions reserved in the file run out.
+    pub fn wants_reserve(&self) -> bool {
+        self.head + RESERVE / 4 > self.reserved
+    }
+
+    /// Up to where positions shall be reserved with the next transaction.
+    pub fn reserve_to(&self) -> u64 {
+        if self.head + RESERVE / 4 * 3 > self.reserved {
+            self.head + RESERVE
+        } else {
+            self.reserved
+        }
+    }
+
+    /// Looks at every item again for whether it has to be written.
+    pub fn rescan(&mut self) {
+        self.scan_from = 0;
+        self.unwritten_bytes = self.items.iter().map(|item| item.bytes).sum();
+    }
+
+    /// Forgets the oldest item; gives it.
+    pub fn pop_front(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        if item.end() > self.scan_from {
+            self.unwritten_bytes = self.unwritten_bytes.saturating_sub(item.bytes);
+        }
+        Some(item)
     }
 
     /// Index of the first item that ends after `seq`.
@@ -176,6 +209,6 @@ impl Lane {
                 break;
             }
         }
-        Found::Entries { entries, next }
+        Found::Entries(entries)
     }
 }

@@ -2,19 +2,31 @@
 
 mod accounting;
 mod boot;
+mod chunk;
 mod cursor;
 mod entry;
 mod error;
+mod file;
 mod lane;
 mod per_class;
+mod quarantine;
+mod reader;
 mod registry;
+mod rows;
+mod schema;
+mod shared;
 mod state;
 mod status;
+mod trim;
+mod values;
 mod wire;
+mod work;
+mod writer;
 
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -26,8 +38,19 @@ pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
+use file::StoreFile;
 use lane::Found;
+use reader::{Page, Reader};
+use shared::{Shared, Stop};
 use state::State;
+use writer::Writer;
+
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
 
 /// Where and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,27 +77,37 @@ impl From<&StorePlan> for Options {
     }
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: watch::Sender<u64>,
-    clock: Arc<dyn Clock>,
-    options: Options,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn announce(&self) {
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
-    }
-}
-
 /// The store. Clones are the same store.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    thread: Arc<WriterThread>,
+}
+
+/// Ends the writer, at the latest when the last handle goes.
+struct WriterThread {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WriterThread {
+    fn stop(&self, how: Stop) {
+        self.shared.lock().control.stop.get_or_insert(how);
+        self.shared.wake();
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle
+            && handle.join().is_err()
+        {
+            tracing::error!("the store's writer had come to a bad end");
+        }
+        self.shared.reader.close();
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.stop(Stop::Orderly);
+    }
 }
 
 /// One consumer's view of the store. Clones are the same consumer.
@@ -104,12 +137,30 @@ impl Commit {
 }
 
 impl Store {
+    /// Opens the store of a state directory, or makes it. A file that can't be used is set aside; an
+    /// error is only what a person must put right.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let mut state = State::new(fastrand::u64(1..), u64::MAX, options.ram_bytes);
-        state.observe_clock(&*clock);
-        let shared =
-            Shared { state: Mutex::new(state), changed: watch::Sender::new(0), clock, options };
-        Ok(Self { shared: Arc::new(shared) })
+        let (file, state, connection, reader) = match &options.dir {
+            None => {
+                let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, options.ram_bytes);
+                state.observe_clock(&*clock);
+                (None, state, None, Reader::none())
+            }
+            Some(dir) => {
+                let mut file = StoreFile::lock(dir)?;
+                let (state, connection) = file.open(&*clock, options.max_bytes, options.ram_bytes);
+                let reader = Reader::start(file.path.clone())?;
+                (Some(file), state, connection, reader)
+            }
+        };
+        let shared = Arc::new(Shared::new(state, clock, options, reader));
+        let writer = Writer::new(Arc::clone(&shared), file, connection);
+        let handle = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Thread(Arc::new(error)))?;
+        let thread = WriterThread { shared: Arc::clone(&shared), handle: Mutex::new(Some(handle)) };
+        Ok(Self { shared, thread: Arc::new(thread) })
     }
 
     /// Part of every message id; a new one is drawn with every new file.
@@ -140,6 +191,7 @@ impl Store {
         let mut state = self.shared.lock();
         state.observe_clock(&*self.shared.clock);
         let range = state.append(batch.class, batch.readings, now);
+        self.shared.wake_in_time(&mut state, now);
         drop(state);
         self.shared.announce();
         range
@@ -152,6 +204,7 @@ impl Store {
         let mut state = self.shared.lock();
         state.observe_clock(&*self.shared.clock);
         let seq = state.append_message(class, message, now, tell);
+        self.shared.wake_in_time(&mut state, now);
         drop(state);
         self.shared.announce();
         Commit { seq, told }
@@ -192,10 +245,57 @@ impl Store {
 
     /// Resolves when everything appended so far that must be written is durable, or could not be
     /// written (see [`Store::status`]).
-    pub async fn flush(&self) {}
+    pub async fn flush(&self) {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut state = self.shared.lock();
+            if state.health == Health::Closed {
+                return;
+            }
+            state.control.flushes.push(tell);
+        }
+        self.shared.wake();
+        let _ = told.await;
+    }
 
-    /// Flushes, marks the shutdown as orderly and ends the store's threads. Blocks.
-    pub fn close(self) {}
+    /// Flushes, marks the shutdown as orderly and ends the store's threads. Blocks. The other
+    /// handles stay usable, for what is in memory.
+    pub fn close(self) {
+        self.thread.stop(Stop::Orderly);
+    }
+
+    /// Ends the writer as a crash would.
+    #[cfg(test)]
+    fn crash(self) {
+        self.thread.stop(Stop::Crash);
+    }
+}
+
+/// Looks into the store of a state directory without opening it for work.
+pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
+    let path = file::database(dir);
+    if !path.exists() {
+        return Err(StoreError::Missing { dir: dir.to_owned() });
+    }
+    let failed = |source: rusqlite::Error| StoreError::Sqlite {
+        doing: "look into the store",
+        source: Arc::new(source),
+    };
+    let connection = schema::connect_reader(&path).map_err(failed)?;
+    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
+        rows::LoadError::Sqlite(error) => failed(error),
+        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
+    })?;
+    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
+    state.health = Health::Closed;
+    let options = Options {
+        dir: Some(dir.to_owned()),
+        commit: Duration::ZERO,
+        max_bytes: 0,
+        max_age: Duration::ZERO,
+        ram_bytes: 0,
+    };
+    Ok(status::of(&state, &options, &status::NoClock))
 }
 
 impl Consumer {
@@ -222,9 +322,26 @@ impl Consumer {
                 }
                 lane.read(at..end, bytes_max)
             };
-            match found {
-                Found::Entries { entries, .. } => return Ok(entries),
-                Found::NotHere(missing) => at = missing.end,
+            let missing = match found {
+                Found::Entries(entries) => return Ok(entries),
+                Found::NotHere(missing) => missing,
+            };
+            let page = match self.shared.reader.read(class, missing.clone(), bytes_max).await {
+                None => Page { scanned: missing.end, ..Page::default() },
+                Some(Ok(page)) => page,
+                Some(Err(failure)) => {
+                    if failure.damage {
+                        let why = failure.error.to_string();
+                        self.shared.lock().control.poisoned.get_or_insert(why);
+                        self.shared.wake();
+                    }
+                    return Err(failure.error);
+                }
+            };
+            at = page.scanned;
+            self.shared.lock().found(class, missing.start..page.scanned, &page);
+            if !page.entries.is_empty() {
+                return Ok(page.entries);
             }
         }
     }

@@ -48,6 +48,10 @@ impl Tags {
         self.by_id.get(&id).cloned()
     }
 
+    pub fn is_dirty(&self) -> bool {
+        self.written < self.last
+    }
+
     pub fn last(&self) -> u32 {
         self.last
     }
@@ -102,6 +106,10 @@ impl Facts {
 
     pub fn all(&self) -> Vec<(String, String)> {
         self.facts.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
     }
 
     pub fn dirty(&self) -> Vec<(String, Option<String>)> {

@@ -4,6 +4,7 @@
 //! (`work.rs`) and reports back what became of them.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -14,7 +15,9 @@ use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
 use super::error::StoreError;
 use super::lane::{Lane, Waiter};
 use super::per_class::{FIRST_TO_GO, PerClass};
+use super::reader::Page;
 use super::registry::{Facts, Tags};
+use super::shared::Control;
 use super::status::{Counters, Disk, Health};
 use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
 
@@ -64,6 +67,11 @@ pub struct State {
     pub health: Health,
     pub counters: Counters,
     pub disk: Disk,
+    /// Since when small rows wait to be written.
+    pub dirty_since: Option<Mono>,
+    /// Small rows are not to wait this time.
+    pub hurry: bool,
+    pub control: Control,
 }
 
 impl State {
@@ -85,6 +93,9 @@ impl State {
             health: Health::default(),
             counters: Counters::default(),
             disk: Disk::default(),
+            dirty_since: None,
+            hurry: false,
+            control: Control::default(),
         }
     }
 
@@ -133,10 +144,10 @@ impl State {
         }
         let (seq, bytes) = lane.push(self.boot, now, body, tell.is_some());
         if let Some(tell) = tell {
-            if self.health.keeps_on_disk() {
-                lane.waiters.push(Waiter { seq, tell });
-            } else {
-                let _ = tell.send(Ok(()));
+            match self.health {
+                Health::Ok | Health::RamOnly(_) => lane.waiters.push(Waiter { seq, tell }),
+                Health::MemoryOnly => drop(tell.send(Ok(()))),
+                Health::Closed => drop(tell.send(Err(StoreError::Closed))),
             }
         }
         for consumer in &mut self.consumers {
@@ -148,7 +159,7 @@ impl State {
 
     /// Keeps within the memory bound: first what the file has too, then what only best-effort
     /// consumers wait for, then the oldest of the lowest class, counted.
-    fn make_room(&mut self) {
+    pub fn make_room(&mut self) {
         // What is in the file is a mere cache and gets half, so that a burst finds room.
         while self.ram_bytes > self.ram_bytes_max / 2 && self.evict_one(Evict::Stored) {}
         while self.ram_bytes > self.ram_bytes_max {
@@ -186,9 +197,23 @@ impl State {
     }
 
     fn pop_front(&mut self, class: Class) {
-        if let Some(item) = self.lanes.get_mut(class).items.pop_front() {
+        if let Some(item) = self.lanes.get_mut(class).pop_front() {
             self.ram_bytes = self.ram_bytes.saturating_sub(item.bytes);
-            self.counters.spared += if item.stored { 0 } else { item.n };
+        }
+    }
+
+    /// Drops from memory what is older than anyone wants it; the file is trimmed by `trim.rs`.
+    pub fn drop_old(&mut self, max_age: Duration, clock: &dyn Clock) {
+        for class in Class::ALL {
+            while let Some(item) = self.lanes.get(class).items.front() {
+                let age = self.boots.age_ms(item.boot, item.times().1, clock);
+                if !age.is_some_and(|age| u128::from(age) > max_age.as_millis()) {
+                    break;
+                }
+                let (range, read) = (item.range(), self.read_times(item.boot, item.times()));
+                self.drop_range(class, range, Reason::Age, Whom::Everyone, Some(read));
+                self.pop_front(class);
+            }
         }
     }
 
@@ -240,7 +265,7 @@ impl State {
                 Settled::Dead(why) => {
                     let reason = Reason::Dead(why);
                     share.account.drop(reason, n);
-                    self.ledger.record(reason, &consumer.name, class, range, n, None);
+                    self.ledger.record(reason, consumer.name.as_str(), class, range, n, None);
                 }
             }
         }
@@ -266,7 +291,7 @@ impl State {
             if n > 0 {
                 share.version += 1;
                 share.account.drop(reason, n);
-                self.ledger.record(reason, &consumer.name, class, range.clone(), n, read);
+                self.ledger.record(reason, consumer.name.as_str(), class, range.clone(), n, read);
                 dropped += n;
             }
         }
@@ -279,10 +304,37 @@ impl State {
         dropped
     }
 
+    /// The file was searched: what is damaged, or not there though someone waits for it, is lost.
+    pub fn found(&mut self, class: Class, searched: Range<u64>, page: &Page) {
+        let mut lost = 0;
+        for damaged in &page.damaged {
+            let n = self.drop_range(class, damaged.clone(), Reason::Corrupt, Whom::Everyone, None);
+            self.counters.chunks_corrupt += u64::from(n > 0);
+            lost += n;
+        }
+        let mut at = searched.start;
+        let there = page.entries.iter().map(|entry| entry.range().start.0..entry.range().end.0);
+        for range in there.chain([searched.end..searched.end]) {
+            if at < range.start {
+                let absent = at..range.start;
+                lost += self.drop_range(class, absent, Reason::Lost, Whom::Everyone, None);
+            }
+            at = at.max(range.end);
+        }
+        if lost > 0 {
+            tracing::error!(class = class.as_str(), lost, "stored readings could not be read");
+            self.after_settling(class);
+        }
+    }
+
     /// Forgets what nobody waits for any more.
     pub fn after_settling(&mut self, class: Class) {
         let below = self.settled_below(class);
-        while self.lanes.get(class).items.front().is_some_and(|item| item.end() <= below) {
+        while let Some(item) = self.lanes.get(class).items.front() {
+            if item.end() > below {
+                break;
+            }
+            self.counters.spared += if item.stored { 0 } else { item.n };
             self.pop_front(class);
         }
         if !self.lanes.get(class).waiters.is_empty() {
@@ -311,7 +363,7 @@ impl State {
                     consumer.policy = spec.policy;
                     self.consumers_dirty = true;
                     // What was spared may be needed in the file now.
-                    Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).scan_from = 0);
+                    Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).rescan());
                 }
                 kept.push(consumer);
                 continue;

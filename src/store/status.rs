@@ -25,13 +25,6 @@ pub enum Health {
     Closed,
 }
 
-impl Health {
-    /// Whether a file is wanted at all, so that "safe" means "in the file".
-    pub fn keeps_on_disk(&self) -> bool {
-        matches!(self, Self::Ok | Self::RamOnly(_))
-    }
-}
-
 /// Sums since the start of the process.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counters {
@@ -159,6 +152,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
 fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> AccountStatus {
     let share = who.shares.get(class);
     let waiting = share.cursor.waiting(state.lanes.get(class).head);
+    debug_assert!(share.account.balances(waiting), "{:?}, {waiting} waiting", share.account);
     let oldest = state.oldest(who, class).filter(|_| waiting > 0);
     AccountStatus {
         class: class.as_str(),
@@ -169,5 +163,23 @@ fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> Ac
         dropped_why: share.account.dropped.iter().map(|(k, n)| (k.to_string(), *n)).collect(),
         waiting,
         oldest_ms: oldest.and_then(|(boot, at)| state.boots.age_ms(boot, at, clock)),
+    }
+}
+
+/// The time of a store that is only looked at.
+pub struct NoClock;
+
+impl Clock for NoClock {
+    fn mono(&self) -> Mono {
+        Mono(0)
+    }
+    fn wall(&self) -> Wall {
+        Wall(0)
+    }
+    fn boot_id(&self) -> &str {
+        ""
+    }
+    fn synced(&self) -> bool {
+        false
     }
 }
