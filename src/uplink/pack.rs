@@ -232,7 +232,6 @@ impl Packing<'_> {
     }
 
     fn message(&mut self, seq: Seq, message: &Message) {
-        self.finish_columns();
         match self.packer.route(&message.topic) {
             Ok(topic) => self.item(seq, topic, message.payload.to_vec(), message.retain),
             Err(fate) => self.settled(fate, seq),

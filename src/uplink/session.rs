@@ -200,8 +200,7 @@ impl<'a> Session<'a> {
         }
         // A window of one has nothing to keep.
         let share = self.window.messages.div_ceil(LIVE_SHARE).min(self.window.messages - 1);
-        loop {
-            let Some(supply) = &mut self.supply else { break };
+        while let Some(supply) = &mut self.supply {
             let room = |lane, bytes| match lane {
                 Lane::Live => self.inflight.room(bytes, 0),
                 Lane::Backlog => self.inflight.room(bytes, share.into()),

@@ -17,7 +17,6 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::inflight::Window;
 use crate::config::{Secret, TlsPlan, UplinkPlan};
-use crate::model::{Blame, Retry};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
 /// a retained one would come again at each subscription.
@@ -30,7 +29,8 @@ const TEXT_BYTES_MAX: usize = 65_535;
 /// The client takes whole seconds, at least one, and the protocol has 16 bits for them.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(65_535));
 
-/// Something the connection needs is not there or not usable.
+/// Something the connection needs is not there or not usable. Someone must act, and we try again:
+/// a missing file may appear while we run.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("the {what} {path} can't be read: {source}", path = path.display())]
@@ -47,17 +47,6 @@ pub enum SettingsError {
     TooLong(&'static str),
     #[error("a password needs a username")]
     PasswordAlone,
-}
-
-impl SettingsError {
-    pub fn blame(&self) -> Blame {
-        Blame::Config
-    }
-
-    /// A missing file may be put there while we run.
-    pub fn retry(&self) -> Retry {
-        Retry::Later
-    }
 }
 
 /// Where secrets may lie.

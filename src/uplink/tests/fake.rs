@@ -194,7 +194,7 @@ impl Connection {
         }
     }
 
-    fn violation(&self, what: impl ToString) {
+    fn violation(&self, what: &impl ToString) {
         self.state.log.lock().unwrap().violations.push(what.to_string());
     }
 
@@ -262,7 +262,7 @@ impl Connection {
                 return false;
             }
             other => {
-                self.violation(format!("{other:?}"));
+                self.violation(&format!("{other:?}"));
                 return false;
             }
         }
@@ -271,7 +271,7 @@ impl Connection {
 
     async fn publish(&mut self, publish: Publish, mood: Mood) {
         if publish.qos != QoS::AtLeastOnce || publish.dup {
-            self.violation(format!("{publish:?}"));
+            self.violation(&format!("{publish:?}"));
         }
         let (id, now) = (publish.pkid, Instant::now());
         let index = {

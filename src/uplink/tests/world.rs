@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
+use crate::codec::columnar;
 use crate::config::{BacklogPayload, Policy, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, ManualClock, Mono, Name, Reading, SetRequest, TagId, TagMeta, TopicFilter,
@@ -21,6 +22,8 @@ use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
 
 /// The longest wait for anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// The wall clock before the first batch.
+const START: Wall = Wall(1_700_000_000_000);
 
 pub fn plan(fake: &Fake) -> UplinkPlan {
     UplinkPlan {
@@ -66,7 +69,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        let clock = Arc::new(ManualClock::new(Mono(1000), Wall(1_700_000_000_000)));
+        let clock = Arc::new(ManualClock::new(Mono(1000), START));
         let options = Options {
             dir: None,
             commit: Duration::from_millis(100),
@@ -190,17 +193,27 @@ pub async fn eventually(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-/// The rows of a message by the keys in it: sequence number and value.
+/// The rows of a message by the keys in it: sequence number and value. Topic and time must be
+/// those that the value was appended with.
 pub fn rows(seen: &Seen, epoch: u64) -> Vec<(u64, u64)> {
-    let payload = json(&seen.publish.payload);
-    let id = payload["id"].as_str().expect("a key in every payload");
-    let (of, rest) = id.split_once('-').unwrap();
-    assert_eq!(u64::from_str_radix(of, 16), Ok(epoch));
-    if seen.publish.topic != "site/backlog" {
-        let value = payload["v"].as_f64().unwrap() as u64;
-        return vec![(rest.strip_prefix("n-").unwrap().parse().unwrap(), value)];
-    }
-    assert_eq!(rest, "n");
-    let row = |row: &serde_json::Value| (row[1].as_u64().unwrap(), row[3].as_f64().unwrap() as u64);
-    payload["rows"].as_array().unwrap().iter().map(row).collect()
+    let payload = &seen.publish.payload;
+    let (id, points) = if seen.publish.topic == "site/backlog" {
+        let (id, points) = columnar::decode(payload).expect("a columnar payload");
+        let point = |p: columnar::Point| (p.seq.0, p.value.as_u64().unwrap(), p.topic, p.wall.0);
+        (id, points.into_iter().map(point).collect())
+    } else {
+        let payload = json(payload);
+        let (id, seq) = payload["id"].as_str().expect("a key").rsplit_once('-').unwrap();
+        let value = payload["v"].as_u64().unwrap();
+        let topic = seen.publish.topic.clone();
+        let point = (seq.parse().unwrap(), value, topic, payload["ts"].as_i64().unwrap());
+        (id.to_owned(), vec![point])
+    };
+    assert_eq!(id, format!("{epoch:x}-n"));
+    let row = |(seq, value, topic, ts): (u64, u64, String, i64)| {
+        assert_eq!(topic, format!("site/press/tag{}", value % 10));
+        assert_eq!(ts, START.0 + i64::try_from(10 * (value / 10 + 1)).unwrap());
+        (seq, value)
+    };
+    points.into_iter().map(row).collect()
 }
