@@ -4,7 +4,7 @@
 //! takes another unit with it. A unit that ends after being told to stop is stopped.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::error::Error;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Units {
     where
         F: Fn(CancellationToken) -> Run + Send + 'static,
         Run: Future<Output = Result<(), E>> + Send + 'static,
-        E: Display + Send + 'static,
+        E: Error + Send + 'static,
     {
         let status =
             Arc::new(Mutex::new(UnitStatus { state: UnitState::Running, restarts: 0 }));
@@ -115,7 +115,7 @@ async fn supervise<F, Run, E>(
 ) where
     F: Fn(CancellationToken) -> Run + Send + 'static,
     Run: Future<Output = Result<(), E>> + Send + 'static,
-    E: Display + Send + 'static,
+    E: Error + Send + 'static,
 {
     let mut backoff = Backoff::new(RESTART_FIRST, RESTART_CAP, fastrand::u64(..));
     loop {
@@ -127,7 +127,7 @@ async fn supervise<F, Run, E>(
         let reason = match run.join_next().await {
             Some(Ok(Ok(()))) if stop.is_cancelled() => break,
             Some(Ok(Ok(()))) => "ended without being told to".to_owned(),
-            Some(Ok(Err(error))) => error.to_string(),
+            Some(Ok(Err(error))) => in_full(&error),
             Some(Err(panic)) => format!("panicked: {panic}"),
             None => break,
         };
@@ -150,6 +150,18 @@ async fn supervise<F, Run, E>(
         }
     }
     lock(&status).state = UnitState::Stopped;
+}
+
+/// An error with all its causes; each one's own text leaves its cause out.
+fn in_full(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -175,7 +187,7 @@ mod tests {
             let run = seen.fetch_add(1, Ordering::SeqCst);
             async move {
                 match run {
-                    0 => Err("first".to_owned()),
+                    0 => Err(std::io::Error::other("first")),
                     1 => panic!("second"),
                     _ => {
                         stop.cancelled().await;
@@ -198,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_unit_that_ignores_stop_is_left_behind() {
         let units = units();
-        units.start("deaf", |_| std::future::pending::<Result<(), String>>());
+        units.start("deaf", |_| std::future::pending::<Result<(), std::io::Error>>());
         assert!(!units.stop("deaf", Duration::from_secs(1)).await);
     }
 }

@@ -8,12 +8,14 @@ Register r > 1 holds `r * 7 + 1`. Writes to holding registers 100..199 are kept 
 import socket
 import struct
 import threading
+import time
 
 
 class CountingDevice:
     def __init__(self, port=0, unit=1, delay=0.0):
         self.unit, self.delay = unit, delay
         self.served = 0  # values 1..served have been answered
+        self.served_at = []  # when, by time.monotonic()
         self.writes = []
         self.kept = {}
         self.alive = True
@@ -57,6 +59,7 @@ class CountingDevice:
             if function in (3, 4):
                 if address == 0 and count >= 2:
                     self.served += 1
+                    self.served_at.append(time.monotonic())
                 words = [self._word(address + i) for i in range(count)]
                 return struct.pack(f">BB{count}H", function, 2 * count, *words)
             if function == 6:

@@ -16,6 +16,8 @@ CYCLES = int(os.environ.get("FIELDHOLD_KILL_CYCLES", "100"))
 OUTAGE = float(os.environ.get("FIELDHOLD_OUTAGE_S", "6"))
 TOPIC = "works/edge/press/count"
 COMMIT_MS = 100
+# What a slow disk, a busy machine and the answer's way may add to the window.
+SLACK_MS = 250
 
 
 def config(device, cloud_port, lan_port, every="20ms", host="127.0.0.1"):
@@ -187,30 +189,29 @@ class Namespace:
 
 
 def test_gateway_killed_at_random(site):
-    """SIGKILL again and again, the cloud away half of the time: at most the window is lost each time."""
+    """SIGKILL again and again, the cloud away half of the time: only what was read within the
+    commit window before a kill may be lost."""
     device, cloud, gateway, recorder = site
     dice = random.Random(2)
-    stopped = False
-    for cycle in range(CYCLES):
-        polls(device, dice.randint(1, 15))
+    kills, stopped = [], False
+    for _ in range(CYCLES):
+        polls(device, dice.randint(1, 30))
         if dice.random() < 0.2:
             cloud.signal(signal.SIGCONT if stopped else signal.SIGSTOP)
             stopped = not stopped
         gateway.kill()
+        kills.append(time.monotonic())
         gateway.start(ready=False)
     if stopped:
         cloud.signal(signal.SIGCONT)
     gateway.wait(lambda s: True)
     polls(device, 50)
-    # The window is 100 ms at one reading per 20 ms, and one read may be under way: with slack for
-    # a slow disk, 15 readings per kill. Readings older than the window must all be there.
-    missing = check_nothing_lost(recorder, device, gateway, allowed=15 * CYCLES)
-    runs, longest = 0, 0
-    for i, value in enumerate(missing):
-        runs = runs + 1 if i and missing[i - 1] == value - 1 else 1
-        longest = max(longest, runs)
-    print(f"{CYCLES} kills, {device.served} served, {len(missing)} lost in the window, longest run {longest}")
-    assert longest <= 15, f"one kill lost {longest} readings in a row"
+    missing = check_nothing_lost(recorder, device, gateway, allowed=device.served)
+    # How long before the next kill each lost value had been read.
+    ages = [min(kill - device.served_at[v - 1] for kill in kills if kill >= device.served_at[v - 1]) for v in missing]
+    oldest = 1000 * max(ages, default=0)
+    print(f"{CYCLES} kills, {device.served} served, {len(missing)} lost, the oldest {oldest:.0f} ms before its kill")
+    assert oldest <= COMMIT_MS + SLACK_MS, f"a value read {oldest:.0f} ms before a kill was lost"
 
 
 def test_configuration_edit_keeps_the_store(site):

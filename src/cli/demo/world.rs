@@ -155,15 +155,15 @@ fn once<T, Run, E>(
 ) where
     T: Send + 'static,
     Run: Future<Output = Result<(), E>> + Send + 'static,
-    E: std::fmt::Display + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
 {
     let thing = std::sync::Mutex::new(Some(thing));
     units.start(name, move |stop| {
         let taken = thing.lock().ok().and_then(|mut thing| thing.take()).map(|t| run(t, stop));
         async move {
             match taken {
-                Some(running) => running.await.map_err(|error| error.to_string()),
-                None => Err("can't be started again".to_owned()),
+                Some(running) => running.await.map_err(io::Error::other),
+                None => Err(io::Error::other("can't be started again")),
             }
         }
     });
