@@ -19,7 +19,9 @@ use super::lane::Content;
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::{chunk_table, is_damage, is_full};
-use super::shared::{Shared, Stop};
+use super::shared::Shared;
+#[cfg(test)]
+use super::shared::Stop;
 use super::status::Health;
 use super::trim::Victim;
 use super::work::{Piece, Urgency, Work};
