@@ -37,6 +37,12 @@ class CountingDevice:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer):
+        try:
+            self._exchange(peer)
+        except OSError:
+            pass  # the gateway was killed
+
+    def _exchange(self, peer):
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = peer.makefile("rb")
         while self.alive:
@@ -48,10 +54,7 @@ class CountingDevice:
             if len(pdu) < length - 1 or unit != self.unit:
                 continue
             answer = self._answer(pdu)
-            try:
-                peer.sendall(struct.pack(">HHHB", tid, 0, len(answer) + 1, unit) + answer)
-            except OSError:
-                return
+            peer.sendall(struct.pack(">HHHB", tid, 0, len(answer) + 1, unit) + answer)
 
     def _answer(self, pdu):
         function, address, count = struct.unpack(">BHH", pdu[:5])
