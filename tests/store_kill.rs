@@ -4,6 +4,13 @@
 //! The child is this test binary again, in the test `child`, which does nothing without its
 //! environment variable. (A kill proves recovery, not power cuts; those need the VFS rig.)
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};

@@ -4,6 +4,8 @@
 //!
 //! Skipped, loudly, where there is no strace.
 
+#![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

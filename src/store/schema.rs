@@ -194,10 +194,12 @@ fn not_ours() -> rusqlite::Error {
 /// Whether the file itself is bad, so that only setting it aside helps.
 pub fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
-        rusqlite::Error::SqliteFailure(failure, _) => match failure.code {
+        rusqlite::Error::SqliteFailure(failure, text) => match failure.code {
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
             // A table or column is missing: the schema itself was hit.
-            ErrorCode::Unknown => failure.extended_code == ffi::SQLITE_ERROR,
+            ErrorCode::Unknown => text
+                .as_deref()
+                .is_some_and(|text| text.starts_with("no such") || text.contains("malformed")),
             ErrorCode::SystemIoFailure => matches!(
                 failure.extended_code,
                 ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ
