@@ -1,3 +1,5 @@
 //! Bytes ↔ meaning: registers, payloads. Pure.
 
+pub mod columnar;
+pub mod json;
 pub mod registers;
