@@ -25,9 +25,6 @@ pub(crate) enum Connector {
         line: SerialLine,
         pause: Duration,
     },
-    /// For tests: whatever this makes.
-    #[cfg(test)]
-    Given(Box<dyn FnMut() -> io::Result<Line> + Send>),
 }
 
 impl Connector {
@@ -54,8 +51,6 @@ impl Connector {
                 let stream = port::open(line)?;
                 Ok(Line::serial(stream, Pace::Thread(silence + *pause)))
             }
-            #[cfg(test)]
-            Self::Given(make) => make(),
         }
     }
 }

@@ -16,9 +16,6 @@ use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shar
 use super::resync::{Suspects, Variant};
 use crate::model::{Fault, Table};
 
-/// A late answer is expected for at most this many timeouts.
-const HOLD_TIMEOUTS: u32 = 4;
-
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -137,43 +134,85 @@ impl Line {
         most: u16,
         timeout: Duration,
     ) -> Result<Vec<u16>, Failure> {
-        let now = self.opened.elapsed();
         let plain = Variant { address, count, skip: 0 };
-        let (variants, doubtful) = match &mut self.kind {
-            Kind::Tcp(_) => (vec![plain], false),
-            Kind::Serial { suspects, .. } => {
-                suspects.forget_expired(now);
-                (suspects.variants(unit, table, address, count, most), suspects.any(unit))
-            }
+        let now = self.opened.elapsed();
+        let Kind::Serial { suspects, .. } = &mut self.kind else {
+            return self.read_variant(unit, table, plain, timeout).await;
         };
-        // With no length left that a late answer can't have, not asking is the only safe way.
-        let mut result = Err(Failure::NoAnswer);
+        suspects.forget_expired(now);
+        let doubtful = suspects.any(unit);
+        let variants = suspects.variants(unit, table, (address, count), most, now);
+        let may_pad = variants.iter().any(|variant| *variant != plain);
+        let (mut behind, mut in_front) = (may_pad, may_pad);
         for variant in variants {
-            result = self.read_variant(unit, table, variant, timeout).await;
-            match &mut result {
-                // The padding may have reached a register that does not exist.
-                Err(Failure::Exception { code: 2 | 3, .. }) if variant != plain => continue,
-                Err(Failure::Exception { doubtful: d, .. }) => *d = doubtful,
-                Err(Failure::NoAnswer | Failure::BadAnswer) => {
-                    if let Kind::Serial { suspects, .. } = &mut self.kind {
-                        let now = self.opened.elapsed();
-                        let hold = timeout * HOLD_TIMEOUTS;
-                        suspects.unanswered(unit, table, variant.count, now, hold);
-                    }
-                }
-                Ok(words) => {
-                    let (skip, count) = (usize::from(variant.skip), usize::from(count));
-                    words.drain(..skip.min(words.len()));
-                    words.truncate(count);
-                    if words.len() != count {
-                        result = Err(Failure::BadAnswer);
-                    }
-                }
-                Err(Failure::Link(_)) => {}
+            let side = if variant.skip == 0 { &mut behind } else { &mut in_front };
+            if variant != plain && !*side {
+                continue;
             }
-            return result;
+            match self.read_part(unit, table, variant, count, timeout).await {
+                // The padding reaches an address that does not exist, or is too long.
+                Err(Failure::Exception { code: 2 | 3, .. }) if variant != plain => *side = false,
+                Err(Failure::Exception { code, .. }) => {
+                    return Err(Failure::Exception { code, doubtful });
+                }
+                result => return result,
+            }
         }
-        result
+        if behind || in_front {
+            // All lengths are suspect. Not asking is the only safe way.
+            return Err(Failure::NoAnswer);
+        }
+        if !self.is_plain_free(unit, table, plain) {
+            let Kind::Serial { suspects, .. } = &self.kind else { return Err(Failure::NoAnswer) };
+            let Some(smaller) = suspects.smaller(unit, table, (address, count), now) else {
+                return Err(Failure::NoAnswer);
+            };
+            match self.read_part(unit, table, smaller, smaller.count, timeout).await {
+                Ok(_) => {}
+                Err(Failure::Exception { .. }) => return Err(Failure::NoAnswer),
+                Err(failure) => return Err(failure),
+            }
+            if let Kind::Serial { suspects, .. } = &mut self.kind {
+                suspects.synchronised(unit);
+            }
+        }
+        self.read_part(unit, table, plain, count, timeout).await
+    }
+
+    /// Whether the late answer that stood in the way has come meanwhile.
+    fn is_plain_free(&self, unit: u8, table: Table, plain: Variant) -> bool {
+        let Kind::Serial { suspects, .. } = &self.kind else { return true };
+        let read = (plain.address, plain.count);
+        suspects.variants(unit, table, read, plain.count, self.opened.elapsed()).contains(&plain)
+    }
+
+    /// One request on a serial line, and the part of its answer that was wanted.
+    async fn read_part(
+        &mut self,
+        unit: u8,
+        table: Table,
+        variant: Variant,
+        count: u16,
+        timeout: Duration,
+    ) -> Result<Vec<u16>, Failure> {
+        let result = self.read_variant(unit, table, variant, timeout).await;
+        let now = self.opened.elapsed();
+        if let Kind::Serial { matcher, suspects } = &mut self.kind {
+            match &result {
+                Ok(_) => suspects.answered(unit),
+                Err(Failure::NoAnswer | Failure::BadAnswer) => {
+                    suspects.unanswered(unit, table, variant.count, now, timeout);
+                }
+                Err(Failure::Exception { .. } | Failure::Link(_)) => {}
+            }
+            for late in matcher.lock().take_late() {
+                if let (Some(table), Some(bytes)) = (late.table(), late.data_bytes()) {
+                    suspects.came_late(late.unit, table, bytes.into());
+                }
+            }
+        }
+        let wanted = usize::from(variant.skip)..usize::from(variant.skip) + usize::from(count);
+        result?.get(wanted).map(<[u16]>::to_vec).ok_or(Failure::BadAnswer)
     }
 
     async fn read_variant(

@@ -2,8 +2,10 @@
 //! to the next, identical request.
 //!
 //! A frame without a transaction id can only be told from another one by its length. So every read
-//! that got no answer makes its (unit, function, byte count) suspect for a while, and as long as it
-//! is, that unit is asked for another quantity. Pure: time comes in.
+//! that got no answer makes its (unit, function, byte count) suspect until that answer came after
+//! all, or for a hold time. As long as it is, that unit is asked for another quantity. When no
+//! other quantity is left, a length is taken again whose suspect is some timeouts old and was
+//! followed by a good answer: a device answers in order, so nothing is to come. Pure: time comes in.
 
 use std::time::Duration;
 
@@ -14,7 +16,9 @@ const SUSPECTS_MAX: usize = 64;
 /// Extra registers that may be asked for (or bytes of bits) to find an unsuspected length.
 const PADDING_MAX: u16 = 6;
 /// How long an answer may be late at most, beyond which nothing is expected of it.
-pub(crate) const HOLD_MIN: Duration = Duration::from_secs(10);
+const HOLD_MIN: Duration = Duration::from_secs(10);
+/// A suspect is this many timeouts old before a later answer can settle it.
+const SETTLE_TIMEOUTS: u32 = 4;
 
 /// Unanswered reads whose answers may still come.
 #[derive(Debug, Default)]
@@ -27,7 +31,11 @@ struct Suspect {
     unit: u8,
     table: Table,
     bytes: u16,
+    /// From then on an answer to something else settles it.
+    ripe: Duration,
     until: Duration,
+    /// The device has answered something else since.
+    overtaken: bool,
 }
 
 /// What to ask for instead, and where the wanted part lies in it.
@@ -45,20 +53,47 @@ pub(crate) fn answer_bytes(table: Table, count: u16) -> u16 {
 }
 
 impl Suspects {
-    /// A read got no answer.
+    /// A read got no answer within `timeout`.
     pub(crate) fn unanswered(
         &mut self,
         unit: u8,
         table: Table,
         count: u16,
         now: Duration,
-        hold: Duration,
+        timeout: Duration,
     ) {
         if self.open.len() >= SUSPECTS_MAX {
             self.open.remove(0);
         }
-        let until = now + hold.max(HOLD_MIN);
-        self.open.push(Suspect { unit, table, bytes: answer_bytes(table, count), until });
+        let settle = timeout * SETTLE_TIMEOUTS;
+        self.open.push(Suspect {
+            unit,
+            table,
+            bytes: answer_bytes(table, count),
+            ripe: now + settle,
+            until: now + settle.max(HOLD_MIN),
+            overtaken: false,
+        });
+    }
+
+    /// Its answer came after all, and was recognised as late.
+    pub(crate) fn came_late(&mut self, unit: u8, table: Table, bytes: u16) {
+        let same = |s: &Suspect| s.unit == unit && s.table == table && s.bytes == bytes;
+        if let Some(at) = self.open.iter().position(same) {
+            self.open.remove(at);
+        }
+    }
+
+    /// The unit answered something that can't be mistaken.
+    pub(crate) fn answered(&mut self, unit: u8) {
+        for suspect in self.open.iter_mut().filter(|suspect| suspect.unit == unit) {
+            suspect.overtaken = true;
+        }
+    }
+
+    /// As [`Suspects::answered`], for an answer asked for to this end: nothing older is to come.
+    pub(crate) fn synchronised(&mut self, unit: u8) {
+        self.open.retain(|suspect| suspect.unit != unit);
     }
 
     pub(crate) fn forget_expired(&mut self, now: Duration) {
@@ -70,9 +105,12 @@ impl Suspects {
         self.open.iter().any(|suspect| suspect.unit == unit)
     }
 
-    fn is_suspect(&self, unit: u8, table: Table, count: u16) -> bool {
+    /// 0: no late answer can have this length; 1: hardly; 2: one may be on its way.
+    fn doubt(&self, unit: u8, table: Table, count: u16, now: Duration) -> u8 {
         let bytes = answer_bytes(table, count);
-        self.open.iter().any(|s| s.unit == unit && s.table == table && s.bytes == bytes)
+        let same = |s: &&Suspect| s.unit == unit && s.table == table && s.bytes == bytes;
+        let doubt = |s: &Suspect| if s.overtaken && s.ripe <= now { 1 } else { 2 };
+        self.open.iter().filter(same).map(doubt).max().unwrap_or(0)
     }
 
     /// The ways to read these items with an answer that no late one can match, best first: as
@@ -81,23 +119,43 @@ impl Suspects {
         &self,
         unit: u8,
         table: Table,
-        address: u16,
-        count: u16,
+        (address, count): (u16, u16),
         most: u16,
+        now: Duration,
     ) -> Vec<Variant> {
         let step = if table.is_bits() { 8 } else { 1 };
-        let behind =
-            (0..=PADDING_MAX).map(|n| Variant { address, count: count + n * step, skip: 0 });
-        let in_front = (1..=PADDING_MAX).filter_map(|n| {
-            let skip = n * step;
-            Some(Variant { address: address.checked_sub(skip)?, count: count + skip, skip })
-        });
-        behind
+        let behind = (0..=PADDING_MAX).map(|n| (address, n * step, 0));
+        let in_front = (1..=PADDING_MAX)
+            .filter_map(|n| Some((address.checked_sub(n * step)?, n * step, n * step)));
+        let fits = |v: &Variant| {
+            (v.count == count || v.count <= most)
+                && u32::from(v.address) + u32::from(v.count) <= 0x1_0000
+        };
+        let mut variants: Vec<(u8, Variant)> = behind
             .chain(in_front)
-            .filter(|v| v.count == count || v.count <= most)
-            .filter(|v| u32::from(v.address) + u32::from(v.count) <= 0x1_0000)
-            .filter(|v| !self.is_suspect(unit, table, v.count))
-            .collect()
+            .map(|(address, more, skip)| Variant { address, count: count + more, skip })
+            .filter(fits)
+            .map(|v| (self.doubt(unit, table, v.count, now), v))
+            .filter(|(doubt, _)| *doubt < 2)
+            .collect();
+        variants.sort_by_key(|(doubt, _)| *doubt);
+        variants.into_iter().map(|(_, variant)| variant).collect()
+    }
+
+    /// A smaller read at the same place, only to see that the device has caught up: when its
+    /// answer is there, no older one is to come.
+    pub(crate) fn smaller(
+        &self,
+        unit: u8,
+        table: Table,
+        (address, count): (u16, u16),
+        now: Duration,
+    ) -> Option<Variant> {
+        let step = if table.is_bits() { 8 } else { 1 };
+        (1..count)
+            .step_by(step)
+            .find(|count| self.doubt(unit, table, *count, now) == 0)
+            .map(|count| Variant { address, count, skip: 0 })
     }
 }
 
@@ -106,45 +164,74 @@ mod tests {
     use super::*;
 
     const NOW: Duration = Duration::from_secs(100);
-    const HOLD: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    fn first(suspects: &Suspects, unit: u8, table: Table, read: (u16, u16)) -> Option<Variant> {
+        suspects.variants(unit, table, read, 125, NOW + TIMEOUT).first().copied()
+    }
+
+    fn count(suspects: &Suspects, unit: u8, table: Table) -> u16 {
+        first(suspects, unit, table, (50, 4)).unwrap().count
+    }
 
     #[test]
     fn a_clean_line_is_asked_for_exactly_what_is_wanted() {
-        let suspects = Suspects::default();
-        let first = suspects.variants(1, Table::Holding, 10, 4, 125)[0];
-        assert_eq!(first, Variant { address: 10, count: 4, skip: 0 });
+        let plain = Variant { address: 10, count: 4, skip: 0 };
+        assert_eq!(first(&Suspects::default(), 1, Table::Holding, (10, 4)), Some(plain));
     }
 
     #[test]
     fn after_a_timeout_only_that_unit_and_function_changes_its_length() {
         let mut suspects = Suspects::default();
-        suspects.unanswered(1, Table::Holding, 4, NOW, HOLD);
-        assert_eq!(suspects.variants(1, Table::Holding, 50, 4, 125)[0].count, 5);
-        assert_eq!(suspects.variants(1, Table::Input, 50, 4, 125)[0].count, 4);
-        assert_eq!(suspects.variants(2, Table::Holding, 50, 4, 125)[0].count, 4);
-        suspects.unanswered(1, Table::Holding, 5, NOW, HOLD);
-        assert_eq!(suspects.variants(1, Table::Holding, 50, 4, 125)[0].count, 6);
+        suspects.unanswered(1, Table::Holding, 4, NOW, TIMEOUT);
+        assert_eq!(count(&suspects, 1, Table::Holding), 5);
+        assert_eq!(count(&suspects, 1, Table::Input), 4);
+        assert_eq!(count(&suspects, 2, Table::Holding), 4);
+        suspects.unanswered(1, Table::Holding, 5, NOW, TIMEOUT);
+        assert_eq!(count(&suspects, 1, Table::Holding), 6);
+        suspects.came_late(1, Table::Holding, 8);
+        assert_eq!(count(&suspects, 1, Table::Holding), 4);
         suspects.forget_expired(NOW + HOLD_MIN);
-        assert_eq!(suspects.variants(1, Table::Holding, 50, 4, 125)[0].count, 4);
+        assert!(!suspects.any(1));
     }
 
     #[test]
     fn bits_change_their_byte_count_and_not_only_their_quantity() {
         let mut suspects = Suspects::default();
-        suspects.unanswered(1, Table::Coil, 3, NOW, HOLD);
-        let first = suspects.variants(1, Table::Coil, 0, 3, 2000)[0];
+        suspects.unanswered(1, Table::Coil, 3, NOW, TIMEOUT);
+        let first = suspects.variants(1, Table::Coil, (0, 3), 2000, NOW)[0];
         assert_ne!(answer_bytes(Table::Coil, first.count), answer_bytes(Table::Coil, 3));
+        let smaller = suspects.smaller(1, Table::Coil, (0, 30), NOW).unwrap();
+        assert_ne!(answer_bytes(Table::Coil, smaller.count), 1);
     }
 
     #[test]
     fn stays_within_the_address_space_and_the_device_limit() {
         let mut suspects = Suspects::default();
-        suspects.unanswered(1, Table::Input, 2, NOW, HOLD);
-        for v in suspects.variants(1, Table::Input, 65_534, 2, 4) {
+        suspects.unanswered(1, Table::Input, 2, NOW, TIMEOUT);
+        let variants = suspects.variants(1, Table::Input, (65_534, 2), 4, NOW);
+        assert!(!variants.is_empty());
+        for v in variants {
             assert!(u32::from(v.address) + u32::from(v.count) <= 65_536 && v.count <= 4, "{v:?}");
             assert_eq!(v.address + v.skip, 65_534);
             assert_ne!(v.count, 2);
         }
-        assert!(suspects.variants(1, Table::Input, 0, 2, 2).is_empty(), "nothing else fits");
+        assert!(suspects.variants(1, Table::Input, (0, 2), 2, NOW).is_empty(), "nothing fits");
+        let smaller = suspects.smaller(1, Table::Input, (0, 2), NOW).unwrap();
+        assert_eq!(smaller, Variant { address: 0, count: 1, skip: 0 });
+    }
+
+    #[test]
+    fn with_all_lengths_suspect_one_is_free_again_when_the_device_went_on() {
+        let mut suspects = Suspects::default();
+        for count in 1..=7 {
+            suspects.unanswered(1, Table::Holding, count, NOW, TIMEOUT);
+        }
+        let later = NOW + TIMEOUT * SETTLE_TIMEOUTS;
+        assert!(suspects.variants(1, Table::Holding, (9, 1), 125, later).is_empty());
+        suspects.answered(1);
+        assert!(suspects.variants(1, Table::Holding, (9, 1), 125, NOW).is_empty(), "too fresh");
+        let first = suspects.variants(1, Table::Holding, (9, 1), 125, later)[0];
+        assert_eq!(first, Variant { address: 9, count: 1, skip: 0 });
     }
 }

@@ -3,6 +3,8 @@
 //! Pure. Knows PDUs (Modbus Application Protocol V1.1b3, chapter 6), no framing. An answer that is
 //! not exactly of this shape is never handed up, whatever else is right about it.
 
+use crate::model::Table;
+
 /// The one answer that is accepted, besides an exception of the same unit and function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expect {
@@ -60,6 +62,17 @@ impl Expect {
         match self.shape {
             Shape::Data(bytes) => Some(bytes),
             Shape::Echo(_) => None,
+        }
+    }
+
+    /// The table that a read asks.
+    pub(crate) fn table(&self) -> Option<Table> {
+        match self.function {
+            1 => Some(Table::Coil),
+            2 => Some(Table::Discrete),
+            3 => Some(Table::Holding),
+            4 => Some(Table::Input),
+            _ => None,
         }
     }
 

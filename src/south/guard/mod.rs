@@ -161,7 +161,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         for _ in 0..DRAIN_CHUNKS_MAX {
-            match this.poll_chunk(cx, |matcher, bytes| matcher.stale(bytes)) {
+            match this.poll_chunk(cx, M::stale) {
                 Poll::Pending => break,
                 Poll::Ready(result) => result?,
             }
@@ -206,7 +206,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncRead for Guard<T, M> {
                 this.handed = 0;
                 continue;
             }
-            ready!(this.poll_chunk(cx, |matcher, bytes| matcher.feed(bytes)))?;
+            ready!(this.poll_chunk(cx, M::feed))?;
         }
     }
 }

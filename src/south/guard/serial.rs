@@ -17,7 +17,7 @@ use super::{Expect, GuardCounters, Matcher, Saw};
 /// Input kept while waiting for a frame; the longest frame has 256 bytes.
 const INPUT_BYTES_MAX: usize = 1024;
 /// Requests without an answer that are remembered, to call their answers late.
-const UNANSWERED_MAX: usize = 8;
+const UNANSWERED_MAX: usize = 32;
 /// Answered reads without an echo before an echo line is believed to have lost its echo.
 const ECHO_MISSES: u8 = 2;
 
@@ -51,6 +51,8 @@ pub(crate) struct SerialMatcher {
     request: Vec<u8>,
     expect: Option<Expect>,
     unanswered: Vec<Expect>,
+    /// Those of them whose answers came since they were last asked for.
+    came_late: Vec<Expect>,
     echo: Echo,
     /// Answered reads in a row that had no echo, while the line is an echo line.
     echo_misses: u8,
@@ -67,6 +69,7 @@ impl SerialMatcher {
             request: Vec::new(),
             expect: None,
             unanswered: Vec::new(),
+            came_late: Vec::new(),
             echo: Echo::Unknown,
             echo_misses: 0,
             echo_passed: false,
@@ -78,6 +81,11 @@ impl SerialMatcher {
 
     pub(crate) fn echo(&self) -> Echo {
         self.echo
+    }
+
+    /// Reads that had been given up and whose answers have been seen since.
+    pub(crate) fn take_late(&mut self) -> Vec<Expect> {
+        std::mem::take(&mut self.came_late)
     }
 
     /// Whether the request itself would pass as its answer: most writes, and reads of 17 to 24
@@ -173,7 +181,10 @@ impl SerialMatcher {
         let answers =
             |expect: &Expect| expect.unit == unit && matches!(expect.judge(pdu), Judgement::Answer);
         if let Some(at) = self.unanswered.iter().position(answers) {
-            self.unanswered.remove(at);
+            let late = self.unanswered.remove(at);
+            if self.came_late.len() < UNANSWERED_MAX {
+                self.came_late.push(late);
+            }
             self.counters.late += 1;
             return Saw::Nothing;
         }

@@ -13,6 +13,10 @@ pub struct Bank {
     units: BTreeMap<u8, BTreeMap<(Table, u16), u16>>,
     off: BTreeSet<u8>,
     writable: BTreeSet<(u8, Table, u16)>,
+    /// Writes to these are acknowledged and not carried out.
+    pretended: BTreeSet<(u8, Table, u16)>,
+    /// Functions that a unit does not know.
+    lacking: BTreeSet<(u8, u8)>,
 }
 
 const ILLEGAL_FUNCTION: u8 = 1;
@@ -44,6 +48,16 @@ impl Bank {
         self.writable.extend(addresses.map(|address| (unit, table, address)));
     }
 
+    /// Makes a device acknowledge writes to this item without obeying.
+    pub fn pretend(&mut self, unit: u8, table: Table, address: u16) {
+        self.pretended.insert((unit, table, address));
+    }
+
+    /// Takes a function away from a device: it refuses it with exception 1.
+    pub fn lack(&mut self, unit: u8, function: u8) {
+        self.lacking.insert((unit, function));
+    }
+
     pub fn switch(&mut self, unit: u8, on: bool) {
         if on {
             self.off.remove(&unit);
@@ -58,6 +72,9 @@ impl Bank {
             return None;
         }
         let function = *pdu.first()?;
+        if self.lacking.contains(&(unit, function)) {
+            return Some(vec![function | 0x80, ILLEGAL_FUNCTION]);
+        }
         Some(self.execute(unit, pdu).unwrap_or_else(|code| vec![function | 0x80, code]))
     }
 
@@ -146,7 +163,11 @@ impl Bank {
         if !(address..=end).all(|at| self.writable.contains(&(unit, table, at))) {
             return Err(ILLEGAL_ADDRESS);
         }
-        self.set(unit, table, address, words);
+        for (at, word) in (address..=end).zip(words) {
+            if !self.pretended.contains(&(unit, table, at)) {
+                self.set(unit, table, at, std::slice::from_ref(word));
+            }
+        }
         Ok(())
     }
 }

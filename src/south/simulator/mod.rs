@@ -15,6 +15,8 @@ pub use bank::Bank;
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
+#[cfg(test)]
+pub(crate) use rtu::find_request;
 pub use tcp::TcpServer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
