@@ -6,13 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom up; a file imports only from layers below its own, never from a sibling.
-const LAYERS: [&[&str]; 5] = [
-    &["model"],
-    &["config", "codec"],
-    &["store"],
-    &["south", "broker", "uplink"],
-    &["runtime"],
-];
+const LAYERS: [&[&str]; 5] =
+    [&["model"], &["config", "codec"], &["store"], &["south", "broker", "uplink"], &["runtime"]];
 
 /// The command line stands on top of everything.
 const TOP: &str = "cli";
@@ -66,7 +61,10 @@ fn collect(dir: &Path, found: &mut Vec<Source>) {
 
 /// Lines of code: no comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")).map(|(i, l)| (i + 1, l))
+    text.lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim_start().starts_with("//"))
+        .map(|(i, l)| (i + 1, l))
 }
 
 fn layer_of(place: &str) -> Option<usize> {
@@ -89,9 +87,14 @@ fn imports_point_downwards() {
     for source in sources() {
         for (number, line) in code(&source.text) {
             for part in line.split("crate::").skip(1) {
-                let to: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let to: String =
+                    part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if !to.is_empty() && !allowed(&source.place, &to) {
-                    wrong.push(format!("{}:{number}: {} uses {to}", source.path.display(), source.place));
+                    wrong.push(format!(
+                        "{}:{number}: {} uses {to}",
+                        source.path.display(),
+                        source.place
+                    ));
                 }
             }
             assert!(
@@ -107,7 +110,9 @@ fn imports_point_downwards() {
 #[test]
 fn the_layer_rule_itself_refuses() {
     assert!(allowed("south", "store") && allowed("runtime", "broker") && allowed("cli", "runtime"));
-    assert!(!allowed("south", "broker") && !allowed("model", "codec") && !allowed("codec", "config"));
+    assert!(
+        !allowed("south", "broker") && !allowed("model", "codec") && !allowed("codec", "config")
+    );
     assert!(!allowed("store", "runtime") && !allowed("runtime", "cli"));
 }
 
@@ -118,15 +123,23 @@ fn crates_stay_behind_their_fence() {
         for (number, line) in code(&source.text) {
             for (name, places) in FENCES {
                 if line.contains(&format!("{name}::")) && !places.contains(&source.place.as_str()) {
-                    wrong.push(format!("{}:{number}: {name} belongs to {places:?}", source.path.display()));
+                    wrong.push(format!(
+                        "{}:{number}: {name} belongs to {places:?}",
+                        source.path.display()
+                    ));
                 }
             }
             if PURE.contains(&source.place.as_str()) {
-                let touches_files = line.contains("std::fs") && source.path != Path::new(FILE_SYSTEM);
+                let touches_files =
+                    line.contains("std::fs") && source.path != Path::new(FILE_SYSTEM);
                 // A `#[cfg(test)]` file may read fixtures.
                 let is_test = source.path.ends_with("tests.rs");
                 if line.contains("tokio::") || (touches_files && !is_test) {
-                    wrong.push(format!("{}:{number}: {} is pure", source.path.display(), source.place));
+                    wrong.push(format!(
+                        "{}:{number}: {} is pure",
+                        source.path.display(),
+                        source.place
+                    ));
                 }
             }
         }
@@ -182,11 +195,13 @@ fn every_invariant_names_a_test_that_exists() {
     }
     let mut named = 0;
     for item in section.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())) {
-        let names: Vec<_> = item.split('`').skip(1).step_by(2).filter(|n| n.contains('_')).collect();
+        let names: Vec<_> =
+            item.split('`').skip(1).step_by(2).filter(|n| n.contains('_')).collect();
         assert!(!names.is_empty(), "names no test: {item}");
         for name in names {
             let test = name.rsplit("::").next().unwrap();
-            let found = all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}("));
+            let found =
+                all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}("));
             assert!(found, "no test {test} for: {item}");
             named += 1;
         }

@@ -60,7 +60,9 @@ fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
     let link = match &bus.link {
         Link::ModbusTcp { host, port } => format!("Modbus TCP {host}:{port}"),
-        Link::ModbusRtu(line) => format!("Modbus RTU {} at {} baud", line.port.display(), line.baud),
+        Link::ModbusRtu(line) => {
+            format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
+        }
     };
     let mut out = format!(
         "bus {}: {link}, {:.1} requests/s, {:.1} % of the line's time\n",

@@ -106,8 +106,7 @@ fn link(arguments: &Arguments) -> anyhow::Result<Link> {
         ParityWord::Odd => Parity::Odd,
     };
     // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
-    let stop_bits =
-        arguments.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 });
+    let stop_bits = arguments.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 });
     Ok(Link::ModbusRtu(SerialLine { port, baud: arguments.baud, data_bits: 8, parity, stop_bits }))
 }
 
@@ -124,7 +123,8 @@ fn show(table: Table, first: u16, words: &[u16]) -> Vec<String> {
     let rows = words.iter().enumerate().zip(first..).map(|((i, &word), at)| {
         let pair = words.get(i..i + 2);
         let wide = |kind, order| {
-            pair.map(|pair| text(&Coding { order, ..Coding::plain(kind) }, pair)).unwrap_or_default()
+            pair.map(|pair| text(&Coding { order, ..Coding::plain(kind) }, pair))
+                .unwrap_or_default()
         };
         let i32 = Kind::Int { bits: 32, signed: true };
         format!(
@@ -144,7 +144,11 @@ fn text(coding: &Coding, words: &[u16]) -> String {
         Decoded::Good(value) | Decoded::Uncertain(value, _) => {
             let shown = value.to_string();
             // A number that is no measurement fills the line; its size is all that matters.
-            if shown.len() <= 14 { shown } else { value.as_f64().map_or(shown, |f| format!("{f:.4e}")) }
+            if shown.len() <= 14 {
+                shown
+            } else {
+                value.as_f64().map_or(shown, |f| format!("{f:.4e}"))
+            }
         }
         Decoded::Bad(_) => "-".to_owned(),
     }

@@ -63,7 +63,8 @@ async fn live(plan: config::Plan, path: &Path) -> anyhow::Result<()> {
     let gateway = Arc::new(Gateway::start(plan, Arc::new(SystemClock::new()), secrets)?);
     if let Some(dir) = state_dir {
         let asked = Arc::clone(&gateway);
-        gateway.start_control(control::socket_path(&dir), Arc::new(move |word| answer(&asked, word)));
+        gateway
+            .start_control(control::socket_path(&dir), Arc::new(move |word| answer(&asked, word)));
     }
     tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
     loop {
@@ -131,10 +132,13 @@ impl Ends {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("FIELDHOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("FIELDHOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Text => {
+            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init()
+        }
         LogFormat::Json => log.json().init(),
     }
 }

@@ -239,10 +239,12 @@ mod tests {
     #[test]
     fn the_equation_adds_up_all_uplinks_and_says_when_it_does_not() {
         let row = |delivered: u64| json!({ "class": "normal", "appended": 10, "delivered": delivered, "waiting": 3, "dropped": 1, "excluded": 0 });
-        let status = |delivered: u64| json!({ "store": { "consumers": [
+        let status = |delivered: u64| {
+            json!({ "store": { "consumers": [
             { "name": "a", "classes": [row(6)] },
             { "name": "b", "classes": [row(delivered)] },
-        ] } });
+        ] } })
+        };
         assert_eq!(equation(&status(6)), "read 20 = delivered 12 + waiting 6 + dropped 2");
         assert!(equation_holds(&status(6)));
         assert!(!equation_holds(&status(5)));

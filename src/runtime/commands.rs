@@ -19,7 +19,8 @@ use crate::broker::Publish;
 use crate::codec::json::{self as payload, SetPayload};
 use crate::config::{Plan, WriteRule};
 use crate::model::{
-    Clock, Coding, Command, Mono, Name, Origin, Outcome, Qos, Refusal, SetRequest, TopicName, Value, Wall,
+    Clock, Coding, Command, Mono, Name, Origin, Outcome, Qos, Refusal, SetRequest, TopicName,
+    Value, Wall,
 };
 
 /// Requests that may wait to be checked.

@@ -247,7 +247,8 @@ impl Gateway {
         let (deps, rules) = (self.broker_deps(), Arc::clone(&self.rules));
         let bound = Mutex::new(bound);
         self.units.start(BROKER_UNIT, move |stop| {
-            let (doors, board, rules) = (Arc::clone(&doors), Arc::clone(&board), Arc::clone(&rules));
+            let (doors, board, rules) =
+                (Arc::clone(&doors), Arc::clone(&board), Arc::clone(&rules));
             let (deps, plan) = (deps.clone(), plan.clone());
             let ready = lock(&bound).take();
             async move {

@@ -9,9 +9,10 @@ use super::gateway::Gateway;
 use super::live::{LiveStatus, TagNow};
 use super::units::UnitStatus;
 use crate::broker::BrokerStatus;
-use crate::south::BusStatus;
+use crate::model::Name;
+use crate::south::{BusPort, BusStatus};
 use crate::store::StoreStatus;
-use crate::uplink::UplinkStatus;
+use crate::uplink::{UplinkPort, UplinkStatus};
 
 #[derive(Debug, Serialize)]
 pub struct Status {
@@ -50,20 +51,17 @@ impl Gateway {
                 clock_synced: self.clock.synced(),
             },
             units: self.units.status(),
-            buses: named(self.doors.buses(), |port| port.status()),
+            buses: named(&self.doors.buses(), BusPort::status),
             tags: self.board.tags(),
             live: self.board.status(),
             broker: self.doors.broker().map(|broker| broker.status()),
-            uplinks: named(self.doors.uplinks(), |port| port.status()),
+            uplinks: named(&self.doors.uplinks(), UplinkPort::status),
             store: self.store.status(),
             commands: self.commands.status(),
         }
     }
 }
 
-fn named<T, S>(
-    ports: BTreeMap<crate::model::Name, T>,
-    status: impl Fn(&T) -> S,
-) -> BTreeMap<String, S> {
+fn named<T, S>(ports: &BTreeMap<Name, T>, status: impl Fn(&T) -> S) -> BTreeMap<String, S> {
     ports.iter().map(|(name, port)| (name.to_string(), status(port))).collect()
 }

@@ -65,10 +65,8 @@ impl Units {
         Run: Future<Output = Result<(), E>> + Send + 'static,
         E: Error + Send + 'static,
     {
-        let status =
-            Arc::new(Mutex::new(UnitStatus { state: UnitState::Running, restarts: 0 }));
-        let unit =
-            Unit { stop: CancellationToken::new(), ended: TaskTracker::new(), status };
+        let status = Arc::new(Mutex::new(UnitStatus { state: UnitState::Running, restarts: 0 }));
+        let unit = Unit { stop: CancellationToken::new(), ended: TaskTracker::new(), status };
         unit.ended.spawn(supervise(
             name.to_owned(),
             make,

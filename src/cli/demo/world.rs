@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::keys::Action;
 use super::relay::Relay;
-use crate::broker::{Broker, Deps};
+use crate::broker::{Broker, BrokerRunner, Deps};
 use crate::config::{BrokerPlan, Link, Plan};
 use crate::model::{Clock, Mono};
 use crate::runtime::{GRACE, Units};
@@ -61,9 +61,9 @@ impl World {
             wire,
             wire_address,
         };
-        once(&world.units, "press", server, |server, stop| server.run(stop));
-        once(&world.units, "cloud", cloud_runner, |runner, stop| runner.run(stop));
-        once(&world.units, "wire", relay, |relay, stop| relay.run(stop));
+        once(&world.units, "press", server, TcpServer::run);
+        once(&world.units, "cloud", cloud_runner, BrokerRunner::run);
+        once(&world.units, "wire", relay, Relay::run);
         world.move_plant();
         world.plug_in();
         Ok(world)
@@ -170,10 +170,7 @@ fn once<T, Run, E>(
 }
 
 /// A broker of our own on a free loopback port.
-async fn cloud(
-    clock: Arc<dyn Clock>,
-    like: &BrokerPlan,
-) -> anyhow::Result<(Broker, crate::broker::BrokerRunner)> {
+async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Broker, BrokerRunner)> {
     let plan = BrokerPlan {
         listeners: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         limits: like.limits.clone(),
