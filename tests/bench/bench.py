@@ -8,18 +8,19 @@ poll1000    1,000 registers @ 1 s, durable storage, one uplink to mosquitto, one
 poll10000   10,000 registers @ 1 s, likewise
 backlog     1,000,000 readings kept while the cloud is away, then drained, columnar
 backlog-tag the same, one JSON message per reading
+dead9       one serial line (a pty), ten devices, nine of them dead: the living one's rate against alone
 """
 
 import json
 import os
 import pathlib
 import socket
-import statistics
 import struct
 import sys
 import tempfile
 import threading
 import time
+import tty
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
@@ -216,7 +217,75 @@ def backlog(uplink, readings=1_000_000):
             cloud.kill()
 
 
+def crc16(data):
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+    return struct.pack("<H", crc)
+
+
+class SerialSlave:
+    """Unit 1 on a pty at a given speed; every other unit is dead. Answers function 3."""
+
+    BAUD = 19200
+
+    def __init__(self):
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        self.path, self.served = os.ttyname(slave), 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        data = b""
+        while chunk := os.read(self.master, 256):
+            data += chunk
+            while len(data) >= 8:
+                frame, data = data[:8], data[8:]
+                assert crc16(frame[:6]) == frame[6:], frame
+                unit, _, _, count = struct.unpack(">BBHH", frame[:6])
+                if unit != 1:
+                    continue
+                body = struct.pack(">BBB", 1, 3, 2 * count) + struct.pack(">H", now16()) * count
+                # The time the request and the answer would take on the wire.
+                time.sleep((8 + len(body) + 2) * 11 / self.BAUD)
+                self.served += 1
+                os.write(self.master, body + crc16(body))
+
+
+def dead(units, seconds):
+    with tempfile.TemporaryDirectory() as directory:
+        directory = pathlib.Path(directory)
+        slave = SerialSlave()
+        devices = "\n".join(
+            f"  dev{u}: {{ bus: line, unit: {u}, every: 100ms, tags: {{ a: {{ holding: 0, type: u16 }} }} }}" for u in units
+        )
+        text = f"""
+gateway: {{ name: bench }}
+buses:
+  line: {{ modbus-rtu: {{ port: {slave.path}, baud: {slave.BAUD}, parity: even }} }}
+devices:
+{devices}
+store: {{ path: state }}
+"""
+        gateway = Gateway(directory / "gw", text).start()
+        try:
+            time.sleep(10)  # until the dead are known to be dead
+            before, begun = slave.served, time.monotonic()
+            time.sleep(seconds)
+            return (slave.served - before) / (time.monotonic() - begun)
+        finally:
+            gateway.kill()
+
+
+def dead9(seconds):
+    alone, among = dead([1], seconds), dead(range(1, 11), seconds)
+    return {"alone_per_s": round(alone, 2), "among_nine_dead_per_s": round(among, 2), "share": round(among / alone, 3)}
+
+
 SCENARIOS = {
+    "dead9": dead9,
     "poll1000": lambda seconds: poll(1000, seconds),
     "poll10000": lambda seconds: poll(10_000, seconds),
     "backlog": lambda _: backlog(""),
