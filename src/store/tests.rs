@@ -477,3 +477,19 @@ fn write_behind_keeps_the_promise_of_the_window() {
         assert!(left.contains(&(number, number)), "{number} is lost");
     }
 }
+
+#[test]
+fn handles_go_to_any_task() {
+    fn any_task<T: Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send>(_: T) {}
+    let mut bench = Bench::new();
+    bench.options.dir = None;
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    let cloud = store.consumer("cloud").unwrap();
+    any_task(&store);
+    any_task(&cloud);
+    sent(cloud.read(Class::Normal, Seq(0)..Seq(1), 1));
+    sent(store.flush());
+    sent(store.append_message(Class::Normal, message(1)).wait());
+}
