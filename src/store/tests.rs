@@ -224,6 +224,7 @@ fn tags_facts_consumers_and_boots_outlive_the_process() {
     store.set_fact("bus/d/gap", None);
     let boot = store.boot();
     store.set_consumers(&[required("cloud"), best_effort("lab")]);
+    store.append(batch(Class::Normal, 0, 1)); // A boot lives as long as its readings.
     store.close();
     bench.clock.set_wall(Wall(1_800_000_000_000));
     let store = bench.open();
