@@ -224,6 +224,7 @@ fn tags_facts_consumers_and_boots_outlive_the_process() {
     store.set_fact("bus/d/gap", None);
     let boot = store.boot();
     store.set_consumers(&[required("cloud"), best_effort("lab")]);
+    store.append(batch(Class::Normal, 0, 1)); // A boot lives as long as its readings.
     store.close();
     bench.clock.set_wall(Wall(1_800_000_000_000));
     let store = bench.open();
@@ -443,4 +444,53 @@ fn a_drained_backlog_is_deleted_in_steps() {
     run(store.flush());
     wait_until("all are deleted", || store.status().counters.chunks_deleted >= 344);
     assert_eq!(read_all(&store.consumer("cloud").unwrap(), Class::Normal), same(6_000, 6_010));
+}
+
+/// A consumer that keeps up for a while and then stalls: little is written, and a crash loses
+/// nothing that is older than the window.
+#[test]
+fn write_behind_keeps_the_promise_of_the_window() {
+    const STEP: Duration = Duration::from_millis(50);
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    run(store.flush());
+    let cloud = store.consumer("cloud").unwrap();
+    for i in 0..100 {
+        store.append(batch(Class::Normal, i * 50, 50));
+        bench.clock.advance(STEP);
+        if (5..60).contains(&i) {
+            let done = (i - 5) * 50;
+            settle(&cloud, Class::Normal, done..done + 50, Settled::Delivered);
+        }
+    }
+    // One window is 20 steps: everything up to batch 79 is due.
+    wait_until("the writer caught up", || {
+        let state = store.shared.lock();
+        state.lanes.get(Class::Normal).scan_from >= 80 * 50
+    });
+    let written = store.status().counters.written;
+    assert!((25 * 50..=45 * 50).contains(&written), "{written} of 5,000 written");
+    store.crash();
+    let store = bench.open();
+    let left = read_all(&store.consumer("cloud").unwrap(), Class::Normal);
+    for number in 55 * 50..80 * 50 {
+        assert!(left.contains(&(number, number)), "{number} is lost");
+    }
+}
+
+#[test]
+fn handles_go_to_any_task() {
+    fn any_task<T: Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send>(_: T) {}
+    let mut bench = Bench::new();
+    bench.options.dir = None;
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    let cloud = store.consumer("cloud").unwrap();
+    any_task(&store);
+    any_task(&cloud);
+    sent(cloud.read(Class::Normal, Seq(0)..Seq(1), 1));
+    sent(store.flush());
+    sent(store.append_message(Class::Normal, message(1)).wait());
 }
