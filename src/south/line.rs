@@ -13,7 +13,7 @@ use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 
 use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
-use super::resync::{Suspects, Variant};
+use super::resync::{self, Suspects, Variant};
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -139,11 +139,10 @@ impl Line {
         let Kind::Serial { suspects, .. } = &mut self.kind else {
             return self.read_variant(unit, table, plain, timeout).await;
         };
-        suspects.forget_expired(now);
+        suspects.forget(now);
         let doubtful = suspects.any(unit);
         let variants = suspects.variants(unit, table, (address, count), most, now);
-        let may_pad = variants.iter().any(|variant| *variant != plain);
-        let (mut behind, mut in_front) = (may_pad, may_pad);
+        let (mut behind, mut in_front) = resync::may_pad(table, (address, count), most);
         for variant in variants {
             let side = if variant.skip == 0 { &mut behind } else { &mut in_front };
             if variant != plain && !*side {
@@ -159,31 +158,24 @@ impl Line {
             }
         }
         if behind || in_front {
-            // All lengths are suspect. Not asking is the only safe way.
+            // All lengths are suspect, of a device that answered none of its last requests. Not
+            // asking for a while is the only safe way.
+            self.took = Duration::ZERO;
             return Err(Failure::NoAnswer);
         }
-        if !self.is_plain_free(unit, table, plain) {
-            let Kind::Serial { suspects, .. } = &self.kind else { return Err(Failure::NoAnswer) };
-            let Some(smaller) = suspects.smaller(unit, table, (address, count), now) else {
-                return Err(Failure::NoAnswer);
-            };
-            match self.read_part(unit, table, smaller, smaller.count, timeout).await {
-                Ok(_) => {}
-                Err(Failure::Exception { .. }) => return Err(Failure::NoAnswer),
-                Err(failure) => return Err(failure),
-            }
-            if let Kind::Serial { suspects, .. } = &mut self.kind {
-                suspects.synchronised(unit);
-            }
+        let Kind::Serial { suspects, .. } = &self.kind else { return Err(Failure::NoAnswer) };
+        let Some(smaller) = suspects.smaller(unit, table, (address, count), now) else {
+            return Err(Failure::NoAnswer);
+        };
+        match self.read_part(unit, table, smaller, smaller.count, timeout).await {
+            Ok(_) => {}
+            Err(Failure::Exception { .. }) => return Err(Failure::NoAnswer),
+            Err(failure) => return Err(failure),
+        }
+        if let Kind::Serial { suspects, .. } = &mut self.kind {
+            suspects.synchronised(unit);
         }
         self.read_part(unit, table, plain, count, timeout).await
-    }
-
-    /// Whether the late answer that stood in the way has come meanwhile.
-    fn is_plain_free(&self, unit: u8, table: Table, plain: Variant) -> bool {
-        let Kind::Serial { suspects, .. } = &self.kind else { return true };
-        let read = (plain.address, plain.count);
-        suspects.variants(unit, table, read, plain.count, self.opened.elapsed()).contains(&plain)
     }
 
     /// One request on a serial line, and the part of its answer that was wanted.

@@ -2,10 +2,13 @@
 //! to the next, identical request.
 //!
 //! A frame without a transaction id can only be told from another one by its length. So every read
-//! that got no answer makes its (unit, function, byte count) suspect until that answer came after
-//! all, or for a hold time. As long as it is, that unit is asked for another quantity. When no
-//! other quantity is left, a length is taken again whose suspect is some timeouts old and was
-//! followed by a good answer: a device answers in order, so nothing is to come. Pure: time comes in.
+//! that got no answer makes its (unit, function, byte count) suspect for a hold time. As long as it
+//! is, that unit is asked for another quantity.
+//!
+//! A suspect is dropped early when its answer was seen after all, and a length is taken again, if
+//! no other is left, when the device has answered something else since: a device answers in order.
+//! But neither before the suspect is some timeouts old, because a frame that looks like the late
+//! answer may be a wrong answer to something newer. Pure: time comes in.
 
 use std::time::Duration;
 
@@ -36,6 +39,8 @@ struct Suspect {
     until: Duration,
     /// The device has answered something else since.
     overtaken: bool,
+    /// A frame that looks like its answer has been seen.
+    came: bool,
 }
 
 /// What to ask for instead, and where the wanted part lies in it.
@@ -50,6 +55,14 @@ pub(crate) struct Variant {
 /// The byte count of the answer to a read.
 pub(crate) fn answer_bytes(table: Table, count: u16) -> u16 {
     if table.is_bits() { count.div_ceil(8) } else { count.saturating_mul(2) }
+}
+
+/// Whether a longer read is possible at all: with more behind, with more in front.
+pub(crate) fn may_pad(table: Table, (address, count): (u16, u16), most: u16) -> (bool, bool) {
+    let step = if table.is_bits() { 8 } else { 1 };
+    let short = u32::from(count) + u32::from(step) <= u32::from(most);
+    let behind = u32::from(address) + u32::from(count) + u32::from(step) <= 0x1_0000;
+    (short && behind, short && address >= step)
 }
 
 impl Suspects {
@@ -73,14 +86,16 @@ impl Suspects {
             ripe: now + settle,
             until: now + settle.max(HOLD_MIN),
             overtaken: false,
+            came: false,
         });
     }
 
-    /// Its answer came after all, and was recognised as late.
+    /// Its answer came after all, by the look of it.
     pub(crate) fn came_late(&mut self, unit: u8, table: Table, bytes: u16) {
-        let same = |s: &Suspect| s.unit == unit && s.table == table && s.bytes == bytes;
-        if let Some(at) = self.open.iter().position(same) {
-            self.open.remove(at);
+        let same =
+            |s: &&mut Suspect| s.unit == unit && s.table == table && s.bytes == bytes && !s.came;
+        if let Some(suspect) = self.open.iter_mut().find(same) {
+            suspect.came = true;
         }
     }
 
@@ -96,8 +111,9 @@ impl Suspects {
         self.open.retain(|suspect| suspect.unit != unit);
     }
 
-    pub(crate) fn forget_expired(&mut self, now: Duration) {
-        self.open.retain(|suspect| suspect.until > now);
+    /// Drops those of which nothing is to come any more.
+    pub(crate) fn forget(&mut self, now: Duration) {
+        self.open.retain(|s| s.until > now && !(s.came && s.ripe <= now));
     }
 
     /// Whether any answer of this unit may be on its way.
@@ -190,8 +206,11 @@ mod tests {
         suspects.unanswered(1, Table::Holding, 5, NOW, TIMEOUT);
         assert_eq!(count(&suspects, 1, Table::Holding), 6);
         suspects.came_late(1, Table::Holding, 8);
+        suspects.forget(NOW + TIMEOUT);
+        assert_eq!(count(&suspects, 1, Table::Holding), 6, "too fresh to be sure");
+        suspects.forget(NOW + TIMEOUT * SETTLE_TIMEOUTS);
         assert_eq!(count(&suspects, 1, Table::Holding), 4);
-        suspects.forget_expired(NOW + HOLD_MIN);
+        suspects.forget(NOW + HOLD_MIN);
         assert!(!suspects.any(1));
     }
 
@@ -217,6 +236,9 @@ mod tests {
             assert_ne!(v.count, 2);
         }
         assert!(suspects.variants(1, Table::Input, (0, 2), 2, NOW).is_empty(), "nothing fits");
+        assert_eq!(may_pad(Table::Input, (0, 2), 2), (false, false));
+        assert_eq!(may_pad(Table::Input, (0, 2), 3), (true, false));
+        assert_eq!(may_pad(Table::Input, (65_534, 2), 3), (false, true));
         let smaller = suspects.smaller(1, Table::Input, (0, 2), NOW).unwrap();
         assert_eq!(smaller, Variant { address: 0, count: 1, skip: 0 });
     }

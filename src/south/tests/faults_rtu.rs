@@ -10,6 +10,9 @@ use crate::south::line::{Failure, Write};
 /// Late enough to miss its own read and to fall into the next.
 const LATE: Duration = Duration::from_millis(55);
 
+/// Lines with random faults.
+const SEEDS: usize = 150;
+
 fn all_right(times: usize) -> Tally {
     Tally { right: times, ..Tally::default() }
 }
@@ -319,20 +322,24 @@ async fn stale_bytes_before_a_request_are_thrown_away() {
     assert_eq!(slave.reads(20, 5, 10).await, all_right(20));
 }
 
-/// Faults of every kind in a random order; the seeds are fixed, so a failure can be repeated.
+/// Faults of every kind in a random order; the seeds are fixed, so a failure can be repeated. Left
+/// out is what no master can see: an answer that is late and of another request's length at once,
+/// and one that is overtaken by newer ones and more than four timeouts late.
 #[tokio::test(start_paused = true)]
 async fn anything_at_all_and_never_a_wrong_value() {
-    for seed in 0..6 {
-        let mut random = fastrand::Rng::with_seed(seed);
+    let mut right = 0;
+    for seed in 0..SEEDS {
+        let mut random = fastrand::Rng::with_seed(seed as u64);
         let echo = random.bool();
+        let in_order = random.bool();
         let mut slave = rtu(echo, move |asked| match random.u8(..10) {
-            0 => Deed::late(Duration::from_millis(random.u64(35..100))),
+            0 if in_order => Deed::late(Duration::from_millis(random.u64(35..200))),
             1 => Deed::silence(),
             2 => Deed::before(foreign(asked)),
             3 => Deed::before(noise(asked.number, random.usize(..33))),
-            4 => Deed::instead(asked.rtu(&asked.honest_words(3, random.u16(1..12)))),
+            4 => Deed::instead(asked.rtu(&asked.honest_words(3, random.u16(1..10)))),
             5 => Deed { pieces: Some(random.usize(1..9)), ..Deed::well() },
-            6 => {
+            6 if !in_order => {
                 let late = Duration::from_millis(random.u64(45..150));
                 Deed { overtaken: true, ..Deed::late(late) }
             }
@@ -340,8 +347,8 @@ async fn anything_at_all_and_never_a_wrong_value() {
             _ => Deed::well(),
         });
         let tally = slave.reads(40, 5, 10).await;
-        // A short answer may happen to have the right length: then it is the right answer.
         assert_eq!((tally.wrong, tally.link), (0, 0), "seed {seed}: {tally:?}");
-        assert!(tally.right > 5, "seed {seed}: {tally:?}");
+        right += tally.right;
     }
+    assert!(right > SEEDS * 15, "{right} of {} reads answered", SEEDS * 40);
 }
