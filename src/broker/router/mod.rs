@@ -6,6 +6,7 @@
 //! [`Router::take_commits`] and comes back through [`Router::settle`].
 
 mod connect;
+mod deadlines;
 mod end;
 mod route;
 mod subscribe;
@@ -15,7 +16,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -29,11 +29,6 @@ use super::trie::{Match, SessionKey, Trie};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
 use crate::model::{Message as Stored, Mono, SetRequest};
-
-/// A client that reads nothing for this long while something waits for it is cut.
-const STUCK_MAX: Duration = Duration::from_secs(30);
-/// Retained messages are swept for expired ones this often.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Hands a message to the store; resolves when it is durable.
 pub type Append = Box<dyn Fn(Stored) -> Commit + Send>;
@@ -86,6 +81,8 @@ pub struct Router {
     replaying: Vec<SessionKey>,
     /// Messages the store has yet to make durable, and whom to tell.
     commits: Vec<(Option<(SessionKey, AckTicket)>, Commit)>,
+    /// Whether the last commit failed.
+    store_refuses: bool,
     /// Makes the client ids that the broker assigns differ from those before a restart.
     seed: u64,
     assigned: u64,
@@ -122,6 +119,7 @@ impl Router {
             dirty: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
+            store_refuses: false,
             seed,
             assigned: 0,
             swept_at: now,
@@ -181,9 +179,7 @@ impl Router {
         result: &Result<(), String>,
         now: Mono,
     ) {
-        if result.is_err() {
-            self.counters.dropped.store.one();
-        }
+        self.note_store(result);
         let Some((key, ticket)) = waiter else { return };
         let Some(session) = self.session(key) else { return };
         let Some(link) = session.link.as_mut().filter(|link| link.conn == ticket.conn) else {
@@ -198,6 +194,17 @@ impl Router {
             }
         }
         self.touch(key);
+    }
+
+    /// Counts what the store refuses; says so once, and once when it takes messages again.
+    fn note_store(&mut self, result: &Result<(), String>) {
+        match (result, self.store_refuses) {
+            (Err(error), false) => tracing::warn!(%error, "the store refuses messages of clients"),
+            (Ok(()), true) => tracing::info!("the store takes messages of clients again"),
+            _ => {}
+        }
+        self.store_refuses = result.is_err();
+        self.counters.dropped.store.add(u64::from(result.is_err()));
     }
 
     /// Futures to be driven to their end and then handed to [`Router::settle`].
@@ -245,55 +252,6 @@ impl Router {
         counters.retained_messages.set(self.retained.len());
         counters.retained_bytes.set(self.retained.bytes());
         counters.sessions.set(self.by_client.len());
-    }
-
-    /// Deadlines: keep-alive, stuck clients, delayed wills, the end of sessions, expiry.
-    pub fn tick(&mut self, now: Mono) {
-        for place in 0..self.sessions.len() {
-            let Ok(place) = u32::try_from(place) else { break };
-            self.tick_session(SessionKey(place), now);
-        }
-        if now - self.swept_at >= SWEEP_EVERY {
-            self.swept_at = now;
-            self.retained.sweep(now);
-        }
-    }
-
-    fn tick_session(&mut self, key: SessionKey, now: Mono) {
-        let Some(session) = self.session(key) else { return };
-        if let Some(link) = &mut session.link {
-            if link.is_silent(now) {
-                tracing::info!(client = %session.client_id, "client silent, closed by keep-alive");
-                self.close(key, Close::Fault(Reason::KEEP_ALIVE_TIMEOUT), now);
-            } else if link.stuck_for(now) >= STUCK_MAX {
-                tracing::warn!(client = %session.client_id, "client does not read, connection cut");
-                self.counters.slow_cut.one();
-                self.close(key, Close::Cut, now);
-            }
-            return;
-        }
-        let will_due = session.will_at.is_some_and(|at| at <= now);
-        let over = session.ends_at.is_some_and(|at| at <= now);
-        if will_due || over {
-            self.publish_will(key, now);
-        }
-        if over {
-            self.end_session(key);
-        }
-    }
-
-    /// Ends every connection because the gateway stops.
-    pub fn shut_down(&mut self, now: Mono) {
-        let conns: Vec<ConnId> = self.by_conn.keys().copied().collect();
-        for conn in conns {
-            if let Some(&key) = self.by_conn.get(&conn) {
-                // No will: nobody would be left to get it.
-                if let Some(session) = self.session(key) {
-                    session.will = None;
-                }
-                self.close(key, Close::Fault(Reason::SHUTTING_DOWN), now);
-            }
-        }
     }
 
     fn session(&mut self, key: SessionKey) -> Option<&mut Session> {

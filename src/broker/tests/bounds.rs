@@ -184,3 +184,21 @@ fn a_stopped_broker_says_so_and_sends_no_wills() {
     assert_eq!((rig.end("A"), rig.end("W")), (End::Finish, End::Finish));
     assert_eq!(rig.status().connections, 0);
 }
+
+#[test]
+fn a_packet_id_is_not_used_again_while_it_is_in_flight() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "A", CLEAN);
+    subscribe(&mut rig, "A", "t", 1);
+    rig.local("t", "held", false);
+    assert_eq!(rig.read("A"), bytes("32[ \"t\" 0001 'held' ]"));
+    for number in 2..=65_535_u16 {
+        rig.local("t", "x", false);
+        assert_eq!(rig.read("A"), bytes(&format!("32[ \"t\" {number:04x} 'x' ]")));
+        rig.send("A", &bytes(&format!("4002 {number:04x}")));
+    }
+    rig.local("t", "next", false);
+    assert_eq!(rig.read("A"), b"", "id 1 would come next, and is still in flight");
+    rig.send("A", &bytes("4002 0001"));
+    assert_eq!(rig.read("A"), bytes("32[ \"t\" 0001 'next' ]"));
+}
