@@ -85,8 +85,6 @@ struct World {
     lossy: bool,
 }
 
-
-
 impl World {
     fn new(ram_bytes: usize, max_bytes: u64) -> Self {
         let mut bench = Bench::new();
