@@ -33,6 +33,8 @@ pub enum Reason {
     ConsumerLag,
     /// It was in memory only, or gone from the file, when the gateway came back.
     Lost,
+    /// The consumer was taken out of the configuration.
+    ConsumerRemoved,
     /// Positions jumped over after a crash: a note, not a loss.
     Skipped,
     /// The consumer can never deliver it.
@@ -48,6 +50,7 @@ impl Reason {
             Self::Corrupt => "corrupt".into(),
             Self::ConsumerLag => "consumer_lag".into(),
             Self::Lost => "lost".into(),
+            Self::ConsumerRemoved => "consumer_removed".into(),
             Self::Skipped => "skipped".into(),
             Self::Dead(why) => format!("dead:{why}").into(),
         }

@@ -68,6 +68,12 @@ impl Boots {
         no
     }
 
+    /// Forgets rows before `oldest`, of which no reading is left.
+    pub fn forget_before(&mut self, oldest: BootNo) {
+        self.rows.retain(|row| row.no >= oldest);
+        self.dirty.retain(|no| *no >= oldest);
+    }
+
     pub fn row(&self, no: BootNo) -> Option<&BootRow> {
         self.rows.binary_search_by_key(&no, |row| row.no).ok().and_then(|i| self.rows.get(i))
     }

@@ -266,8 +266,8 @@ mod tests {
             prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO,
             (-1_000_000_i32..1_000_000, 0_i32..6).prop_map(|(m, e)| f64::from(m) / 10_f64.powi(e)),
             any::<f32>().prop_filter("finite", |x| x.is_finite()).prop_map(f64::from),
-            (-99_999_i32..99_999).prop_map(|m| f64::from(m as f32 / 100.0)),
-            any::<i64>().prop_map(|i| i as f64),
+            (-9_999_i16..9_999).prop_map(|m| f64::from(f32::from(m) / 100.0)),
+            any::<i32>().prop_map(|i| f64::from(i) * 1e9),
         ]
     }
 
@@ -338,12 +338,12 @@ mod tests {
 
         #[test]
         fn messages_come_back_exactly(list in prop::collection::vec(
-            ("[^+#\0]{1,30}", prop::collection::vec(any::<u8>(), 0..200), 0..3, any::<bool>(), any::<i64>()), 0..20))
+            ("[^+#\0]{1,30}", prop::collection::vec(any::<u8>(), 0..200), 0_usize..3, any::<bool>(), any::<i64>()), 0..20))
         {
             let messages: Vec<Message> = list.into_iter().map(|(topic, payload, qos, retain, at)| Message {
                 topic: TopicName::new(&topic).unwrap(),
                 payload: payload.into(),
-                qos: [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][qos as usize],
+                qos: [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][qos],
                 retain,
                 at: Mono(at),
             }).collect();

@@ -268,3 +268,52 @@ fn flipped_bits_are_found_skipped_and_counted() {
     }
     assert!(skipped > 0 && aside > 0, "{skipped} skipped, {aside} set aside");
 }
+
+/// Something that can't even be opened is in the file's place: memory only, until it is moved.
+#[test]
+fn what_cannot_be_opened_is_a_state_and_is_tried_again() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.database()).unwrap();
+    let store = bench.open();
+    assert!(matches!(store.status().health, Health::RamOnly(_)));
+    store.set_consumers(&[required("cloud")]);
+    store.append(batch(Class::Normal, 0, 10));
+    let epoch = store.epoch();
+    let cloud = store.consumer("cloud").unwrap();
+    assert_eq!(read_all(&cloud, Class::Normal), same(0, 10));
+    run(store.flush());
+    wait_until("it is on disk", || {
+        bench.clock.advance(Duration::from_secs(1));
+        store.status().health == Health::Ok
+    });
+    assert_ne!(store.epoch(), epoch);
+    run(store.flush());
+    store.crash();
+    let store = bench.open();
+    assert_eq!(read_all(&store.consumer("cloud").unwrap(), Class::Normal), same(0, 10));
+}
+
+/// Boot rows live as long as there are readings of that boot.
+#[test]
+fn old_boots_are_forgotten_with_their_readings() {
+    let bench = Bench::new();
+    for year in 0..5 {
+        bench.clock.set_wall(Wall(1_700_000_000_000 + year * 31_557_600_000));
+        let store = bench.open();
+        store.set_consumers(&[required("cloud")]);
+        let first = u64::try_from(year).unwrap() * 10;
+        store.append(batch(Class::Normal, first, 10));
+        if year == 3 {
+            settle(&store.consumer("cloud").unwrap(), Class::Normal, 0..20, Settled::Delivered);
+        }
+        store.close();
+    }
+    let store = bench.open();
+    let cloud = store.consumer("cloud").unwrap();
+    let entries = run(cloud.read(Class::Normal, Seq(20)..Seq(50), 1 << 20)).unwrap();
+    let walls: Vec<i64> =
+        entries.iter().map(|entry| store.wall(entry.boot, Mono(1_000_000)).0).collect();
+    let expected: Vec<i64> = (2..5).map(|y| 1_700_000_000_000 + y * 31_557_600_000).collect();
+    assert_eq!(walls, expected);
+    assert_eq!(store.wall(BootNo(1), Mono(5)), Wall(5), "the first is forgotten");
+}

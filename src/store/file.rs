@@ -277,6 +277,11 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
         rows::put_meta(&transaction, &rows::next_key(class), head)?;
         rows::put_meta(&transaction, &rows::reserved_key(class), head + RESERVE)?;
     }
+    // Rows of boots of which nothing is left would else pile up for ever.
+    let used = Class::ALL.iter().filter_map(|class| *state.disk.oldest.get(*class));
+    let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
+    state.boots.forget_before(oldest);
+    transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
     let work = state.rows_only();
     for share in &work.shares {
         rows::put_share(&transaction, share)?;

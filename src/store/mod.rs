@@ -1,4 +1,37 @@
-//! The store: SQLite store-and-forward.
+//! The store: SQLite store-and-forward, the only memory that survives.
+//!
+//! Producers append, and never wait; consumers read what they have not settled, settle it, and it
+//! goes. Every reading and message has a position of its own in its class's sequence. For every
+//! consumer and class, at every moment, `appended = delivered + excluded + dropped + waiting`.
+//!
+//! # How it works
+//! Everything appended lies in memory first, the *tail*, and consumers who keep up are served from
+//! there. When the commit window of the oldest item ends, one thread writes what required consumers
+//! have not settled by then, as chunks (`chunk.rs`), together with cursors and sums, in one
+//! transaction (`transaction.rs`). What was settled in time is never written. Consumers who lag
+//! read from the file through a second thread (`reader.rs`). No lock is held across I/O.
+//!
+//! # What is trusted after a crash or a power cut
+//! - *A transaction that returned is there*: `synchronous=FULL` on a WAL, no automatic checkpoint
+//!   (it swallows errors), and after any error a new connection that looks what the file has before
+//!   it goes on. Only then is a [`Commit`] told and a flush done.
+//! - *Lost is at most the commit window*: what was appended less than [`Options::commit`] (plus one
+//!   transaction) ago and not settled. Nobody was told that it was safe.
+//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then it is
+//!   delivered again. Never the reverse: a cursor is written no sooner than what it passes over is
+//!   settled or dropped.
+//! - *No position is given out twice within an epoch*: a mark beyond all that were given out is in
+//!   the file before they are visible; after a crash work goes on at the mark. The jump is noted in
+//!   the ledger as `skipped`: what it covers was either never there, delivered, or within the
+//!   window. Every new file has a new epoch; so has a time without disk that outlasts the mark.
+//! - *A damaged chunk is skipped*, found by its CRC and counted as `corrupt`. Damage to the file
+//!   around it sets the whole file aside (`quarantine.rs`), and work goes on in a new one.
+//!
+//! # What it does not do
+//! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
+//! it as excluded. A best-effort consumer never causes a write and never holds the file: it lives on
+//! the tail and on what lies there for others. (Yet to come: a ballast file for full disks, salvage
+//! of files in quarantine.)
 
 mod accounting;
 mod boot;
@@ -17,6 +50,7 @@ mod schema;
 mod shared;
 mod state;
 mod status;
+mod transaction;
 mod trim;
 mod values;
 mod wire;
@@ -320,7 +354,12 @@ impl Consumer {
                 if at >= end {
                     return Ok(Vec::new());
                 }
-                lane.read(at..end, bytes_max)
+                match lane.read(at..end, bytes_max) {
+                    Found::NotHere(_) if state.health == Health::Closed => {
+                        return Err(StoreError::Closed);
+                    }
+                    found => found,
+                }
             };
             let missing = match found {
                 Found::Entries(entries) => return Ok(entries),

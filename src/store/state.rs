@@ -207,7 +207,7 @@ impl State {
         for class in Class::ALL {
             while let Some(item) = self.lanes.get(class).items.front() {
                 let age = self.boots.age_ms(item.boot, item.times().1, clock);
-                if !age.is_some_and(|age| u128::from(age) > max_age.as_millis()) {
+                if age.is_none_or(|age| u128::from(age) <= max_age.as_millis()) {
                     break;
                 }
                 let (range, read) = (item.range(), self.read_times(item.boot, item.times()));
@@ -314,7 +314,8 @@ impl State {
         }
         let mut at = searched.start;
         let there = page.entries.iter().map(|entry| entry.range().start.0..entry.range().end.0);
-        for range in there.chain([searched.end..searched.end]) {
+        let end = std::iter::once(searched.end..searched.end);
+        for range in there.chain(end) {
             if at < range.start {
                 let absent = at..range.start;
                 lost += self.drop_range(class, absent, Reason::Lost, Whom::Everyone, None);
@@ -382,8 +383,22 @@ impl State {
             });
         }
         self.consumers_dirty |= !self.consumers.is_empty();
-        self.consumers = kept;
+        let removed = std::mem::replace(&mut self.consumers, kept);
+        removed.iter().for_each(|consumer| self.note_removal(consumer));
         Class::ALL.iter().for_each(|class| self.after_settling(*class));
+    }
+
+    /// What a removed consumer was still waiting for is lost to it; the ledger remembers.
+    fn note_removal(&mut self, consumer: &Consumer) {
+        for class in Class::ALL {
+            let (cursor, head) = (&consumer.shares.get(class).cursor, self.lanes.get(class).head);
+            let waiting = cursor.waiting(head);
+            if waiting > 0 {
+                let (name, range) = (consumer.name.as_str(), cursor.base()..head);
+                tracing::warn!(consumer = name, waiting, "removed with readings undelivered");
+                self.ledger.record(Reason::ConsumerRemoved, name, class, range, waiting, None);
+            }
+        }
     }
 
     /// Looks at the clocks; a step of the wall clock begins a new boot row.

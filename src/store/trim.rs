@@ -12,7 +12,8 @@ use super::entry::{BootNo, Policy};
 use super::per_class::FIRST_TO_GO;
 use super::schema::chunk_table;
 use super::state::{State, Whom};
-use super::writer::{DELETE_MAX, Writer};
+use super::transaction::DELETE_MAX;
+use super::writer::Writer;
 use crate::model::{Class, Clock, Mono};
 
 /// What a row takes in the file besides its body.

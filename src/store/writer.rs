@@ -10,19 +10,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::chunk::Chunk;
+use super::error::StoreError;
 use super::file::{self, StoreFile};
-use super::lane::Content;
 use super::per_class::PerClass;
 use super::rows;
-use super::schema::{chunk_table, is_damage, is_full};
-use super::shared::{Shared, Stop};
+use super::schema::{is_damage, is_full};
+use super::shared::Shared;
+#[cfg(test)]
+use super::shared::Stop;
 use super::status::Health;
+use super::transaction::{Done, Written, commit};
 use super::trim::Victim;
-use super::work::{Piece, Urgency, Work};
+use super::work::{Urgency, Work};
 use crate::model::{Class, Mono};
 
 /// A dead disk is tried again after this time.
@@ -31,12 +33,14 @@ const RETRY: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
+/// A flush does not go on for ever.
+const FLUSH_FAILURES_MAX: u32 = 3;
+/// A full disk costs stored data for room only so many times in a row.
+const MAKE_ROOM_MAX: u32 = 3;
 /// A checkpoint is due when so many pages wait in the WAL (1 MB) ...
 const CHECKPOINT_PAGES: i64 = 1_000;
 /// ... or after this time if there are any.
 const CHECKPOINT: Duration = Duration::from_secs(60);
-/// Most chunks deleted by one transaction.
-pub const DELETE_MAX: usize = 256;
 
 pub struct Writer {
     shared: Arc<Shared>,
@@ -54,22 +58,6 @@ pub struct Writer {
     retry_at: Mono,
     checkpoint_at: Mono,
     look_at: Mono,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Written {
-    next: u64,
-    reserved: u64,
-    deleted_below: u64,
-}
-
-/// What a transaction did beyond what was asked.
-#[derive(Debug, Default)]
-struct Done {
-    body_bytes: u64,
-    deleted: u64,
-    /// Whether there is more to delete.
-    more_to_delete: bool,
 }
 
 impl Writer {
@@ -149,14 +137,19 @@ impl Writer {
     /// Writes everything there is and tells those who asked for it.
     fn flush(&mut self, flushes: Vec<oneshot::Sender<()>>) {
         let shared = Arc::clone(&self.shared);
-        while self.connection.is_some() {
+        let mut failures = 0;
+        while self.connection.is_some() && failures < FLUSH_FAILURES_MAX {
             let now = shared.clock.mono();
             let work = shared.lock().take_work(now, shared.options.commit, Urgency::All);
             let Some(work) = work else { break };
-            if !self.write(work) && self.connection.is_none() {
-                self.revive();
-            }
+            let more = work.more;
+            let written = self.write(work);
             self.checkpoint_if_due();
+            if written && !more {
+                break; // What is left to delete has time.
+            }
+            failures += u32::from(!written);
+            self.revive();
         }
         for flush in flushes {
             let _ = flush.send(());
@@ -231,7 +224,7 @@ impl Writer {
         } else {
             self.ram_only(&error.to_string());
         }
-        if is_full(error) {
+        if is_full(error) && self.strikes <= MAKE_ROOM_MAX {
             self.make_disk_room();
         }
     }
@@ -391,6 +384,13 @@ impl Writer {
         let heads = {
             let mut state = self.shared.lock();
             state.health = Health::Closed;
+            state.hurry = false; // Deleting has time until the next start.
+            for class in Class::ALL {
+                for waiter in state.lanes.get_mut(class).waiters.drain(..) {
+                    let _ = waiter.tell.send(Err(StoreError::Closed));
+                }
+            }
+            state.control.flushes.clear();
             // A flush that failed leaves memory ahead of the file: that is no orderly end.
             let due = state.due(self.shared.clock.mono(), self.shared.options.commit);
             let whole =
@@ -432,130 +432,11 @@ impl Writer {
                 self.succeeded(&work, &done);
                 self.strikes = strikes;
             }
-            Err(error) => {
-                tracing::debug!(%error, "no room even to delete");
-                self.connection = None;
-                self.in_doubt = None;
-            }
+            Err(error) => tracing::debug!(%error, "no room even to delete"),
         }
+        // Not at once: were room still missing, ever more would be given up for nothing.
+        self.connection = None;
+        self.in_doubt = None;
         self.retry_at = now + RETRY;
     }
-}
-
-/// One transaction: delete, then cursors, then insert.
-fn commit(
-    connection: &Connection,
-    work: &Work,
-    victims: &[Victim],
-    written: &PerClass<Written>,
-) -> rusqlite::Result<Done> {
-    let chunks: Vec<Chunk> = work.pieces.iter().map(encode).collect();
-    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    let mut done = Done::default();
-    for victim in victims {
-        let sql = format!("DELETE FROM {} WHERE seq = ?1", chunk_table(victim.class));
-        done.deleted += transaction.execute(&sql, [victim.seq.cast_signed()])? as u64;
-    }
-    for class in Class::ALL {
-        let below = *work.delete_below.get(class);
-        if below > written.get(class).deleted_below {
-            let deleted = delete_settled(&transaction, class, below)?;
-            done.deleted += deleted as u64;
-            done.more_to_delete |= deleted >= DELETE_MAX;
-        }
-    }
-    if let Some((last, consumers)) = &work.consumers {
-        rows::put_meta(&transaction, rows::CONSUMER_LAST, u64::from(*last))?;
-        rows::put_consumers(&transaction, consumers)?;
-    }
-    for share in &work.shares {
-        rows::put_share(&transaction, share)?;
-    }
-    rows::put_boots(&transaction, &work.boots)?;
-    if !work.tags.is_empty() {
-        for (id, meta) in &work.tags {
-            rows::put_tag(&transaction, *id, meta)?;
-        }
-        rows::put_meta(&transaction, rows::TAG_LAST, u64::from(work.tag_last))?;
-    }
-    rows::put_facts(&transaction, &work.facts)?;
-    rows::put_drops(&transaction, &work.drops)?;
-    for class in Class::ALL {
-        let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
-        if next != written.get(class).next {
-            rows::put_meta(&transaction, &rows::next_key(class), next)?;
-        }
-        if reserved != written.get(class).reserved {
-            rows::put_meta(&transaction, &rows::reserved_key(class), reserved)?;
-        }
-    }
-    for class in Class::ALL {
-        let sql = format!(
-            "INSERT INTO {} VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            chunk_table(class)
-        );
-        let mut of_class = chunks.iter().filter(|chunk| chunk.class == class).peekable();
-        if of_class.peek().is_none() {
-            continue;
-        }
-        let mut insert = transaction.prepare(&sql)?;
-        for chunk in of_class {
-            insert.execute(params![
-                chunk.seq.cast_signed(),
-                chunk.n.cast_signed(),
-                chunk.boot.0,
-                chunk.from.0,
-                chunk.to.0,
-                chunk.kind,
-                chunk.codec,
-                chunk.crc,
-                chunk.body
-            ])?;
-            done.body_bytes += chunk.body.len() as u64;
-        }
-    }
-    transaction.commit()?;
-    Ok(done)
-}
-
-/// Deletes chunks that nobody waits for any more, oldest first, a bounded number.
-fn delete_settled(
-    transaction: &Transaction<'_>,
-    class: Class,
-    below: u64,
-) -> rusqlite::Result<usize> {
-    let table = chunk_table(class);
-    let sql = format!("SELECT seq, n FROM {table} WHERE seq < ?1 ORDER BY seq LIMIT ?2");
-    let mut select = transaction.prepare(&sql)?;
-    let found = select.query_map(params![below.cast_signed(), DELETE_MAX as i64 + 1], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-    })?;
-    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
-    // A chunk ends where the next one begins, whatever a damaged count says.
-    let ends = found.iter().skip(1).map(|(seq, _)| Some(*seq)).chain([None]);
-    let last = found
-        .iter()
-        .zip(ends)
-        .take(DELETE_MAX)
-        .map(|((seq, n), next)| (*seq, next.unwrap_or(i64::MAX).min(seq.saturating_add(*n))))
-        .take_while(|(_, end)| end.cast_unsigned() <= below)
-        .last();
-    let Some((last, _)) = last else { return Ok(0) };
-    transaction.execute(&format!("DELETE FROM {table} WHERE seq <= ?1"), [last])
-}
-
-pub fn encode(piece: &Piece) -> Chunk {
-    let (class, seq, boot) = (piece.class, piece.range.start, piece.boot);
-    if matches!(piece.contents.first(), Some(Content::Message(_))) {
-        let messages = piece.contents.iter().filter_map(|content| match content {
-            Content::Message(message) => Some(&**message),
-            Content::Readings(_) => None,
-        });
-        return Chunk::of_messages(class, seq, boot, &messages.collect::<Vec<_>>());
-    }
-    let readings = piece.contents.iter().flat_map(|content| match content {
-        Content::Readings(readings) => readings.as_slice(),
-        Content::Message(_) => &[],
-    });
-    Chunk::of_readings(class, seq, boot, &readings.collect::<Vec<_>>())
 }
