@@ -3,11 +3,13 @@
 //! A narrow float is shown as the shortest decimal that is still the same narrow float: 231.42,
 //! not 231.4199981689453. Casting the f64 back gives the same bits.
 
+use std::io::{self, Write as _};
+
 use half::f16;
 
 use super::EncodeError;
 
-/// Longest text of an f32 or f16 in exponent form, with room to spare.
+/// Room for the longest text of a number.
 const TEXT_MAX: usize = 32;
 
 /// The value of an f32's bits; not a number and infinite as they are.
@@ -22,7 +24,10 @@ fn widen32(number: f32) -> f64 {
         return f64::from(number);
     }
     let mut text = Text::default();
-    decimal(&mut text, format_args!("{number:e}")).unwrap_or_else(|| f64::from(number))
+    match serde_json::to_writer(&mut text, &number) {
+        Ok(()) => text.number().unwrap_or_else(|| f64::from(number)),
+        Err(_) => f64::from(number),
+    }
 }
 
 /// The value of an f16's bits.
@@ -38,8 +43,7 @@ fn widen16(number: f16) -> f64 {
     }
     // An f16 has at most five significant digits.
     for digits in 0..5 {
-        let mut text = Text::default();
-        if let Some(short) = decimal(&mut text, format_args!("{exact:.digits$e}"))
+        if let Some(short) = with_digits(exact, digits)
             && f16::from_f64(short) == number
         {
             return short;
@@ -93,16 +97,22 @@ pub(super) fn tidy(number: f64) -> f64 {
     if number.fract() == 0.0 {
         return number;
     }
+    // Mostly it is one already, and finding that out is quick.
     let mut text = Text::default();
-    match decimal(&mut text, format_args!("{number:.14e}")) {
+    if serde_json::to_writer(&mut text, &number).is_ok() && text.length <= 15 {
+        return number;
+    }
+    match with_digits(number, 14) {
         Some(short) if (short - number).abs() <= 2.0 * f64::EPSILON * number.abs() => short,
         _ => number,
     }
 }
 
-fn decimal(text: &mut Text, number: std::fmt::Arguments<'_>) -> Option<f64> {
-    std::fmt::write(text, number).ok()?;
-    std::str::from_utf8(text.bytes.get(..text.length)?).ok()?.parse().ok()
+/// The number cut to one digit before the point and this many after it.
+fn with_digits(number: f64, digits: usize) -> Option<f64> {
+    let mut text = Text::default();
+    write!(text, "{number:.digits$e}").ok()?;
+    text.number()
 }
 
 /// A text on the stack: this runs for every reading.
@@ -112,12 +122,22 @@ struct Text {
     length: usize,
 }
 
-impl std::fmt::Write for Text {
-    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+impl Text {
+    fn number(&self) -> Option<f64> {
+        std::str::from_utf8(self.bytes.get(..self.length)?).ok()?.parse().ok()
+    }
+}
+
+impl io::Write for Text {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
         let end = self.length + part.len();
-        let room = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
-        room.copy_from_slice(part.as_bytes());
+        let room = self.bytes.get_mut(self.length..end).ok_or(io::ErrorKind::StorageFull)?;
+        room.copy_from_slice(part);
         self.length = end;
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -1,15 +1,16 @@
 //! Learning what a device's register map doesn't say: addresses that must not be read across,
 //! tags that it does not have, and how many registers it really gives at once.
 //!
-//! When a block is refused, its holes are the suspects. The block is cut at up to three of them
-//! and the pieces, which are ordinary reads of ordinary tags, tell the rest: a refused piece keeps
-//! only the suspects inside it, and when all pieces are answered the culprit is among the cuts.
-//! The one that remains is remembered as a gap and every other hole is bridged again. When no
-//! hole is left to blame, the seams between adjacent tags are cut the same way, and a tag that is
-//! refused alone is bad: it rests, and is tried again alone with back-off.
+//! When a block is refused, its holes are the suspects. The block is cut at a few of them and the
+//! pieces, which are ordinary reads of ordinary tags, tell the rest: a refused piece keeps only
+//! the suspects inside it, and when all pieces are answered the culprit is among the cuts. The one
+//! that remains, and is refused once more where it was answered in pieces, is remembered as a gap,
+//! and every other hole is bridged again. When no hole is left to blame, the seams between
+//! adjacent tags are cut the same way, and a tag that is refused alone is bad: it rests, and is
+//! tried again alone with back-off.
 //!
 //! Silence is only held against a block when others of the device are answered meanwhile, three
-//! times in a row, and a gap found that way is confirmed by one more silence before it is kept.
+//! times in a row.
 //!
 //! One `Healer` serves one table of one device. Pure: time comes in, nothing goes out but the plan.
 
@@ -26,6 +27,9 @@ use crate::model::{Fault, Mono};
 
 /// Unanswered reads of one block, while others are answered, that count as a refusal.
 const SILENCES: u8 = 3;
+
+/// Refusals in a row as "illegal data value" before a block counts as too long.
+const TOO_LONG_TIMES: u8 = 2;
 
 /// A refused block is blamed for its length ("illegal data value") only above this span; below,
 /// every device can be expected to give it.
@@ -109,6 +113,8 @@ pub struct Healer {
     hunts: Vec<Hunt>,
     probes: Vec<Probe>,
     silences: Vec<Silence>,
+    /// Blocks refused for what may be their length, and how often in a row.
+    too_long: Vec<(Range<u32>, u8)>,
     /// Answers of the device so far.
     answers: u64,
     /// The longest span that was answered.
@@ -128,7 +134,15 @@ impl Healer {
                 delay: PROBE_FIRST,
             })
             .collect();
-        Self { learned, hunts: Vec::new(), probes, silences: Vec::new(), answers: 0, longest: 0 }
+        Self {
+            learned,
+            hunts: Vec::new(),
+            probes,
+            silences: Vec::new(),
+            too_long: Vec::new(),
+            answers: 0,
+            longest: 0,
+        }
     }
 
     pub fn learned(&self) -> &Learned {
@@ -204,6 +218,7 @@ impl Healer {
         self.answers += 1;
         self.longest = self.longest.max(range.end - range.start);
         self.silences.retain(|silence| silence.range != *range);
+        self.too_long.retain(|(long, _)| long != range);
         let mut change = Change::Nothing;
         if self.probe(range).is_some() {
             self.probes.retain(|probe| probe.range != *range);
@@ -238,9 +253,7 @@ impl Healer {
             && !hunted
             && span > self.longest.max(LONG_REGISTERS)
         {
-            self.learned.max_span = u16::try_from(span / 2).ok();
-            self.hunts.clear();
-            return Change::Learned;
+            return self.refused_as_too_long(range);
         }
         let (holes, seams) = hunt::suspects(&parts);
         if seams.is_empty() {
@@ -268,6 +281,26 @@ impl Healer {
                 Change::Replan
             }
         }
+    }
+
+    fn refused_as_too_long(&mut self, range: Range<u32>) -> Change {
+        let times = match self.too_long.iter_mut().find(|(long, _)| *long == range) {
+            Some((_, times)) => {
+                *times += 1;
+                *times
+            }
+            None => {
+                self.too_long.push((range.clone(), 1));
+                1
+            }
+        };
+        if times < TOO_LONG_TIMES {
+            return Change::Nothing;
+        }
+        self.too_long.clear();
+        self.hunts.clear();
+        self.learned.max_span = u16::try_from((range.end - range.start) / 2).ok();
+        Change::Learned
     }
 
     fn judge(&mut self, verdict: &Verdict) -> Change {

@@ -15,8 +15,8 @@ pub(super) struct Hunt {
     /// What the cuts leave of `range`, and whether it was answered.
     pieces: Vec<(Range<u32>, bool)>,
     cause: Cause,
-    /// Reading the whole once more, because silence may have passed by itself.
-    confirming: bool,
+    /// Cut at all its suspects the block was answered: what refuses it now is one of them.
+    is_answered_in_pieces: bool,
 }
 
 /// What a report means for a hunt.
@@ -68,9 +68,9 @@ impl Hunt {
             cuts: Vec::new(),
             pieces: Vec::new(),
             cause,
-            confirming: false,
+            is_answered_in_pieces: false,
         };
-        hunt.cut(hunt.quarters());
+        hunt.cut(hunt.spread());
         hunt
     }
 
@@ -100,45 +100,42 @@ impl Hunt {
         if !self.pieces.iter().all(|(_, passed)| *passed) {
             return Verdict::Unchanged;
         }
-        // Refused as a whole, answered in pieces: it is one of the cuts.
         self.suspects.retain(|suspect| self.cuts.contains(suspect));
-        match self.suspects.as_slice() {
-            [] => Verdict::Innocent,
-            [one] if self.cause != Cause::Silence => Verdict::Found(one.clone(), self.cause),
-            [_] => {
-                self.confirming = true;
-                self.cut(Vec::new());
-                Verdict::Cut
-            }
-            several => {
-                let middle = several.get(several.len() / 2).cloned();
-                self.cut(middle.into_iter().collect());
-                Verdict::Cut
-            }
+        self.is_answered_in_pieces = true;
+        match self.suspects.len() {
+            0 => return Verdict::Innocent,
+            1 => self.cut(Vec::new()), // read whole once more: the trouble may have passed by itself
+            _ => self.cut(self.middle()),
         }
+        Verdict::Cut
     }
 
     /// A block inside the hunt's was refused; `seams` are the places inside it where it can be cut.
     pub(super) fn refused(&mut self, range: &Range<u32>, seams: &[Range<u32>]) -> Verdict {
-        if let ([one], true) = (self.suspects.as_slice(), self.confirming && *range == self.range) {
+        self.suspects.retain(|suspect| crossed(suspect, range));
+        if let ([one], true) = (self.suspects.as_slice(), self.is_answered_in_pieces) {
             return Verdict::Found(one.clone(), self.cause);
         }
-        self.suspects.retain(|suspect| crossed(suspect, range));
         if self.suspects.is_empty() {
             self.suspects = seams.to_vec(); // no hole is left to blame
+            self.is_answered_in_pieces = false;
         }
         self.range = range.clone();
-        self.confirming = false;
-        self.cut(self.quarters());
+        self.cut(if self.is_answered_in_pieces { self.middle() } else { self.spread() });
         Verdict::Cut
     }
 
-    /// Up to three suspects that divide the others evenly.
-    fn quarters(&self) -> Vec<Range<u32>> {
+    /// Suspects that divide the others evenly: enough of them that a register table's holes are
+    /// through in five rounds.
+    fn spread(&self) -> Vec<Range<u32>> {
         let n = self.suspects.len();
-        let mut places = if n <= 3 { (0..n).collect() } else { vec![n / 4, n / 2, n * 3 / 4] };
-        places.dedup();
-        places.into_iter().filter_map(|at| self.suspects.get(at).cloned()).collect()
+        let cuts = if n > 15 { 7 } else { n.min(3) };
+        let places = (1..=cuts).map(|k| (k * (n + 1) / (cuts + 1)).saturating_sub(1));
+        places.filter_map(|at| self.suspects.get(at).cloned()).collect()
+    }
+
+    fn middle(&self) -> Vec<Range<u32>> {
+        self.suspects.get(self.suspects.len() / 2).cloned().into_iter().collect()
     }
 
     fn cut(&mut self, cuts: Vec<Range<u32>>) {
