@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
-use super::engine::Engine;
+use super::engine::{Closing, Engine};
 use super::inflight::Window;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::Session;
@@ -47,14 +47,15 @@ pub async fn run(
             break;
         }
         engine.connecting();
-        let (moved, end) = connection(&mut engine, &mut life, stop).await?;
-        if moved {
+        let (closing, end) = connection(&mut engine, &mut life, stop).await?;
+        // An open socket is not success: a broker that takes us and then hangs up waits longer.
+        if closing.acknowledged || closing.lasted {
             life.backoff.reset();
         }
         let Some(ended) = end else { break };
         delay = life.backoff.next_delay();
         let next_try = engine.clock.mono() + delay;
-        engine.ended(&ended, next_try);
+        engine.ended(ended, closing, next_try);
     }
     engine.stopped();
     Ok(())
@@ -79,16 +80,16 @@ async fn wait(
     }
 }
 
-/// One connection from its first packet to its end: whether anything was acknowledged, and why it
-/// ended (`None`: a stop).
+/// One connection from its first packet to its end: how it went, and why it ended (`None`: a
+/// stop).
 async fn connection(
     engine: &mut Engine,
     life: &mut Life,
     stop: &CancellationToken,
-) -> Result<(bool, Option<Ended>), UplinkError> {
+) -> Result<(Closing, Option<Ended>), UplinkError> {
     let Some(consumer) = life.store.consumer(engine.plan.name.as_str()) else {
         let reason = "the store has no place for this uplink";
-        return Ok((false, Some(Ended::new(Cause::Store, reason))));
+        return Ok((Closing::default(), Some(Ended::new(Cause::Store, reason))));
     };
     let window = Window::new(engine.plan.window_messages, engine.plan.window_bytes);
     let (plan, places) = (engine.plan.clone(), life.places.clone());
@@ -96,7 +97,7 @@ async fn connection(
         tokio::task::spawn_blocking(move || settings::options(&plan, &places, window)).await?;
     let options = match options {
         Ok(options) => options,
-        Err(error) => return Ok((false, Some(error.into()))),
+        Err(error) => return Ok((Closing::default(), Some(error.into()))),
     };
     // The client's queue always has room: messages keep to the window, the rest is counted here.
     let capacity = usize::from(window.messages) + engine.plan.receive.len() + 4;

@@ -6,16 +6,30 @@ use std::sync::Arc;
 use rumqttc::Publish;
 use tokio::sync::mpsc;
 
-use super::cause::Ended;
+use super::cause::{Cause, Ended};
 use super::commands;
 use super::pack::Packer;
 use super::reply::Reply;
-use super::settling::Fate;
+use super::settling::{Fate, Settlement, rows_in};
 use super::status::{Board, Connection};
 use super::timing::Timing;
 use crate::config::UplinkPlan;
 use crate::model::{Clock, Mono, SetRequest};
 use crate::store::StoreError;
+
+/// So many connections that end the same way are no accident any more.
+const BARREN_SUSPICIOUS: u32 = 3;
+
+/// How a connection went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Closing {
+    /// Messages that were out at the end.
+    pub out: usize,
+    /// Whether anything was acknowledged.
+    pub acknowledged: bool,
+    /// Whether it was there for longer than the longest back-off.
+    pub lasted: bool,
+}
 
 pub struct Engine {
     pub plan: Arc<UplinkPlan>,
@@ -26,6 +40,8 @@ pub struct Engine {
     pub packer: Packer,
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
     pub replies: VecDeque<Reply>,
+    /// Connections in a row that the broker ended without acknowledging anything of what was out.
+    barren: u32,
     /// What the log last said about the connection, so that it says it once.
     said: Option<Ended>,
 }
@@ -39,7 +55,17 @@ impl Engine {
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
-        Self { plan, timing, clock, inbox, board, packer, replies: VecDeque::new(), said: None }
+        Self {
+            plan,
+            timing,
+            clock,
+            inbox,
+            board,
+            packer,
+            replies: VecDeque::new(),
+            barren: 0,
+            said: None,
+        }
     }
 
     pub fn connecting(&self) {
@@ -54,10 +80,26 @@ impl Engine {
     }
 
     /// Counts the end of a connection or attempt; logs it when it is news.
-    pub fn ended(&mut self, ended: &Ended, next_try: Mono) {
+    pub fn ended(&mut self, mut ended: Ended, closing: Closing, next_try: Mono) {
+        if closing.acknowledged {
+            self.barren = 0;
+        } else if closing.out > 0 && ended.cause == Cause::Closed {
+            self.barren += 1;
+        }
+        if self.barren >= BARREN_SUSPICIOUS {
+            // MQTT 3.1.1 has no other way to say no to a publish than to hang up.
+            let hint = format!(
+                " ({} times in a row, with {} messages out and none acknowledged: it may refuse a \
+                 topic, or take smaller packets than {} bytes)",
+                self.barren, closing.out, self.plan.packet_bytes
+            );
+            ended.reason.push_str(&hint);
+        }
+        let ended = &ended;
         let at = self.clock.wall();
         self.board.update(|progress| progress.ended(ended, at, next_try));
-        if self.said.as_ref().is_none_or(|said| said.cause != ended.cause) {
+        let news = self.said.as_ref().is_none_or(|said| said.cause != ended.cause);
+        if news || self.barren == BARREN_SUSPICIOUS {
             tracing::warn!(uplink = %self.plan.name, reason = %ended.reason, "offline, will retry");
             self.said = Some(ended.clone());
         }
@@ -89,22 +131,24 @@ impl Engine {
     }
 
     /// Counts what was settled in the store.
-    pub fn settled(&self, fates: impl Iterator<Item = (Fate, u64)>, acked_messages: usize) {
+    pub fn settled(&self, settlements: &[Settlement], acked_messages: usize) {
         let now = self.clock.mono();
         self.board.update(|progress| {
-            for (fate, rows) in fates {
-                match fate {
+            for settlement in settlements {
+                let rows = rows_in(&settlement.ranges);
+                match settlement.fate {
                     Fate::Delivered => {
                         progress.acked_rows += rows;
                         progress.acked.add(now, rows);
                     }
                     Fate::Excluded => progress.excluded_rows += rows,
                     Fate::Dead(reason) => {
-                        progress.dead(reason, rows);
-                        tracing::error!(
-                            uplink = %self.plan.name, rows, reason = reason.code(),
-                            "rows can never be sent and were given up"
-                        );
+                        if let Some(rows) = progress.dead(reason, rows) {
+                            tracing::error!(
+                                uplink = %self.plan.name, rows, reason = reason.code(),
+                                "rows can never be sent and were given up"
+                            );
+                        }
                     }
                 }
             }

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 /// Packet ids of the client run from 1 to this multiple of the window, so that an id is only used
 /// again long after its message was acknowledged.
 const IDS_PER_MESSAGE: u16 = 4;
+/// One place in this many of the window is kept for live rows.
+const LIVE_SHARE: u16 = 8;
 /// The largest window whose ids still fit 16 bits.
 const MESSAGES_MAX: u16 = u16::MAX / IDS_PER_MESSAGE;
 
@@ -26,6 +28,12 @@ impl Window {
     /// At least one message, at most what packet ids allow.
     pub fn new(messages: u16, bytes: usize) -> Self {
         Self { messages: messages.clamp(1, MESSAGES_MAX), bytes }
+    }
+
+    /// Places that the backlog leaves free, so that a live row need not wait for an
+    /// acknowledgement. A window of one has none to spare.
+    pub fn live_share(self) -> usize {
+        usize::from(self.messages.div_ceil(LIVE_SHARE).min(self.messages - 1))
     }
 
     /// The client's own inflight limit, which is also the range of its packet ids.
@@ -217,5 +225,7 @@ mod tests {
     fn a_huge_window_still_fits_packet_ids() {
         assert_eq!(Window::new(u16::MAX, 1).packet_ids(), 65_532);
         assert_eq!(Window::new(0, 1).packet_ids(), 4);
+        let shares = [1, 2, 8, 9, 100].map(|messages| Window::new(messages, 1).live_share());
+        assert_eq!(shares, [0, 1, 1, 2, 13]);
     }
 }

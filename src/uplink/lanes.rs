@@ -171,6 +171,8 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seqs(range: Range<u64>) -> Range<Seq> {
@@ -253,5 +255,58 @@ mod tests {
         assert_eq!(turns.next(false, true), Some(Lane::Backlog));
         assert_eq!(turns.next(true, false), Some(Lane::Live));
         assert_eq!(turns.next(false, false), None);
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Append(u64),
+        Start(Lane),
+        Finish(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1..80_u64).prop_map(Step::Append),
+            Just(Step::Start(Lane::Live)),
+            Just(Step::Start(Lane::Backlog)),
+            (0..60_u64).prop_map(Step::Finish),
+        ]
+    }
+
+    proptest! {
+        /// However appends, reads and falling behind interleave: every row once, none missing.
+        #[test]
+        fn every_row_is_given_out_exactly_once(steps in prop::collection::vec(step(), 0..80)) {
+            let mut lanes = lanes();
+            let (mut head, mut reading, mut given) = (100, None::<Work>, Vec::new());
+            let mut finish = |lanes: &mut Lanes, work: Work, rows: u64| {
+                let upto = work.range.start.plus(rows.max(1)).min(work.range.end);
+                given.extend((work.range.start.0..upto.0).map(|seq| (work.class, seq)));
+                lanes.read(&work, upto);
+            };
+            for step in steps {
+                match (step, reading.take()) {
+                    (Step::Append(rows), under_way) => {
+                        head += rows;
+                        prop_assert_eq!(lanes.appended(Class::Normal, Seq(head)), rows);
+                        reading = under_way;
+                    }
+                    (Step::Start(lane), None) => reading = lanes.next(lane),
+                    (Step::Start(_), under_way) => reading = under_way,
+                    (Step::Finish(rows), Some(work)) => finish(&mut lanes, work, rows),
+                    (Step::Finish(_), None) => {}
+                }
+            }
+            if let Some(work) = reading {
+                finish(&mut lanes, work, 5);
+            }
+            while let Some(work) = lanes.next(Lane::Live).or(lanes.next(Lane::Backlog)) {
+                finish(&mut lanes, work, 1000);
+            }
+            given.sort_unstable();
+            let normal = (10..20).chain(30..head).map(|seq| (Class::Normal, seq));
+            let bulk = (2..8).map(|seq| (Class::Bulk, seq));
+            prop_assert_eq!(given, normal.chain(bulk).collect::<Vec<_>>());
+        }
     }
 }

@@ -11,18 +11,15 @@ use rumqttc::{AsyncClient, Event, Incoming, Outgoing, QoS, SubscribeReasonCode};
 use tokio::time::Instant;
 
 use super::cause::{Cause, Ended};
-use super::engine::Engine;
+use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::lanes::Lane;
 use super::pack::Rows;
 use super::reply::{REPLIES_MAX, Reply};
-use super::settling::{Fate, Settling, rows_in};
+use super::settling::{Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
 use crate::model::TopicName;
 use crate::store::{Consumer, Settled};
-
-/// One place in this many of the window is kept for live rows and replies.
-const LIVE_SHARE: u16 = 8;
 
 /// What waits for one acknowledgement.
 enum Out {
@@ -198,12 +195,10 @@ impl<'a> Session<'a> {
             let payload = reply.payload.to_vec();
             self.hand_over(&reply.topic.clone(), false, payload, Out::Reply(reply))?;
         }
-        // A window of one has nothing to keep.
-        let share = self.window.messages.div_ceil(LIVE_SHARE).min(self.window.messages - 1);
         while let Some(supply) = &mut self.supply {
             let room = |lane, bytes| match lane {
                 Lane::Live => self.inflight.room(bytes, 0),
-                Lane::Backlog => self.inflight.room(bytes, share.into()),
+                Lane::Backlog => self.inflight.room(bytes, self.window.live_share()),
             };
             let Some(item) = supply.next(room) else { break };
             let payload = Vec::from(item.payload);
@@ -265,8 +260,8 @@ impl<'a> Session<'a> {
     /// Puts all known fates into the store, in one go.
     fn settle(&mut self) {
         let acked_messages = std::mem::take(&mut self.acks_unsettled);
-        let fates = self.settling.take();
-        for (class, fate, ranges) in &fates {
+        let settlements = self.settling.take();
+        for Settlement { class, fate, ranges } in &settlements {
             let how = match fate {
                 Fate::Delivered => Settled::Delivered,
                 Fate::Excluded => Settled::Excluded,
@@ -274,8 +269,7 @@ impl<'a> Session<'a> {
             };
             self.consumer.settle(*class, ranges, how);
         }
-        let fates = fates.iter().map(|(_, fate, ranges)| (*fate, rows_in(ranges)));
-        self.engine.settled(fates, acked_messages);
+        self.engine.settled(&settlements, acked_messages);
     }
 
     /// Time went by: settles what is due, and watches over the acknowledgements.
@@ -322,10 +316,15 @@ impl<'a> Session<'a> {
         self.online() && self.client.try_disconnect().is_ok()
     }
 
-    /// The end: settles what was acknowledged, keeps the replies, and says whether this was a
-    /// connection worth the name, so that the next back-off starts small again.
-    pub fn close(mut self) -> bool {
+    /// The end: settles what was acknowledged and keeps the replies.
+    pub fn close(mut self) -> Closing {
         self.settle();
+        let cap = self.engine.timing.backoff_cap;
+        let closing = Closing {
+            out: self.inflight.messages(),
+            acknowledged: self.acknowledged,
+            lasted: self.connected.is_some_and(|at| at.elapsed() >= cap),
+        };
         let mut duplicates = 0;
         let mut replies = Vec::new();
         for out in self.inflight.into_rest() {
@@ -341,7 +340,6 @@ impl<'a> Session<'a> {
             progress.duplicates_possible += duplicates;
             progress.in_flight = (0, 0);
         });
-        let cap = self.engine.timing.backoff_cap;
-        self.acknowledged || self.connected.is_some_and(|at| at.elapsed() >= cap)
+        closing
     }
 }

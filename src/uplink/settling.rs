@@ -56,39 +56,42 @@ pub fn rows_in(ranges: &[Range<Seq>]) -> u64 {
 /// Fates that are known and not yet in the store.
 #[derive(Debug, Default)]
 pub struct Settling {
-    ranges: Vec<(Class, Fate, Vec<Range<Seq>>)>,
+    known: Vec<(Class, Range<Seq>, Fate)>,
+}
+
+/// One call to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    pub class: Class,
+    pub fate: Fate,
+    pub ranges: Vec<Range<Seq>>,
 }
 
 impl Settling {
     pub fn add(&mut self, class: Class, fate: Fate, ranges: impl IntoIterator<Item = Range<Seq>>) {
-        let index = self.ranges.iter().position(|(c, f, _)| (*c, *f) == (class, fate));
-        let index = index.unwrap_or_else(|| {
-            self.ranges.push((class, fate, Vec::new()));
-            self.ranges.len() - 1
-        });
-        if let Some((_, _, known)) = self.ranges.get_mut(index) {
-            for range in ranges {
-                push_range(known, range);
-            }
-        }
+        self.known.extend(ranges.into_iter().map(|range| (class, range, fate)));
     }
 
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.known.is_empty()
     }
 
-    /// Everything gathered, sorted and merged, once.
-    pub fn take(&mut self) -> Vec<(Class, Fate, Vec<Range<Seq>>)> {
-        let mut all = std::mem::take(&mut self.ranges);
-        for (_, _, ranges) in &mut all {
-            ranges.sort_unstable_by_key(|range| range.start);
-            let mut merged = Vec::with_capacity(ranges.len().min(64));
-            for range in ranges.drain(..) {
-                push_range(&mut merged, range);
+    /// Everything gathered, once, from old to new. The order matters: the store keeps its books in
+    /// a bounded number of pieces, and a thousand delivered rows with unwanted ones in between are
+    /// one piece only if they are settled as they lie, not one fate after the other.
+    pub fn take(&mut self) -> Vec<Settlement> {
+        let mut known = std::mem::take(&mut self.known);
+        known.sort_unstable_by_key(|(class, range, _)| (*class, range.start));
+        let mut settlements: Vec<Settlement> = Vec::new();
+        for (class, range, fate) in known {
+            match settlements.last_mut() {
+                Some(last) if (last.class, last.fate) == (class, fate) => {
+                    push_range(&mut last.ranges, range);
+                }
+                _ => settlements.push(Settlement { class, fate, ranges: vec![range] }),
             }
-            *ranges = merged;
         }
-        all
+        settlements
     }
 }
 
@@ -96,22 +99,34 @@ impl Settling {
 mod tests {
     use super::*;
 
+    fn settlement(fate: Fate, ranges: &[(u64, u64)]) -> Settlement {
+        let ranges = ranges.iter().map(|(start, end)| Seq(*start)..Seq(*end)).collect();
+        Settlement { class: Class::Normal, fate, ranges }
+    }
+
     #[test]
     fn acknowledgements_in_any_order_become_few_ranges() {
         let mut settling = Settling::default();
         for seq in [4, 3, 9, 5, 8] {
             settling.add(Class::Normal, Fate::Delivered, [Seq(seq)..Seq(seq + 1)]);
         }
-        settling.add(Class::Normal, Fate::Excluded, [Seq(6)..Seq(8)]);
-        let taken = settling.take();
-        let delivered = vec![Seq(3)..Seq(6), Seq(8)..Seq(10)];
-        assert_eq!(
-            taken,
-            [
-                (Class::Normal, Fate::Delivered, delivered),
-                (Class::Normal, Fate::Excluded, vec![Seq(6)..Seq(8)]),
-            ]
-        );
+        assert_eq!(settling.take(), [settlement(Fate::Delivered, &[(3, 6), (8, 10)])]);
         assert!(settling.is_empty() && settling.take().is_empty());
+    }
+
+    #[test]
+    fn fates_alternate_as_the_rows_lie() {
+        let mut settling = Settling::default();
+        for seq in [1, 3] {
+            settling.add(Class::Normal, Fate::Delivered, [Seq(seq)..Seq(seq + 1)]);
+        }
+        settling.add(Class::Normal, Fate::Excluded, [Seq(2)..Seq(3), Seq(4)..Seq(6)]);
+        let expected = [
+            settlement(Fate::Delivered, &[(1, 2)]),
+            settlement(Fate::Excluded, &[(2, 3)]),
+            settlement(Fate::Delivered, &[(3, 4)]),
+            settlement(Fate::Excluded, &[(4, 6)]),
+        ];
+        assert_eq!(settling.take(), expected);
     }
 }

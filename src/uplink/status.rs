@@ -210,8 +210,13 @@ impl Progress {
         self.next_try = None;
     }
 
-    pub fn dead(&mut self, reason: DeadReason, rows: u64) {
-        *self.dead_rows.entry(reason.code()).or_default() += rows;
+    /// Counts rows that were given up. Says the new total when that is worth a line in the log:
+    /// the first time and whenever it has doubled.
+    pub fn dead(&mut self, reason: DeadReason, rows: u64) -> Option<u64> {
+        let total = self.dead_rows.entry(reason.code()).or_default();
+        let before = total.checked_ilog2();
+        *total += rows;
+        (total.checked_ilog2() != before).then_some(*total)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rumqttc::ConnectReturnCode;
 use tokio::net::TcpListener;
 
-use super::fake::{Ack, Fake, Mood, WELL, Welcome};
+use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
 use super::world::{World, eventually, plan};
 use crate::config::{BacklogPayload, Secret, UplinkPlan};
 use crate::uplink::{Cause, Connection};
@@ -95,4 +95,21 @@ async fn a_stop_settles_what_is_acknowledged_and_keeps_the_rest() {
         let status = running.stop().await;
         assert_eq!((status.waiting, status.duplicates_possible), (waiting, waiting));
     }
+}
+
+/// MQTT 3.1.1 can refuse a publish only by hanging up; that must not look like a bad line.
+#[tokio::test]
+async fn a_broker_that_hangs_up_on_every_publish_is_named() {
+    let moods = [Mood { ack: Ack::Never, end: End::Close(1), ..WELL }; 6];
+    let fake = Fake::new(moods).await;
+    let mut world = World::new();
+    world.append(1);
+    let running = world.start(plan(&fake));
+    let hint = "it may refuse a topic, or take smaller packets than 4096 bytes";
+    let says = |end: &Option<String>| end.as_ref().is_some_and(|said| said.contains(hint));
+    let status = running.until("named", |status| says(&status.last_end)).await;
+    assert!(status.ends[&Cause::Closed] >= 3);
+    running.until_nothing_waits().await;
+    world.check_nothing_lost(&fake);
+    running.stop().await;
 }

@@ -1,11 +1,16 @@
 //! What is sent, in which order, and what is not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fake::{Ack, Fake, Mood, Seen, WELL};
 use super::world::{World, eventually, plan, rows};
 use crate::config::{BacklogPayload, UplinkPlan};
 use crate::model::{Batch, Class, Clock, Reading, TagId, TopicFilter, Value};
+use crate::store::Settled;
+use crate::uplink::pack::Packer;
+use crate::uplink::settling::rows_in;
+use crate::uplink::supply::Supply;
 
 #[tokio::test]
 async fn backlog_goes_columnar_and_live_goes_by_tag() {
@@ -59,7 +64,7 @@ async fn any_window_and_any_order_of_acknowledgements_will_do() {
 #[tokio::test]
 async fn the_window_in_bytes_holds() {
     let fake = Fake::new([Mood { ack: Ack::Never, ..WELL }]).await;
-    let mut world = World::new();
+    let mut world = World::impatient();
     world.append(5);
     let tag = BacklogPayload::Tag;
     let running = world.start(UplinkPlan { window_bytes: 200, backlog: tag, ..plan(&fake) });
@@ -114,4 +119,64 @@ async fn excluded_and_dead_rows_are_settled_and_counted() {
     assert_eq!((status.acked_rows, status.waiting), (10, 0));
     assert!(world.store.status().balances());
     running.stop().await;
+}
+
+/// One tag in ten: thousands of separate rows in a message. The store keeps only so many pieces of
+/// its books, so the rows between must be settled together with them.
+#[tokio::test]
+async fn a_sparse_filter_sends_nothing_twice() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(8000);
+    let send = vec![TopicFilter::new("+/tag1").unwrap()];
+    let plan = UplinkPlan { send, packet_bytes: 1 << 20, ..plan(&fake) };
+    let running = world.start(plan);
+    let status = running.until_nothing_waits().await;
+    assert_eq!((status.acked_rows, status.excluded_rows), (8000, 72_000));
+    let rows = |seen: &Seen| rows(seen, world.store.epoch()).len();
+    assert_eq!(fake.log(|log| log.seen.iter().map(rows).sum::<usize>()), 8000);
+    running.stop().await;
+}
+
+/// The wait for an acknowledgement starts with the hand-over, not with the last acknowledgement.
+#[tokio::test]
+async fn a_long_silence_before_a_row_is_no_fault() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.timing.watchdog = Duration::from_secs(1);
+    let running = world.start(plan(&fake));
+    running.until("online", |status| status.connects == 1).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    world.append(1);
+    let status = running.until_nothing_waits().await;
+    assert!(status.ends.is_empty(), "{:?}", status.ends);
+    running.stop().await;
+}
+
+/// A store may leave rows unsettled that were acknowledged; they are not forgotten till the next
+/// connection.
+#[tokio::test]
+async fn what_stays_unsettled_is_given_out_again() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(30);
+    let consumer = world.store.consumer("cloud").unwrap();
+    let mut packer = Packer::new(Arc::new(plan(&fake)), world.store.clone());
+    let mut supply = Supply::start(consumer.clone(), Duration::ZERO);
+    for _ in 0..2 {
+        let mut given = 0;
+        while given < world.appended {
+            supply.read_ahead();
+            let found = supply.read().await;
+            supply.found(found, &mut packer).unwrap();
+            while let Some(item) = supply.next(|_, _| true) {
+                given += rows_in(&item.rows.delivered);
+            }
+        }
+        assert!(supply.idle() && supply.rescan(), "all is owed still");
+    }
+    let position = consumer.position(Class::Normal);
+    consumer.settle(Class::Normal, &position.unsettled, Settled::Delivered);
+    let mut supply = Supply::start(consumer, Duration::ZERO);
+    assert!(!supply.rescan());
 }

@@ -30,7 +30,7 @@ fn random_mood(random: &mut fastrand::Rng) -> Mood {
 async fn random_faults(backlog: BacklogPayload, faults: usize, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let fake = Fake::new((0..faults).map(|_| random_mood(&mut random))).await;
-    let mut world = World::new();
+    let mut world = World::impatient();
     let mut plan = plan(&fake);
     plan.backlog = backlog;
     let window = u64::from(plan.window_messages);
@@ -71,13 +71,13 @@ async fn fifty_random_faults_columnar_lose_nothing() {
 async fn a_black_hole_loses_nothing() {
     let hole = Mood { end: End::StopReading(5), ..WELL };
     let fake = Fake::new([hole, hole]).await;
-    let mut world = World::new();
+    let mut world = World::impatient();
     world.append(100);
     let mut plan = plan(&fake);
     plan.backlog = BacklogPayload::Tag;
     let running = world.start(plan);
     let status = running.until_nothing_waits().await;
-    assert_eq!(status.ends.get(&Cause::NoAcknowledgement), Some(&2), "{:?}", status.ends);
+    assert!(status.ends[&Cause::NoAcknowledgement] >= 2, "{:?}", status.ends);
     world.check_nothing_lost(&fake);
     running.stop().await;
 }
@@ -87,7 +87,7 @@ async fn a_black_hole_loses_nothing() {
 async fn any_publish_error_keeps_the_data() {
     let moods = (1..30).map(|after| Mood { ack: Ack::Never, end: End::Reset(after), ..WELL });
     let fake = Fake::new(moods).await;
-    let mut world = World::new();
+    let mut world = World::impatient();
     world.append(10);
     let mut plan = plan(&fake);
     plan.backlog = BacklogPayload::Tag;

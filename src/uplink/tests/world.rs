@@ -47,15 +47,16 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
     }
 }
 
-pub fn timing() -> Timing {
+/// Quick where nothing depends on it, and patient where a busy machine must not look like a fault.
+fn timing() -> Timing {
     Timing {
         connect: Duration::from_secs(1),
         settle: Duration::from_millis(5),
         settle_acks: 64,
-        watchdog: Duration::from_millis(250),
+        watchdog: Duration::from_secs(10),
         backoff_first: Duration::from_millis(5),
         backoff_cap: Duration::from_millis(40),
-        stop_grace: Duration::from_millis(200),
+        stop_grace: Duration::from_secs(1),
         store_retry: Duration::from_millis(50),
     }
 }
@@ -65,6 +66,7 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub tags: Vec<TagId>,
     pub appended: u64,
+    pub timing: Timing,
 }
 
 impl World {
@@ -89,7 +91,14 @@ impl World {
         let tags = store.register_tags(&(0..10).map(meta).collect::<Vec<_>>());
         let name = Name::new("cloud").unwrap();
         store.set_consumers(&[ConsumerSpec { name, policy: Policy::Required }]);
-        Self { store, clock, tags, appended: 0 }
+        Self { store, clock, tags, appended: 0, timing: timing() }
+    }
+
+    /// A world in which an uplink soon suspects the broker.
+    pub fn impatient() -> Self {
+        let mut world = Self::new();
+        world.timing.watchdog = Duration::from_millis(250);
+        world
     }
 
     /// Appends batches of all ten tags, one moment each.
@@ -118,7 +127,7 @@ impl World {
             seed: 7,
             secrets_dir,
         };
-        let (port, runner) = with_timing(plan, deps, timing());
+        let (port, runner) = with_timing(plan, deps, self.timing.clone());
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(runner.run(stop.clone()));
