@@ -93,3 +93,44 @@ fn the_press_obeys_its_drive_and_its_setpoints() {
     let oil = press.devices().bank().get(1, Table::Holding, 1).unwrap();
     assert!((555..=645).contains(&oil), "{oil}");
 }
+
+#[tokio::test]
+async fn the_demonstrations_switches_work() {
+    use crate::config::{Link, Parity, SerialLine};
+    use crate::south::probe::{ProbeError, read};
+
+    let dir = tempfile::tempdir().unwrap();
+    let port = dir.path().join("rs485");
+    let (demo, runner) = super::demo("127.0.0.1:0".parse().unwrap(), &port).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(runner.run(stop.clone()));
+    let press = Link::ModbusTcp { host: "127.0.0.1".to_owned(), port: demo.address().port() };
+    let meter = Link::ModbusRtu(SerialLine {
+        port,
+        baud: 19_200,
+        data_bits: 8,
+        parity: Parity::Even,
+        stop_bits: 1,
+    });
+    let wait = Duration::from_millis(500);
+    let press = || read(&press, 1, Table::Holding, 0, 22, wait);
+    let meter = || read(&meter, 3, Table::Input, 70, 6, wait);
+    assert_eq!(press().await.unwrap().len(), 22);
+    while let Err(ProbeError::Link { .. }) = meter().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(meter().await.unwrap().len(), 6);
+    demo.switch_press(false);
+    assert!(matches!(press().await, Err(ProbeError::NoAnswer(_))));
+    demo.plug_line(false);
+    while !matches!(meter().await, Err(ProbeError::Link { .. })) {
+        tokio::task::yield_now().await;
+    }
+    demo.plug_line(true);
+    while meter().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    tasks.join_next().await.unwrap().unwrap().unwrap();
+}
