@@ -13,6 +13,10 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 /// Decimals of an offset beyond those of the scale.
 const OFFSET_DECIMALS_MAX: i32 = 9;
 
+/// How far from an end of its range, as a part of the range, a mapped value still counts as the
+/// end; less than any step of 32 bits.
+const END_TOLERANCE: f64 = 1e-12;
+
 /// How far from a step, in steps, a value may be for the rounding of its decimals.
 const STEP_TOLERANCE: f64 = 1e-9;
 
@@ -21,11 +25,11 @@ pub(super) fn apply(linear: &Linear, raw: f64) -> (f64, bool) {
     let value = exact(linear, raw)
         .unwrap_or_else(|| float::tidy(raw * linear.factor / linear.divisor + linear.offset));
     let Some((low, high)) = linear.clamp else { return (value, false) };
-    // The end points themselves may miss by a rounding error.
-    let slack = (high - low).abs() * 1e-9;
-    if value < low {
+    // The end points themselves may miss by a rounding error, to either side.
+    let slack = (high - low).abs() * END_TOLERANCE;
+    if value < low + slack {
         (low, value < low - slack)
-    } else if value > high {
+    } else if value > high - slack {
         (high, value > high + slack)
     } else {
         (value, false)

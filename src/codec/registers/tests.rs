@@ -264,6 +264,7 @@ fn scales_are_decimal() {
     both_ways(&scaled(Kind::Bcd { bits: 16 }, 1.0, 100.0, 0.0), &[0x1234], Value::F64(12.34));
     let float = scaled(Kind::F32, 1.0, 10.0, 0.0);
     both_ways(&float, &[0x41B8, 0xCCCD], Value::F64(2.31));
+    both_ways(&float, &[0x3F33, 0x3333], Value::F64(0.07));
     let all = scaled(int(16, false), 1.0, 10.0, 0.0);
     for raw in 0..=u16::MAX {
         let want = format!("{}.{}", raw / 10, raw % 10).parse().unwrap();
@@ -312,6 +313,27 @@ fn two_point_mappings_clamp_and_take_the_nearest_step() {
         let Decoded::Good(value) = decode(&coding, false, &[raw]) else { panic!("{raw}") };
         assert_eq!(encode(&coding, &value).unwrap().words, [raw]);
     }
+}
+
+#[test]
+fn the_ends_of_a_mapping_are_exact() {
+    for (from, to) in [(819_u16, 4095_u16), (3277, 16_383), (5530, 27_648), (0, 4095)] {
+        for (low, high) in [(0.0, 100.0), (-50.0, 150.0), (-1.0, 2.5), (0.0, 6.0)] {
+            let factor = (high - low) / f64::from(to - from);
+            let offset = low - f64::from(from) * factor;
+            let linear = Linear { factor, divisor: 1.0, offset, clamp: Some((low, high)) };
+            let coding = Coding { linear: Some(linear), ..Coding::plain(int(16, false)) };
+            both_ways(&coding, &[from], Value::F64(low));
+            both_ways(&coding, &[to], Value::F64(high));
+            let beyond = decode(&coding, false, &[to + 1]);
+            assert_eq!(beyond, Decoded::Uncertain(Value::F64(high), Doubt::Clamped));
+        }
+    }
+    // 4 to 20 mA over a written offset: plainly computed, 4 mA is 7e-15.
+    let linear =
+        Linear { factor: 250.0 / 3276.0, divisor: 1.0, offset: -62.5, clamp: Some((0.0, 250.0)) };
+    let coding = Coding { linear: Some(linear), ..Coding::plain(int(16, false)) };
+    both_ways(&coding, &[819], Value::F64(0.0));
 }
 
 #[test]
