@@ -1,5 +1,7 @@
-//! The `fieldhold` command.
+//! The `fieldhold` command; everything is in the library.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    fieldhold::cli::main()
+}

@@ -1,1 +1,222 @@
-//! The embedded MQTT broker.
+//! The embedded MQTT broker: clients on the local network publish to and read from the gateway.
+//!
+//! ```text
+//! listener ─▶ connection task: bytes ⇄ packets ─▶ bounded queue ─▶ router: sessions, tree, retained
+//!                    ▲                                                │            │
+//!                    └────────────── outbox (bounded) ◀───────────────┘            ▼ store, inbox
+//! ```
+//!
+//! One task owns all state (the [`router`], without I/O), so matching and ordering need no lock;
+//! connections only decode and write. Nothing in the gateway waits for the broker:
+//! [`Broker::publish`] gives up and counts when the router is behind. Sessions and retained
+//! messages live in memory. What an uplink wants is acknowledged to its publisher when the store
+//! has it for good.
+//!
+//! Knows nothing of field buses nor of uplinks: tag topics are names in [`Rules`], commands leave
+//! as requests.
+
+mod connection;
+mod encode;
+mod error;
+mod listener;
+mod message;
+mod outbox;
+mod packet;
+mod retained;
+mod router;
+mod service;
+mod session;
+mod status;
+mod sys;
+mod trie;
+mod wire;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::BrokerPlan;
+use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::store::Store;
+
+pub use error::BrokerError;
+pub use status::{BrokerStatus, ClientStatus, DropStatus};
+
+use packet::Version;
+use router::{Append, Router, Setup};
+use status::Counters;
+
+/// In-process messages that may wait for the router.
+const LOCAL_MESSAGES_MAX: usize = 65_536;
+/// Bytes of in-process messages that may wait for the router.
+const LOCAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Longest correlation data the protocol can carry.
+const CORRELATION_BYTES_MAX: usize = 65_535;
+
+/// What the broker needs from the gateway.
+#[derive(Clone)]
+pub struct Deps {
+    pub clock: Arc<dyn Clock>,
+    /// Where commands go, at once or not at all.
+    pub inbox: mpsc::Sender<SetRequest>,
+    /// Makes messages that uplinks want durable; `None` acknowledges them as they come.
+    pub store: Option<Store>,
+}
+
+/// What is special about topics; changes with the configuration while clients stay.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Tag topics: only the gateway publishes there, and `<topic>/set` is a command.
+    pub reserved: HashSet<TopicName>,
+    /// Messages of clients that uplinks want.
+    pub forward: Vec<TopicFilter>,
+}
+
+/// A message from within the gateway.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    pub topic: TopicName,
+    pub payload: Bytes,
+    pub qos: Qos,
+    pub retain: bool,
+    /// Given back to a requester who sent it, at most 65,535 bytes.
+    pub correlation: Option<Vec<u8>>,
+    /// How long the message stays valid; for ever if `None`.
+    pub expiry: Option<Duration>,
+}
+
+/// The broker as the rest of the gateway sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    addresses: Vec<SocketAddr>,
+    local: mpsc::Sender<Publish>,
+    local_bytes: Arc<AtomicUsize>,
+    rules: watch::Sender<Arc<Rules>>,
+    counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
+    started: Mono,
+}
+
+/// The broker's tasks, to be run by the supervisor.
+pub struct BrokerRunner {
+    listeners: Vec<TcpListener>,
+    gate: listener::Gate,
+    service: service::Service,
+}
+
+impl Broker {
+    /// Opens the listeners; connections wait until the runner runs. Port 0 takes a free one.
+    pub async fn bind(plan: &BrokerPlan, deps: Deps) -> Result<(Self, BrokerRunner), BrokerError> {
+        let mut listeners = Vec::with_capacity(plan.listeners.len());
+        let mut addresses = Vec::with_capacity(plan.listeners.len());
+        for &address in &plan.listeners {
+            let failed = |source| BrokerError::Bind { address, source };
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            addresses.push(listener.local_addr().map_err(failed)?);
+            listeners.push(listener);
+        }
+        let Deps { clock, inbox, store } = deps;
+        let counters = Arc::new(Counters::default());
+        let started = clock.mono();
+        let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
+        let local_bytes = Arc::new(AtomicUsize::new(0));
+        let (rules, rules_changed) = watch::channel(Arc::default());
+        let (gate, events) = listener::Gate::new(&plan.limits, Arc::clone(&counters));
+        let setup = Setup {
+            limits: plan.limits.clone(),
+            inbox,
+            append: store.map(append_to),
+            counters: Arc::clone(&counters),
+            seed: fastrand::u64(..),
+        };
+        let service = service::Service {
+            router: Router::new(setup, started),
+            events,
+            local: from_local,
+            local_bytes: Arc::clone(&local_bytes),
+            rules: rules_changed,
+            clock: Arc::clone(&clock),
+            counters: Arc::clone(&counters),
+            started,
+        };
+        let shared = Shared { addresses, local, local_bytes, rules, counters, clock, started };
+        Ok((Self { shared: Arc::new(shared) }, BrokerRunner { listeners, gate, service }))
+    }
+
+    /// Where the broker listens.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.shared.addresses.clone()
+    }
+
+    /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
+    /// router is behind by more than its bounds the message is dropped and counted.
+    pub fn publish(&self, message: Publish) {
+        let shared = &self.shared;
+        let bytes = local_bytes(&message);
+        let waiting = shared.local_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let correlation = message.correlation.as_ref().map_or(0, Vec::len);
+        let fits = waiting + bytes <= LOCAL_BYTES_MAX && correlation <= CORRELATION_BYTES_MAX;
+        if !fits || shared.local.try_send(message).is_err() {
+            shared.local_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            shared.counters.dropped.local_full.one();
+        }
+    }
+
+    /// Takes new rules for topics; holds from the next message on.
+    pub fn set_rules(&self, rules: Rules) {
+        self.shared.rules.send_replace(Arc::new(rules));
+    }
+
+    pub fn status(&self) -> BrokerStatus {
+        let uptime = self.shared.clock.mono() - self.shared.started;
+        self.shared.counters.status(uptime.as_secs())
+    }
+}
+
+/// The store as the router sees it.
+fn append_to(store: Store) -> Append {
+    Box::new(move |message| {
+        let commit = store.append_message(Class::Normal, message);
+        Box::pin(async move { commit.wait().await.map_err(|error| error.to_string()) })
+    })
+}
+
+/// What a waiting in-process message counts for.
+fn local_bytes(message: &Publish) -> usize {
+    let correlation = message.correlation.as_ref().map_or(0, Vec::len);
+    size_of::<Publish>() + message.topic.as_str().len() + message.payload.len() + correlation
+}
+
+impl BrokerRunner {
+    /// Serves until `stop`; then says good-bye to the clients and ends within seconds.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), BrokerError> {
+        let Self { listeners, gate, service } = self;
+        let mut units = JoinSet::new();
+        units.spawn(service.run(stop.clone()));
+        for listener in listeners {
+            units.spawn(listener::accept(listener, gate.clone(), stop.clone()));
+        }
+        drop(gate);
+        while let Some(unit) = units.join_next().await {
+            if unit.is_err() || !stop.is_cancelled() {
+                return Err(BrokerError::Stopped);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

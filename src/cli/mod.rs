@@ -1,1 +1,81 @@
-//! The command line.
+//! The command line: words in, exit code out. 0 = done, 1 = failed, 2 = the input was wrong.
+
+mod check;
+mod demo;
+mod probe;
+mod run;
+mod status;
+mod store;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Industrial edge gateway: field buses to MQTT, with nothing silently lost.
+#[derive(Debug, Parser)]
+#[command(name = "fieldhold", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Run(run::Arguments),
+    /// Check a configuration: every mistake at once, or the plan
+    Check(check::Arguments),
+    /// Show what a running gateway is doing
+    Status(status::Arguments),
+    /// Read registers of a device, once
+    Probe(probe::Arguments),
+    /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
+    Demo(demo::Arguments),
+    /// Look into the store
+    Store(store::Arguments),
+}
+
+/// A configuration file as an argument.
+#[derive(Debug, clap::Args)]
+struct ConfigArgument {
+    /// The configuration file
+    #[arg(default_value = "fieldhold.yaml")]
+    config: PathBuf,
+}
+
+/// Carries out the command line of this process.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Probe(arguments) => probe::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Store(arguments) => store::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("fieldhold: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// The exit code for input that has mistakes in it.
+const BAD_INPUT: u8 = 2;
+
+/// Loads a configuration; problems and warnings go to standard error.
+fn load(path: &std::path::Path) -> Result<crate::config::Plan, ExitCode> {
+    match crate::config::load(path) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("{warning}");
+            }
+            Ok(loaded.plan)
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            Err(ExitCode::from(BAD_INPUT))
+        }
+    }
+}

@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 pub use self::healing::{Cause, Change, Healer, Learned, Planned, Report};
-pub use self::load::{Load, load, utilisation};
+pub use self::load::{Load, load, load_at, utilisation};
 use super::plan::TagPlan;
 pub use super::wire::Cost;
 

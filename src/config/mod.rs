@@ -1,7 +1,54 @@
 //! Configuration: text → [`Plan`], with all problems at once.
+//!
+//! `raw` reads the YAML into a located tree, `check` turns the tree into a plan or into problems,
+//! `file` is the disk; `wire` and `blocks` know what requests cost and which are cheapest. A text never panics the gateway and never costs more than the bounds of
+//! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 pub mod blocks;
+mod check;
+mod defaults;
+pub mod file;
+mod keys;
+mod kinds;
 mod plan;
+mod problem;
+mod raw;
+mod section;
+mod template;
+#[cfg(test)]
+mod tests;
+mod values;
 pub mod wire;
 
+pub use file::load;
 pub use plan::*;
+pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
+
+use problem::{Findings, Spot};
+
+/// A configuration that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    pub plan: Plan,
+    /// What is allowed but probably not meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+    /// The text it came from, for [`file::keep_good`].
+    pub text: String,
+}
+
+/// Checks a configuration. `name` is how problems call the file.
+pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
+    let mut out = Findings::new(name);
+    let plan = match raw::tree(text) {
+        Ok(root) => check::check(&root, &mut out),
+        Err(error) => {
+            out.error(&Spot { at: error.at, path: "".into() }, error.message);
+            None
+        }
+    };
+    let problems = out.into_problems();
+    match plan {
+        Some(plan) => Ok(Loaded { plan, warnings: problems, text: text.to_owned() }),
+        None => Err(Problems(problems)),
+    }
+}

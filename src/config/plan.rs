@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
@@ -248,6 +248,18 @@ impl Plan {
         let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
         for (tag, id) in tags.zip(ids) {
             tag.id = *id;
+        }
+    }
+
+    /// Lets relative paths start at `directory`. Secrets are looked up when they are needed.
+    pub(super) fn anchor(&mut self, directory: &Path) {
+        let tls = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let certificates = tls.flat_map(|tls| {
+            let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
+            tls.ca.iter_mut().chain(client)
+        });
+        for path in self.store.path.iter_mut().chain(certificates) {
+            *path = directory.join(&*path);
         }
     }
 

@@ -105,7 +105,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear {
     pub factor: f64,
-    /// A power of ten (or 1): the scale's decimals, divided by instead of multiplied with.
+    /// A power of ten (or 1): the scale's decimals, divided by instead of multiplied with. For a
+    /// two-point mapping the run of the raw numbers, as a whole number above 0.
     pub divisor: f64,
     pub offset: f64,
     /// For a two-point mapping: values are cut to this range and then marked `Clamped`.

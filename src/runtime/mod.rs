@@ -1,1 +1,15 @@
-//! Wires a plan into supervised units.
+//! Wires a plan into supervised units; knows every layer below and no command line.
+
+mod clock;
+mod commands;
+pub mod control;
+mod doors;
+mod gateway;
+mod live;
+mod status;
+mod units;
+
+pub use clock::SystemClock;
+pub use gateway::{ApplyError, GRACE, Gateway};
+pub use status::Status;
+pub use units::{UnitState, UnitStatus, Units};

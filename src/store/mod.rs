@@ -1,1 +1,393 @@
-//! The store: SQLite store-and-forward.
+//! The store: SQLite store-and-forward, the only memory that survives.
+//!
+//! Producers append, and never wait; consumers read what they have not settled, settle it, and it
+//! goes. Every reading and message has a position of its own in its class's sequence. For every
+//! consumer and class, at every moment, `appended = delivered + excluded + dropped + waiting`.
+//!
+//! # How it works
+//! Everything appended lies in memory first, the *tail*, and consumers who keep up are served from
+//! there. When the commit window of the oldest item ends, one thread writes what required consumers
+//! have not settled by then, as chunks (`chunk.rs`), together with cursors and sums, in one
+//! transaction (`transaction.rs`). What was settled in time is never written. Consumers who lag
+//! read from the file through a second thread (`reader.rs`). No lock is held across I/O.
+//!
+//! # What is trusted after a crash or a power cut
+//! - *A transaction that returned is there*: `synchronous=FULL` on a WAL, no automatic checkpoint
+//!   (it swallows errors), and after any error a new connection that looks what the file has before
+//!   it goes on. Only then is a [`Commit`] told and a flush done.
+//! - *Lost is at most the commit window*: what was appended less than [`Options::commit`] (plus one
+//!   transaction) ago and not settled. Nobody was told that it was safe.
+//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then it is
+//!   delivered again. Never the reverse: a cursor is written no sooner than what it passes over is
+//!   settled or dropped.
+//! - *No position is given out twice within an epoch*: a mark beyond all that were given out is in
+//!   the file before they are visible; after a crash work goes on at the mark. The jump is noted in
+//!   the ledger as `skipped`: what it covers was either never there, delivered, or within the
+//!   window. Every new file has a new epoch; so has a time without disk that outlasts the mark.
+//! - *A damaged chunk is skipped*, found by its CRC and counted as `corrupt`. Damage to the file
+//!   around it sets the whole file aside (`quarantine.rs`), and work goes on in a new one.
+//!
+//! # What it does not do
+//! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
+//! it as excluded. A best-effort consumer never causes a write and never holds the file: it lives on
+//! the tail and on what lies there for others. (Yet to come: a ballast file for full disks, salvage
+//! of files in quarantine.)
+
+mod accounting;
+mod boot;
+mod chunk;
+mod cursor;
+mod entry;
+mod error;
+mod file;
+mod lane;
+mod per_class;
+mod quarantine;
+mod reader;
+mod registry;
+mod rows;
+mod schema;
+mod shared;
+mod state;
+mod status;
+mod transaction;
+mod trim;
+mod values;
+mod wire;
+mod work;
+mod writer;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::config::StorePlan;
+use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
+
+pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
+pub use error::StoreError;
+pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
+
+use file::StoreFile;
+use lane::Found;
+use reader::{Page, Reader};
+use shared::{Shared, Stop};
+use state::State;
+use writer::Writer;
+
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
+
+/// Where and how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The state directory; `None` keeps everything in memory.
+    pub dir: Option<PathBuf>,
+    /// The commit window: at most this much is lost by a crash or a power cut.
+    pub commit: Duration,
+    pub max_bytes: u64,
+    pub max_age: Duration,
+    /// Bound of the tail in memory.
+    pub ram_bytes: usize,
+}
+
+impl From<&StorePlan> for Options {
+    fn from(plan: &StorePlan) -> Self {
+        Self {
+            dir: plan.path.clone(),
+            commit: plan.commit,
+            max_bytes: plan.max_bytes,
+            max_age: plan.max_age,
+            ram_bytes: plan.ram_bytes,
+        }
+    }
+}
+
+/// The store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    thread: Arc<WriterThread>,
+}
+
+/// Ends the writer, at the latest when the last handle goes.
+struct WriterThread {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WriterThread {
+    fn stop(&self, how: Stop) {
+        self.shared.lock().control.stop.get_or_insert(how);
+        self.shared.wake();
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle
+            && handle.join().is_err()
+        {
+            tracing::error!("the store's writer had come to a bad end");
+        }
+        self.shared.reader.close();
+    }
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.stop(Stop::Orderly);
+    }
+}
+
+/// One consumer's view of the store. Clones are the same consumer.
+#[derive(Clone)]
+pub struct Consumer {
+    shared: Arc<Shared>,
+    id: u32,
+}
+
+/// Tells when an appended message is safe.
+#[derive(Debug)]
+pub struct Commit {
+    seq: Seq,
+    told: oneshot::Receiver<Result<(), StoreError>>,
+}
+
+impl Commit {
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// Resolves when the message is in the file, or settled by everyone who counts on the file,
+    /// or at once if the store is meant to be in memory only.
+    pub async fn wait(self) -> Result<(), StoreError> {
+        self.told.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl Store {
+    /// Opens the store of a state directory, or makes it. A file that can't be used is set aside; an
+    /// error is only what a person must put right.
+    pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let (file, state, connection, reader) = match &options.dir {
+            None => {
+                let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, options.ram_bytes);
+                state.observe_clock(&*clock);
+                (None, state, None, Reader::none())
+            }
+            Some(dir) => {
+                let mut file = StoreFile::lock(dir)?;
+                let (state, connection) = file.open(&*clock, options.max_bytes, options.ram_bytes);
+                let reader = Reader::start(file.path.clone())?;
+                (Some(file), state, connection, reader)
+            }
+        };
+        let shared = Arc::new(Shared::new(state, clock, options, reader));
+        let writer = Writer::new(Arc::clone(&shared), file, connection);
+        let handle = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Thread(Arc::new(error)))?;
+        let thread = WriterThread { shared: Arc::clone(&shared), handle: Mutex::new(Some(handle)) };
+        Ok(Self { shared, thread: Arc::new(thread) })
+    }
+
+    /// Part of every message id; a new one is drawn with every new file.
+    pub fn epoch(&self) -> u64 {
+        self.shared.lock().epoch
+    }
+
+    /// Gives tags their numbers; equal metas always have the same one.
+    pub fn register_tags(&self, metas: &[TagMeta]) -> Vec<TagId> {
+        let mut state = self.shared.lock();
+        metas.iter().map(|meta| state.tags.register(meta)).collect()
+    }
+
+    pub fn tag(&self, id: TagId) -> Option<Arc<TagMeta>> {
+        self.shared.lock().tags.get(id)
+    }
+
+    /// Sets who consumes. Those that stay keep their cursors, new ones start at the head, the
+    /// others are forgotten.
+    pub fn set_consumers(&self, specs: &[ConsumerSpec]) {
+        self.shared.lock().set_consumers(specs);
+        self.shared.announce();
+    }
+
+    /// Takes readings; never waits for the disk.
+    pub fn append(&self, batch: Batch) -> Range<Seq> {
+        let now = self.shared.clock.mono();
+        let mut state = self.shared.lock();
+        state.observe_clock(&*self.shared.clock);
+        let range = state.append(batch.class, batch.readings, now);
+        self.shared.wake_in_time(&mut state, now);
+        drop(state);
+        self.shared.announce();
+        range
+    }
+
+    /// Takes a message; [`Commit::wait`] tells when it is safe.
+    pub fn append_message(&self, class: Class, message: Message) -> Commit {
+        let (tell, told) = oneshot::channel();
+        let now = self.shared.clock.mono();
+        let mut state = self.shared.lock();
+        state.observe_clock(&*self.shared.clock);
+        let seq = state.append_message(class, message, now, tell);
+        self.shared.wake_in_time(&mut state, now);
+        drop(state);
+        self.shared.announce();
+        Commit { seq, told }
+    }
+
+    /// Changes whenever there may be something new to read.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Wall time of something that was read at `at` during `boot`.
+    pub fn wall(&self, boot: BootNo, at: Mono) -> Wall {
+        self.shared.lock().boots.wall(boot, at)
+    }
+
+    /// The boot row that holds now, for readings that did not come out of the store.
+    pub fn boot(&self) -> BootNo {
+        self.shared.lock().boot
+    }
+
+    pub fn consumer(&self, name: &str) -> Option<Consumer> {
+        let id = self.shared.lock().find(name)?;
+        Some(Consumer { shared: Arc::clone(&self.shared), id })
+    }
+
+    pub fn status(&self) -> StoreStatus {
+        status::of(&self.shared.lock(), &self.shared.options, &*self.shared.clock)
+    }
+
+    /// Remembers something learned across restarts; `None` forgets it.
+    pub fn set_fact(&self, key: &str, value: Option<&str>) {
+        self.shared.lock().facts.set(key, value);
+    }
+
+    pub fn facts(&self) -> Vec<(String, String)> {
+        self.shared.lock().facts.all()
+    }
+
+    /// Resolves when everything appended so far that must be written is durable, or could not be
+    /// written (see [`Store::status`]).
+    pub async fn flush(&self) {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut state = self.shared.lock();
+            if state.health == Health::Closed {
+                return;
+            }
+            state.control.flushes.push(tell);
+        }
+        self.shared.wake();
+        let _ = told.await;
+    }
+
+    /// Flushes, marks the shutdown as orderly and ends the store's threads. Blocks. The other
+    /// handles stay usable, for what is in memory.
+    pub fn close(self) {
+        self.thread.stop(Stop::Orderly);
+    }
+
+    /// Ends the writer as a crash would.
+    #[cfg(test)]
+    fn crash(self) {
+        self.thread.stop(Stop::Crash);
+    }
+}
+
+/// Looks into the store of a state directory without opening it for work.
+pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
+    let path = file::database(dir);
+    if !path.exists() {
+        return Err(StoreError::Missing { dir: dir.to_owned() });
+    }
+    let failed = |source: rusqlite::Error| StoreError::Sqlite {
+        doing: "look into the store",
+        source: Arc::new(source),
+    };
+    let connection = schema::connect_reader(&path).map_err(failed)?;
+    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
+        rows::LoadError::Sqlite(error) => failed(error),
+        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
+    })?;
+    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
+    state.health = Health::Closed;
+    let options = Options {
+        dir: Some(dir.to_owned()),
+        commit: Duration::ZERO,
+        max_bytes: 0,
+        max_age: Duration::ZERO,
+        ram_bytes: 0,
+    };
+    Ok(status::of(&state, &options, &status::NoClock))
+}
+
+impl Consumer {
+    pub fn position(&self, class: Class) -> Position {
+        self.shared.lock().position(self.id, class)
+    }
+
+    /// Copies out what is in `range`, in order, about `bytes_max` bytes of memory at most (but at
+    /// least one item if there is any). What no longer exists is absent, and settled by the store.
+    pub async fn read(
+        &self,
+        class: Class,
+        range: Range<Seq>,
+        bytes_max: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut at = range.start.0;
+        loop {
+            let found = {
+                let state = self.shared.lock();
+                let lane = state.lanes.get(class);
+                let end = range.end.0.min(lane.visible());
+                if at >= end {
+                    return Ok(Vec::new());
+                }
+                match lane.read(at..end, bytes_max) {
+                    Found::NotHere(_) if state.health == Health::Closed => {
+                        return Err(StoreError::Closed);
+                    }
+                    found => found,
+                }
+            };
+            let missing = match found {
+                Found::Entries(entries) => return Ok(entries),
+                Found::NotHere(missing) => missing,
+            };
+            let page = match self.shared.reader.read(class, missing.clone(), bytes_max).await {
+                None => Page { scanned: missing.end, ..Page::default() },
+                Some(Ok(page)) => page,
+                Some(Err(failure)) => {
+                    if failure.damage {
+                        let why = failure.error.to_string();
+                        self.shared.lock().control.poisoned.get_or_insert(why);
+                        self.shared.wake();
+                    }
+                    return Err(failure.error);
+                }
+            };
+            at = page.scanned;
+            self.shared.lock().found(class, missing.start..page.scanned, &page);
+            if !page.entries.is_empty() {
+                return Ok(page.entries);
+            }
+        }
+    }
+
+    /// Settles what was delivered or is not wanted: at once in memory, in the file with the next
+    /// transaction.
+    pub fn settle(&self, class: Class, ranges: &[Range<Seq>], how: Settled) {
+        self.shared.lock().settle(self.id, class, ranges, how);
+    }
+}

@@ -1,1 +1,150 @@
-//! Uplinks to cloud brokers.
+//! Uplinks: what the store holds goes to a cloud broker, commands come back.
+//!
+//! One engine per uplink over rumqttc (MQTT 3.1.1; the only place that knows it). What is trusted:
+//! the stored row, and a PUBACK for it. Not trusted: the client's queue, an open socket, a session
+//! on the broker. Invariants:
+//!
+//! * A row is settled as delivered by its PUBACK and by nothing else.
+//! * At least once: what was out when a connection ended is sent again, with the same key. At most
+//!   a window of messages is out.
+//! * Every payload made here carries its key (store epoch, class, sequence number). A message
+//!   forwarded for a LAN client does not: MQTT 3.1.1 has no place for it but the client's own
+//!   payload, which is not ours to change; its duplicate can't be told from the original.
+//! * Forwarded messages go with QoS 1, whatever they came with, and keep their retain flag.
+//! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
+//!   until it is stopped.
+//!
+//! Knows nothing of buses, of the LAN broker, or of what a command means.
+
+mod cause;
+mod commands;
+mod drive;
+mod engine;
+mod inflight;
+mod lanes;
+mod pack;
+mod rate;
+mod reply;
+mod session;
+mod settings;
+mod settling;
+mod status;
+mod supply;
+mod timing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::UplinkPlan;
+use crate::model::{Backoff, Blame, Class, Clock, Retry, SetRequest, TopicName};
+use crate::store::Store;
+
+pub use cause::Cause;
+pub use lanes::LanePosition;
+pub use status::{Commands, Connection, UplinkStatus};
+pub use timing::Timing;
+
+/// What an uplink needs from others.
+pub struct Deps {
+    pub store: Store,
+    pub clock: Arc<dyn Clock>,
+    /// Where received commands go; a full one refuses.
+    pub inbox: mpsc::Sender<SetRequest>,
+    /// Makes the back-off of this gateway differ from that of others.
+    pub seed: u64,
+    /// Where the files of secrets lie, beside `$CREDENTIALS_DIRECTORY`.
+    pub secrets_dir: PathBuf,
+}
+
+/// What can end an uplink that nobody stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum UplinkError {
+    #[error("reading the credentials broke off")]
+    Settings(#[from] tokio::task::JoinError),
+}
+
+impl UplinkError {
+    pub fn blame(&self) -> Blame {
+        Blame::Us
+    }
+
+    pub fn retry(&self) -> Retry {
+        Retry::Later
+    }
+}
+
+/// The outside of an uplink: to look at it and to answer commands.
+#[derive(Clone)]
+pub struct UplinkPort {
+    plan: Arc<UplinkPlan>,
+    board: Arc<status::Board>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    replies: mpsc::Sender<reply::Reply>,
+}
+
+/// The inside, to be run by a supervisor.
+pub struct UplinkRunner {
+    engine: engine::Engine,
+    life: drive::Life,
+}
+
+/// An uplink that will run to this plan. The store must know a consumer of its name.
+pub fn uplink(plan: UplinkPlan, deps: Deps) -> (UplinkPort, UplinkRunner) {
+    with_timing(plan, deps, Timing::default())
+}
+
+/// As [`uplink`], with other waits.
+pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort, UplinkRunner) {
+    let plan = Arc::new(plan);
+    let board = Arc::new(status::Board::new(deps.clock.wall()));
+    let (sender, replies) = mpsc::channel(reply::REPLIES_MAX);
+    let port = UplinkPort {
+        plan: plan.clone(),
+        board: board.clone(),
+        store: deps.store.clone(),
+        clock: deps.clock.clone(),
+        replies: sender,
+    };
+    let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
+    let packer = pack::Packer::new(plan.clone(), deps.store.clone());
+    let engine = engine::Engine::new(plan, timing, deps.clock, deps.inbox, board, packer);
+    let places = settings::SecretPlaces::new(deps.secrets_dir);
+    let life = drive::Life { store: deps.store, places, replies, backoff };
+    (port, UplinkRunner { engine, life })
+}
+
+impl UplinkPort {
+    pub fn status(&self) -> UplinkStatus {
+        let name = self.plan.name.as_str();
+        let waiting = self.store.consumer(name).map_or(0, |consumer| {
+            let of = |class| settling::rows_in(&consumer.position(class).unsettled);
+            Class::ALL.into_iter().map(of).sum()
+        });
+        let peer = format!("{}:{}", self.plan.host, self.plan.port);
+        self.board.snapshot(name, &peer, waiting, self.clock.mono())
+    }
+
+    /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what
+    /// finds the queue full, or is larger than the broker takes, is dropped and counted.
+    pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
+        let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
+        let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
+        if !sent {
+            self.board.update(|progress| progress.commands.replies_dropped += 1);
+        }
+    }
+}
+
+impl UplinkRunner {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), UplinkError> {
+        drive::run(self.engine, self.life, &stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

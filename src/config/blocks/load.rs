@@ -32,7 +32,12 @@ pub fn utilisation(bus: &BusPlan) -> f64 {
 
 /// The load of a bus with the assumed turnaround or round trip.
 pub fn load(bus: &BusPlan) -> Load {
-    let time = LineTime::of(&bus.link).with_pause(bus.pause);
+    load_at(bus, LineTime::of(&bus.link))
+}
+
+/// The load of a bus whose line takes these times; the bus's own pause is added.
+pub fn load_at(bus: &BusPlan, time: LineTime) -> Load {
+    let time = time.with_pause(bus.pause);
     let mut sum = Load { utilisation: 0.0, requests_per_second: 0.0, devices: Vec::new() };
     for device in &bus.devices {
         let mut share = 0.0;

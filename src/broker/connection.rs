@@ -1,0 +1,307 @@
+//! One connection: bytes off the socket to packets for the router, bytes of the outbox onto it.
+//!
+//! Generic over the stream, so that TLS and WebSocket come in by their own accept path. Reading
+//! and writing go on side by side: a client that doesn't read still gets its packets taken, until
+//! the router cuts it. An idle connection holds no buffer.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use super::encode;
+use super::outbox::{End, Outbox};
+use super::packet::{Incoming, Reason, Version};
+use super::router::Event;
+use super::session::ConnId;
+use super::status::Counters;
+use super::wire::{Decoder, WireError};
+
+/// Bytes taken off the socket at once.
+const READ_BYTES: usize = 16 * 1024;
+/// Pieces handed to the socket at once.
+const WRITE_PIECES: usize = 64;
+/// How long a closing connection may take to write its rest, and then to be closed by its peer:
+/// closing with unread bytes resets the connection, and a reset can overtake our last words.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What all connections share.
+#[derive(Clone)]
+pub struct Shared {
+    pub events: mpsc::Sender<Event>,
+    /// Bytes of packets that may wait for the router.
+    pub budget: Arc<Semaphore>,
+    pub counters: Arc<Counters>,
+    pub bounds: Bounds,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub packet_bytes: u32,
+    pub outgoing_bytes: usize,
+    pub connect_timeout: Duration,
+}
+
+/// Why [`Connection::poll`] returned.
+enum Woke {
+    Read,
+    /// The outbox fell below its mark and the router asked to be told.
+    Room,
+    /// The router ends the connection, and there is something left to write.
+    Finishing,
+    /// All is written, or the router wants no more of it.
+    Ended,
+    /// The peer closed or the socket failed.
+    Lost,
+}
+
+struct Connection<S> {
+    stream: S,
+    conn: ConnId,
+    outbox: Arc<Outbox>,
+    shared: Shared,
+    decoder: Decoder,
+    /// Read and not yet decoded.
+    buffer: BytesMut,
+    /// Taken from the outbox and not yet written.
+    chunks: VecDeque<Bytes>,
+    room: bool,
+    finishing: bool,
+}
+
+/// Serves one connection to its end.
+pub async fn run<S>(stream: S, conn: ConnId, peer: SocketAddr, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let events = shared.events.clone();
+    let mut connection = Connection {
+        stream,
+        conn,
+        outbox: Arc::default(),
+        decoder: Decoder::new(shared.bounds.packet_bytes),
+        shared,
+        buffer: BytesMut::new(),
+        chunks: VecDeque::new(),
+        room: false,
+        finishing: false,
+    };
+    // Whatever goes wrong in here ends this connection, and the router hears of it.
+    if AssertUnwindSafe(connection.serve(peer)).catch_unwind().await.is_err() {
+        tracing::error!(%peer, "a connection's task panicked");
+    }
+    let _ = events.send(Event::Gone { conn }).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn serve(&mut self, peer: SocketAddr) {
+        let first = timeout(self.shared.bounds.connect_timeout, self.first_packet()).await;
+        let connect = match first {
+            Ok(Some(Ok(Incoming::Connect(connect)))) => connect,
+            Ok(Some(Err(error))) => return self.refuse(error).await,
+            Ok(_) => return,
+            Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
+        };
+        let outbox = Arc::clone(&self.outbox);
+        let event = Event::Connect { conn: self.conn, connect, outbox, peer };
+        if self.shared.events.send(event).await.is_err() || !self.forward().await {
+            return;
+        }
+        loop {
+            let finishing = self.finishing;
+            let poll = poll_fn(|cx| self.poll(cx));
+            let woke = match finishing {
+                false => poll.await,
+                true => timeout(LINGER, poll).await.unwrap_or(Woke::Lost),
+            };
+            match woke {
+                Woke::Read => {
+                    if !self.forward().await {
+                        return;
+                    }
+                }
+                Woke::Room => {
+                    self.room = false;
+                    if self.shared.events.send(Event::Room { conn: self.conn }).await.is_err() {
+                        return;
+                    }
+                }
+                Woke::Finishing => self.finishing = true,
+                Woke::Ended => return self.say_good_bye().await,
+                Woke::Lost => return,
+            }
+        }
+    }
+
+    /// The first packet; `None` when the peer closes before it is complete.
+    async fn first_packet(&mut self) -> Option<Result<Incoming, WireError>> {
+        loop {
+            match self.decoder.next(&mut self.buffer) {
+                Ok(Some(packet)) => return Some(Ok(packet)),
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            if !poll_fn(|cx| self.poll_read(cx)).await {
+                return None;
+            }
+        }
+    }
+
+    /// Answers a first packet that is no good CONNECT, where the standard has an answer.
+    async fn refuse(&mut self, error: WireError) {
+        self.shared.counters.malformed.one();
+        let answer = match (error, self.decoder.version()) {
+            (WireError::UnsupportedVersion(version), _) => {
+                encode::connack_refused(version, Reason::UNSUPPORTED_VERSION)
+            }
+            (WireError::Broken(reason), Some(Version::V5)) => {
+                encode::connack_refused(Version::V5, reason)
+            }
+            _ => return,
+        };
+        let written = timeout(LINGER, self.stream.write_all(&answer)).await;
+        if matches!(written, Ok(Ok(()))) {
+            self.say_good_bye().await;
+        }
+    }
+
+    /// Decodes what was read and hands it to the router; `false` ends the connection.
+    async fn forward(&mut self) -> bool {
+        let before = self.buffer.len();
+        let mut packets = Vec::new();
+        let mut broken = None;
+        loop {
+            match self.decoder.next(&mut self.buffer) {
+                Ok(Some(packet)) => packets.push(packet),
+                Ok(None) => break,
+                Err(WireError::Broken(reason)) => {
+                    broken = Some(reason);
+                    break;
+                }
+                Err(WireError::UnsupportedVersion(_) | WireError::NotMqtt) => {
+                    broken = Some(Reason::PROTOCOL_ERROR);
+                    break;
+                }
+            }
+        }
+        let taken = before - self.buffer.len();
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+        let conn = self.conn;
+        if !packets.is_empty() {
+            let weight = u32::try_from(taken).unwrap_or(u32::MAX);
+            let budget = Arc::clone(&self.shared.budget);
+            let held = budget.acquire_many_owned(weight).await.ok();
+            if self.shared.events.send(Event::Packets { conn, packets, held }).await.is_err() {
+                return false;
+            }
+        }
+        if let Some(reason) = broken {
+            // The rest can't be read; what the router still has to say is written.
+            self.buffer = BytesMut::new();
+            self.finishing = true;
+            return self.shared.events.send(Event::Broken { conn, reason }).await.is_ok();
+        }
+        true
+    }
+
+    /// Writes and reads as far as the socket goes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Woke> {
+        let end = loop {
+            let end = self.outbox.take(&mut self.chunks, cx.waker());
+            match end {
+                End::Abort => return Poll::Ready(Woke::Ended),
+                End::Finish if self.chunks.is_empty() => return Poll::Ready(Woke::Ended),
+                End::Finish if !self.finishing => return Poll::Ready(Woke::Finishing),
+                End::Finish | End::Open => {}
+            }
+            if self.chunks.is_empty() {
+                break end;
+            }
+            match self.poll_write(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Woke::Lost),
+                Poll::Pending => break end,
+            }
+        };
+        if self.room {
+            return Poll::Ready(Woke::Room);
+        }
+        if self.finishing || end != End::Open {
+            return Poll::Pending;
+        }
+        match self.poll_read(cx) {
+            Poll::Ready(true) => Poll::Ready(Woke::Read),
+            Poll::Ready(false) => Poll::Ready(Woke::Lost),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// `false` when the socket failed.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut pieces = [IoSlice::new(&[]); WRITE_PIECES];
+        let mut count = 0;
+        for (piece, chunk) in pieces.iter_mut().zip(&self.chunks) {
+            *piece = IoSlice::new(chunk);
+            count += 1;
+        }
+        let pieces = pieces.get(..count).unwrap_or_default();
+        let written = match Pin::new(&mut self.stream).poll_write_vectored(cx, pieces) {
+            Poll::Ready(Ok(count)) if count > 0 => count,
+            Poll::Ready(_) => return Poll::Ready(false),
+            Poll::Pending => return Poll::Pending,
+        };
+        let mut left = written;
+        while let Some(front) = self.chunks.front_mut() {
+            if front.len() > left {
+                front.advance(left);
+                break;
+            }
+            left -= front.len();
+            self.chunks.pop_front();
+        }
+        self.shared.counters.bytes_out.add(u64::try_from(written).unwrap_or(0));
+        self.room |= self.outbox.wrote(written, self.shared.bounds.outgoing_bytes);
+        Poll::Ready(true)
+    }
+
+    /// `false` when the peer closed or the socket failed.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut scratch = [MaybeUninit::<u8>::uninit(); READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut scratch);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                let bytes = read.filled();
+                self.shared.counters.bytes_in.add(u64::try_from(bytes.len()).unwrap_or(0));
+                self.buffer.extend_from_slice(bytes);
+                Poll::Ready(true)
+            }
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Closes so that the peer can read our last packet.
+    async fn say_good_bye(&mut self) {
+        let good_bye = async {
+            if self.stream.shutdown().await.is_ok() {
+                let mut sink = [0; 1024];
+                while matches!(self.stream.read(&mut sink).await, Ok(count) if count > 0) {}
+            }
+        };
+        let _ = timeout(LINGER, good_bye).await;
+    }
+}

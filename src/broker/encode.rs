@@ -1,0 +1,227 @@
+//! Packets to clients, written straight as bytes.
+//!
+//! Ours rather than the codec's for two reasons: a PUBLISH is encoded once per (version, QoS,
+//! flags) with a hole for the packet id, and no length a client announced can reach an arithmetic
+//! overflow. Nothing here fails: fields longer than the format allows can't be built upstream
+//! (they came off the wire or were checked by [`super::Broker::publish`]), and are cut if they do.
+
+use bytes::BufMut;
+
+use super::message::Message;
+use super::packet::{Reason, Version};
+use crate::model::Qos;
+
+/// Property identifiers (MQTT 5.0, 2.2.2.2) that this broker writes.
+pub mod property {
+    pub const PAYLOAD_FORMAT: u8 = 0x01;
+    pub const MESSAGE_EXPIRY: u8 = 0x02;
+    pub const CONTENT_TYPE: u8 = 0x03;
+    pub const RESPONSE_TOPIC: u8 = 0x08;
+    pub const CORRELATION_DATA: u8 = 0x09;
+    pub const SUBSCRIPTION_ID: u8 = 0x0B;
+    pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
+    pub const REASON_STRING: u8 = 0x1F;
+    pub const RECEIVE_MAXIMUM: u8 = 0x21;
+    pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
+    pub const MAXIMUM_QOS: u8 = 0x24;
+    pub const USER: u8 = 0x26;
+    pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
+    pub const SHARED_SUBSCRIPTIONS: u8 = 0x2A;
+}
+
+/// A variable byte integer (MQTT 5.0, 1.5.5).
+fn variable(out: &mut Vec<u8>, mut value: usize) {
+    loop {
+        let digit = u8::try_from(value & 0x7F).unwrap_or(0);
+        value >>= 7;
+        if value == 0 {
+            return out.put_u8(digit);
+        }
+        out.put_u8(digit | 0x80);
+    }
+}
+
+fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+    out.put_u16(length);
+    out.put_slice(bytes.get(..usize::from(length)).unwrap_or_default());
+}
+
+pub fn text(out: &mut Vec<u8>, text: &str) {
+    binary(out, text.as_bytes());
+}
+
+pub fn binary_property(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
+    out.put_u8(id);
+    binary(out, bytes);
+}
+
+pub fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
+    binary_property(out, id, text.as_bytes());
+}
+
+/// A whole packet from its first byte and its body.
+fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 5);
+    out.put_u8(first);
+    variable(&mut out, body.len());
+    out.put_slice(body);
+    out
+}
+
+/// What a CONNACK tells a 5.0 client about this broker.
+pub struct Offer<'a> {
+    pub receive_maximum: u16,
+    pub packet_max: u32,
+    pub alias_max: u16,
+    /// The client id, if the broker chose it.
+    pub assigned: Option<&'a str>,
+}
+
+pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'_>) -> Vec<u8> {
+    let mut body = vec![u8::from(session_present), Reason::SUCCESS.0];
+    if version == Version::V5 {
+        let mut properties = Vec::with_capacity(48);
+        properties.put_u8(property::RECEIVE_MAXIMUM);
+        properties.put_u16(offer.receive_maximum);
+        properties.put_slice(&[property::MAXIMUM_QOS, 1]);
+        properties.put_u8(property::MAXIMUM_PACKET_SIZE);
+        properties.put_u32(offer.packet_max);
+        if let Some(id) = offer.assigned {
+            text_property(&mut properties, property::ASSIGNED_CLIENT_ID, id);
+        }
+        properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
+        properties.put_u16(offer.alias_max);
+        properties.put_slice(&[property::SHARED_SUBSCRIPTIONS, 0]);
+        variable(&mut body, properties.len());
+        body.put_slice(&properties);
+    }
+    packet(0x20, &body)
+}
+
+/// The nearest return code of 3.1.1 (3.2.2.3) to a reason code.
+fn return_code(reason: Reason) -> u8 {
+    match reason {
+        Reason::UNSUPPORTED_VERSION => 1,
+        Reason::CLIENT_ID_INVALID => 2,
+        Reason::NOT_AUTHORIZED => 5,
+        _ => 3,
+    }
+}
+
+pub fn connack_refused(version: Version, reason: Reason) -> Vec<u8> {
+    match version {
+        Version::V3 => packet(0x20, &[0, return_code(reason)]),
+        Version::V5 => packet(0x20, &[0, reason.0, 0]),
+    }
+}
+
+/// A PUBACK with a reason, for 5.0 clients; `why` goes along if the whole packet then stays within
+/// `packet_max` [MQTT-3.4.2-2].
+pub fn puback(id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
+    let [high, low] = id.to_be_bytes();
+    if let Some(why) = why {
+        let mut properties = Vec::with_capacity(64);
+        text_property(&mut properties, property::REASON_STRING, why);
+        let mut body = vec![high, low, reason.0];
+        variable(&mut body, properties.len());
+        body.put_slice(&properties);
+        let whole = packet(0x40, &body);
+        if whole.len() <= packet_max {
+            return whole;
+        }
+    }
+    vec![0x40, 3, high, low, reason.0]
+}
+
+/// SUBACK: a refused filter is 0x80 for a 3.1.1 client.
+pub fn suback(version: Version, id: u16, reasons: &[Reason]) -> Vec<u8> {
+    let mut body = id.to_be_bytes().to_vec();
+    match version {
+        Version::V3 => {
+            body.extend(reasons.iter().map(|r| if r.is_refusal() { 0x80 } else { r.0 }));
+        }
+        Version::V5 => {
+            body.put_u8(0);
+            body.extend(reasons.iter().map(|r| r.0));
+        }
+    }
+    packet(0x90, &body)
+}
+
+pub fn unsuback(version: Version, id: u16, reasons: &[Reason]) -> Vec<u8> {
+    let mut body = id.to_be_bytes().to_vec();
+    if version == Version::V5 {
+        body.put_u8(0);
+        body.extend(reasons.iter().map(|r| r.0));
+    }
+    packet(0xB0, &body)
+}
+
+pub const PINGRESP: [u8; 2] = [0xD0, 0];
+
+/// DISCONNECT, which only 5.0 clients understand from a server.
+pub fn disconnect(reason: Reason) -> [u8; 3] {
+    [0xE0, 1, reason.0]
+}
+
+/// How one PUBLISH differs from another of the same message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form<'a> {
+    pub version: Version,
+    pub qos: Qos,
+    pub retain: bool,
+    pub dup: bool,
+    /// Subscription identifiers, for 5.0 clients.
+    pub ids: &'a [u32],
+    /// Seconds the message still stays valid, for 5.0 clients.
+    pub expiry: Option<u32>,
+}
+
+/// Writes everything of a PUBLISH but its packet id and its payload into `head` (cleared first);
+/// returns where the packet id belongs.
+pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> usize {
+    head.clear();
+    let mut properties = Vec::new();
+    let mut properties_length = 0;
+    let mut passed: &[u8] = &[];
+    if form.version == Version::V5 {
+        if let Some(seconds) = form.expiry {
+            properties.put_u8(property::MESSAGE_EXPIRY);
+            properties.put_u32(seconds);
+        }
+        for id in form.ids {
+            properties.put_u8(property::SUBSCRIPTION_ID);
+            variable(&mut properties, usize::try_from(*id).unwrap_or(0));
+        }
+        passed = message.properties.as_ref().map_or(&[], |p| &p.passed);
+        properties_length = properties.len() + passed.len();
+    }
+    let id_length = if form.qos == Qos::AtMostOnce { 0 } else { 2 };
+    let topic = message.topic.as_str();
+    let mut remaining = 2 + topic.len() + id_length + message.payload.len();
+    if form.version == Version::V5 {
+        remaining += properties_length + variable_length(properties_length);
+    }
+    let qos_bits: u8 = if form.qos == Qos::AtMostOnce { 0 } else { 0x02 };
+    head.put_u8(0x30 | qos_bits | u8::from(form.retain) | (u8::from(form.dup) << 3));
+    variable(head, remaining);
+    text(head, topic);
+    let id_at = head.len();
+    if form.version == Version::V5 {
+        variable(head, properties_length);
+        head.put_slice(&properties);
+        head.put_slice(passed);
+    }
+    id_at
+}
+
+/// Digits a variable byte integer takes.
+fn variable_length(value: usize) -> usize {
+    match value {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        0x4000..0x20_0000 => 3,
+        _ => 4,
+    }
+}

@@ -1,0 +1,172 @@
+//! The packets a client can send, in the words of this broker.
+//!
+//! One set of types for both protocol versions; what a version lacks has the value that the newer
+//! one would take as its default. Knows no codec, no bytes on the wire and no socket.
+
+use bytes::Bytes;
+
+use crate::model::{Qos, TopicFilter, TopicName};
+
+/// The protocol a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// MQTT 3.1.1, and 3.1, which differs in nothing that a broker has to do.
+    V3,
+    /// MQTT 5.0.
+    V5,
+}
+
+impl Version {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V3 => "3.1.1",
+            Self::V5 => "5.0",
+        }
+    }
+}
+
+/// A reason code of MQTT 5.0 (2.4). For older clients the nearest behaviour is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason(pub u8);
+
+impl Reason {
+    pub const SUCCESS: Self = Self(0x00);
+    pub const NO_MATCHING_SUBSCRIBERS: Self = Self(0x10);
+    pub const NO_SUBSCRIPTION_EXISTED: Self = Self(0x11);
+    pub const MALFORMED_PACKET: Self = Self(0x81);
+    pub const PROTOCOL_ERROR: Self = Self(0x82);
+    pub const IMPLEMENTATION_SPECIFIC: Self = Self(0x83);
+    pub const UNSUPPORTED_VERSION: Self = Self(0x84);
+    pub const CLIENT_ID_INVALID: Self = Self(0x85);
+    pub const NOT_AUTHORIZED: Self = Self(0x87);
+    pub const SHUTTING_DOWN: Self = Self(0x8B);
+    pub const BAD_AUTHENTICATION_METHOD: Self = Self(0x8C);
+    pub const KEEP_ALIVE_TIMEOUT: Self = Self(0x8D);
+    pub const TAKEN_OVER: Self = Self(0x8E);
+    pub const TOPIC_FILTER_INVALID: Self = Self(0x8F);
+    pub const TOPIC_NAME_INVALID: Self = Self(0x90);
+    pub const RECEIVE_MAXIMUM_EXCEEDED: Self = Self(0x93);
+    pub const TOPIC_ALIAS_INVALID: Self = Self(0x94);
+    pub const PACKET_TOO_LARGE: Self = Self(0x95);
+    pub const QUOTA_EXCEEDED: Self = Self(0x97);
+    pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
+    pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
+
+    /// Codes from 0x80 say that something was refused.
+    pub fn is_refusal(self) -> bool {
+        self.0 >= 0x80
+    }
+}
+
+/// A packet from a client.
+#[derive(Debug)]
+pub enum Incoming {
+    Connect(Box<Connect>),
+    Publish(Inbound),
+    PubAck {
+        id: u16,
+    },
+    Subscribe(Box<Subscribe>),
+    Unsubscribe(Box<Unsubscribe>),
+    Ping,
+    Disconnect {
+        with_will: bool,
+        session_expiry: Option<u32>,
+    },
+    /// Enhanced authentication, PUBREC, PUBREL, PUBCOMP: well formed, but never right here.
+    Unexpected,
+}
+
+#[derive(Debug, Clone)]
+pub struct Connect {
+    pub version: Version,
+    /// Empty: the broker shall choose one.
+    pub client_id: String,
+    /// For 3.1.1 the clean session flag.
+    pub clean_start: bool,
+    /// Seconds; 0 switches it off.
+    pub keep_alive: u16,
+    /// Seconds the session outlives the connection; `u32::MAX` for ever.
+    pub session_expiry: u32,
+    pub receive_maximum: u16,
+    /// Largest packet the client takes, in bytes.
+    pub packet_max: u32,
+    /// Whether reason strings are welcome in packets other than CONNACK and DISCONNECT.
+    pub problem_info: bool,
+    pub enhanced_auth: bool,
+    pub will: Option<Will>,
+}
+
+/// What the broker publishes when the client goes without a DISCONNECT.
+#[derive(Debug, Clone)]
+pub struct Will {
+    pub topic: TopicName,
+    pub payload: Bytes,
+    pub qos: Qos,
+    pub retain: bool,
+    /// Seconds between the end of the connection and the publication.
+    pub delay: u32,
+    /// Seconds the published will stays valid.
+    pub expiry: Option<u32>,
+    pub properties: Option<Box<Properties>>,
+}
+
+/// A PUBLISH from a client. Topic and payload are copies, so that a message that is kept never
+/// holds on to a whole read buffer.
+#[derive(Debug)]
+pub struct Inbound {
+    /// `None` when an alias stands for it.
+    pub topic: Option<TopicName>,
+    pub alias: Option<u16>,
+    /// 0 for QoS 0.
+    pub id: u16,
+    pub qos: Qos,
+    pub retain: bool,
+    pub payload: Bytes,
+    /// Seconds the message stays valid.
+    pub expiry: Option<u32>,
+    pub properties: Option<Box<Properties>>,
+}
+
+/// The MQTT 5.0 properties of a message that travel on unaltered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// Payload format, content type, response topic, correlation data and user properties, in
+    /// wire form: they are only ever passed on [MQTT-3.3.2-4, -15, -16, -17, -20].
+    pub passed: Bytes,
+    /// Response topic and correlation data, for commands.
+    pub reply_to: Option<(TopicName, Bytes)>,
+}
+
+#[derive(Debug)]
+pub struct Subscribe {
+    pub id: u16,
+    /// 0: none.
+    pub subscription_id: u32,
+    pub wishes: Vec<Wish>,
+}
+
+/// One filter of a SUBSCRIBE.
+#[derive(Debug)]
+pub struct Wish {
+    /// `None`: not a filter by the rules of MQTT 5.0, 4.7.
+    pub filter: Option<TopicFilter>,
+    pub qos: Qos,
+    pub no_local: bool,
+    pub retain_as_published: bool,
+    pub retain_handling: RetainHandling,
+}
+
+/// Which retained messages a SUBSCRIBE asks for (MQTT 5.0, 3.8.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetainHandling {
+    Send,
+    SendIfNew,
+    DontSend,
+}
+
+#[derive(Debug)]
+pub struct Unsubscribe {
+    pub id: u16,
+    pub filters: Vec<Option<TopicFilter>>,
+}

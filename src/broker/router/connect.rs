@@ -1,0 +1,189 @@
+//! CONNECT: refusals, takeover, resumption, CONNACK (MQTT 5.0, 3.1.4).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Router, show_connected};
+use crate::broker::encode::{self, Offer};
+use crate::broker::outbox::{End, Outbox};
+use crate::broker::packet::{Connect, Reason, Version};
+use crate::broker::session::{
+    ALIAS_MAX, Close, ConnId, Link, Outgoing, RECEIVE_MAXIMUM, Session, Terms,
+};
+use crate::broker::status::Gauge;
+use crate::broker::trie::SessionKey;
+use crate::model::{Mono, Qos};
+
+/// Longest client id accepted, in bytes. The standard asks for 23 at least.
+const CLIENT_ID_BYTES_MAX: usize = 1024;
+/// Sessions of clients that are away are kept for as many as may be connected.
+const AWAY_PER_CONNECTION: usize = 1;
+
+impl Router {
+    pub(super) fn connect(
+        &mut self,
+        conn: ConnId,
+        connect: Connect,
+        outbox: Arc<Outbox>,
+        peer: SocketAddr,
+        now: Mono,
+    ) {
+        if let Some(reason) = self.refusal(&connect) {
+            tracing::info!(%peer, reason = reason.0, "connection refused");
+            outbox.answer(&encode::connack_refused(connect.version, reason));
+            return outbox.end(End::Finish);
+        }
+        let assigned = connect.client_id.is_empty();
+        let client_id: Arc<str> =
+            if assigned { self.assign_id().into() } else { connect.client_id.as_str().into() };
+        let offer = Offer {
+            receive_maximum: RECEIVE_MAXIMUM,
+            packet_max: self.limits.packet_bytes,
+            alias_max: ALIAS_MAX,
+            assigned: assigned.then_some(&client_id),
+        };
+        let kept = self.take_over(&client_id, connect.clean_start, now);
+        let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
+        let connack = encode::connack_accepted(connect.version, kept.is_some(), &offer);
+        if connack.len() > packet_max {
+            return outbox.end(End::Abort);
+        }
+        let terms = Terms {
+            version: connect.version,
+            keep_alive: connect.keep_alive,
+            window: connect.receive_maximum.min(self.limits.inflight),
+            packet_max,
+            problem_info: connect.problem_info,
+        };
+        let lifetime = match connect.version {
+            // 3.1.1 knows only "with the connection" and "for ever".
+            Version::V3 if connect.clean_start => 0,
+            Version::V3 => u32::MAX,
+            Version::V5 => connect.session_expiry,
+        };
+        let mut link = Link::new(conn, outbox, terms, now);
+        link.answer(&connack);
+        let gauge = Arc::new(Gauge::new(connect.version, peer));
+        self.counters.enter(&client_id, &gauge);
+        let key = match kept {
+            Some(key) => key,
+            None => self.place(
+                Session {
+                    client_id: Arc::clone(&client_id),
+                    subscriptions: HashMap::new(),
+                    outgoing: Outgoing::default(),
+                    link: None,
+                    will: None,
+                    lifetime,
+                    will_at: None,
+                    ends_at: None,
+                    away_since: now,
+                    touched: false,
+                    gauge: Arc::clone(&gauge),
+                },
+                now,
+            ),
+        };
+        self.by_client.insert(client_id, key);
+        self.by_conn.insert(conn, key);
+        self.set_connected();
+        let Some(session) = self.session(key) else { return };
+        gauge.subscriptions.set(session.subscriptions.len());
+        gauge.dropped.add(session.gauge.dropped.get());
+        session.gauge = gauge;
+        session.lifetime = lifetime;
+        session.will = connect.will;
+        // Resumed in time: a delayed will is not sent [MQTT-3.1.3-9].
+        session.will_at = None;
+        session.ends_at = None;
+        session.outgoing.reconnected();
+        session.link = Some(link);
+        show_connected(session, true);
+        self.touch(key);
+        self.pump(key, now);
+    }
+
+    /// Why this client may not connect.
+    fn refusal(&self, connect: &Connect) -> Option<Reason> {
+        if connect.enhanced_auth {
+            return Some(Reason::BAD_AUTHENTICATION_METHOD);
+        }
+        let keeps_session = connect.version == Version::V3 && !connect.clean_start;
+        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
+        if connect.client_id.is_empty() && keeps_session {
+            return Some(Reason::CLIENT_ID_INVALID);
+        }
+        if connect.client_id.len() > CLIENT_ID_BYTES_MAX {
+            return Some(Reason::CLIENT_ID_INVALID);
+        }
+        let will = connect.will.as_ref()?;
+        if will.qos > Qos::AtLeastOnce {
+            return Some(Reason::QOS_NOT_SUPPORTED);
+        }
+        if !self.is_topic_within_limits(will.topic.as_str()) {
+            return Some(Reason::TOPIC_NAME_INVALID);
+        }
+        // Nor may a will be a command: it would be carried out long after it was meant.
+        if self.is_reserved(&will.topic) || self.is_command(&will.topic) {
+            return Some(Reason::NOT_AUTHORIZED);
+        }
+        None
+    }
+
+    fn assign_id(&mut self) -> String {
+        self.assigned += 1;
+        format!("auto-{:016x}-{}", self.seed, self.assigned)
+    }
+
+    /// Ends another connection of the same client [MQTT-3.1.4-3] and gives the session that is
+    /// to be resumed, if there is one.
+    fn take_over(&mut self, client_id: &str, clean_start: bool, now: Mono) -> Option<SessionKey> {
+        let key = *self.by_client.get(client_id)?;
+        let session = self.session(key)?;
+        let resume = !clean_start && session.lifetime > 0;
+        if session.link.is_some() {
+            tracing::debug!(client = client_id, "taken over by a new connection");
+            self.close(key, Close::Fault(Reason::TAKEN_OVER), now);
+        }
+        if resume {
+            return Some(key);
+        }
+        // The close may have ended it already; if not, a new start ends it now, and its will is
+        // due with it.
+        if let Some(&key) = self.by_client.get(client_id) {
+            self.publish_will(key, now);
+            self.end_session(key);
+        }
+        None
+    }
+
+    fn place(&mut self, session: Session, now: Mono) -> SessionKey {
+        let most = self.limits.connections * (1 + AWAY_PER_CONNECTION);
+        if self.by_client.len() >= most {
+            self.evict(now);
+        }
+        if let Some(key) = self.free.pop() {
+            let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+            if let Some(slot) = self.sessions.get_mut(place) {
+                *slot = Some(Box::new(session));
+                return key;
+            }
+        }
+        let key = SessionKey(u32::try_from(self.sessions.len()).unwrap_or(u32::MAX));
+        self.sessions.push(Some(Box::new(session)));
+        key
+    }
+
+    /// Makes room by ending the session whose client is away for longest.
+    fn evict(&mut self, now: Mono) {
+        let away = self.sessions.iter().flatten().filter(|s| s.link.is_none());
+        let Some(oldest) = away.min_by_key(|s| s.away_since) else { return };
+        let client = Arc::clone(&oldest.client_id);
+        tracing::warn!(%client, "too many sessions, the one away for longest is ended");
+        if let Some(&key) = self.by_client.get(&client) {
+            self.publish_will(key, now);
+            self.end_session(key);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How connections and sessions end, and what becomes of the will (MQTT 5.0, 3.1.2.5, 3.14, 4.1).
+
+use std::time::Duration;
+
+use super::{Router, show_connected};
+use crate::broker::encode;
+use crate::broker::outbox::End;
+use crate::broker::packet::Version;
+use crate::broker::session::Close;
+use crate::broker::trie::SessionKey;
+use crate::model::Mono;
+
+impl Router {
+    /// Ends the connection of a session, and the session if it doesn't outlive it.
+    pub(super) fn close(&mut self, key: SessionKey, close: Close, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        let Some(mut link) = session.link.take() else { return };
+        show_connected(session, false);
+        let mut will_due = false;
+        match close {
+            Close::Left { with_will } => {
+                if !with_will {
+                    // [MQTT-3.14.4-3]
+                    session.will = None;
+                }
+                link.outbox.end(End::Finish);
+            }
+            Close::Fault(reason) => {
+                tracing::debug!(client = %session.client_id, reason = reason.0, "connection closed");
+                if link.terms.version == Version::V5 {
+                    link.answer(&encode::disconnect(reason));
+                }
+                link.outbox.end(End::Finish);
+            }
+            Close::Lost | Close::Cut => link.outbox.end(End::Abort),
+        }
+        session.away_since = now;
+        let after = |seconds: u32| now + Duration::from_secs(u64::from(seconds));
+        session.ends_at = (session.lifetime != u32::MAX).then(|| after(session.lifetime));
+        if let Some(will) = &session.will {
+            // The session's end is the latest moment for a delayed will [MQTT-3.1.3-9].
+            let delay = will.delay.min(session.lifetime);
+            session.will_at = Some(after(delay));
+            will_due = delay == 0;
+        }
+        let over = session.lifetime == 0;
+        self.by_conn.remove(&link.conn);
+        self.set_connected();
+        if will_due {
+            self.publish_will(key, now);
+        }
+        if over {
+            self.end_session(key);
+        }
+    }
+
+    /// Publishes the will of a client that is gone, if there still is one.
+    pub(super) fn publish_will(&mut self, key: SessionKey, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        session.will_at = None;
+        if let Some(will) = session.will.take() {
+            self.route_will(key, will, now);
+        }
+    }
+
+    /// Forgets a session whose client is not connected.
+    pub(super) fn end_session(&mut self, key: SessionKey) {
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(session) = self.sessions.get_mut(place).and_then(Option::take) else { return };
+        self.free.push(key);
+        for filter in session.subscriptions.keys() {
+            self.trie.remove(filter, key);
+        }
+        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len();
+        self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));
+        self.by_client.remove(&session.client_id);
+        self.counters.leave(&session.client_id);
+    }
+}

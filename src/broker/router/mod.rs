@@ -1,0 +1,346 @@
+//! The one owner of sessions, subscriptions and retained messages: packets and the time in, bytes
+//! in the outboxes out.
+//!
+//! Sans-I/O: it never waits and knows no socket; [`super::service`] feeds it from bounded queues,
+//! and wire tests feed it by hand. What has to be durable leaves as a future in
+//! [`Router::take_commits`] and comes back through [`Router::settle`].
+
+mod connect;
+mod end;
+mod route;
+mod subscribe;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::message::Frames;
+use super::outbox::Outbox;
+use super::packet::{Connect, Incoming, Reason};
+use super::retained::Retained;
+use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
+use super::status::Counters;
+use super::trie::{Match, SessionKey, Trie};
+use super::{Publish, Rules};
+use crate::config::BrokerLimits;
+use crate::model::{Message as Stored, Mono, SetRequest};
+
+/// A client that reads nothing for this long while something waits for it is cut.
+const STUCK_MAX: Duration = Duration::from_secs(30);
+/// Retained messages are swept for expired ones this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// Hands a message to the store; resolves when it is durable.
+pub type Append = Box<dyn Fn(Stored) -> Commit + Send>;
+pub type Commit = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Something a connection tells the router.
+pub enum Event {
+    Connect {
+        conn: ConnId,
+        connect: Box<Connect>,
+        outbox: Arc<Outbox>,
+        peer: std::net::SocketAddr,
+    },
+    Packets {
+        conn: ConnId,
+        packets: Vec<Incoming>,
+        /// The bytes' share of what may wait for the router, given back when they are dealt with.
+        held: Option<OwnedSemaphorePermit>,
+    },
+    /// A packet against the standard; to be answered with this reason.
+    Broken {
+        conn: ConnId,
+        reason: Reason,
+    },
+    /// The outbox has room again.
+    Room {
+        conn: ConnId,
+    },
+    Gone {
+        conn: ConnId,
+    },
+}
+
+pub struct Router {
+    limits: BrokerLimits,
+    rules: Arc<Rules>,
+    inbox: mpsc::Sender<SetRequest>,
+    append: Option<Append>,
+    counters: Arc<Counters>,
+    sessions: Vec<Option<Box<Session>>>,
+    /// Places in `sessions` that are free.
+    free: Vec<SessionKey>,
+    by_client: HashMap<Arc<str>, SessionKey>,
+    by_conn: HashMap<ConnId, SessionKey>,
+    trie: Trie,
+    retained: Retained,
+    /// Sessions whose connection has to be woken at the end of the round.
+    dirty: Vec<SessionKey>,
+    /// Sessions that get retained messages in steps and are not through.
+    replaying: Vec<SessionKey>,
+    /// Messages the store has yet to make durable, and whom to tell.
+    commits: Vec<(Option<(SessionKey, AckTicket)>, Commit)>,
+    /// Makes the client ids that the broker assigns differ from those before a restart.
+    seed: u64,
+    assigned: u64,
+    swept_at: Mono,
+    // Kept for their memory only.
+    matches: Vec<Match>,
+    frames: Frames,
+}
+
+/// What the router needs from outside.
+pub struct Setup {
+    pub limits: BrokerLimits,
+    pub inbox: mpsc::Sender<SetRequest>,
+    pub append: Option<Append>,
+    pub counters: Arc<Counters>,
+    pub seed: u64,
+}
+
+impl Router {
+    pub fn new(setup: Setup, now: Mono) -> Self {
+        let Setup { limits, inbox, append, counters, seed } = setup;
+        Self {
+            retained: Retained::new(limits.retained_messages, limits.retained_bytes),
+            limits,
+            rules: Arc::default(),
+            inbox,
+            append,
+            counters,
+            sessions: Vec::new(),
+            free: Vec::new(),
+            by_client: HashMap::new(),
+            by_conn: HashMap::new(),
+            trie: Trie::default(),
+            dirty: Vec::new(),
+            replaying: Vec::new(),
+            commits: Vec::new(),
+            seed,
+            assigned: 0,
+            swept_at: now,
+            matches: Vec::new(),
+            frames: Frames::default(),
+        }
+    }
+
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
+    pub fn take(&mut self, event: Event, now: Mono) {
+        match event {
+            Event::Connect { conn, connect, outbox, peer } => {
+                self.connect(conn, *connect, outbox, peer, now);
+            }
+            Event::Packets { conn, packets, held: _held } => self.packets(conn, packets, now),
+            Event::Broken { conn, reason } => {
+                self.counters.malformed.one();
+                self.close_conn(conn, Close::Fault(reason), now);
+            }
+            Event::Room { conn } => {
+                if let Some(&key) = self.by_conn.get(&conn) {
+                    self.pump(key, now);
+                }
+            }
+            Event::Gone { conn } => self.close_conn(conn, Close::Lost, now),
+        }
+    }
+
+    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, now: Mono) {
+        for packet in packets {
+            // Looked up for each packet: one of them may have ended the connection.
+            let Some(&key) = self.by_conn.get(&conn) else { return };
+            let Some(session) = self.session(key) else { return };
+            match session.receive(packet, now) {
+                Step::Done => self.touch(key),
+                Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
+                Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
+                Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
+                Step::Pump => self.pump(key, now),
+                Step::Close(close) => self.close(key, close, now),
+            }
+        }
+    }
+
+    /// Takes a message from within the gateway.
+    pub fn publish(&mut self, publish: Publish, now: Mono) {
+        self.local_publish(publish, now);
+    }
+
+    /// A message is durable, or the store refused it.
+    pub fn settle(
+        &mut self,
+        waiter: Option<(SessionKey, AckTicket)>,
+        result: &Result<(), String>,
+        now: Mono,
+    ) {
+        if result.is_err() {
+            self.counters.dropped.store.one();
+        }
+        let Some((key, ticket)) = waiter else { return };
+        let Some(session) = self.session(key) else { return };
+        let Some(link) = session.link.as_mut().filter(|link| link.conn == ticket.conn) else {
+            return;
+        };
+        match (result, link.terms.version) {
+            (Ok(()), _) => link.settle(ticket, Reason::SUCCESS),
+            (Err(_), super::Version::V5) => link.settle(ticket, Reason::IMPLEMENTATION_SPECIFIC),
+            // 3.1.1 has no negative acknowledgement: the client shall connect and send again.
+            (Err(_), super::Version::V3) => {
+                return self.close(key, Close::Fault(Reason::IMPLEMENTATION_SPECIFIC), now);
+            }
+        }
+        self.touch(key);
+    }
+
+    /// Futures to be driven to their end and then handed to [`Router::settle`].
+    pub fn take_commits(&mut self) -> Vec<(Option<(SessionKey, AckTicket)>, Commit)> {
+        std::mem::take(&mut self.commits)
+    }
+
+    /// Whether [`Router::resume`] has something to do.
+    pub fn is_unfinished(&self) -> bool {
+        !self.replaying.is_empty()
+    }
+
+    /// Goes on with work that is done in steps.
+    pub fn resume(&mut self, now: Mono) {
+        for key in std::mem::take(&mut self.replaying) {
+            self.pump(key, now);
+        }
+    }
+
+    /// Ends a round: wakes the connections that got something, and cuts those that take none of
+    /// the answers they cause.
+    pub fn flush(&mut self, now: Mono) {
+        let answers_max = self.limits.outgoing_bytes * 2
+            + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
+        let dirty = std::mem::take(&mut self.dirty);
+        for &key in &dirty {
+            let Some(session) = self.session(key) else { continue };
+            session.touched = false;
+            session.show();
+            if let Some(link) = session.link.as_mut()
+                && std::mem::take(&mut link.dirty)
+            {
+                link.outbox.wake();
+                if link.outbox.progress().queued > answers_max {
+                    tracing::warn!(client = %session.client_id, "client does not read, connection cut");
+                    self.counters.slow_cut.one();
+                    self.close(key, Close::Cut, now);
+                }
+            }
+        }
+        self.dirty = dirty;
+        self.dirty.clear();
+        let counters = &self.counters;
+        counters.subscriptions.set(self.trie.len());
+        counters.retained_messages.set(self.retained.len());
+        counters.retained_bytes.set(self.retained.bytes());
+        counters.sessions.set(self.by_client.len());
+    }
+
+    /// Deadlines: keep-alive, stuck clients, delayed wills, the end of sessions, expiry.
+    pub fn tick(&mut self, now: Mono) {
+        for place in 0..self.sessions.len() {
+            let Ok(place) = u32::try_from(place) else { break };
+            self.tick_session(SessionKey(place), now);
+        }
+        if now - self.swept_at >= SWEEP_EVERY {
+            self.swept_at = now;
+            self.retained.sweep(now);
+        }
+    }
+
+    fn tick_session(&mut self, key: SessionKey, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        if let Some(link) = &mut session.link {
+            if link.is_silent(now) {
+                tracing::info!(client = %session.client_id, "client silent, closed by keep-alive");
+                self.close(key, Close::Fault(Reason::KEEP_ALIVE_TIMEOUT), now);
+            } else if link.stuck_for(now) >= STUCK_MAX {
+                tracing::warn!(client = %session.client_id, "client does not read, connection cut");
+                self.counters.slow_cut.one();
+                self.close(key, Close::Cut, now);
+            }
+            return;
+        }
+        let will_due = session.will_at.is_some_and(|at| at <= now);
+        let over = session.ends_at.is_some_and(|at| at <= now);
+        if will_due || over {
+            self.publish_will(key, now);
+        }
+        if over {
+            self.end_session(key);
+        }
+    }
+
+    /// Ends every connection because the gateway stops.
+    pub fn shut_down(&mut self, now: Mono) {
+        let conns: Vec<ConnId> = self.by_conn.keys().copied().collect();
+        for conn in conns {
+            if let Some(&key) = self.by_conn.get(&conn) {
+                // No will: nobody would be left to get it.
+                if let Some(session) = self.session(key) {
+                    session.will = None;
+                }
+                self.close(key, Close::Fault(Reason::SHUTTING_DOWN), now);
+            }
+        }
+    }
+
+    fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.sessions.get_mut(usize::try_from(key.0).ok()?)?.as_deref_mut()
+    }
+
+    /// Remembers that the session has to be looked at by [`Router::flush`].
+    fn touch(&mut self, key: SessionKey) {
+        if let Some(session) = self.session(key)
+            && !std::mem::replace(&mut session.touched, true)
+        {
+            self.dirty.push(key);
+        }
+    }
+
+    /// Sends what waits for a client, as far as it goes.
+    fn pump(&mut self, key: SessionKey, now: Mono) {
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(Some(session)) = self.sessions.get_mut(place) else { return };
+        let Some(link) = &mut session.link else { return };
+        let mut written = 0;
+        let mut dropped = 0;
+        let drops = &self.counters.dropped;
+        let pumped =
+            session.outgoing.pump(link, &self.limits, drops, now, (&mut written, &mut dropped));
+        session.gauge.dropped.add(dropped);
+        self.counters.messages_out.add(written);
+        self.touch(key);
+        if pumped == Pump::Idle {
+            self.replay(key, now);
+        }
+    }
+
+    fn set_connected(&self) {
+        let connected = self.by_conn.len();
+        let counters = &self.counters;
+        counters.connections.set(connected);
+        counters.connections_max.set(counters.connections_max.get().max(connected));
+    }
+
+    fn close_conn(&mut self, conn: ConnId, close: Close, now: Mono) {
+        if let Some(&key) = self.by_conn.get(&conn) {
+            self.close(key, close, now);
+        }
+    }
+}
+
+fn show_connected(session: &Session, connected: bool) {
+    session.gauge.connected.store(usize::from(connected), Ordering::Relaxed);
+}

@@ -1,0 +1,271 @@
+//! PUBLISH: what a client may publish, who gets it, what the store gets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Router;
+use crate::broker::Publish;
+use crate::broker::encode::{self, property};
+use crate::broker::message::Message;
+use crate::broker::packet::{Inbound, Properties, Reason, Version, Will};
+use crate::broker::session::{Close, Sent};
+use crate::broker::status::Counters;
+use crate::broker::trie::{Grant, Match, SessionKey};
+use crate::model::{Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
+
+/// Ending of the topics that are commands to a tag.
+const SET: &str = "/set";
+/// Topics that the broker alone publishes.
+const SYS: &str = "$SYS/";
+
+/// What became of a client's message.
+enum Fate {
+    Known(Reason, Option<&'static str>),
+    /// The store is at it.
+    Committing(super::Commit),
+}
+
+impl Router {
+    pub(super) fn is_topic_within_limits(&self, topic: &str) -> bool {
+        topic.len() <= self.limits.topic_bytes
+            && topic.split('/').count() <= self.limits.topic_levels
+    }
+
+    /// Whether only the gateway publishes here.
+    pub(super) fn is_reserved(&self, topic: &TopicName) -> bool {
+        self.rules.reserved.contains(topic) || topic.as_str().starts_with(SYS)
+    }
+
+    /// Whether a publish here is a command to a tag.
+    pub(super) fn is_command(&self, topic: &TopicName) -> bool {
+        topic.as_str().strip_suffix(SET).is_some_and(|tag| self.rules.reserved.contains(tag))
+    }
+
+    pub(super) fn client_publish(
+        &mut self,
+        key: SessionKey,
+        topic: TopicName,
+        publish: Inbound,
+        now: Mono,
+    ) {
+        self.counters.messages_in.one();
+        if !self.is_topic_within_limits(topic.as_str()) {
+            return self.close(key, Close::Fault(Reason::TOPIC_NAME_INVALID), now);
+        }
+        let (id, qos) = (publish.id, publish.qos);
+        let fate = if self.is_reserved(&topic) {
+            self.counters.dropped.reserved.one();
+            Fate::Known(Reason::NOT_AUTHORIZED, Some("only the gateway publishes to this topic"))
+        } else if self.is_command(&topic) {
+            self.command(key, topic, publish, now)
+        } else {
+            let message = Message {
+                topic,
+                payload: publish.payload,
+                qos,
+                retain: publish.retain,
+                expires: expires(publish.expiry, now),
+                properties: publish.properties,
+            };
+            self.accept(Some(key), message, now)
+        };
+        match fate {
+            Fate::Known(reason, why) if qos == Qos::AtLeastOnce => {
+                if let Some(session) = self.session(key) {
+                    session.acknowledge(id, reason, why);
+                }
+                self.touch(key);
+            }
+            Fate::Known(..) => {}
+            Fate::Committing(commit) => {
+                let link = self.session(key).and_then(|session| session.link.as_mut());
+                let ticket = link
+                    .filter(|_| qos == Qos::AtLeastOnce)
+                    .map(|link| (key, link.acknowledge_later(id)));
+                self.commits.push((ticket, commit));
+            }
+        }
+    }
+
+    /// Hands a command to whoever takes care of them, at once or not at all.
+    fn command(&mut self, key: SessionKey, topic: TopicName, publish: Inbound, now: Mono) -> Fate {
+        let client = self.session(key).map(|session| session.client_id.to_string());
+        let request = SetRequest {
+            origin: Origin::Lan(client.unwrap_or_default()),
+            topic,
+            payload: publish.payload.to_vec(),
+            retain: publish.retain,
+            expires: expires(publish.expiry, now),
+            at: now,
+            reply_to: publish
+                .properties
+                .and_then(|p| p.reply_to)
+                .map(|(topic, data)| (topic, data.to_vec())),
+        };
+        if self.inbox.try_send(request).is_err() {
+            self.counters.dropped.commands_full.one();
+            return Fate::Known(Reason::QUOTA_EXCEEDED, Some("too many commands are waiting"));
+        }
+        self.counters.commands.one();
+        Fate::Known(Reason::SUCCESS, None)
+    }
+
+    /// A message that may pass: to the store if an uplink wants it, to the retained ones, to
+    /// whoever subscribed.
+    fn accept(&mut self, from: Option<SessionKey>, message: Message, now: Mono) -> Fate {
+        let commit = self.forward(&message, now);
+        let message = Arc::new(message);
+        let mut refused = None;
+        if message.retain && !self.retained.set(&message) {
+            self.counters.dropped.retained_full.one();
+            refused = Some(Reason::QUOTA_EXCEEDED);
+        }
+        let matched = self.route(from, &message, now);
+        match (commit, refused) {
+            (Some(commit), _) => Fate::Committing(commit),
+            (None, Some(reason)) => {
+                Fate::Known(reason, Some("no room for another retained message"))
+            }
+            (None, None) if matched == 0 => Fate::Known(Reason::NO_MATCHING_SUBSCRIBERS, None),
+            (None, None) => Fate::Known(Reason::SUCCESS, None),
+        }
+    }
+
+    fn forward(&self, message: &Message, now: Mono) -> Option<super::Commit> {
+        let append = self.append.as_ref()?;
+        let topic = message.topic.as_str();
+        if !self.rules.forward.iter().any(|filter| filter.matches(topic)) {
+            return None;
+        }
+        self.counters.forwarded.one();
+        Some(append(Stored {
+            topic: message.topic.clone(),
+            payload: Arc::from(&*message.payload),
+            qos: message.qos,
+            retain: message.retain,
+            at: now,
+        }))
+    }
+
+    pub(super) fn route_will(&mut self, key: SessionKey, will: Will, now: Mono) {
+        // The rules may have changed since the CONNECT.
+        if self.is_reserved(&will.topic) || self.is_command(&will.topic) {
+            return self.counters.dropped.commands_refused.one();
+        }
+        let message = Message {
+            topic: will.topic,
+            payload: will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            expires: expires(will.expiry, now),
+            properties: will.properties,
+        };
+        if let Fate::Committing(commit) = self.accept(Some(key), message, now) {
+            self.commits.push((None, commit));
+        }
+    }
+
+    pub(super) fn local_publish(&mut self, publish: Publish, now: Mono) {
+        let properties = publish.correlation.map(|data| {
+            let mut passed = Vec::with_capacity(data.len() + 3);
+            encode::binary_property(&mut passed, property::CORRELATION_DATA, &data);
+            Box::new(Properties { passed: passed.into(), reply_to: None })
+        });
+        let message = Arc::new(Message {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: publish.qos.min(Qos::AtLeastOnce),
+            retain: publish.retain,
+            expires: publish.expiry.map(|after| now + after),
+            properties,
+        });
+        if message.retain && !self.retained.set(&message) {
+            self.counters.dropped.retained_full.one();
+        }
+        self.route(None, &message, now);
+    }
+
+    /// Sends a message to every session that subscribed to it, once each; says how many there are.
+    fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
+        let mut matches = std::mem::take(&mut self.matches);
+        self.trie.matches(message.topic.as_str(), &mut matches);
+        // A session with overlapping filters gets one copy, at the highest QoS and with every
+        // subscription identifier [MQTT-3.3.4-2, -3].
+        matches.sort_by_key(|m| m.session);
+        self.frames.start();
+        let mut receivers = 0;
+        let mut written = 0;
+        let mut ids = Vec::new();
+        for group in matches.chunk_by(|a, b| a.session == b.session) {
+            let Some(first) = group.first() else { continue };
+            let Some(grant) = merge(group, from, &mut ids) else { continue };
+            receivers += 1;
+            match self.send(first.session, message, grant, &ids, now) {
+                Sent::Written => written += 1,
+                Sent::Queued | Sent::Dropped | Sent::Away => {}
+            }
+        }
+        self.counters.messages_out.add(written);
+        matches.clear();
+        self.matches = matches;
+        receivers
+    }
+
+    fn send(
+        &mut self,
+        key: SessionKey,
+        message: &Arc<Message>,
+        grant: Grant,
+        ids: &[u32],
+        now: Mono,
+    ) -> Sent {
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(Some(session)) = self.sessions.get_mut(place) else { return Sent::Away };
+        let qos = grant.qos.min(message.qos);
+        let retain = message.retain && grant.retain_as_published;
+        let link = session.link.as_mut();
+        let is_v3 = link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
+        let ids = if is_v3 { &[] } else { ids };
+        let Counters { dropped, .. } = &*self.counters;
+        let how = (qos, retain, ids);
+        let sent = session.outgoing.deliver(
+            link,
+            &mut self.frames,
+            message,
+            how,
+            &self.limits,
+            dropped,
+            now,
+        );
+        if sent == Sent::Dropped {
+            session.gauge.dropped.one();
+        }
+        if !std::mem::replace(&mut session.touched, true) {
+            self.dirty.push(key);
+        }
+        sent
+    }
+}
+
+/// One grant for all the filters of a session that match; `None` if it wants none of its own
+/// messages [MQTT-3.8.3-3]. Fills `ids` with the subscription identifiers.
+fn merge(group: &[Match], from: Option<SessionKey>, ids: &mut Vec<u32>) -> Option<Grant> {
+    ids.clear();
+    let mut merged: Option<Grant> = None;
+    for Match { session, grant } in group {
+        if grant.no_local && from == Some(*session) {
+            continue;
+        }
+        if grant.id > 0 && !ids.contains(&grant.id) {
+            ids.push(grant.id);
+        }
+        let so_far = merged.get_or_insert(*grant);
+        so_far.qos = so_far.qos.max(grant.qos);
+        so_far.retain_as_published |= grant.retain_as_published;
+    }
+    merged
+}
+
+fn expires(seconds: Option<u32>, now: Mono) -> Option<Mono> {
+    seconds.map(|s| now + Duration::from_secs(u64::from(s)))
+}

@@ -1,0 +1,162 @@
+//! SUBSCRIBE, UNSUBSCRIBE, and the retained messages a subscription gets.
+
+use super::Router;
+use crate::broker::encode;
+use crate::broker::message::Frames;
+use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Version, Wish};
+use crate::broker::retained::Step;
+use crate::broker::session::{Outgoing, Replay, Sent};
+use crate::broker::trie::{Grant, SessionKey};
+use crate::model::{Mono, Qos, TopicFilter};
+
+/// Retained topics looked at for one client before others get their turn.
+const REPLAY_LOOKS: usize = 2000;
+/// Retained messages written for one client before others get their turn.
+const REPLAY_MESSAGES: usize = 500;
+
+impl Router {
+    pub(super) fn subscribe(&mut self, key: SessionKey, subscribe: &Subscribe, now: Mono) {
+        let mut reasons = Vec::with_capacity(subscribe.wishes.len());
+        for wish in &subscribe.wishes {
+            let reason = match self.subscribe_one(key, wish, subscribe.subscription_id) {
+                Ok(qos) => Reason(u8::from(qos != Qos::AtMostOnce)),
+                Err(reason) => reason,
+            };
+            reasons.push(reason);
+        }
+        let Some(session) = self.session(key) else { return };
+        session.gauge.subscriptions.set(session.subscriptions.len());
+        if let Some(link) = &mut session.link {
+            let suback = encode::suback(link.terms.version, subscribe.id, &reasons);
+            link.answer(&suback);
+        }
+        self.pump(key, now);
+    }
+
+    fn subscribe_one(&mut self, key: SessionKey, wish: &Wish, id: u32) -> Result<Qos, Reason> {
+        let filter = wish.filter.as_ref().ok_or(Reason::TOPIC_FILTER_INVALID)?;
+        if is_shared(filter) {
+            return Err(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
+        }
+        if !self.is_topic_within_limits(filter.as_str()) {
+            return Err(Reason::TOPIC_FILTER_INVALID);
+        }
+        let most = self.limits.subscriptions_per_client;
+        let session = self.session(key).ok_or(Reason::IMPLEMENTATION_SPECIFIC)?;
+        let is_new = !session.subscriptions.contains_key(filter);
+        if is_new && session.subscriptions.len() >= most {
+            return Err(Reason::QUOTA_EXCEEDED);
+        }
+        let qos = wish.qos.min(Qos::AtLeastOnce);
+        let grant = Grant {
+            qos,
+            no_local: wish.no_local,
+            retain_as_published: wish.retain_as_published,
+            id,
+        };
+        session.subscriptions.insert(filter.clone(), grant);
+        let wants_retained = match wish.retain_handling {
+            RetainHandling::Send => true,
+            RetainHandling::SendIfNew => is_new,
+            RetainHandling::DontSend => false,
+        };
+        // A filter subscribed again replaces what is still to be sent for it.
+        let replays = &mut session.outgoing.replays;
+        replays.retain(|replay| replay.filter != *filter);
+        if wants_retained {
+            replays.push_back(Replay { filter: filter.clone(), qos, id, after: None });
+        }
+        self.trie.insert(filter, key, grant);
+        Ok(qos)
+    }
+
+    pub(super) fn unsubscribe(&mut self, key: SessionKey, unsubscribe: &Unsubscribe) {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in &unsubscribe.filters {
+            let Some(session) = self.session(key) else { return };
+            let Some(filter) = filter else {
+                reasons.push(Reason::TOPIC_FILTER_INVALID);
+                continue;
+            };
+            if session.subscriptions.remove(filter).is_some() {
+                session.outgoing.replays.retain(|replay| replay.filter != *filter);
+                self.trie.remove(filter, key);
+                reasons.push(Reason::SUCCESS);
+            } else {
+                reasons.push(Reason::NO_SUBSCRIPTION_EXISTED);
+            }
+        }
+        let Some(session) = self.session(key) else { return };
+        session.gauge.subscriptions.set(session.subscriptions.len());
+        if let Some(link) = &mut session.link {
+            let unsuback = encode::unsuback(link.terms.version, unsubscribe.id, &reasons);
+            link.answer(&unsuback);
+        }
+        self.touch(key);
+    }
+
+    /// Sends retained messages a subscription asked for, as many as window and buffer take; when
+    /// they are full, the next PUBACK or the connection's call brings the router back here.
+    pub(super) fn replay(&mut self, key: SessionKey, now: Mono) {
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(Some(session)) = self.sessions.get_mut(place) else { return };
+        let Some(link) = &mut session.link else { return };
+        let Outgoing { replays, .. } = &mut session.outgoing;
+        if replays.is_empty() {
+            return;
+        }
+        let mut replays = std::mem::take(replays);
+        let mut frames = Frames::default();
+        let mut looks = REPLAY_MESSAGES;
+        while let Some(replay) = replays.front_mut() {
+            let can_go = link.outbox.has_room(self.limits.outgoing_bytes)
+                && (replay.qos == Qos::AtMostOnce || session.outgoing.is_open(link));
+            if !can_go {
+                break;
+            }
+            if looks == 0 {
+                self.replaying.push(key);
+                break;
+            }
+            looks -= 1;
+            match self.retained.next(&replay.filter, replay.after.as_ref(), REPLAY_LOOKS, now) {
+                Step::End => {
+                    replays.pop_front();
+                }
+                Step::Paused(topic) => {
+                    replay.after = Some(topic);
+                    looks = 0;
+                }
+                Step::Found(message) => {
+                    frames.start();
+                    let qos = replay.qos.min(message.qos);
+                    let one = [replay.id];
+                    let is_v5 = link.terms.version == Version::V5;
+                    let ids: &[u32] = if replay.id > 0 && is_v5 { &one } else { &[] };
+                    let drops = &self.counters.dropped;
+                    let how = (qos, true, ids);
+                    match session.outgoing.deliver(
+                        Some(link),
+                        &mut frames,
+                        &message,
+                        how,
+                        &self.limits,
+                        drops,
+                        now,
+                    ) {
+                        Sent::Written => self.counters.messages_out.one(),
+                        Sent::Dropped => session.gauge.dropped.one(),
+                        Sent::Queued | Sent::Away => {}
+                    }
+                    replay.after = Some(message.topic.clone());
+                }
+            }
+        }
+        session.outgoing.replays = replays;
+    }
+}
+
+/// Shared subscriptions are announced as not available.
+fn is_shared(filter: &TopicFilter) -> bool {
+    filter.as_str().starts_with("$share/")
+}

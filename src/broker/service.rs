@@ -1,0 +1,108 @@
+//! Drives the router: its queues, its clock, its commits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::outbox::End;
+use super::router::{Event, Router};
+use super::status::Counters;
+use super::sys::Sys;
+use super::{Publish, Rules, local_bytes};
+use crate::model::{Clock, Mono};
+
+/// Batches of packets taken in one round.
+const EVENTS_PER_ROUND: usize = 64;
+/// In-process messages taken in one round.
+const LOCAL_PER_ROUND: usize = 256;
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How often `$SYS` is brought up to date.
+const SYS_EVERY: Duration = Duration::from_secs(10);
+/// At the end, how long to wait for the next word of a connection.
+const GRACE: Duration = Duration::from_secs(3);
+
+pub struct Service {
+    pub router: Router,
+    pub events: mpsc::Receiver<Event>,
+    pub local: mpsc::Receiver<Publish>,
+    pub local_bytes: Arc<AtomicUsize>,
+    pub rules: watch::Receiver<Arc<Rules>>,
+    pub clock: Arc<dyn Clock>,
+    pub counters: Arc<Counters>,
+    pub started: Mono,
+}
+
+impl Service {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut events = Vec::with_capacity(EVENTS_PER_ROUND);
+        let mut messages = Vec::with_capacity(LOCAL_PER_ROUND);
+        let mut commits = FuturesUnordered::new();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sys = Sys::default();
+        let mut sys_due = interval(SYS_EVERY);
+        sys_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rules = self.rules.clone();
+        rules.mark_changed();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = rules.changed() => {}
+                count = self.events.recv_many(&mut events, EVENTS_PER_ROUND) => {
+                    if count == 0 {
+                        break;
+                    }
+                }
+                _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
+                Some((waiter, result)) = commits.next(), if !commits.is_empty() => {
+                    self.router.settle(waiter, &result, self.clock.mono());
+                }
+                _ = tick.tick() => self.router.tick(self.clock.mono()),
+                _ = sys_due.tick() => {
+                    let uptime = self.clock.mono() - self.started;
+                    for message in sys.changes(&self.counters.status(uptime.as_secs())) {
+                        self.router.publish(message, self.clock.mono());
+                    }
+                }
+                () = tokio::task::yield_now(), if self.router.is_unfinished() => {}
+            }
+            // Rules hold for every message sent after they were set, whichever branch woke us.
+            if rules.has_changed().unwrap_or(false) {
+                rules.mark_unchanged();
+            }
+            self.router.set_rules(Arc::clone(&rules.borrow()));
+            let now = self.clock.mono();
+            for message in messages.drain(..) {
+                self.local_bytes.fetch_sub(local_bytes(&message), Ordering::Relaxed);
+                self.router.publish(message, now);
+            }
+            for event in events.drain(..) {
+                self.router.take(event, now);
+            }
+            self.router.resume(now);
+            for (waiter, commit) in self.router.take_commits() {
+                commits.push(commit.map(move |result| (waiter, result)));
+            }
+            self.router.flush(now);
+        }
+        self.end().await;
+    }
+
+    /// Says good-bye and takes what the connections still send until they are gone.
+    async fn end(mut self) {
+        self.router.shut_down(self.clock.mono());
+        while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
+            if let Event::Connect { outbox, .. } = event {
+                outbox.end(End::Abort);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Figures of the broker, counted where things happen and read at any time from outside.
+//!
+//! The router and the connections only ever add to atomics; nobody waits for a reader.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+use super::packet::Version;
+
+/// A count that only grows.
+#[derive(Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A value that goes up and down.
+#[derive(Default)]
+pub struct Level(AtomicUsize);
+
+impl Level {
+    pub fn set(&self, value: usize) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub struct Counters {
+    pub connections: Level,
+    pub connections_max: Level,
+    pub connections_refused: Counter,
+    pub messages_in: Counter,
+    pub messages_out: Counter,
+    pub bytes_in: Counter,
+    pub bytes_out: Counter,
+    pub sessions: Level,
+    pub subscriptions: Level,
+    pub retained_messages: Level,
+    pub retained_bytes: Level,
+    pub malformed: Counter,
+    pub slow_cut: Counter,
+    pub commands: Counter,
+    pub forwarded: Counter,
+    pub dropped: Drops,
+    clients: Mutex<BTreeMap<Arc<str>, Arc<Gauge>>>,
+}
+
+/// Messages that did not reach somebody who wanted them, by reason; also what a publish was
+/// refused for.
+#[derive(Default)]
+pub struct Drops {
+    /// QoS 0, to a connection whose outgoing buffer was full.
+    pub slow: Counter,
+    /// QoS 1, the oldest of a session's full queue.
+    pub queue_full: Counter,
+    /// Waited past their expiry.
+    pub expired: Counter,
+    /// Larger than the client's maximum packet size.
+    pub too_large: Counter,
+    /// In-process, while the router was busy.
+    pub local_full: Counter,
+    /// Published to a tag topic or under `$SYS` by a client.
+    pub reserved: Counter,
+    /// Commands, while too many were waiting.
+    pub commands_full: Counter,
+    /// Commands as a last will, or as an in-process message: nothing that can be carried out.
+    pub commands_refused: Counter,
+    /// Not retained, because the retained store was full.
+    pub retained_full: Counter,
+    /// Waiting in a session that ended.
+    pub session_ended: Counter,
+    /// Not taken by the store; the publisher was told or will send again.
+    pub store: Counter,
+}
+
+/// What one client's session looks like right now.
+pub struct Gauge {
+    pub version: Version,
+    pub peer: SocketAddr,
+    pub connected: AtomicUsize,
+    pub queued: Level,
+    pub queued_bytes: Level,
+    pub inflight: Level,
+    pub subscriptions: Level,
+    pub dropped: Counter,
+}
+
+impl Gauge {
+    pub fn new(version: Version, peer: SocketAddr) -> Self {
+        Self {
+            version,
+            peer,
+            connected: AtomicUsize::new(1),
+            queued: Level::default(),
+            queued_bytes: Level::default(),
+            inflight: Level::default(),
+            subscriptions: Level::default(),
+            dropped: Counter::default(),
+        }
+    }
+}
+
+impl Counters {
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Gauge>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn enter(&self, client_id: &Arc<str>, gauge: &Arc<Gauge>) {
+        self.clients().insert(Arc::clone(client_id), Arc::clone(gauge));
+    }
+
+    pub fn leave(&self, client_id: &str) {
+        self.clients().remove(client_id);
+    }
+
+    pub fn status(&self, uptime_s: u64) -> BrokerStatus {
+        let clients = self
+            .clients()
+            .iter()
+            .map(|(id, gauge)| ClientStatus {
+                id: Arc::clone(id),
+                version: gauge.version.as_str(),
+                address: gauge.peer,
+                connected: gauge.connected.load(Ordering::Relaxed) == 1,
+                subscriptions: gauge.subscriptions.get(),
+                queue: gauge.queued.get(),
+                queue_bytes: gauge.queued_bytes.get(),
+                inflight: gauge.inflight.get(),
+                dropped: gauge.dropped.get(),
+            })
+            .collect();
+        let dropped = &self.dropped;
+        BrokerStatus {
+            uptime_s,
+            connections: self.connections.get(),
+            connections_max: self.connections_max.get(),
+            connections_refused: self.connections_refused.get(),
+            sessions: self.sessions.get(),
+            messages_in: self.messages_in.get(),
+            messages_out: self.messages_out.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            subscriptions: self.subscriptions.get(),
+            retained: self.retained_messages.get(),
+            retained_bytes: self.retained_bytes.get(),
+            malformed: self.malformed.get(),
+            slow_cut: self.slow_cut.get(),
+            commands: self.commands.get(),
+            forwarded: self.forwarded.get(),
+            dropped: DropStatus {
+                slow: dropped.slow.get(),
+                queue_full: dropped.queue_full.get(),
+                expired: dropped.expired.get(),
+                too_large: dropped.too_large.get(),
+                local_full: dropped.local_full.get(),
+                reserved: dropped.reserved.get(),
+                commands_full: dropped.commands_full.get(),
+                commands_refused: dropped.commands_refused.get(),
+                retained_full: dropped.retained_full.get(),
+                session_ended: dropped.session_ended.get(),
+                store: dropped.store.get(),
+            },
+            clients,
+        }
+    }
+}
+
+/// The broker at one moment, for the status page, `fieldhold status` and metrics.
+#[derive(Debug, Clone, Serialize)]
+pub struct BrokerStatus {
+    pub uptime_s: u64,
+    pub connections: usize,
+    /// Most at one time since the start.
+    pub connections_max: usize,
+    /// Turned away at the limit.
+    pub connections_refused: u64,
+    /// With and without a connection.
+    pub sessions: usize,
+    /// PUBLISH packets.
+    pub messages_in: u64,
+    pub messages_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub subscriptions: usize,
+    pub retained: usize,
+    pub retained_bytes: usize,
+    /// Connections closed for a packet against the standard.
+    pub malformed: u64,
+    /// Connections cut because the client did not read.
+    pub slow_cut: u64,
+    /// `.../set` messages handed on.
+    pub commands: u64,
+    /// LAN messages handed to the store for the uplinks.
+    pub forwarded: u64,
+    pub dropped: DropStatus,
+    pub clients: Vec<ClientStatus>,
+}
+
+/// See [`Drops`].
+#[derive(Debug, Clone, Serialize)]
+pub struct DropStatus {
+    pub slow: u64,
+    pub queue_full: u64,
+    pub expired: u64,
+    pub too_large: u64,
+    pub local_full: u64,
+    pub reserved: u64,
+    pub commands_full: u64,
+    pub commands_refused: u64,
+    pub retained_full: u64,
+    pub session_ended: u64,
+    pub store: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ClientStatus {
+    pub id: Arc<str>,
+    pub version: &'static str,
+    /// Where the client is, or was last.
+    pub address: SocketAddr,
+    pub connected: bool,
+    pub subscriptions: usize,
+    pub queue: usize,
+    pub queue_bytes: usize,
+    pub inflight: usize,
+    /// Messages this client should have had, for any reason.
+    pub dropped: u64,
+}

@@ -1,0 +1,186 @@
+//! Bounds: what happens when a queue, a buffer or a table is full, and that it is counted.
+
+use super::notation::bytes;
+use super::rig::{Rig, limits};
+use crate::broker::outbox::End;
+use crate::config::BrokerLimits;
+
+const KEEP: &str = "00";
+const CLEAN: &str = "02";
+
+fn connect(rig: &mut Rig, name: &str, flags: &str) {
+    rig.send(name, &bytes(&format!("10[ \"MQTT\" 04 {flags} 0000 \"{name}\" ]")));
+    let connack = rig.read(name);
+    assert_eq!(connack[..2], [0x20, 2]);
+    assert_eq!(connack[3], 0);
+}
+
+fn subscribe(rig: &mut Rig, name: &str, filter: &str, qos: u8) {
+    rig.send(name, &bytes(&format!("82[ 0001 \"{filter}\" {qos:02x} ]")));
+    assert_eq!(rig.read(name), bytes(&format!("90[ 0001 {qos:02x} ]")));
+}
+
+fn publish(rig: &mut Rig, name: &str, qos: u8, payload: &str) {
+    let (first, id) = if qos == 0 { ("30", "") } else { ("32", "0001") };
+    rig.send(name, &bytes(&format!("{first}[ \"t\" {id} '{payload}' ]")));
+    rig.read(name);
+}
+
+#[test]
+fn a_full_queue_drops_the_oldest_and_counts() {
+    let mut rig = Rig::new(BrokerLimits { queue_messages: 3, ..limits() });
+    connect(&mut rig, "A", KEEP);
+    subscribe(&mut rig, "A", "t", 1);
+    rig.lose("A");
+    connect(&mut rig, "P", CLEAN);
+    for number in 0..5 {
+        publish(&mut rig, "P", 1, &number.to_string());
+    }
+    let status = rig.status();
+    assert_eq!(status.dropped.queue_full, 2);
+    let client = status.clients.iter().find(|c| &*c.id == "A").unwrap();
+    assert_eq!((client.queue, client.dropped, client.connected), (3, 2, false));
+    rig.send("A", &bytes("10[ \"MQTT\" 04 00 0000 \"A\" ]"));
+    let expected = "2002 0100 32[ \"t\" 0001 '2' ] 32[ \"t\" 0002 '3' ] 32[ \"t\" 0003 '4' ]";
+    assert_eq!(rig.read("A"), bytes(expected));
+    let client = rig.status().clients.into_iter().find(|c| &*c.id == "A").unwrap();
+    assert_eq!((client.queue, client.queue_bytes, client.inflight), (0, 0, 3));
+}
+
+#[test]
+fn a_queue_is_bounded_in_bytes_too() {
+    let mut rig = Rig::new(BrokerLimits { queue_bytes: 5000, ..limits() });
+    connect(&mut rig, "A", KEEP);
+    subscribe(&mut rig, "A", "t", 1);
+    rig.lose("A");
+    connect(&mut rig, "P", CLEAN);
+    for _ in 0..20 {
+        publish(&mut rig, "P", 1, &"x".repeat(1000));
+    }
+    let client = rig.status().clients.into_iter().find(|c| &*c.id == "A").unwrap();
+    assert!(client.queue_bytes <= 5000, "{client:?}");
+    assert_eq!(client.queue, 4);
+    assert_eq!(rig.status().dropped.queue_full, 16);
+}
+
+#[test]
+fn a_client_that_does_not_read_loses_qos_0_and_keeps_qos_1_while_others_flow() {
+    let mut rig = Rig::new(limits());
+    for name in ["slow", "quick"] {
+        connect(&mut rig, name, CLEAN);
+        subscribe(&mut rig, name, "t", 1);
+    }
+    connect(&mut rig, "P", CLEAN);
+    let mut seen = 0;
+    for _ in 0..50 {
+        publish(&mut rig, "P", 0, &"x".repeat(1000));
+        seen += rig.read("quick").len();
+    }
+    // 10,000 bytes are allowed to wait, each packet has 1,006.
+    assert_eq!(rig.status().dropped.slow, 40);
+    assert!(seen >= 50 * 1000);
+    publish(&mut rig, "P", 1, "important");
+    assert_eq!(rig.read("quick"), bytes("32[ \"t\" 0001 'important' ]"));
+    let slow = rig.read("slow");
+    assert_eq!(slow[slow.len() - 9..], *b"important", "came when there was room again");
+    assert_eq!(rig.end("slow"), End::Open);
+}
+
+#[test]
+fn a_client_that_reads_nothing_for_long_is_cut() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "slow", CLEAN);
+    subscribe(&mut rig, "slow", "t", 1);
+    connect(&mut rig, "P", CLEAN);
+    publish(&mut rig, "P", 0, "x");
+    for _ in 0..29 {
+        rig.wait(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(rig.status().slow_cut, 0);
+    rig.wait(std::time::Duration::from_secs(2));
+    assert_eq!(rig.status().slow_cut, 1);
+    assert_eq!(rig.end("slow"), End::Abort);
+    assert_eq!(rig.end("P"), End::Open);
+}
+
+#[test]
+fn a_client_that_takes_no_answers_is_cut() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "A", CLEAN);
+    for _ in 0..200 {
+        rig.send("A", &bytes("c000").repeat(100));
+        if rig.status().slow_cut == 1 {
+            assert_eq!(rig.end("A"), End::Abort);
+            return;
+        }
+    }
+    panic!("40,000 bytes of answers wait unread");
+}
+
+#[test]
+fn retained_messages_are_bounded() {
+    let mut rig = Rig::new(BrokerLimits { retained_bytes: 3000, ..limits() });
+    connect(&mut rig, "P", CLEAN);
+    for number in 0..10 {
+        let payload = "x".repeat(800);
+        rig.send("P", &bytes(&format!("31[ \"r/{number}\" '{payload}' ]")));
+    }
+    let status = rig.status();
+    assert_eq!((status.retained, status.dropped.retained_full), (3, 7));
+    assert!(status.retained_bytes <= 3000);
+    for number in 0..10 {
+        rig.send("P", &bytes(&format!("31[ \"r/{number}\" ]")));
+    }
+    let status = rig.status();
+    assert_eq!((status.retained, status.retained_bytes), (0, 0));
+}
+
+#[test]
+fn many_retained_messages_come_as_fast_as_they_are_read_and_none_is_lost() {
+    let limits = BrokerLimits { retained_messages: 5000, retained_bytes: 10_000_000, ..limits() };
+    let mut rig = Rig::new(limits);
+    for number in 0..3000 {
+        rig.local(&format!("tag/{number:04}/value"), "12345", true);
+    }
+    connect(&mut rig, "A", CLEAN);
+    rig.send("A", &bytes("82[ 0001 \"tag/+/value\" 00 ]"));
+    let expected: Vec<u8> = (0..3000)
+        .flat_map(|number| bytes(&format!("31[ \"tag/{number:04}/value\" '12345' ]")))
+        .collect();
+    let got = rig.read("A");
+    assert_eq!(got[..5], bytes("90[ 0001 00 ]"));
+    assert_eq!(got[5..], expected);
+    let status = rig.status();
+    assert_eq!((status.dropped.slow, status.dropped.queue_full), (0, 0));
+}
+
+#[test]
+fn sessions_of_absent_clients_are_bounded() {
+    let mut rig = Rig::new(BrokerLimits { connections: 2, ..limits() });
+    for number in 0..10 {
+        let name = format!("C{number}");
+        connect(&mut rig, &name, KEEP);
+        subscribe(&mut rig, &name, "t", 1);
+        rig.lose(&name);
+        rig.wait(std::time::Duration::from_secs(1));
+    }
+    let status = rig.status();
+    let ids: Vec<&str> = status.clients.iter().map(|c| &*c.id).collect();
+    assert_eq!(ids, ["C6", "C7", "C8", "C9"], "the one away for longest goes first");
+    assert_eq!((status.sessions, status.subscriptions), (4, 4));
+}
+
+#[test]
+fn a_stopped_broker_says_so_and_sends_no_wills() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "W", CLEAN);
+    subscribe(&mut rig, "W", "will", 0);
+    rig.send("A", &bytes("10[ \"MQTT\" 05 06 0000 [] \"a\" [] \"will\" \"gone\" ]"));
+    rig.read("A");
+    let now = rig.now;
+    rig.router.shut_down(now);
+    assert_eq!(rig.read("A"), bytes("e0 01 8b"));
+    assert_eq!(rig.read("W"), b"");
+    assert_eq!((rig.end("A"), rig.end("W")), (End::Finish, End::Finish));
+    assert_eq!(rig.status().connections, 0);
+}

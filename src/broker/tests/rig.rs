@@ -1,0 +1,262 @@
+//! A router with connections that exist only as buffers, and a clock moved by hand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc as std_mpsc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::sync::mpsc;
+
+use crate::broker::encode;
+use crate::broker::outbox::{End, Outbox};
+use crate::broker::packet::{Incoming, Reason, Version};
+use crate::broker::router::{Append, Event, Router, Setup};
+use crate::broker::session::ConnId;
+use crate::broker::status::Counters;
+use crate::broker::wire::{Decoder, WireError};
+use crate::broker::{BrokerStatus, Publish, Rules};
+use crate::config::BrokerLimits;
+use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName};
+
+pub fn limits() -> BrokerLimits {
+    BrokerLimits {
+        connections: 100,
+        packet_bytes: 4096,
+        inflight: 10,
+        queue_messages: 100,
+        queue_bytes: 100_000,
+        retained_messages: 1000,
+        retained_bytes: 1_000_000,
+        subscriptions_per_client: 10,
+        topic_bytes: 100,
+        topic_levels: 8,
+        connect_timeout: Duration::from_secs(10),
+        outgoing_bytes: 10_000,
+    }
+}
+
+struct Socket {
+    decoder: Decoder,
+    buffer: BytesMut,
+    outbox: Arc<Outbox>,
+    conn: ConnId,
+    greeted: bool,
+    output: Vec<u8>,
+    end: End,
+}
+
+/// A message the router wants durable, and the way to say that it is.
+pub struct Appended {
+    pub message: Stored,
+    pub done: tokio::sync::oneshot::Sender<Result<(), String>>,
+}
+
+pub struct Rig {
+    pub router: Router,
+    pub now: Mono,
+    pub commands: mpsc::Receiver<SetRequest>,
+    pub appended: std_mpsc::Receiver<Appended>,
+    counters: Arc<Counters>,
+    packet_bytes: u32,
+    outgoing_bytes: usize,
+    sockets: HashMap<String, Socket>,
+    next: u64,
+    waiting: Vec<(
+        Option<(crate::broker::trie::SessionKey, crate::broker::session::AckTicket)>,
+        crate::broker::router::Commit,
+    )>,
+}
+
+impl Rig {
+    pub fn new(limits: BrokerLimits) -> Self {
+        let (inbox, commands) = mpsc::channel(2);
+        let (tell, appended) = std_mpsc::sync_channel::<Appended>(2000);
+        let append: Append = Box::new(move |message| {
+            let (done, told) = tokio::sync::oneshot::channel();
+            tell.try_send(Appended { message, done }).unwrap();
+            Box::pin(async move { told.await.unwrap() })
+        });
+        let counters = Arc::new(Counters::default());
+        let now = Mono(1_000_000);
+        let (packet_bytes, outgoing_bytes) = (limits.packet_bytes, limits.outgoing_bytes);
+        let setup = Setup {
+            limits,
+            inbox,
+            append: Some(append),
+            counters: Arc::clone(&counters),
+            seed: 0xABC,
+        };
+        Self {
+            router: Router::new(setup, now),
+            now,
+            commands,
+            appended,
+            counters,
+            packet_bytes,
+            outgoing_bytes,
+            sockets: HashMap::new(),
+            next: 0,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// `plant/m1/v` is a tag topic, `up/#` goes to the store.
+    pub fn with_rules(mut self) -> Self {
+        self.router.set_rules(Arc::new(Rules {
+            reserved: [TopicName::new("plant/m1/v").unwrap()].into(),
+            forward: vec![TopicFilter::new("up/#").unwrap()],
+        }));
+        self
+    }
+
+    pub fn status(&mut self) -> BrokerStatus {
+        self.router.flush(self.now);
+        self.counters.status(0)
+    }
+
+    fn socket(&mut self, name: &str) -> &mut Socket {
+        self.sockets.get_mut(name).unwrap_or_else(|| panic!("no connection {name}"))
+    }
+
+    /// Feeds bytes as a connection task would.
+    pub fn send(&mut self, name: &str, bytes: &[u8]) {
+        if !self.sockets.contains_key(name) {
+            self.next += 1;
+            let socket = Socket {
+                decoder: Decoder::new(self.packet_bytes),
+                buffer: BytesMut::new(),
+                outbox: Arc::default(),
+                conn: ConnId(self.next),
+                greeted: false,
+                output: Vec::new(),
+                end: End::Open,
+            };
+            self.sockets.insert(name.to_owned(), socket);
+        }
+        let now = self.now;
+        let socket = self.sockets.get_mut(name).unwrap();
+        socket.buffer.extend_from_slice(bytes);
+        let conn = socket.conn;
+        loop {
+            if socket.end != End::Open {
+                break;
+            }
+            let event = match socket.decoder.next(&mut socket.buffer) {
+                Ok(None) => break,
+                Ok(Some(Incoming::Connect(connect))) if !socket.greeted => {
+                    socket.greeted = true;
+                    let outbox = Arc::clone(&socket.outbox);
+                    Event::Connect { conn, connect, outbox, peer: "127.0.0.1:5".parse().unwrap() }
+                }
+                Ok(Some(packet)) => Event::Packets { conn, packets: vec![packet], held: None },
+                Err(WireError::Broken(reason)) if socket.greeted => Event::Broken { conn, reason },
+                Err(error) => {
+                    let answer = match (error, socket.decoder.version()) {
+                        (WireError::UnsupportedVersion(version), _) => {
+                            encode::connack_refused(version, Reason::UNSUPPORTED_VERSION)
+                        }
+                        (WireError::Broken(reason), Some(Version::V5)) => {
+                            encode::connack_refused(Version::V5, reason)
+                        }
+                        _ => Vec::new(),
+                    };
+                    socket.output.extend_from_slice(&answer);
+                    socket.end = End::Finish;
+                    break;
+                }
+            };
+            let broken = matches!(event, Event::Broken { .. });
+            self.router.take(event, now);
+            if broken {
+                socket.buffer.clear();
+                break;
+            }
+        }
+        self.settle();
+    }
+
+    /// The socket of a client is gone.
+    pub fn lose(&mut self, name: &str) {
+        let conn = self.socket(name).conn;
+        self.router.take(Event::Gone { conn }, self.now);
+        self.sockets.remove(name);
+        self.settle();
+    }
+
+    /// Work done in steps, and commits.
+    fn settle(&mut self) {
+        while self.router.is_unfinished() {
+            self.router.resume(self.now);
+        }
+        self.waiting.extend(self.router.take_commits());
+        self.router.flush(self.now);
+    }
+
+    /// Tells the router of every commit that is done.
+    pub fn commit(&mut self) {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let (now, router) = (self.now, &mut self.router);
+        self.waiting.retain_mut(|(waiter, commit)| match commit.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => {
+                router.settle(*waiter, &result, now);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        self.settle();
+    }
+
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.router.tick(self.now);
+        self.settle();
+    }
+
+    pub fn local(&mut self, topic: &str, payload: &str, retain: bool) {
+        let message = Publish {
+            topic: TopicName::new(topic).unwrap(),
+            payload: payload.to_owned().into(),
+            qos: Qos::AtLeastOnce,
+            retain,
+            correlation: None,
+            expiry: None,
+        };
+        self.router.publish(message, self.now);
+        self.settle();
+    }
+
+    /// Moves what was written to `name` out of its outbox, as its socket would.
+    pub fn output(&mut self, name: &str) -> &mut Vec<u8> {
+        let limit = self.outgoing_bytes;
+        loop {
+            let socket = self.socket(name);
+            let conn = socket.conn;
+            let (bytes, end, room) = socket.outbox.drain(limit);
+            socket.output.extend_from_slice(&bytes);
+            if end != End::Open {
+                socket.end = end;
+            }
+            if !room {
+                break;
+            }
+            self.router.take(Event::Room { conn }, self.now);
+            self.settle();
+        }
+        &mut self.socket(name).output
+    }
+
+    /// Everything written to `name` so far.
+    pub fn read(&mut self, name: &str) -> Vec<u8> {
+        std::mem::take(self.output(name))
+    }
+
+    pub fn end(&mut self, name: &str) -> End {
+        self.output(name);
+        self.socket(name).end
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.sockets.contains_key(name)
+    }
+}

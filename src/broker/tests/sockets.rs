@@ -1,0 +1,232 @@
+//! The broker on real sockets: what only they can show.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::notation::bytes;
+use super::rig::limits;
+use crate::broker::{Broker, BrokerError, BrokerStatus, Deps, Publish, Rules};
+use crate::config::{BrokerLimits, BrokerPlan};
+use crate::model::{Clock, ManualClock, Mono, Qos, SetRequest, TopicName, Wall};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Running {
+    broker: Broker,
+    address: SocketAddr,
+    stop: CancellationToken,
+    runner: JoinHandle<Result<(), BrokerError>>,
+    commands: mpsc::Receiver<SetRequest>,
+}
+
+async fn start(limits: BrokerLimits) -> Running {
+    let (inbox, commands) = mpsc::channel(4);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
+    let plan = BrokerPlan { listeners: vec!["127.0.0.1:0".parse().unwrap()], limits };
+    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let stop = CancellationToken::new();
+    let address = broker.addresses()[0];
+    #[expect(clippy::disallowed_methods, reason = "a test owns its task by the handle")]
+    let runner = tokio::spawn(runner.run(stop.clone()));
+    Running { broker, address, stop, runner, commands }
+}
+
+impl Running {
+    async fn connect(&self, id: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        send(&mut stream, &format!("10[ \"MQTT\" 04 02 0000 \"{id}\" ]")).await;
+        expect(&mut stream, "20020000").await;
+        stream
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&BrokerStatus) -> bool) {
+        let start = Instant::now();
+        while !holds(&self.broker.status()) {
+            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", self.broker.status());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+async fn send(stream: &mut TcpStream, packet: &str) {
+    stream.write_all(&bytes(packet)).await.unwrap();
+}
+
+async fn expect(stream: &mut TcpStream, packet: &str) {
+    let want = bytes(packet);
+    let mut got = vec![0; want.len()];
+    timeout(PATIENCE, stream.read_exact(&mut got)).await.expect("in time").unwrap();
+    assert_eq!(got, want);
+}
+
+async fn expect_end(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("in time").unwrap();
+    assert_eq!(rest, b"");
+}
+
+fn local(topic: &str, payload: &str, retain: bool) -> Publish {
+    Publish {
+        topic: TopicName::new(topic).unwrap(),
+        payload: payload.to_owned().into(),
+        qos: Qos::AtMostOnce,
+        retain,
+        correlation: None,
+        expiry: None,
+    }
+}
+
+#[tokio::test]
+async fn serves_publishes_commands_and_says_good_bye() {
+    let mut running = start(limits()).await;
+    let tag = TopicName::new("m/v").unwrap();
+    running.broker.set_rules(Rules { reserved: [tag].into(), forward: Vec::new() });
+    running.broker.publish(local("m/v", "1", true));
+    let mut client = running.connect("a").await;
+    send(&mut client, "82[ 0001 \"m/#\" 00 ]").await;
+    expect(&mut client, "90[ 0001 00 ] 31[ \"m/v\" '1' ]").await;
+    send(&mut client, "30[ \"m/v\" 'forged' ] 32[ \"m/v/set\" 0002 '2' ]").await;
+    expect(&mut client, "40020002").await;
+    let command = timeout(PATIENCE, running.commands.recv()).await.unwrap().unwrap();
+    assert_eq!(command.payload, b"2");
+    running.broker.publish(local("m/v", "2", true));
+    expect(&mut client, "30[ \"m/v\" '2' ]").await;
+    running.until("counted", |s| s.dropped.reserved == 1 && s.connections == 1).await;
+    running.stop.cancel();
+    expect_end(&mut client).await;
+    drop(client);
+    timeout(PATIENCE, running.runner).await.expect("ends in time").unwrap().unwrap();
+    assert!(TcpStream::connect(running.address).await.is_err(), "the port is free");
+}
+
+#[tokio::test]
+async fn correlation_data_and_expiry_go_with_a_reply() {
+    let running = start(limits()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    send(&mut stream, "10[ \"MQTT\" 05 02 0000 [] \"a\" ]").await;
+    expect(&mut stream, "20[ 0000 [ 210400 2401 2700001000 220020 2a00 ] ]").await;
+    send(&mut stream, "82[ 0001 [] \"reply\" 01 ]").await;
+    expect(&mut stream, "90[ 0001 [] 01 ]").await;
+    running.broker.publish(Publish {
+        correlation: Some(b"c1".to_vec()),
+        expiry: Some(Duration::from_secs(9)),
+        qos: Qos::AtLeastOnce,
+        ..local("reply", "done", false)
+    });
+    expect(&mut stream, "32[ \"reply\" 0001 [ 02 00000009 09 \"c1\" ] 'done' ]").await;
+    running.stop.cancel();
+    expect(&mut stream, "e0 01 8b").await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_turned_away_and_places_come_free() {
+    let running = start(BrokerLimits { connections: 2, ..limits() }).await;
+    let first = running.connect("a").await;
+    let _second = running.connect("b").await;
+    let mut third = TcpStream::connect(running.address).await.unwrap();
+    let gone = timeout(PATIENCE, third.read(&mut [0; 8])).await.unwrap();
+    assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+    running.until("counted", |s| s.connections_refused == 1).await;
+    drop(first);
+    running.until("left", |s| s.connections == 1).await;
+    // The place is given back a moment after the router heard of it.
+    let start = Instant::now();
+    loop {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        let connect = bytes("10[ \"MQTT\" 04 02 0000 \"c\" ]");
+        let mut connack = [0; 4];
+        if stream.write_all(&connect).await.is_ok() && stream.read_exact(&mut connack).await.is_ok()
+        {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "no place came free");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_silent_is_closed_and_holds_up_nobody() {
+    let silent_for = Duration::from_millis(100);
+    let running = start(BrokerLimits { connect_timeout: silent_for, ..limits() }).await;
+    let mut silent = TcpStream::connect(running.address).await.unwrap();
+    let mut half = TcpStream::connect(running.address).await.unwrap();
+    half.write_all(b"\x10\x20\x00\x04MQ").await.unwrap();
+    running.connect("a").await;
+    expect_end(&mut silent).await;
+    let end = timeout(PATIENCE, half.read(&mut [0; 8])).await.unwrap();
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_stops_reading_does_not_hold_up_the_others() {
+    let limits = BrokerLimits { packet_bytes: 70_000, ..limits() };
+    let running = start(limits).await;
+    let mut slow = running.connect("slow").await;
+    let mut quick = running.connect("quick").await;
+    for stream in [&mut slow, &mut quick] {
+        send(stream, "82[ 0001 \"t\" 00 ]").await;
+        expect(stream, "90[ 0001 00 ]").await;
+    }
+    let mut publisher = running.connect("p").await;
+    let payload = "x".repeat(60_000);
+    let packet = format!("30[ \"t\" '{payload}' ]");
+    let mut sent = 0;
+    // Far more than the socket buffers take.
+    while running.broker.status().dropped.slow == 0 {
+        send(&mut publisher, &packet).await;
+        expect(&mut quick, &packet).await;
+        sent += 1;
+        assert!(sent < 2000, "the slow client's buffer never filled");
+    }
+    let status = running.broker.status();
+    let slow_client = status.clients.iter().find(|c| &*c.id == "slow").unwrap();
+    assert!(slow_client.dropped >= 1 && slow_client.connected);
+    // It reads again, and gets what had been written for it.
+    expect(&mut slow, &packet).await;
+}
+
+#[tokio::test]
+async fn last_words_reach_a_client_that_was_sending() {
+    let running = start(limits()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let connect = "10[ \"MQTT\" 05 02 0000 [] \"a\" ]";
+    let too_much = "34[ \"t\" 0001 [] 'x' ]".repeat(2000);
+    send(&mut stream, &format!("{connect} {too_much}")).await;
+    expect(&mut stream, "20[ 0000 [ 210400 2401 2700001000 220020 2a00 ] ] e0 01 9b").await;
+    expect_end(&mut stream).await;
+}
+
+#[tokio::test]
+async fn in_process_publishing_is_bounded_and_never_waits() {
+    let (inbox, _commands) = mpsc::channel(4);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
+    let plan = BrokerPlan { listeners: vec!["127.0.0.1:0".parse().unwrap()], limits: limits() };
+    // The runner doesn't run: nobody takes the messages.
+    let (broker, _runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let payload = "x".repeat(1_000_000);
+    for _ in 0..20 {
+        broker.publish(local("t", &payload, false));
+    }
+    assert_eq!(broker.status().dropped.local_full, 4, "16 MiB may wait");
+    broker.publish(Publish { correlation: Some(vec![0; 70_000]), ..local("t", "x", false) });
+    assert_eq!(broker.status().dropped.local_full, 5, "no packet could carry it");
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_with_a_retry() {
+    let running = start(limits()).await;
+    let (inbox, _commands) = mpsc::channel(4);
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
+    let plan = BrokerPlan { listeners: vec![running.address], limits: limits() };
+    let error = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap();
+    assert_eq!(error.to_string(), format!("can't listen on {}", running.address));
+    assert_eq!(error.retry(), crate::model::Retry::Later);
+    assert_eq!(error.blame(), crate::model::Blame::Config);
+}

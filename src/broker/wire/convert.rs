@@ -1,0 +1,267 @@
+//! The codec's packets → ours, with the checks on texts and topics that the codec leaves out.
+
+use bytes::{BufMut, Bytes};
+use rmqtt_codec::{types, v3, v5};
+
+use super::WireError;
+use crate::broker::encode::{self, property};
+use crate::broker::packet::{
+    Connect, Inbound, Incoming, Properties, Reason, RetainHandling, Subscribe, Unsubscribe,
+    Version, Will, Wish,
+};
+use crate::model::{Qos, TopicError, TopicFilter, TopicName};
+
+const MALFORMED: WireError = WireError::Broken(Reason::MALFORMED_PACKET);
+const PROTOCOL_ERROR: WireError = WireError::Broken(Reason::PROTOCOL_ERROR);
+
+fn qos(qos: types::QoS) -> Qos {
+    match qos {
+        types::QoS::AtMostOnce => Qos::AtMostOnce,
+        types::QoS::AtLeastOnce => Qos::AtLeastOnce,
+        types::QoS::ExactlyOnce => Qos::ExactlyOnce,
+    }
+}
+
+/// A text may not hold U+0000 [MQTT-1.5.4-2].
+fn text(text: &str) -> Result<&str, WireError> {
+    if text.contains('\0') { Err(MALFORMED) } else { Ok(text) }
+}
+
+fn topic(text: &str) -> Result<TopicName, WireError> {
+    TopicName::new(text).map_err(|error| match error {
+        TopicError::Nul => MALFORMED,
+        _ => WireError::Broken(Reason::TOPIC_NAME_INVALID),
+    })
+}
+
+/// `None` for a text that breaks the rules for wildcards, which the acknowledgement can say.
+fn filter(text: &str) -> Result<Option<TopicFilter>, WireError> {
+    match TopicFilter::new(text) {
+        Ok(filter) => Ok(Some(filter)),
+        Err(TopicError::Nul) => Err(MALFORMED),
+        Err(TopicError::Empty) => Err(PROTOCOL_ERROR),
+        Err(_) => Ok(None),
+    }
+}
+
+/// A response topic is a topic name without wildcards [MQTT-3.3.2-14].
+fn response_topic(text: &str) -> Result<TopicName, WireError> {
+    TopicName::new(text).map_err(|_| PROTOCOL_ERROR)
+}
+
+pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> {
+    let v3::Packet::Connect(c) = packet else { return Err(PROTOCOL_ERROR) };
+    let will = match c.last_will {
+        None => None,
+        Some(will) => Some(Will {
+            topic: topic(&will.topic)?,
+            payload: Bytes::copy_from_slice(&will.message),
+            // Granted as the nearest there is.
+            qos: qos(will.qos).min(Qos::AtLeastOnce),
+            retain: will.retain,
+            delay: 0,
+            expiry: None,
+            properties: None,
+        }),
+    };
+    if let Some(name) = &c.username {
+        text(name)?;
+    }
+    Ok(Connect {
+        version: Version::V3,
+        client_id: text(&c.client_id)?.to_owned(),
+        clean_start: c.clean_session,
+        keep_alive: c.keep_alive,
+        session_expiry: 0,
+        receive_maximum: u16::MAX,
+        packet_max: u32::MAX,
+        problem_info: false,
+        enhanced_auth: false,
+        will,
+    })
+}
+
+pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> {
+    let v5::Packet::Connect(c) = packet else { return Err(PROTOCOL_ERROR) };
+    if c.auth_data.is_some() && c.auth_method.is_none() {
+        return Err(PROTOCOL_ERROR);
+    }
+    if let Some(name) = &c.username {
+        text(name)?;
+    }
+    user_properties(&c.user_properties)?;
+    let will = match c.last_will {
+        None => None,
+        Some(will) => Some(Will {
+            topic: topic(&will.topic)?,
+            payload: Bytes::copy_from_slice(&will.message),
+            qos: qos(will.qos),
+            retain: will.retain,
+            delay: will.will_delay_interval_sec.unwrap_or(0),
+            expiry: will.message_expiry_interval.map(Into::into),
+            properties: properties(&v5::PublishProperties {
+                is_utf8_payload: will.is_utf8_payload.unwrap_or(false),
+                content_type: will.content_type,
+                response_topic: will.response_topic,
+                correlation_data: will.correlation_data,
+                user_properties: will.user_properties,
+                ..v5::PublishProperties::default()
+            })?,
+        }),
+    };
+    Ok(Connect {
+        version: Version::V5,
+        client_id: text(&c.client_id)?.to_owned(),
+        clean_start: c.clean_start,
+        keep_alive: c.keep_alive,
+        session_expiry: c.session_expiry_interval_secs,
+        receive_maximum: c.receive_max.map_or(u16::MAX, Into::into),
+        packet_max: c.max_packet_size.map_or(u32::MAX, Into::into),
+        problem_info: c.request_problem_info,
+        enhanced_auth: c.auth_method.is_some(),
+        will,
+    })
+}
+
+pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
+    Ok(match packet {
+        v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
+        v3::Packet::PublishAck { packet_id } => Incoming::PubAck { id: packet_id.get() },
+        v3::Packet::Subscribe { packet_id, topic_filters } => {
+            let wish = |(text, wanted): (_, types::QoS)| -> Result<Wish, WireError> {
+                Ok(Wish {
+                    filter: filter(AsRef::<str>::as_ref(&text))?,
+                    qos: qos(wanted),
+                    no_local: false,
+                    retain_as_published: false,
+                    retain_handling: RetainHandling::Send,
+                })
+            };
+            Incoming::Subscribe(Box::new(Subscribe {
+                id: packet_id.get(),
+                subscription_id: 0,
+                wishes: topic_filters.into_iter().map(wish).collect::<Result<_, _>>()?,
+            }))
+        }
+        v3::Packet::Unsubscribe { packet_id, topic_filters } => {
+            Incoming::Unsubscribe(Box::new(Unsubscribe {
+                id: packet_id.get(),
+                filters: topic_filters.iter().map(|t| filter(t)).collect::<Result<_, _>>()?,
+            }))
+        }
+        v3::Packet::PingRequest => Incoming::Ping,
+        v3::Packet::Disconnect => Incoming::Disconnect { with_will: false, session_expiry: None },
+        _ => Incoming::Unexpected,
+    })
+}
+
+pub fn v5(packet: v5::Packet) -> Result<Incoming, WireError> {
+    Ok(match packet {
+        v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
+        v5::Packet::PublishAck(ack) => Incoming::PubAck { id: ack.packet_id.get() },
+        v5::Packet::Subscribe(s) => {
+            user_properties(&s.user_properties)?;
+            let wish = |(text, options): (_, v5::SubscriptionOptions)| -> Result<Wish, WireError> {
+                Ok(Wish {
+                    filter: filter(AsRef::<str>::as_ref(&text))?,
+                    qos: qos(options.qos),
+                    no_local: options.no_local,
+                    retain_as_published: options.retain_as_published,
+                    retain_handling: match options.retain_handling {
+                        v5::RetainHandling::AtSubscribe => RetainHandling::Send,
+                        v5::RetainHandling::AtSubscribeNew => RetainHandling::SendIfNew,
+                        v5::RetainHandling::NoAtSubscribe => RetainHandling::DontSend,
+                    },
+                })
+            };
+            Incoming::Subscribe(Box::new(Subscribe {
+                id: s.packet_id.get(),
+                subscription_id: s.id.map_or(0, Into::into),
+                wishes: s.topic_filters.into_iter().map(wish).collect::<Result<_, _>>()?,
+            }))
+        }
+        v5::Packet::Unsubscribe(u) => {
+            user_properties(&u.user_properties)?;
+            Incoming::Unsubscribe(Box::new(Unsubscribe {
+                id: u.packet_id.get(),
+                filters: u.topic_filters.iter().map(|t| filter(t)).collect::<Result<_, _>>()?,
+            }))
+        }
+        v5::Packet::PingRequest => Incoming::Ping,
+        v5::Packet::Disconnect(d) => {
+            // A server reference is for servers (MQTT 5.0, 3.14.2.2.5).
+            if d.server_reference.is_some() {
+                return Err(PROTOCOL_ERROR);
+            }
+            Incoming::Disconnect {
+                with_will: u8::from(d.reason_code) != 0,
+                session_expiry: d.session_expiry_interval_secs,
+            }
+        }
+        _ => Incoming::Unexpected,
+    })
+}
+
+fn inbound(p: &types::Publish) -> Result<Inbound, WireError> {
+    let alias = p.properties.as_ref().and_then(|p| p.topic_alias).map(Into::into);
+    // Without a topic there must be an alias (MQTT 5.0, 3.3.2.1).
+    let named = match &*p.topic {
+        "" if alias.is_some() => None,
+        "" => return Err(PROTOCOL_ERROR),
+        text => Some(topic(text)?),
+    };
+    let mut expiry = None;
+    let mut passed = None;
+    if let Some(properties_v5) = &p.properties {
+        // Only servers send subscription identifiers [MQTT-3.3.4-6].
+        if !properties_v5.subscription_ids.is_empty() {
+            return Err(PROTOCOL_ERROR);
+        }
+        expiry = properties_v5.message_expiry_interval.map(Into::into);
+        passed = properties(properties_v5)?;
+    }
+    Ok(Inbound {
+        topic: named,
+        alias,
+        id: p.packet_id.map_or(0, Into::into),
+        qos: qos(p.qos),
+        retain: p.retain,
+        payload: Bytes::copy_from_slice(&p.payload),
+        expiry,
+        properties: passed,
+    })
+}
+
+fn user_properties<T: AsRef<str>>(pairs: &[(T, T)]) -> Result<(), WireError> {
+    pairs.iter().try_for_each(|(name, value)| {
+        text(name.as_ref())?;
+        text(value.as_ref())?;
+        Ok(())
+    })
+}
+
+/// What travels on unaltered, in wire form and in the order received.
+fn properties(p: &v5::PublishProperties) -> Result<Option<Box<Properties>>, WireError> {
+    let mut passed = Vec::new();
+    if p.is_utf8_payload {
+        passed.put_slice(&[property::PAYLOAD_FORMAT, 1]);
+    }
+    if let Some(content_type) = &p.content_type {
+        encode::text_property(&mut passed, property::CONTENT_TYPE, text(content_type)?);
+    }
+    let mut reply_to = None;
+    let correlation = p.correlation_data.as_ref().map(|d| Bytes::copy_from_slice(d));
+    if let Some(reply_topic) = &p.response_topic {
+        encode::text_property(&mut passed, property::RESPONSE_TOPIC, reply_topic);
+        reply_to = Some((response_topic(reply_topic)?, correlation.clone().unwrap_or_default()));
+    }
+    if let Some(correlation) = &correlation {
+        encode::binary_property(&mut passed, property::CORRELATION_DATA, correlation);
+    }
+    user_properties(&p.user_properties)?;
+    for (name, value) in &p.user_properties {
+        encode::text_property(&mut passed, property::USER, name);
+        encode::text(&mut passed, value);
+    }
+    Ok((!passed.is_empty()).then(|| Box::new(Properties { passed: passed.into(), reply_to })))
+}

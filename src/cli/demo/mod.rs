@@ -1,0 +1,216 @@
+//! `fieldhold demo`: the whole gateway with a simulated plant and a simulated cloud.
+//!
+//! On a terminal it is one picture with keys; otherwise it takes words on standard input and
+//! answers each with one line, so that a script can rehearse an outage.
+
+mod keys;
+mod relay;
+mod screen;
+mod world;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+
+use self::keys::{Action, Switches};
+use self::screen::Screen;
+use self::world::World;
+use super::{run, view};
+use crate::config;
+use crate::runtime::{Gateway, SystemClock};
+
+/// The configuration the demo runs; its ports and paths are replaced by free ones.
+const PLAN: &str = include_str!("../../../configs/demo.yaml");
+
+/// How often the picture is redrawn.
+const REDRAW: Duration = Duration::from_millis(250);
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Keep the store here instead of in a temporary directory
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
+    /// Where the LAN broker listens; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:0")]
+    lan: SocketAddr,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let runtime = run::runtime()?;
+    let place = Place::new(arguments.state_dir.as_deref())?;
+    let end = runtime.block_on(demo(arguments, &place.dir));
+    runtime.shutdown_background();
+    end
+}
+
+async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
+    let mut plan = config::parse(PLAN, "demo.yaml")
+        .map_err(|problems| anyhow::anyhow!("the embedded configuration is wrong:\n{problems}"))?
+        .plan;
+    let clock = Arc::new(SystemClock::new());
+    let broker = plan.broker.as_mut().context("the embedded configuration has no broker")?;
+    broker.listeners = vec![arguments.lan];
+    let world = World::start(clock.clone(), dir, broker).await?;
+    world.connect(&mut plan);
+    plan.store.path = Some(dir.to_owned());
+    let show = Show { world, gateway: Gateway::start(plan, clock, dir.to_owned())? };
+    show.wait_for_lan().await;
+    let end = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
+        show.picture().await
+    } else {
+        show.words().await
+    };
+    // The last line is about what was, before the drain ends the parts that tell of it.
+    let status = show.status();
+    show.gateway.stop().await;
+    show.world.stop().await;
+    end?;
+    println!("{}", view::equation(&status));
+    Ok(if view::equation_holds(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The running demo.
+struct Show {
+    world: World,
+    gateway: Gateway,
+}
+
+impl Show {
+    async fn picture(&self) -> anyhow::Result<()> {
+        let mut switches = Switches::all_on();
+        let mut screen = Screen::open().context("can't draw on this terminal")?;
+        loop {
+            screen.draw(&self.lines(switches))?;
+            // Waiting for a key blocks, and so does not belong on an async thread.
+            let key = tokio::task::spawn_blocking(|| screen::key(REDRAW)).await??;
+            match key.and_then(|key| switches.key(key)) {
+                Some(Action::Quit) => return Ok(()),
+                Some(action) => {
+                    switches.take(action);
+                    self.world.act(action).await;
+                }
+                None => {}
+            }
+        }
+    }
+
+    async fn words(&self) -> anyhow::Result<()> {
+        println!("LAN broker on {}; words: {}", self.lan(), keys::WORDS);
+        let mut lines = stdin_lines();
+        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let line = tokio::select! {
+                line = lines.recv() => line,
+                _ = &mut interrupt => return Ok(()),
+            };
+            let Some(line) = line else {
+                // Nobody will say another word; it runs on until it is interrupted.
+                interrupt.await.context("can't listen for SIGINT")?;
+                return Ok(());
+            };
+            match keys::word(&line) {
+                Ok(Action::Quit) => return Ok(()),
+                Ok(Action::Wait(time)) => tokio::time::sleep(time).await,
+                Ok(action) => self.world.act(action).await,
+                Err(problem) => {
+                    println!("{problem}");
+                    continue;
+                }
+            }
+            println!("{line}: {}", self.summary());
+        }
+    }
+
+    fn lines(&self, switches: Switches) -> Vec<String> {
+        let mut lines = view::lines(&self.status());
+        lines.push(format!("the cloud received {} messages", self.world.cloud_messages()));
+        lines.push(String::new());
+        lines.push(switches.describe());
+        lines.push(format!("watch the LAN: mosquitto_sub -p {} -t '#' -v", self.lan().port()));
+        lines
+    }
+
+    fn summary(&self) -> String {
+        let messages = self.world.cloud_messages();
+        format!("{}; the cloud received {messages} messages", view::equation(&self.status()))
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::to_value(self.gateway.status()).unwrap_or_default()
+    }
+
+    /// Binding a loopback port takes milliseconds; if it fails the picture says why.
+    async fn wait_for_lan(&self) {
+        let bound = async {
+            while self.gateway.lan_address().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), bound).await;
+    }
+
+    fn lan(&self) -> SocketAddr {
+        self.gateway.lan_address().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)))
+    }
+}
+
+/// Lines of standard input, read by a thread of their own since a terminal read can't be cancelled.
+fn stdin_lines() -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if send.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+/// Where the demo keeps its files; a temporary place is removed at the end.
+struct Place {
+    dir: PathBuf,
+    temporary: bool,
+}
+
+impl Place {
+    fn new(wanted: Option<&Path>) -> anyhow::Result<Self> {
+        let (dir, temporary) = match wanted {
+            Some(dir) => (dir.to_owned(), false),
+            None => {
+                let name = format!("fieldhold-demo-{:08x}", fastrand::u32(..));
+                (std::env::temp_dir().join(name), true)
+            }
+        };
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("can't make the directory {}", dir.display()))?;
+        Ok(Self { dir, temporary })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.temporary {
+            // What can't be removed is in the system's place for such things.
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_plan_has_a_bus_of_each_kind_a_broker_and_an_uplink() {
+        let plan = config::parse(PLAN, "demo.yaml").unwrap().plan;
+        assert_eq!(plan.buses.len(), 2);
+        assert!(plan.broker.is_some() && plan.uplinks.len() == 1);
+    }
+}

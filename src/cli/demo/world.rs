@@ -1,0 +1,183 @@
+//! What surrounds the gateway in the demo: the plant, and a broker that plays the cloud.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+
+use super::keys::Action;
+use super::relay::Relay;
+use crate::broker::{Broker, BrokerRunner, Deps};
+use crate::config::{BrokerPlan, Link, Plan};
+use crate::model::{Clock, Mono};
+use crate::runtime::{GRACE, Units};
+use crate::south::simulator::{Meter, Press, Pty, RtuSlave, TcpServer};
+
+/// How often the simulated values move.
+const PLANT_STEP: Duration = Duration::from_millis(50);
+/// The unit id of the press on its TCP connection.
+const PRESS_UNIT: u8 = 1;
+
+/// Everything that is not the gateway.
+pub struct World {
+    units: Units,
+    clock: Arc<dyn Clock>,
+    press: Press,
+    meter: Meter,
+    press_address: SocketAddr,
+    line: PathBuf,
+    cloud: Broker,
+    wire: watch::Sender<bool>,
+    wire_address: SocketAddr,
+}
+
+impl World {
+    pub async fn start(
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        limits: &BrokerPlan,
+    ) -> anyhow::Result<Self> {
+        let press = Press::new();
+        let server = TcpServer::bind("127.0.0.1:0", press.devices().clone()).await?;
+        let press_address = server.address()?;
+        let (cloud, cloud_runner) = cloud(Arc::clone(&clock), limits).await?;
+        let cloud_address =
+            cloud.addresses().first().copied().context("the demo's cloud has no address")?;
+        let relay = Relay::bind(cloud_address).await?;
+        let (wire, wire_address) = (relay.switch(), relay.address()?);
+        let world = Self {
+            units: Units::new(Arc::clone(&clock)),
+            clock,
+            press,
+            meter: Meter::new(),
+            press_address,
+            line: dir.join("rs485"),
+            cloud,
+            wire,
+            wire_address,
+        };
+        once(&world.units, "press", server, TcpServer::run);
+        once(&world.units, "cloud", cloud_runner, BrokerRunner::run);
+        once(&world.units, "wire", relay, Relay::run);
+        world.move_plant();
+        world.plug_in();
+        Ok(world)
+    }
+
+    /// Points the embedded configuration at this world.
+    pub fn connect(&self, plan: &mut Plan) {
+        for bus in &mut plan.buses {
+            match &mut bus.link {
+                Link::ModbusTcp { host, port } => {
+                    *host = self.press_address.ip().to_string();
+                    *port = self.press_address.port();
+                }
+                Link::ModbusRtu(line) => line.port.clone_from(&self.line),
+            }
+        }
+        for uplink in &mut plan.uplinks {
+            uplink.host = self.wire_address.ip().to_string();
+            uplink.port = self.wire_address.port();
+        }
+    }
+
+    /// Does what a person asked for.
+    pub async fn act(&self, action: Action) {
+        match action {
+            Action::Uplink(on) => {
+                self.wire.send_replace(on);
+            }
+            Action::Line(true) => self.plug_in(),
+            Action::Line(false) => {
+                self.units.stop(LINE_UNIT, GRACE).await;
+            }
+            Action::Device(on) => self.press.devices().switch(PRESS_UNIT, on),
+            Action::Wait(_) | Action::Quit => {}
+        }
+    }
+
+    /// Messages that arrived in the cloud.
+    pub fn cloud_messages(&self) -> u64 {
+        self.cloud.status().messages_in
+    }
+
+    pub async fn stop(&self) {
+        for name in self.units.names("") {
+            self.units.stop(&name, GRACE).await;
+        }
+    }
+
+    fn move_plant(&self) {
+        let (press, meter) = (self.press.clone(), self.meter.clone());
+        let clock = Arc::clone(&self.clock);
+        let begun: Mono = clock.mono();
+        self.units.start("plant", move |stop| {
+            let (press, meter, clock) = (press.clone(), meter.clone(), Arc::clone(&clock));
+            async move {
+                let mut step = tokio::time::interval(PLANT_STEP);
+                while stop.run_until_cancelled(step.tick()).await.is_some() {
+                    let time = clock.mono() - begun;
+                    press.advance(time);
+                    meter.advance(time);
+                }
+                Ok::<_, Infallible>(())
+            }
+        });
+    }
+
+    /// Puts the serial line there, with the meter on it.
+    fn plug_in(&self) {
+        let (path, devices) = (self.line.clone(), self.meter.devices().clone());
+        self.units.start(LINE_UNIT, move |stop| {
+            let (path, devices) = (path.clone(), devices.clone());
+            async move {
+                let line = Pty::open_at(&path)?;
+                RtuSlave::new(devices).run(line, stop).await?;
+                Ok::<_, io::Error>(())
+            }
+        });
+    }
+}
+
+const LINE_UNIT: &str = "line";
+
+/// Runs something that can be started only once as a unit.
+fn once<T, Run, E>(
+    units: &Units,
+    name: &str,
+    thing: T,
+    run: impl Fn(T, tokio_util::sync::CancellationToken) -> Run + Send + 'static,
+) where
+    T: Send + 'static,
+    Run: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let thing = std::sync::Mutex::new(Some(thing));
+    units.start(name, move |stop| {
+        let taken = thing.lock().ok().and_then(|mut thing| thing.take()).map(|t| run(t, stop));
+        async move {
+            match taken {
+                Some(running) => running.await.map_err(io::Error::other),
+                None => Err(io::Error::other("can't be started again")),
+            }
+        }
+    });
+}
+
+/// A broker of our own on a free loopback port.
+async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Broker, BrokerRunner)> {
+    let plan = BrokerPlan {
+        listeners: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        limits: like.limits.clone(),
+    };
+    // The cloud has no tags, so nothing is ever sent to this inbox.
+    let (inbox, _) = mpsc::channel(1);
+    Broker::bind(&plan, Deps { clock, inbox, store: None })
+        .await
+        .context("the demo's cloud can't listen on a loopback port")
+}

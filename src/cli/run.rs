@@ -1,0 +1,145 @@
+//! `fieldhold run`: the whole life of the process on one screen.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::ConfigArgument;
+use crate::config;
+use crate::runtime::{Gateway, SystemClock, control};
+
+/// Threads for broker, uplinks and the rest; serial lines and the store have their own.
+const WORKERS_MAX: usize = 4;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    start_log(arguments.log_format);
+    let path = &arguments.config.config;
+    let plan = match super::load(path) {
+        Ok(plan) => plan,
+        Err(code) => return Ok(code),
+    };
+    let runtime = runtime()?;
+    let end = runtime.block_on(live(plan, path));
+    // After a second signal something may still be hanging; it is not waited for.
+    runtime.shutdown_background();
+    end.map(|()| ExitCode::SUCCESS)
+}
+
+/// The async runtime every command uses.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(WORKERS_MAX));
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .context("can't start the async runtime")
+}
+
+async fn live(plan: config::Plan, path: &Path) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
+    let mut end = Ends::new()?;
+    let secrets = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let name = plan.gateway.name.clone();
+    let state_dir = plan.store.path.clone();
+    let gateway = Arc::new(Gateway::start(plan, Arc::new(SystemClock::new()), secrets)?);
+    if let Some(dir) = state_dir {
+        let asked = Arc::clone(&gateway);
+        gateway
+            .start_control(control::socket_path(&dir), Arc::new(move |word| answer(&asked, word)));
+    }
+    tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload(&gateway, path).await,
+            () = end.recv() => break,
+        }
+    }
+    tracing::info!("stopping: field, store, broker, uplinks");
+    tokio::select! {
+        () = gateway.stop() => tracing::info!("stopped"),
+        () = end.recv() => tracing::warn!("second signal: stopped without waiting"),
+    }
+    Ok(())
+}
+
+/// Takes the file's new content if it is sound; otherwise says why and changes nothing.
+async fn reload(gateway: &Gateway, path: &Path) {
+    let loaded = match config::load(path) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            tracing::error!("configuration not taken, nothing was changed:\n{problems}");
+            return;
+        }
+    };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    match gateway.apply(loaded.plan).await {
+        Ok(changes) => tracing::info!(?changes, "configuration taken"),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "configuration not taken");
+        }
+    }
+}
+
+fn answer(gateway: &Gateway, word: &str) -> Option<String> {
+    match word {
+        "status" => serde_json::to_string(&gateway.status()).ok(),
+        _ => None,
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("can't listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("can't listen for SIGINT")?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_env("FIELDHOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            log.with_ansi(colours).init();
+        }
+        LogFormat::Json => log.json().init(),
+    }
+}

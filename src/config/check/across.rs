@@ -1,0 +1,139 @@
+//! What can only be seen across sections: topics that collide, registers that overlap, parts that
+//! nobody uses.
+
+use std::collections::HashMap;
+
+use super::busy;
+use super::device::Places;
+use crate::config::plan::{DevicePlan, Plan, TagPlan};
+use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::values::quoted;
+use crate::model::{Kind, Name};
+
+pub(super) fn check(
+    plan: &Plan,
+    root: &Spot,
+    places: &Places,
+    uplinks: &[Spot],
+    out: &mut Findings,
+) {
+    topics(plan, places, uplinks, out);
+    same_client(plan, uplinks, out);
+    for bus in &plan.buses {
+        for device in &bus.devices {
+            overlaps(device, places, out);
+        }
+        if let Some(spot) = places.buses.get(&bus.name) {
+            busy::check(bus, spot, out);
+        }
+    }
+    if plan.tags().next().is_none() && plan.uplinks.is_empty() && out.errors() == 0 {
+        out.warning(root, "there is nothing to do: no device has tags and there is no uplink");
+    } else if plan.broker.is_none() && plan.uplinks.is_empty() && out.errors() == 0 {
+        let complaint = Complaint::new("nobody gets the readings");
+        out.warning(root, complaint.hint("add the section broker or an uplink"));
+    }
+}
+
+/// Two tags on one topic could not be told apart, and `<topic>/set` belongs to the tag.
+fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
+    let mut taken: HashMap<&str, (&Name, &Name)> = HashMap::new();
+    let spots = |device: &Name, tag: &Name| places.tags.get(&(device.clone(), tag.clone()));
+    let line = |device: &Name, tag: &Name| spots(device, tag).map_or(0, |s| s.name.at.line);
+    for (_, device, tag) in plan.tags() {
+        let topic = tag.topic.as_str();
+        let Some(here) = spots(&device.name, &tag.name) else { continue };
+        if let Some((d, t)) = taken.get(topic) {
+            let message = format!(
+                "the topic {} is already that of devices.{d}.tags.{t} in line {}",
+                quoted(topic),
+                line(d, t)
+            );
+            out.error(&here.topic, message);
+            continue;
+        }
+        taken.insert(topic, (&device.name, &tag.name));
+    }
+    for (_, device, tag) in plan.tags() {
+        let Some(base) = tag.topic.as_str().strip_suffix("/set") else { continue };
+        if let (Some((d, t)), Some(here)) = (taken.get(base), spots(&device.name, &tag.name)) {
+            let message = format!(
+                "the topic {} is the one that sets devices.{d}.tags.{t} in line {}",
+                quoted(tag.topic.as_str()),
+                line(d, t)
+            );
+            out.error(&here.topic, message);
+        }
+    }
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        let own = uplink.backlog_topic.as_str();
+        let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
+        if let Some((d, t)) = taken.get(own) {
+            let message = format!(
+                "the backlog's topic {} is that of devices.{d}.tags.{t} in line {}",
+                quoted(own),
+                line(d, t)
+            );
+            out.error(spot, message);
+        }
+    }
+}
+
+/// A broker cuts a client off when another one comes with the same id: the two would fight.
+fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
+    let mut clients: HashMap<(&str, u16, &str), u32> = HashMap::new();
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        let client = (uplink.host.as_str(), uplink.port, uplink.client_id.as_str());
+        if let Some(line) = clients.get(&client) {
+            let message = format!(
+                "the client id {} is used at the same broker by the uplink in line {line}",
+                quoted(&uplink.client_id)
+            );
+            out.error(spot, message);
+        } else {
+            clients.insert(client, spot.at.line);
+        }
+    }
+}
+
+/// Registers that two values share by a part are almost always a slip in an address. Sharing whole
+/// ones is fine: bits of a status word, a value inside a raw block.
+fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
+    let mut tags: Vec<&TagPlan> = device.tags.iter().collect();
+    tags.sort_by_key(|tag| (tag.table, tag.address, std::cmp::Reverse(end(tag))));
+    let mut reach: Option<&TagPlan> = None;
+    for tag in tags {
+        if let Some(before) = reach
+            && before.table == tag.table
+            && tag.address > before.address
+            && u32::from(tag.address) < end(before)
+        {
+            let torn = end(tag) > end(before) || is_number(before.coding.kind);
+            let spots = |tag: &TagPlan| places.tags.get(&(device.name.clone(), tag.name.clone()));
+            if let (true, Some(here), Some(there)) = (torn, spots(tag), spots(before)) {
+                let message = format!(
+                    "begins at {} within {}, which takes {} to {} (line {})",
+                    tag.address,
+                    before.name,
+                    before.address,
+                    end(before) - 1,
+                    there.name.at.line
+                );
+                out.warning(&here.name, Complaint::new(message).hint("check the addresses"));
+            }
+        }
+        if reach.is_none_or(|r| r.table != tag.table || end(tag) > end(r)) {
+            reach = Some(tag);
+        }
+    }
+}
+
+/// One past the last register.
+fn end(tag: &TagPlan) -> u32 {
+    u32::from(tag.address) + u32::from(tag.coding.span())
+}
+
+/// Numbers whose registers mean nothing on their own.
+fn is_number(kind: Kind) -> bool {
+    matches!(kind, Kind::F32 | Kind::F64 | Kind::Bcd { bits: 32.. } | Kind::Mod10k { .. })
+}

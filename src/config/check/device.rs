@@ -1,0 +1,173 @@
+//! Devices: whose bus they are on, how they are asked, and their tags.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::bus::Drafts;
+use super::{tag, too_many};
+use crate::config::defaults::{
+    BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
+    UNIT_TCP,
+};
+use crate::config::keys;
+use crate::config::kinds;
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, Link};
+use crate::config::problem::{Complaint, Findings, Spot, closest};
+use crate::config::section::{Field, Section};
+use crate::config::template::Template;
+use crate::config::values::{self, quoted};
+use crate::model::{Name, Order};
+
+/// What holds for all devices.
+pub(super) struct Scope<'a> {
+    pub gateway: &'a Gateway,
+    pub template: &'a Template,
+    pub limits: Option<&'a BrokerLimits>,
+}
+
+/// What a device hands down to its tags.
+pub(super) struct Inherited<'a> {
+    pub scope: &'a Scope<'a>,
+    pub bus: Option<&'a Name>,
+    pub device: &'a Name,
+    pub every: Duration,
+    pub order: Order,
+    pub registers_max: u16,
+    pub bits_max: u16,
+}
+
+/// Where buses, devices and tags stand, by the names they have in the plan.
+#[derive(Default)]
+pub(super) struct Places {
+    pub devices: HashMap<Name, Spot>,
+    pub tags: HashMap<(Name, Name), tag::TagSpots>,
+    /// Without those whose link is wrong.
+    pub buses: HashMap<Name, Spot>,
+}
+
+/// Puts every device on its bus.
+pub(super) fn check(
+    root: &Section<'_>,
+    scope: &Scope<'_>,
+    buses: &mut Drafts,
+    out: &mut Findings,
+) -> Places {
+    let mut places = Places::default();
+    let sound = buses.all.iter().filter(|bus| bus.sound);
+    places.buses.extend(sound.map(|bus| (bus.plan.name.clone(), bus.spot.clone())));
+    let Some(field) = root.get("devices") else {
+        return places;
+    };
+    let named = field.named(out);
+    too_many("devices", named.len(), DEVICES_MAX, &field.key_spot(), out);
+    for (name, field) in named {
+        places.devices.insert(name.clone(), field.key_spot());
+        let errors = out.errors();
+        let (plan, bus) = device(name, &field, scope, buses, &mut places, out);
+        let sound = out.errors() == errors;
+        if let Some(bus) = bus.and_then(|i| buses.all.get_mut(i)) {
+            if sound {
+                shared_unit(&bus.plan, &plan, &field, &places, out);
+            }
+            bus.plan.devices.push(plan);
+        }
+    }
+    too_many("tags", places.tags.len(), TAGS_MAX, &field.key_spot(), out);
+    places
+}
+
+fn device(
+    name: Name,
+    field: &Field<'_>,
+    scope: &Scope<'_>,
+    buses: &Drafts,
+    places: &mut Places,
+    out: &mut Findings,
+) -> (DevicePlan, Option<usize>) {
+    let section = field.section(&keys::DEVICE, out);
+    // Where not all buses are known, a name that is not among them may well be right.
+    let index = if buses.complete {
+        section.required("bus", out, |text| find_bus(text, buses))
+    } else {
+        section.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
+    };
+    let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
+    let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
+    let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
+    let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
+    let order = section.scalar("order", out, kinds::order).unwrap_or_default();
+    let registers_max = section
+        .scalar("registers-max", out, values::integer(1..=i128::from(REGISTERS_MAX)))
+        .unwrap_or(REGISTERS_MAX);
+    let bits_max = section
+        .scalar("bits-max", out, values::integer(1..=i128::from(BITS_MAX)))
+        .unwrap_or(BITS_MAX);
+    let inherited = Inherited {
+        scope,
+        bus: bus.map(|b| &b.name),
+        device: &name,
+        every,
+        order,
+        registers_max,
+        bits_max,
+    };
+    let mut tags = Vec::new();
+    match section.get("tags") {
+        Some(field) => {
+            for (tag_name, field) in field.named(out) {
+                if let Some((tag, spots)) = tag::check(tag_name, &field, &inherited, out) {
+                    places.tags.insert((name.clone(), tag.name.clone()), spots);
+                    tags.push(tag);
+                }
+            }
+        }
+        None => section.missing("tags", out),
+    }
+    let timeout = timeout.unwrap_or(TIMEOUT);
+    (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
+}
+
+fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
+    let names = || buses.all.iter().map(|bus| bus.plan.name.as_str());
+    if let Some(i) = names().position(|name| name == text) {
+        return Ok(i);
+    }
+    let complaint = Complaint::new(format!("there is no bus {}", quoted(text)));
+    Err(match closest(text, names()) {
+        Some(close) => complaint.hint(format!("did you mean {close}?")),
+        None if buses.all.is_empty() => complaint.hint("the section buses has none"),
+        None => complaint,
+    })
+}
+
+/// A serial line has to say which of its devices is meant; a TCP device usually is one.
+fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
+    match bus.map(|b| &b.link) {
+        Some(Link::ModbusRtu(_)) => section.required("unit", out, |text| {
+            if text == "0" {
+                return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
+                    .hint("allowed are 1 to 247"));
+            }
+            values::integer(1..=247)(text)
+        }),
+        _ => section.scalar("unit", out, values::integer(0..=255)),
+    }
+}
+
+/// Two devices behind one unit are one device: allowed, as a way to group tags, but seldom meant.
+fn shared_unit(
+    bus: &BusPlan,
+    plan: &DevicePlan,
+    field: &Field<'_>,
+    places: &Places,
+    out: &mut Findings,
+) {
+    if let Some(other) = bus.devices.iter().find(|d| d.unit == plan.unit) {
+        let line = places.devices.get(&other.name).map_or(0, |spot| spot.at.line);
+        let message = format!(
+            "has the same unit {} on {} as {} in line {line}",
+            plan.unit, bus.name, other.name
+        );
+        out.warning(&field.key_spot(), message);
+    }
+}

@@ -1,0 +1,229 @@
+//! One tag: where it is read, what it means, where it goes.
+
+use super::device::Inherited;
+use super::{TAG_PLACEHOLDERS, rules, scale};
+use crate::config::defaults::EVERY_RANGE;
+use crate::config::plan::TagPlan;
+use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::section::{Field, Section};
+use crate::config::template::Template;
+use crate::config::values::{self, quoted};
+use crate::config::{keys, kinds};
+use crate::model::{Class, Coding, Kind, Name, Order, Table, TagId, TopicName};
+
+/// Where parts of a tag stand, for the checks across tags.
+pub(super) struct TagSpots {
+    pub name: Spot,
+    pub topic: Spot,
+}
+
+/// Longest engineering unit, in bytes.
+const UNIT_BYTES_MAX: usize = 32;
+
+const TABLES: [(&str, Table); 4] = [
+    ("holding", Table::Holding),
+    ("input", Table::Input),
+    ("coil", Table::Coil),
+    ("discrete", Table::Discrete),
+];
+
+const CLASSES: [(&str, Class); 3] =
+    [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
+
+/// `None` when not even the registers are known; everything else is replaced by its default.
+pub(super) fn check(
+    name: Name,
+    field: &Field<'_>,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<(TagPlan, TagSpots)> {
+    let section = field.section(&keys::TAG, out);
+    let place = table_and_address(&section, out);
+    let table = place.map(|(table, _)| table);
+    let kind = kind(&section, table, out);
+    let order = section.scalar("order", out, kinds::order);
+    let every = section.scalar("every", out, values::duration(EVERY_RANGE));
+    let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
+    let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX)).unwrap_or_default();
+    let topic = topic(&section, &name, device, out);
+
+    // From here on the type must be known; a wrong one has been reported.
+    let kind = kind?;
+    let coding = coding(&section, kind, order.unwrap_or(device.order), out);
+    let publish = rules::publish(&section, &coding, out);
+    let write = rules::write(&section, &coding, table, out);
+    let (table, address) = place?;
+    span(&section, table, address, &coding, device, out);
+    let topic = topic?;
+    let spots = TagSpots {
+        name: field.key_spot(),
+        topic: section.get("topic").map_or_else(|| field.key_spot(), Field::spot),
+    };
+    let every = every.unwrap_or(device.every);
+    let plan = TagPlan {
+        id: TagId(0),
+        name,
+        topic,
+        class,
+        every,
+        table,
+        address,
+        coding,
+        unit,
+        publish,
+        write,
+    };
+    Some((plan, spots))
+}
+
+fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table, u16)> {
+    let mut written =
+        TABLES.iter().filter_map(|(key, table)| section.get(key).map(|f| (f, *table)));
+    let Some((field, table)) = written.next() else {
+        if section.lacks(&TABLES.map(|(key, _)| key)) {
+            let complaint = Complaint::new("the table and address are missing")
+                .hint("write holding: 0, input: 0, coil: 0 or discrete: 0");
+            out.error(&section.spot, complaint);
+        }
+        return None;
+    };
+    if let Some((second, _)) = written.next() {
+        out.error(&second.key_spot(), "a tag has one address; a second table is written here");
+    }
+    let address = field.scalar(out, |text| address(text, table))?;
+    Some((table, address))
+}
+
+/// Addresses are those on the wire, from 0. Manuals often count from 1 with the table in front.
+fn address(text: &str, table: Table) -> Result<u16, Complaint> {
+    let number = values::whole(text)?;
+    if let Ok(address) = u16::try_from(number) {
+        return Ok(address);
+    }
+    let complaint = Complaint::new(format!("{} is no address", quoted(text)));
+    let first = match table {
+        Table::Coil => 1,
+        Table::Discrete => 100_001,
+        Table::Input => 300_001,
+        Table::Holding => 400_001,
+    };
+    let reference = number.saturating_sub(first);
+    Err(if first > 1 && (0..=65_535).contains(&reference) {
+        complaint.hint(format!("the manual's {number} is address {reference} on the wire"))
+    } else {
+        complaint.hint("allowed are 0 to 65535")
+    })
+}
+
+fn kind(section: &Section<'_>, table: Option<Table>, out: &mut Findings) -> Option<Kind> {
+    let written = section.scalar("type", out, kinds::parse);
+    if !table.is_some_and(Table::is_bits) {
+        if section.lacks(&["type"]) {
+            let complaint = Complaint::new("the key type is missing")
+                .hint("a register does not say what it holds; write type: u16, i16, f32, …");
+            out.error(&section.spot, complaint);
+        }
+        return written;
+    }
+    if let Some(kind) = written
+        && kind != Kind::Bool
+    {
+        let message = "coils and discrete inputs hold bits, their type is bool";
+        out.error(&section.spot_of("type"), message);
+    }
+    Some(Kind::Bool)
+}
+
+fn coding(section: &Section<'_>, kind: Kind, order: Order, out: &mut Findings) -> Coding {
+    let count = section.scalar("count", out, values::integer::<u16>(1..=2_000)).unwrap_or(1);
+    if count > 1 && matches!(kind, Kind::Bit(_) | Kind::Bits { .. }) {
+        let complaint = Complaint::new("a list of bit fields is not possible")
+            .hint("make each a tag of its own, or read the registers as u16");
+        out.error(&section.spot_of("count"), complaint);
+    }
+    Coding {
+        count,
+        order,
+        linear: scale::linear(section, kind, out),
+        not_available: scale::not_available(section, kind, out),
+        labels: scale::labels(section, kind, out),
+        ..Coding::plain(kind)
+    }
+}
+
+/// A value must lie within its table and come in one answer, or it could be torn.
+fn span(
+    section: &Section<'_>,
+    table: Table,
+    address: u16,
+    coding: &Coding,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) {
+    let span = u32::from(coding.width()) * u32::from(coding.count);
+    let (max, what, key) = if table.is_bits() {
+        (device.bits_max, "bits", "bits-max")
+    } else {
+        (device.registers_max, "registers", "registers-max")
+    };
+    if span > u32::from(max) {
+        let message = format!("takes {span} {what}, more than the {max} of one request ({key})");
+        out.error(&section.spot, message);
+    }
+    let last = u32::from(address) + span.saturating_sub(1);
+    if last > 65_535 {
+        out.error(&section.spot, format!("reaches address {last}, the last one is 65535"));
+    }
+}
+
+fn topic(
+    section: &Section<'_>,
+    name: &Name,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<TopicName> {
+    let gateway = device.scope.gateway;
+    let values = [
+        ("site", gateway.site.as_ref().map(Name::as_str)),
+        ("gateway", Some(gateway.name.as_str())),
+        ("bus", device.bus.map(Name::as_str)),
+        ("device", Some(device.device.as_str())),
+        ("tag", Some(name.as_str())),
+    ];
+    let own = section.scalar("topic", out, |text| Template::parse(text, &TAG_PLACEHOLDERS));
+    let template = own.as_ref().unwrap_or(device.scope.template);
+    let rendered = template.render(&values).and_then(|topic| fits(topic, device));
+    match rendered {
+        Ok(topic) => Some(topic),
+        Err(complaint) => {
+            let spot = match section.get("topic") {
+                Some(field) => field.spot(),
+                None => section.spot.clone(),
+            };
+            out.error(&spot, complaint);
+            None
+        }
+    }
+}
+
+/// The topic, and the one that sets the tag, within what the LAN broker takes.
+fn fits(topic: TopicName, device: &Inherited<'_>) -> Result<TopicName, Complaint> {
+    let text = topic.as_str();
+    if text.starts_with('$') {
+        let message = format!("the topic {} starts with '$'", quoted(text));
+        return Err(Complaint::new(message).hint("those belong to the broker"));
+    }
+    if let Some(limits) = device.scope.limits {
+        let (bytes, levels) = (text.len() + "/set".len(), text.split('/').count() + 1);
+        if bytes > limits.topic_bytes || levels > limits.topic_levels {
+            let message = format!(
+                "the topic {} with its /set is longer than broker.limits allow: {} bytes, {} levels",
+                quoted(text),
+                limits.topic_bytes,
+                limits.topic_levels
+            );
+            return Err(message.into());
+        }
+    }
+    Ok(topic)
+}

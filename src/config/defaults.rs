@@ -1,0 +1,91 @@
+//! What holds when a key is not written, and how far each value may go.
+//! `configs/reference.yaml` shows the same; a test compares the two.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::plan::BrokerLimits;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const DAY: Duration = Duration::from_secs(86_400);
+
+type Durations = RangeInclusive<Duration>;
+type Sizes = RangeInclusive<u64>;
+
+/// Serial lines have a thread each and TCP endpoints a connection each.
+pub(super) const BUSES_MAX: usize = 256;
+pub(super) const DEVICES_MAX: usize = 4_096;
+pub(super) const TAGS_MAX: usize = 100_000;
+pub(super) const UPLINKS_MAX: usize = 16;
+pub(super) const LISTENERS_MAX: usize = 16;
+/// Filters of one uplink.
+pub(super) const FILTERS_MAX: usize = 256;
+pub(super) const LABELS_MAX: usize = 1_000;
+pub(super) const NOT_AVAILABLE_MAX: usize = 16;
+
+pub(super) const TOPIC_TAG: &str = "{site}/{gateway}/{device}/{tag}";
+pub(super) const TOPIC_BACKLOG: &str = "{site}/{gateway}/backlog";
+
+pub(super) const MODBUS_TCP_PORT: u16 = 502;
+pub(super) const BAUD_RANGE: RangeInclusive<i128> = 300..=4_000_000;
+pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(10);
+
+pub(super) const UNIT_TCP: u8 = 1;
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY_RANGE: Durations = Duration::from_millis(10)..=DAY;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
+/// Modbus Application Protocol V1.1b3, 6.3 and 6.1.
+pub(super) const REGISTERS_MAX: u16 = 125;
+pub(super) const BITS_MAX: u16 = 2_000;
+
+pub(super) const AT_LEAST: Duration = Duration::from_secs(60);
+pub(super) const AT_LEAST_RANGE: Durations = Duration::from_millis(10)..=DAY;
+pub(super) const AT_MOST_EVERY_RANGE: Durations = Duration::ZERO..=DAY;
+
+pub(super) const LISTENER: &str = "127.0.0.1:1883";
+pub(super) const LIMITS: BrokerLimits = BrokerLimits {
+    connections: 10_000,
+    packet_bytes: 256 * 1024,
+    inflight: 100,
+    queue_messages: 10_000,
+    queue_bytes: 16 * 1024 * 1024,
+    retained_messages: 100_000,
+    retained_bytes: 256 * 1024 * 1024,
+    subscriptions_per_client: 1_000,
+    topic_bytes: 1_024,
+    topic_levels: 32,
+    connect_timeout: Duration::from_secs(10),
+    outgoing_bytes: 1024 * 1024,
+};
+/// The largest packet that MQTT can say the length of (MQTT 5.0, 1.5.5).
+pub(super) const PACKET_RANGE: Sizes = KIB..=268_435_455;
+pub(super) const BUFFER_RANGE: Sizes = KIB..=64 * GIB;
+pub(super) const CONNECT_TIMEOUT_RANGE: Durations =
+    Duration::from_secs(1)..=Duration::from_secs(300);
+
+pub(super) const MQTT_PORT: u16 = 1883;
+pub(super) const MQTTS_PORT: u16 = 8883;
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
+pub(super) const KEEP_ALIVE_RANGE: Durations = Duration::from_secs(5)..=Duration::from_secs(65_535);
+pub(super) const SEND: &str = "#";
+pub(super) const WINDOW_MESSAGES: u16 = 100;
+/// Twice the window must stay below the 65,535 packet ids with room to spare.
+pub(super) const WINDOW_MESSAGES_RANGE: RangeInclusive<i128> = 1..=10_000;
+pub(super) const WINDOW_BYTES: usize = 1024 * 1024;
+pub(super) const WINDOW_BYTES_RANGE: Sizes = KIB..=GIB;
+/// What AWS IoT Core takes, the narrowest of the services in wide use.
+pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
+
+pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
+pub(super) const COMMIT: Duration = Duration::from_secs(1);
+pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
+pub(super) const MAX_BYTES: u64 = 2_000_000_000;
+pub(super) const MAX_BYTES_RANGE: Sizes = 16 * MIB..=64 * 1024 * GIB;
+pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const MAX_AGE_RANGE: Durations =
+    Duration::from_secs(60)..=Duration::from_secs(3_650 * 86_400);
+pub(super) const RAM_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const RAM_RANGE: Sizes = MIB..=4 * GIB;

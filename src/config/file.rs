@@ -1,0 +1,211 @@
+//! The configuration file on disk: bounded reading, atomic saving, the last good copy.
+//!
+//! A save goes to a temporary file in the same directory, which is synced and then renamed over
+//! the old one: after a power cut there is the old text or the new one, never half of either.
+//! This is the only file of `config` that touches the file system.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::problem::{Complaint, Findings, Problems, Spot};
+use super::raw::{FILE_BYTES_MAX, Place};
+use super::{Loaded, parse};
+use crate::model::{Blame, Retry};
+
+/// Ending of the copy that last started the gateway.
+const GOOD_SUFFIX: &str = ".last-good";
+const TEMPORARY_SUFFIX: &str = ".new";
+
+/// Why a configuration could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Nothing was written.
+    #[error("the configuration has problems")]
+    Refused(#[source] Problems),
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl SaveError {
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Refused(_) => Blame::Config,
+            Self::Io { .. } => Blame::Disk,
+        }
+    }
+
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Refused(_) => Retry::Never,
+            Self::Io { .. } => Retry::Later,
+        }
+    }
+}
+
+/// Reads and checks a file. That it can't be read is a problem like any other. Relative paths in
+/// it start at its own directory, wherever the process was started.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    let name = path.display().to_string();
+    match read(path) {
+        Ok(text) => {
+            let mut loaded = parse(&text, &name)?;
+            loaded.plan.anchor(path.parent().unwrap_or(Path::new("")));
+            Ok(loaded)
+        }
+        Err((at, complaint)) => {
+            let mut out = Findings::new(&name);
+            out.error(&Spot { at, path: "".into() }, complaint);
+            Err(Problems(out.into_problems()))
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, (Place, Complaint)> {
+    let failed = |error: io::Error| {
+        let complaint = Complaint::new(format!("can't be read: {error}"));
+        (Place::default(), complaint)
+    };
+    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().get(..valid).unwrap_or_default();
+        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+        let column = 1 + String::from_utf8_lossy(last).chars().count();
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let place = Place { line: number(line), column: number(column) };
+        (place, Complaint::new("this is not UTF-8 text").hint("save the file as UTF-8"))
+    })
+}
+
+/// Checks `text` and, only if it has no errors, writes it to `path` in one step.
+pub fn save(path: &Path, text: &str) -> Result<Loaded, SaveError> {
+    let loaded = parse(text, &path.display().to_string()).map_err(SaveError::Refused)?;
+    replace(path, text)?;
+    Ok(loaded)
+}
+
+/// Remembers `text` as the configuration that works; call it once the gateway runs with it.
+/// `directory` is the state directory, since that of the configuration may be read-only.
+pub fn keep_good(path: &Path, directory: &Path, text: &str) -> Result<(), SaveError> {
+    let good = good_path(path, directory);
+    // The copy is written at every start; an unchanged one needn't wear the flash.
+    if fs::read(&good).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    replace(&good, text)
+}
+
+/// Loads the copy that [`keep_good`] wrote.
+pub fn load_good(path: &Path, directory: &Path) -> Result<Loaded, Problems> {
+    load(&good_path(path, directory))
+}
+
+/// Where the last good copy of `path` lies.
+pub fn good_path(path: &Path, directory: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(GOOD_SUFFIX);
+    directory.join(name)
+}
+
+fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
+    // A link stays a link: what it points to is replaced.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut temporary = path.clone().into_os_string();
+    temporary.push(TEMPORARY_SUFFIX);
+    let temporary = PathBuf::from(temporary);
+    let io = |doing: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| SaveError::Io { doing, path, source }
+    };
+    write(&path, &temporary, text.as_bytes()).map_err(io("write", &temporary))?;
+    fs::rename(&temporary, &path).map_err(io("replace", &path))?;
+    // The rename itself is only safe once the directory is.
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|d| d.sync_all()).map_err(io("sync", directory))
+}
+
+fn write(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(temporary)?;
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "gateway: { name: a }\nbroker: {}\n";
+
+    #[test]
+    fn saves_in_one_step_and_keeps_the_mode() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fieldhold.yaml");
+        save(&path, GOOD).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let changed = GOOD.replace("name: a", "name: b");
+        let loaded = save(&path, &changed).unwrap();
+        assert_eq!(loaded.plan.gateway.name.as_str(), "b");
+        assert_eq!(fs::read_to_string(&path).unwrap(), changed);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn refuses_a_text_with_problems() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fieldhold.yaml");
+        save(&path, GOOD).unwrap();
+        let error = save(&path, "gateway: 3\n").unwrap_err();
+        assert_eq!((error.blame(), error.retry()), (Blame::Config, Retry::Never));
+        assert_eq!(fs::read_to_string(&path).unwrap(), GOOD);
+    }
+
+    #[test]
+    fn follows_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real.yaml"), directory.path().join("link.yaml"));
+        save(&real, GOOD).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        save(&link, &GOOD.replace("name: a", "name: b")).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().contains("name: b"));
+    }
+
+    #[test]
+    fn the_last_good_copy_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("etc").join("fieldhold.yaml");
+        keep_good(&path, directory.path(), GOOD).unwrap();
+        keep_good(&path, directory.path(), GOOD).unwrap();
+        let loaded = load_good(&path, directory.path()).unwrap();
+        assert_eq!(loaded.plan.gateway.name.as_str(), "a");
+        assert!(directory.path().join("fieldhold.yaml.last-good").exists());
+    }
+
+    #[test]
+    fn what_cant_be_read_is_a_problem() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.yaml");
+        let text = load(&path).unwrap_err().to_string();
+        assert!(text.contains("x.yaml can't be read: No such file"), "{text}");
+        File::create(&path).unwrap().write_all(b"gateway:\n  n\xC3\xA4me: \xFF\n").unwrap();
+        let text = load(&path).unwrap_err().to_string();
+        assert!(text.contains("x.yaml:2:9 this is not UTF-8 text"), "{text}");
+        let text = load(directory.path()).unwrap_err().to_string();
+        assert!(text.contains("can't be read"), "{text}");
+    }
+}

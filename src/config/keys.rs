@@ -1,0 +1,194 @@
+//! Every key of the configuration, section by section.
+//!
+//! The sections are the single source of what may be written: unknown keys are measured against
+//! them, and a test checks that `configs/reference.yaml` shows each of them.
+
+/// The keys of one kind of section.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Names the section in tests and messages.
+    pub name: &'static str,
+    pub keys: &'static [&'static str],
+    /// Keys that people know from elsewhere, with what to do instead.
+    pub refused: &'static [(&'static str, &'static str)],
+}
+
+pub(super) static ROOT: Shape = Shape {
+    name: "the file",
+    keys: &["gateway", "buses", "devices", "topics", "broker", "uplinks", "store"],
+    refused: &[("web", "the web page comes in a later version")],
+};
+
+pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
+
+pub(super) static BUS: Shape = Shape {
+    name: "bus",
+    keys: &["modbus-tcp", "modbus-rtu", "pause"],
+    refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
+};
+
+pub(super) static MODBUS_TCP: Shape =
+    Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };
+
+pub(super) static MODBUS_RTU: Shape = Shape {
+    name: "modbus-rtu",
+    keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
+    refused: &[],
+};
+
+pub(super) static DEVICE: Shape = Shape {
+    name: "device",
+    keys: &["bus", "unit", "every", "timeout", "order", "registers-max", "bits-max", "tags"],
+    refused: &[
+        ("profile", "device profiles come in a later version; write the tags here"),
+        ("interval", "the poll interval is called every"),
+    ],
+};
+
+pub(super) static TAG: Shape = Shape {
+    name: "tag",
+    keys: &[
+        "holding",
+        "input",
+        "coil",
+        "discrete",
+        "type",
+        "order",
+        "scale",
+        "offset",
+        "map",
+        "not-available",
+        "labels",
+        "count",
+        "unit",
+        "every",
+        "class",
+        "topic",
+        "publish",
+        "write",
+    ],
+    refused: &[
+        ("address", "write the table with the address, as in holding: 100"),
+        ("register", "write the table with the address, as in holding: 100"),
+        ("enum", "the texts of an enumeration are called labels"),
+        ("length", "write the length with the type, as in type: text:8 (registers)"),
+        ("deadband", "write publish: { change: … }"),
+        ("interval", "the poll interval is called every"),
+    ],
+};
+
+pub(super) static MAP: Shape =
+    Shape { name: "map", keys: &["raw", "value", "clamp"], refused: &[] };
+
+pub(super) static PUBLISH: Shape =
+    Shape { name: "publish", keys: &["change", "at-least", "at-most-every"], refused: &[] };
+
+pub(super) static WRITE: Shape = Shape { name: "write", keys: &["min", "max"], refused: &[] };
+
+pub(super) static TOPICS: Shape = Shape {
+    name: "topics",
+    keys: &["tag"],
+    refused: &[("payload", "the payload is JSON; other formats come in a later version")],
+};
+
+pub(super) static BROKER: Shape = Shape {
+    name: "broker",
+    keys: &["listeners", "limits"],
+    refused: &[
+        ("users", "users and access control come in a later version"),
+        ("listen", "write listeners: [ { tcp: \"127.0.0.1:1883\" } ]"),
+        ("port", "write listeners: [ { tcp: \"127.0.0.1:1883\" } ]"),
+    ],
+};
+
+pub(super) static LISTENER: Shape = Shape {
+    name: "listener",
+    keys: &["tcp"],
+    refused: &[
+        ("tls", "TLS listeners come in a later version"),
+        ("ws", "WebSocket listeners come in a later version"),
+        ("wss", "WebSocket listeners come in a later version"),
+    ],
+};
+
+pub(super) static LIMITS: Shape = Shape {
+    name: "limits",
+    keys: &[
+        "connections",
+        "packet-max",
+        "inflight",
+        "queue-messages",
+        "queue-bytes",
+        "retained-messages",
+        "retained-bytes",
+        "subscriptions-per-client",
+        "topic-bytes",
+        "topic-levels",
+        "connect-timeout",
+        "outgoing-bytes",
+    ],
+    refused: &[],
+};
+
+pub(super) static UPLINK: Shape = Shape {
+    name: "uplink",
+    keys: &[
+        "url",
+        "client-id",
+        "username",
+        "password",
+        "ca",
+        "certificate",
+        "key",
+        "keep-alive",
+        "send",
+        "receive",
+        "prefix",
+        "backlog",
+        "window",
+        "packet-max",
+        "policy",
+    ],
+    refused: &[
+        ("preset", "presets of cloud services come in a later version"),
+        ("host", "write url: mqtts://host:8883"),
+        ("port", "write url: mqtts://host:8883"),
+        ("cert", "the client's certificate is called certificate"),
+        ("user", "the user's name is called username"),
+    ],
+};
+
+pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
+
+pub(super) static BACKLOG: Shape =
+    Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+
+pub(super) static WINDOW: Shape =
+    Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };
+
+pub(super) static STORE: Shape =
+    Shape { name: "store", keys: &["path", "commit", "max-bytes", "max-age", "ram"], refused: &[] };
+
+/// All of them.
+#[cfg(test)]
+pub(super) static ALL: [&Shape; 19] = [
+    &ROOT,
+    &GATEWAY,
+    &BUS,
+    &MODBUS_TCP,
+    &MODBUS_RTU,
+    &DEVICE,
+    &TAG,
+    &MAP,
+    &PUBLISH,
+    &WRITE,
+    &TOPICS,
+    &BROKER,
+    &LISTENER,
+    &LIMITS,
+    &UPLINK,
+    &PASSWORD,
+    &BACKLOG,
+    &WINDOW,
+    &STORE,
+];

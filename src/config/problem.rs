@@ -1,0 +1,261 @@
+//! Problems of a configuration: what is wrong, where, and what to write instead.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::raw::Place;
+use crate::model::{Blame, Retry};
+
+/// Errors kept of one file, and as many warnings; whoever has more fixes these first.
+pub const PROBLEMS_MAX: usize = 1000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The configuration can't be used.
+    Error,
+    /// It can, but probably does not do what was meant.
+    Warning,
+}
+
+/// One problem. Reads like
+/// `fieldhold.yaml:41:9 devices.meter1.tags.flow.type: "float" is unknown; did you mean f32?`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub severity: Severity,
+    pub file: Arc<str>,
+    /// Counted from 1; 0 when the problem is the whole file's.
+    pub line: u32,
+    pub column: u32,
+    /// Keys joined by dots, list positions in brackets; empty for the whole file.
+    pub path: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str(" warning:")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, " {}:", self.path)?;
+        }
+        write!(f, " {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration: at least one error, and the warnings, in the
+/// order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Always the configuration's.
+    pub fn blame(&self) -> Blame {
+        Blame::Config
+    }
+
+    pub fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// What a reader of one value has to say against it; place and path are added by its caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Complaint {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds `did you mean …?` if one of `known` is close to `word`.
+    pub(super) fn suggest<'k>(self, word: &str, known: impl IntoIterator<Item = &'k str>) -> Self {
+        match closest(word, known) {
+            Some(close) => self.hint(format!("did you mean {close}?")),
+            None => self,
+        }
+    }
+}
+
+impl From<String> for Complaint {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for Complaint {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
+}
+
+/// Similarity from which a word is taken for a slip of another (Jaro-Winkler, 0 to 1).
+const SIMILAR: f64 = 0.88;
+/// Longer words than this are not compared: nobody misspells a known key that long.
+const WORD_MAX: usize = 64;
+
+/// The known word that `word` was probably meant to be.
+pub(super) fn closest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    if word.len() > WORD_MAX {
+        return None;
+    }
+    let word = word.to_lowercase().replace('_', "-");
+    known
+        .into_iter()
+        .map(|k| (similarity(&word, &k.to_lowercase()), k))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k)
+}
+
+/// Short words score low by Jaro-Winkler, so one slip in three letters or two in six count too.
+fn similarity(word: &str, known: &str) -> f64 {
+    let slip = strsim::osa_distance(word, known) <= (word.len() / 3).min(2);
+    strsim::jaro_winkler(word, known).max(if slip { SIMILAR } else { 0.0 })
+}
+
+/// Where in the file something stands: the path of keys and the place.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    pub at: Place,
+    pub path: Rc<str>,
+}
+
+/// Collects problems while a file is checked.
+pub(super) struct Findings {
+    file: Arc<str>,
+    problems: Vec<Problem>,
+    errors: usize,
+    warnings: usize,
+    /// Which keys of which section were met, for the test of the reference configuration.
+    #[cfg(test)]
+    pub met: std::collections::BTreeSet<(&'static str, String)>,
+}
+
+impl Findings {
+    pub(super) fn new(file: &str) -> Self {
+        Self {
+            file: file.into(),
+            problems: Vec::new(),
+            errors: 0,
+            warnings: 0,
+            #[cfg(test)]
+            met: std::collections::BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn error(&mut self, spot: &Spot, complaint: impl Into<Complaint>) {
+        self.errors += 1;
+        if self.errors <= PROBLEMS_MAX {
+            self.push(Severity::Error, spot, complaint.into());
+        }
+    }
+
+    pub(super) fn warning(&mut self, spot: &Spot, complaint: impl Into<Complaint>) {
+        self.warnings += 1;
+        if self.warnings <= PROBLEMS_MAX {
+            self.push(Severity::Warning, spot, complaint.into());
+        }
+    }
+
+    fn push(&mut self, severity: Severity, spot: &Spot, complaint: Complaint) {
+        self.problems.push(Problem {
+            severity,
+            file: self.file.clone(),
+            line: spot.at.line,
+            column: spot.at.column,
+            path: spot.path.to_string(),
+            message: complaint.message,
+            hint: complaint.hint,
+        });
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// All problems in the order of the file.
+    pub(super) fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.sort_by_key(|p| (p.line, p.column));
+        let hidden = [self.errors, self.warnings].map(|n| n.saturating_sub(PROBLEMS_MAX));
+        let hidden: usize = hidden.iter().sum();
+        if hidden > 0 {
+            let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
+            let whole_file = Spot { at: Place::default(), path: "".into() };
+            self.push(
+                severity,
+                &whole_file,
+                format!("{hidden} more problems are not shown").into(),
+            );
+        }
+        self.problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_like_a_compiler() {
+        let mut findings = Findings::new("fieldhold.yaml");
+        let spot = Spot {
+            at: Place { line: 41, column: 9 },
+            path: "devices.meter1.tags.flow.type".into(),
+        };
+        findings.error(
+            &spot,
+            Complaint::new("\"float\" is unknown").suggest("f23", ["f32", "u16", "text"]),
+        );
+        findings.warning(&Spot { at: Place::default(), path: "".into() }, "odd");
+        assert_eq!(findings.errors(), 1);
+        assert_eq!(
+            Problems(findings.into_problems()).to_string(),
+            "fieldhold.yaml warning: odd\n\
+             fieldhold.yaml:41:9 devices.meter1.tags.flow.type: \"float\" is unknown; \
+             did you mean f32?"
+        );
+    }
+
+    #[test]
+    fn suggests_only_what_is_close() {
+        let known = ["registers-max", "bits-max", "every", "timeout"];
+        assert_eq!(closest("register_max", known), Some("registers-max"));
+        assert_eq!(closest("Evry", known), Some("every"));
+        assert_eq!(closest("colour", known), None);
+        assert_eq!(closest("", known), None);
+        assert_eq!(closest(&"every".repeat(50), known), None);
+    }
+}

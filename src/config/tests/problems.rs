@@ -1,0 +1,321 @@
+//! Wrong texts and what is said about them, word for word.
+
+use super::*;
+
+pub(super) type Rows = [(&'static str, &'static [&'static str])];
+
+pub(super) fn compare(rows: &Rows, said: impl Fn(&str) -> String) {
+    for (text, want) in rows {
+        assert_eq!(said(text), want.join("\n"), "{text}");
+    }
+}
+
+#[test]
+fn of_buses_devices_and_topics() {
+    let rows: &Rows = &[
+        (
+            "devices: { d: { bus: rtu2, tags: {} }, e: { bus: nope } }",
+            &[
+                "t:6:22 devices.d.bus: there is no bus \"rtu2\"; did you mean rtu1?",
+                "t:6:40 devices.e: the key tags is missing",
+                "t:6:50 devices.e.bus: there is no bus \"nope\"",
+            ],
+        ),
+        (
+            "devices: { d: { bus: rtu1, tags: { t: { coil: 0 } } }, e: { bus: rtu1, unit: 0, tags: {} }, f: { bus: rtu1, unit: 248, tags: {} }, g: { bus: tcp1, unit: 256, registers-max: 126, profile: x, tags: {} } }",
+            &[
+                "t:6:12 devices.d: the key unit is missing",
+                "t:6:78 devices.e.unit: unit 0 is the broadcast address, nobody answers it; allowed are 1 to 247",
+                "t:6:115 devices.f.unit: 248 is out of range; allowed are 1 to 247",
+                "t:6:154 devices.g.unit: 256 is out of range; allowed are 0 to 255",
+                "t:6:174 devices.g.registers-max: 126 is out of range; allowed are 1 to 125",
+                "t:6:179 devices.g.profile: device profiles come in a later version; write the tags here",
+            ],
+        ),
+        (
+            "devices:\n  d: { bus: tcp1, unit: 4, tags: { a: { coil: 0, topic: x }, b: { coil: 1, topic: x }, c: { coil: 2, topic: x/set } } }\n  e: { bus: tcp1, unit: 4, tags: { a: { holding: 0, type: f32 }, b: { holding: 1, type: f32 }, c: { holding: 2, type: u16 } } }",
+            &[
+                "t:7:83 devices.d.tags.b.topic: the topic \"x\" is already that of devices.d.tags.a in line 7",
+                "t:7:109 devices.d.tags.c.topic: the topic \"x/set\" is the one that sets devices.d.tags.a in line 7",
+                "t:8:3 warning: devices.e: has the same unit 4 on tcp1 as d in line 7",
+                "t:8:66 warning: devices.e.tags.b: begins at 1 within a, which takes 0 to 1 (line 8); check the addresses",
+                "t:8:96 warning: devices.e.tags.c: begins at 2 within b, which takes 1 to 2 (line 8); check the addresses",
+            ],
+        ),
+        (
+            "topics: { tag: '{device}/x' }",
+            &["t:6:16 topics.tag: names no {tag}, so all tags of a device would share one topic"],
+        ),
+        (
+            "topics: { tag: '{gatway}/{tag}', payload: json }",
+            &[
+                "t:6:16 topics.tag: the placeholder \"gatway\" is unknown; did you mean {gateway}?",
+                "t:6:34 topics.payload: the payload is JSON; other formats come in a later version",
+            ],
+        ),
+        (
+            "devices: { d: { bus: rtu1, unit: 3, every: 10ms, tags: { t: { input: 0, type: f32 } } } }",
+            &[
+                "t:4:3 buses.rtu1: polling needs 138 % of the time of this line; slow down d every 10ms (1 tag, 138 %)",
+            ],
+        ),
+        (
+            "devices: { d: { bus: rtu1, unit: 3, every: 20ms, tags: { t: { input: 0, type: f32 }, u: { input: 10, type: u16, every: 1s } } } }",
+            &[
+                "t:4:3 warning: buses.rtu1: polling takes 95 % of the time of this line if devices answer in 5ms; slow down d every 20ms (1 tag, 93 %), d every 1s (1 tag, 1 %)",
+            ],
+        ),
+        (
+            "devices: { d: { bus: tcp1, unit: 3, every: 10ms, tags: { t: { input: 0, type: f32 } } } }",
+            &[
+                "t:3:3 warning: buses.tcp1: polling takes 100 % of the time of this connection if devices answer in 10ms; slow down d every 10ms (1 tag, 100 %)",
+            ],
+        ),
+    ];
+    compare(rows, |rest| said(&format!("{AROUND}{rest}")));
+}
+
+#[test]
+fn of_a_file() {
+    let rows: &Rows = &[
+        ("", &["t:1:1 the section gateway is missing; write gateway: { name: … }"]),
+        (
+            "a",
+            &[
+                "t:1:1 expected a mapping, found a single value; a configuration starts with gateway:",
+            ],
+        ),
+        ("[]", &["t:1:1 expected a mapping, found a list; a configuration starts with gateway:"]),
+        ("gateway:", &["t:1:1 gateway: the key name is missing"]),
+        ("gateway: {}", &["t:1:1 gateway: the key name is missing"]),
+        (
+            "gateway: { name: a/b }",
+            &["t:1:18 gateway.name: a name can't hold '/'; use letters, digits, '_', '-' and '.'"],
+        ),
+        (
+            "gateway: { name: a b, site: '' }",
+            &[
+                "t:1:18 gateway.name: a name can't hold ' '; use letters, digits, '_', '-' and '.'",
+                "t:1:29 gateway.site: a name can't be empty",
+            ],
+        ),
+        (
+            "gatewy: { name: a }\nweb: {}",
+            &[
+                "t:1:1 gatewy: this key is unknown; did you mean gateway?",
+                "t:2:1 web: the web page comes in a later version",
+            ],
+        ),
+        (
+            "gateway: { name: g }",
+            &["t:1:1 warning: there is nothing to do: no device has tags and there is no uplink"],
+        ),
+        (
+            "gateway: { name: g }\ngateway: { name: h }\nbroker: {}",
+            &["t:2:1 gateway: is written twice, first in line 1"],
+        ),
+        ("a: [1\nb: 2", &["t:2:2 illegal placement of ':' indicator"]),
+        (
+            "gateway: { name: g }\n\tbroker: {}",
+            &["t:2:2 while parsing a block mapping, did not find expected key"],
+        ),
+        ("gateway: { name: *x }", &["t:1:18 alias references unknown anchor"]),
+        (
+            "gateway: { name: g }\n---\nbroker: {}",
+            &["t:2:1 a second document starts here; one is read"],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: {} }",
+            &[
+                "t:3:10 buses.a: the kind of the bus is missing; write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { serial: {} } }",
+            &[
+                "t:3:15 buses.a.serial: serial devices that don't speak Modbus come in a later version",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tpc: { host: h } } }",
+            &["t:3:15 buses.a.modbus-tpc: this key is unknown; did you mean modbus-tcp?"],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: 'h:502', port: 0 } } }",
+            &[
+                "t:3:35 buses.a.modbus-tcp.host: \"h:502\" is no host name or address; write the port on its own, as in port: 502",
+                "t:3:50 buses.a.modbus-tcp.port: 0 is out of range; allowed are 1 to 65535",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: 'tcp://h' } }, b: { modbus-tcp: { host: 10.0.0.256 } } }",
+            &[
+                "t:3:35 buses.a.modbus-tcp.host: \"tcp://h\" is no host name or address; write the host alone, without a scheme",
+                "t:3:75 buses.b.modbus-tcp.host: \"10.0.0.256\" is no host name or address",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-rtu: { port: /dev/ttyS0, baud: 9600, parity: evn, data-bits: 7, stop-bits: 3 } }, c: { modbus-rtu: { port: /dev/ttyS0, baud: fast } } }",
+            &[
+                "t:3:67 buses.a.modbus-rtu.parity: \"evn\" is unknown; did you mean even?",
+                "t:3:83 buses.a.modbus-rtu.data-bits: \"7\" is not possible; Modbus RTU needs 8 data bits",
+                "t:3:97 buses.a.modbus-rtu.stop-bits: 3 is out of range; allowed are 1 to 2",
+                "t:3:104 buses.c: \"/dev/ttyS0\" is also buses.a in line 3; put the devices of one line on one bus",
+                "t:3:147 buses.c.modbus-rtu.baud: \"fast\" is not a whole number; write it as in 100 or 0x64",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: [a]\ndevices: 5",
+            &[
+                "t:3:8 buses: expected a mapping, found a list",
+                "t:4:10 devices: expected a mapping, found a single value",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: { listeners: [ 1883, { tcp: 'localhost:1883' }, { tcp: '0.0.0.0:1883' }, { tcp: ':1883' }, { tcp: '[::]:1884' }, { tls: x }, { tcp: '0.0.0.0:1883' } ] }",
+            &[
+                "t:2:24 broker.listeners[0]: a listener says what it speaks; write { tcp: \"127.0.0.1:1883\" }",
+                "t:2:37 broker.listeners[1].tcp: \"localhost:1883\" is no address with a port; write 127.0.0.1:1883",
+                "t:2:64 warning: broker.listeners[2].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:89 broker.listeners[3].tcp: \":1883\" is no address with a port; write 0.0.0.0:1883 for all",
+                "t:2:107 warning: broker.listeners[4].tcp: everyone who reaches [::]:1884 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:124 broker.listeners[5].tls: TLS listeners come in a later version",
+                "t:2:141 broker.listeners[6].tcp: 0.0.0.0:1883 is listened on in line 2 too",
+                "t:2:141 warning: broker.listeners[6].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: { users: {}, limits: { inflight: 0, packet-max: 1MiB, outgoing-bytes: 4KiB, conections: 5 } }",
+            &[
+                "t:2:11 broker.users: users and access control come in a later version",
+                "t:2:42 broker.limits.inflight: 0 is out of range; allowed are 1 to 10000",
+                "t:2:79 broker.limits.outgoing-bytes: outgoing-bytes is smaller than one packet (1048576 bytes, packet-max)",
+                "t:2:85 broker.limits.conections: this key is unknown; did you mean connections?",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: { listeners: [] }",
+            &["t:2:11 broker.listeners: is empty; without the section broker there is no broker"],
+        ),
+        (
+            "gateway: { name: g }\nuplinks: { a: {}, b: { url: h }, c: { url: 'http://h' }, d: { url: 'mqtt://me:secret@h' }, e: { url: 'mqtt://h:0' }, f: { url: 'mqtt://h/x' }, g: { url: 'wss://h' }, h: { url: 'mqtt://' } }",
+            &[
+                "t:2:12 uplinks.a: the key url is missing",
+                "t:2:29 uplinks.b.url: the URL has no scheme; write it as in mqtts://host:8883",
+                "t:2:44 uplinks.c.url: the scheme \"http\" is unknown; use mqtt or mqtts",
+                "t:2:68 uplinks.d.url: the URL holds a user name or password; write username: … and password: { file: … }",
+                "t:2:102 uplinks.e.url: \"0\" is no port",
+                "t:2:128 uplinks.f.url: an MQTT URL ends after the port; write it as in mqtts://host:8883",
+                "t:2:154 uplinks.g.url: MQTT over WebSocket comes in a later version",
+                "t:2:177 uplinks.h.url: \"\" is no host name or address",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', ca: x, username: u, password: hunter2 }, b: { url: 'mqtts://h', key: k, password: { file: f } }, c: { url: 'mqtt://h', username: u, password: { file: f } } }",
+            &[
+                "t:2:38 uplinks.a.ca: ca has no use without TLS; write url: mqtts://…",
+                "t:2:64 uplinks.a.password: a password never stands in the configuration; write password: { file: … }",
+                "t:2:103 uplinks.b.key: key needs certificate beside it",
+                "t:2:106 uplinks.b.password: a password needs a username",
+                "t:2:166 warning: uplinks.c.password: the password is sent to the broker unencrypted; use mqtts://",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', client-id: x, send: ['a#', 5], receive: 'x/+/set', prefix: 'a/#', backlog: { topic: '{dev}', payload: json }, window: { bytes: 2KiB, messages: 0 }, packet-max: 4KiB, policy: must, keep-alive: 1s }, b: { url: 'mqtt://h', client-id: x } }",
+            &[
+                "t:2:55 uplinks.a.send[0]: '+' stands for a whole level and '#' for all the last levels",
+                "t:2:93 uplinks.a.prefix: a topic name can't hold the wildcards '+' and '#'",
+                "t:2:118 uplinks.a.backlog.topic: the placeholder \"dev\" is unknown; known here: {site}, {gateway}, {uplink}",
+                "t:2:136 uplinks.a.backlog.payload: \"json\" is unknown; one of columnar, tag",
+                "t:2:161 uplinks.a.window.bytes: a packet may have 4096 bytes (packet-max), but the window only 2048 (window.bytes)",
+                "t:2:177 uplinks.a.window.messages: 0 is out of range; allowed are 1 to 10000",
+                "t:2:208 uplinks.a.policy: \"must\" is unknown; one of required, best-effort",
+                "t:2:226 uplinks.a.keep-alive: 1s is out of range; allowed are 5s to 65535s",
+                "t:2:232 uplinks.b: the client id \"x\" is used at the same broker by the uplink in line 2",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nstore: { path: none, commit: 1ms, max-bytes: 2000000, max-age: 30, ram: 8 }",
+            &[
+                "t:3:16 warning: store.path: readings are kept in memory only and are lost at every restart; give a directory to keep them",
+                "t:3:30 store.commit: 1ms is out of range; allowed are 10ms to 1min",
+                "t:3:46 store.max-bytes: \"2000000\" is not a size; write it with its unit, as in 2000000B or 2000000KiB",
+                "t:3:64 store.max-age: \"30\" is not a duration; write it with its unit, as in 30ms or 30s",
+                "t:3:73 store.ram: \"8\" is not a size; write it with its unit, as in 8B or 8KiB",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nstore: { path: , max_bytes: 2GB }",
+            &[
+                "t:3:14 store.path: is empty; write a directory, or none to keep everything in memory",
+                "t:3:18 store.max_bytes: this key is unknown; did you mean max-bytes?",
+            ],
+        ),
+    ];
+    compare(rows, said);
+}
+
+/// A hard requirement: ten mistakes of ten kinds in one file are ten problems, each with its place.
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let text = "\
+gateway: { name: press-line-3 }
+buses:
+  line3: { modbus-tcp: { host: 192.168.1.40, prot: 502 } }
+  rs485a: { modbus-rtu: { port: /dev/ttyS0, baud: 19200, parity: evn } }
+devices:
+  plc:
+    bus: line4
+    every: 5
+    tags:
+      flow: { holding: 0, type: float }
+      level: { holding: 70000, type: u16 }
+      speed: { input: 1, type: u16, write: { min: 0, max: 10 } }
+      speed: { input: 2, type: u16 }
+  meter:
+    bus: rs485a
+    unit: 300
+    tags:
+      power: { input: 0, type: f32, topic: a/b }
+      energy: { input: 2, type: f32, topic: a/b }
+broker: {}
+";
+    let want = "\
+fieldhold.yaml:3:46 buses.line3.modbus-tcp.prot: this key is unknown; did you mean port?
+fieldhold.yaml:4:66 buses.rs485a.modbus-rtu.parity: \"evn\" is unknown; did you mean even?
+fieldhold.yaml:7:10 devices.plc.bus: there is no bus \"line4\"; did you mean line3?
+fieldhold.yaml:8:12 devices.plc.every: \"5\" is not a duration; write it with its unit, as in 5ms or 5s
+fieldhold.yaml:10:33 devices.plc.tags.flow.type: \"float\" is unknown; did you mean f32?
+fieldhold.yaml:11:25 devices.plc.tags.level.holding: \"70000\" is no address; allowed are 0 to 65535
+fieldhold.yaml:12:37 devices.plc.tags.speed.write: input registers can't be written; only holding addresses can
+fieldhold.yaml:13:7 devices.plc.tags.speed: is written twice, first in line 12
+fieldhold.yaml:16:11 devices.meter.unit: 300 is out of range; allowed are 1 to 247
+fieldhold.yaml:19:45 devices.meter.tags.energy.topic: the topic \"a/b\" is already that of devices.meter.tags.power in line 18";
+    let problems = parse(text, "fieldhold.yaml").unwrap_err();
+    assert_eq!(problems.to_string(), want);
+    assert_eq!(problems.0.len(), 10);
+}
+
+#[test]
+fn more_problems_than_anyone_reads_are_counted() {
+    let mut text = String::from("gateway: { name: g }\nbroker: {}\nbuses:\n");
+    for i in 0..PROBLEMS_MAX + 5 {
+        text.push_str(&format!("  b{i}: {{ modbus-tcp: {{ host: '' }} }}\n"));
+    }
+    let problems = parse(&text, "t").unwrap_err().0;
+    assert_eq!(problems.len(), PROBLEMS_MAX + 1);
+    let last = problems.last().map(ToString::to_string);
+    // The bound on buses is one of the problems.
+    assert_eq!(last.as_deref(), Some("t 6 more problems are not shown"));
+}
+
+#[test]
+fn a_password_is_never_repeated() {
+    for url in ["mqtt://me:hunter2@h", "me:hunter2@h", "mqtts://me:hunter2@h:8883/x?y"] {
+        let text = format!(
+            "gateway: {{ name: g }}\nuplinks: {{ u: {{ url: '{url}', username: me, password: hunter2 }} }}"
+        );
+        let said = said(&text);
+        assert!(said.lines().count() == 2 && !said.contains("hunter2"), "{said}");
+    }
+}

@@ -1,0 +1,338 @@
+//! Wrong tags and what is said about them, word for word.
+
+use super::problems::{Rows, compare};
+use super::*;
+
+#[test]
+fn of_a_tag() {
+    let rows: &Rows = &[
+        (
+            "type: u16",
+            &[
+                "t:6:36 devices.d.tags.t: the table and address are missing; write holding: 0, input: 0, coil: 0 or discrete: 0",
+            ],
+        ),
+        (
+            "holding: 0",
+            &[
+                "t:6:36 devices.d.tags.t: the key type is missing; a register does not say what it holds; write type: u16, i16, f32, …",
+            ],
+        ),
+        (
+            "holding: 0, input: 1, type: u16",
+            &[
+                "t:6:53 devices.d.tags.t.input: a tag has one address; a second table is written here",
+            ],
+        ),
+        (
+            "holding: 70000, type: u16",
+            &["t:6:50 devices.d.tags.t.holding: \"70000\" is no address; allowed are 0 to 65535"],
+        ),
+        (
+            "holding: 400101, type: u16",
+            &[
+                "t:6:50 devices.d.tags.t.holding: \"400101\" is no address; the manual's 400101 is address 100 on the wire",
+            ],
+        ),
+        (
+            "holding: 65535, type: f32",
+            &["t:6:36 devices.d.tags.t: reaches address 65536, the last one is 65535"],
+        ),
+        (
+            "holding: -1, type: u16",
+            &["t:6:50 devices.d.tags.t.holding: \"-1\" is no address; allowed are 0 to 65535"],
+        ),
+        (
+            "holding: x, type: u16",
+            &[
+                "t:6:50 devices.d.tags.t.holding: \"x\" is not a whole number; write it as in 100 or 0x64",
+            ],
+        ),
+        (
+            "holding: [1], type: u16",
+            &["t:6:50 devices.d.tags.t.holding: expected a single value, found a list"],
+        ),
+        (
+            "holding: , type: u16",
+            &["t:6:48 devices.d.tags.t.holding: expected a single value, found nothing"],
+        ),
+        (
+            "holding: 0, type: float",
+            &["t:6:59 devices.d.tags.t.type: \"float\" is unknown; did you mean f32?"],
+        ),
+        (
+            "holding: 0, type: uin32",
+            &["t:6:59 devices.d.tags.t.type: \"uin32\" is unknown; did you mean u32?"],
+        ),
+        (
+            "coil: 0, type: u16",
+            &[
+                "t:6:56 devices.d.tags.t.type: coils and discrete inputs hold bits, their type is bool",
+            ],
+        ),
+        (
+            "holding: 0, type: text",
+            &[
+                "t:6:59 devices.d.tags.t.type: \"text\" is unknown; write its length in registers, as in text:8",
+            ],
+        ),
+        (
+            "holding: 0, type: 'text:126'",
+            &[
+                "t:6:59 devices.d.tags.t.type: \"126\" is no number of text; allowed are text:1 to text:125",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, order: little-endian",
+            &["t:6:71 devices.d.tags.t.order: \"little-endian\" is not a byte order; write DCBA"],
+        ),
+        (
+            "holding: 0, type: u16, scale: 0",
+            &["t:6:71 devices.d.tags.t.scale: a scale of 0 would make every value 0"],
+        ),
+        (
+            "holding: 0, type: u16, scale: '0,1'",
+            &[
+                "t:6:71 devices.d.tags.t.scale: \"0,1\" is not a number; decimals are written with a point",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, scale: .nan",
+            &["t:6:71 devices.d.tags.t.scale: \".nan\" is not a number"],
+        ),
+        (
+            "holding: 0, type: 'text:2', scale: 2",
+            &[
+                "t:6:69 devices.d.tags.t.scale: only numbers have a scale, an offset or a map; this type is none",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, scale: 2, labels: {0: a}",
+            &[
+                "t:6:74 devices.d.tags.t.labels: labels name the raw numbers, so they can't be scaled as well",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, scale: 2, map: {raw: [0, 1], value: [0, 1]}",
+            &["t:6:74 devices.d.tags.t.map: map replaces scale and offset, write only one of them"],
+        ),
+        (
+            "holding: 0, type: u16, map: {raw: [0, 0], value: [0, 1]}",
+            &["t:6:75 devices.d.tags.t.map.raw: the two numbers must differ"],
+        ),
+        (
+            "holding: 0, type: u16, map: {raw: [0], value: [0, a]}",
+            &[
+                "t:6:75 devices.d.tags.t.map.raw: expected two numbers; write them as in [0, 100]",
+                "t:6:91 devices.d.tags.t.map.value[1]: \"a\" is not a number",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, map: {raw: 5}",
+            &[
+                "t:6:64 devices.d.tags.t.map: the key value is missing",
+                "t:6:75 devices.d.tags.t.map.raw: expected two numbers; write them as in [0, 100]",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, map: 5",
+            &["t:6:69 devices.d.tags.t.map: expected a mapping, found a single value"],
+        ),
+        (
+            "holding: 0, type: u16, not-available: 0x10000",
+            &["t:6:79 devices.d.tags.t.not-available: \"0x10000\" does not fit the type's 16 bits"],
+        ),
+        (
+            "holding: 0, type: i16, not-available: [-32769]",
+            &[
+                "t:6:80 devices.d.tags.t.not-available[0]: \"-32769\" does not fit the type's 16 bits",
+            ],
+        ),
+        (
+            "coil: 0, not-available: 1",
+            &["t:6:50 devices.d.tags.t.not-available: this type has no codes to compare with"],
+        ),
+        (
+            "holding: 0, type: f32, labels: {0: a}",
+            &["t:6:64 devices.d.tags.t.labels: only whole numbers and bits have labels"],
+        ),
+        (
+            "holding: 0, type: u16, labels: {70000: a, x: b, 1: c, 0x1: d}",
+            &[
+                "t:6:73 devices.d.tags.t.labels.70000: 70000 is out of range; allowed are 0 to 65535",
+                "t:6:83 devices.d.tags.t.labels.x: \"x\" is not a whole number; write it as in 100 or 0x64",
+                "t:6:95 devices.d.tags.t.labels.0x1: the code 1 is labelled in line 6 too",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, labels: {}",
+            &["t:6:72 devices.d.tags.t.labels: is empty; write { 0: stopped, 1: running }"],
+        ),
+        (
+            "holding: 0, type: u16, labels: {0: a, 1: a}, write: true",
+            &[
+                "t:6:82 devices.d.tags.t.labels.1: the label \"a\" stands in line 6 too, so it can't be written",
+            ],
+        ),
+        (
+            "holding: 0, type: f32, count: 63",
+            &[
+                "t:6:36 devices.d.tags.t: takes 126 registers, more than the 125 of one request (registers-max)",
+            ],
+        ),
+        (
+            "holding: 0, type: 'bit:1', count: 2",
+            &[
+                "t:6:75 devices.d.tags.t.count: a list of bit fields is not possible; make each a tag of its own, or read the registers as u16",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, count: 0",
+            &["t:6:71 devices.d.tags.t.count: 0 is out of range; allowed are 1 to 2000"],
+        ),
+        (
+            "holding: 0, type: u16, every: 5",
+            &[
+                "t:6:71 devices.d.tags.t.every: \"5\" is not a duration; write it with its unit, as in 5ms or 5s",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, every: 1ms",
+            &["t:6:71 devices.d.tags.t.every: 1ms is out of range; allowed are 10ms to 1d"],
+        ),
+        (
+            "holding: 0, type: u16, every: 3fortnights",
+            &[
+                "t:6:71 devices.d.tags.t.every: \"3fortnights\" is not a duration; the units are ms, s, min, h and d",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, class: alarms",
+            &["t:6:71 devices.d.tags.t.class: \"alarms\" is unknown; did you mean alarm?"],
+        ),
+        ("holding: 0, type: u16, unit: ''", &["t:6:70 devices.d.tags.t.unit: is empty"]),
+        (
+            "holding: 0, type: u16, topic: a/+",
+            &["t:6:71 devices.d.tags.t.topic: a topic name can't hold the wildcards '+' and '#'"],
+        ),
+        (
+            "holding: 0, type: u16, topic: '{devize}/x'",
+            &[
+                "t:6:71 devices.d.tags.t.topic: the placeholder \"devize\" is unknown; did you mean {device}?",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, topic: '$x'",
+            &[
+                "t:6:71 devices.d.tags.t.topic: the topic \"$x\" starts with '$'; those belong to the broker",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, topic: '{tag'",
+            &["t:6:71 devices.d.tags.t.topic: a '{' is not closed; write it as in {device}"],
+        ),
+        (
+            "holding: 0, type: u16, publish: sometimes",
+            &["t:6:73 devices.d.tags.t.publish: \"sometimes\" is unknown; one of always, changes"],
+        ),
+        (
+            "holding: 0, type: u16, publish: {change: -1}",
+            &["t:6:82 devices.d.tags.t.publish.change: a change is never negative"],
+        ),
+        (
+            "holding: 0, type: u16, publish: {change: 5 %, at-least: 1s, at-most-every: 1min}",
+            &["t:6:116 devices.d.tags.t.publish.at-most-every: is longer than at-least, 1s"],
+        ),
+        (
+            "holding: 0, type: 'text:2', publish: {change: 2}",
+            &[
+                "t:6:87 devices.d.tags.t.publish.change: only single numbers change by an amount; write change: 0",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, labels: {0: a}, publish: {change: 1}",
+            &[
+                "t:6:98 devices.d.tags.t.publish.change: only single numbers change by an amount; write change: 0",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, publish: {change: 101%}",
+            &[
+                "t:6:82 devices.d.tags.t.publish.change: 101% is out of range; allowed are 0% to 100%",
+            ],
+        ),
+        (
+            "input: 0, type: u16, write: {min: 0, max: 1}",
+            &[
+                "t:6:62 devices.d.tags.t.write: input registers can't be written; only holding addresses can",
+            ],
+        ),
+        (
+            "discrete: 0, write: true",
+            &[
+                "t:6:54 devices.d.tags.t.write: discrete inputs can't be written; only coil addresses can",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: true",
+            &[
+                "t:6:71 devices.d.tags.t.write: a number that can be written needs limits; write it as in write: { min: 0, max: 100 }",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: {min: 5, max: 1}",
+            &["t:6:77 devices.d.tags.t.write.min: min 5 is above max 1"],
+        ),
+        (
+            "holding: 0, type: u16, write: {min: 0}",
+            &["t:6:64 devices.d.tags.t.write: the key max is missing"],
+        ),
+        (
+            "holding: 0, type: i16, scale: 0.1, write: {min: 0, max: 5000}",
+            &[
+                "t:6:83 devices.d.tags.t.write: 5000 does not fit the registers, it would be 50000 in them; check type, scale and limits",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, labels: {0: off, 9: reset}, write: {min: 0, max: 1}",
+            &[
+                "t:6:99 devices.d.tags.t.write: the label \"reset\" (9) could be written as a text, though it is outside these limits; leave the label out, or widen the limits",
+            ],
+        ),
+        (
+            "holding: 0, type: 'text:2', write: {min: 0, max: 1}",
+            &[
+                "t:6:69 devices.d.tags.t.write: this type has no smallest and largest value; write: true allows every value",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: yes",
+            &["t:6:71 devices.d.tags.t.write: \"yes\" is neither true nor false"],
+        ),
+        (
+            "address: 0, type: u16",
+            &[
+                "t:6:41 devices.d.tags.t.address: write the table with the address, as in holding: 100",
+            ],
+        ),
+        (
+            "holding: 0, typ: u16",
+            &["t:6:53 devices.d.tags.t.typ: this key is unknown; did you mean type?"],
+        ),
+        (
+            "holding: 0, type: u16, colour: red",
+            &[
+                "t:6:64 devices.d.tags.t.colour: this key is unknown; known here: holding, input, coil, discrete, type, order, scale, offset, map, not-available, labels, count, unit, every, class, topic, publish, write",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, type: i16",
+            &["t:6:64 devices.d.tags.t.type: is written twice, first in line 6"],
+        ),
+        (
+            "holding: 0, type: u16, [a]: b",
+            &["t:6:64 devices.d.tags.t: a key must be a word, not a list"],
+        ),
+    ];
+    compare(rows, |fragment| tag(fragment).unwrap_err());
+}

@@ -1,0 +1,81 @@
+//! The local control socket: `fieldhold status` asks the running gateway through it.
+//!
+//! A Unix socket in the state directory, readable by its owner alone. One request per connection:
+//! a line with a word, answered with one line of JSON.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// Connections served at a time.
+const CONNECTIONS_MAX: usize = 8;
+/// Longest request line.
+const REQUEST_BYTES_MAX: u64 = 256;
+/// How long a peer may take to ask, and to take its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers a request word with a line of JSON; `None` if the word is unknown.
+pub type Answer = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Where the socket of a gateway with this state directory lies.
+pub fn socket_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("control.sock")
+}
+
+/// Serves requests until told to stop.
+pub async fn serve(path: PathBuf, answer: Answer, stop: CancellationToken) -> io::Result<()> {
+    // A socket left behind by a killed process is in the way; the store's lock has already made
+    // sure that no living gateway uses this directory.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let mut peers = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if peers.len() < CONNECTIONS_MAX => {
+                let (stream, _) = accepted?;
+                let answer = Arc::clone(&answer);
+                peers.spawn(async move {
+                    // The peer's trouble is the peer's: nobody here waits for this answer.
+                    let _ = tokio::time::timeout(PATIENCE, one_request(stream, answer)).await;
+                });
+            }
+            Some(_) = peers.join_next() => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    let _ = std::fs::remove_file(&path);
+    Ok(())
+}
+
+/// Asks a running gateway; one word, one line of JSON back.
+pub async fn ask(path: &Path, word: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(path).await?;
+    stream.write_all(format!("{word}\n").as_bytes()).await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    Ok(reply)
+}
+
+async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let word = line.trim();
+    let reply = answer(word).unwrap_or_else(|| {
+        serde_json::json!({ "error": format!("unknown request {word:?}; ask for \"status\"") })
+            .to_string()
+    });
+    write.write_all(reply.as_bytes()).await?;
+    write.write_all(b"\n").await?;
+    write.shutdown().await
+}

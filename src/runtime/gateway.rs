@@ -1,0 +1,330 @@
+//! The running gateway: a plan turned into units, changed while running, and drained at the end.
+//!
+//! Invariants: the store outlives every change of configuration; only units whose part of the plan
+//! changed are restarted; a plan whose broker can't start is rolled back; the start never waits
+//! for a device, a broker or an uplink.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::commands::{Commands, INBOX_MAX};
+use super::control;
+use super::doors::Doors;
+use super::live::{self, Board, Intake};
+use super::units::Units;
+use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
+use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
+use crate::model::{Clock, Name, SetRequest};
+use crate::south::{self, BusContext};
+use crate::store::{ConsumerSpec, Options, Store, StoreError};
+use crate::uplink;
+
+/// What a unit gets to finish after being told to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+const CONTROL_UNIT: &str = "control";
+const BROKER_UNIT: &str = "broker";
+const BUS_UNITS: &str = "bus ";
+const UPLINK_UNITS: &str = "uplink ";
+
+pub struct Gateway {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Store,
+    pub(super) units: Units,
+    pub(super) doors: Arc<Doors>,
+    pub(super) board: Arc<Board>,
+    pub(super) commands: Arc<Commands>,
+    plan: Mutex<Plan>,
+    intake: Arc<Intake>,
+    inbox: mpsc::Sender<SetRequest>,
+    /// What the broker must know of tags and uplinks; kept for when its unit is restarted.
+    rules: Arc<Mutex<Rules>>,
+    /// Directory of the configuration file, where secret files are looked up.
+    secrets_dir: PathBuf,
+}
+
+/// Why a new plan was not taken; the old one is still running.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    #[error("the LAN broker can't start with the new configuration")]
+    Broker(#[source] BrokerError),
+    #[error("`store` can't change while the gateway runs; restart it to take the new settings")]
+    Store,
+}
+
+impl Gateway {
+    /// Opens the store and starts a unit for everything in the plan.
+    ///
+    /// # Errors
+    /// Only what a person must mend first: the state directory is not usable, or another gateway
+    /// holds the store.
+    pub fn start(
+        plan: Plan,
+        clock: Arc<dyn Clock>,
+        secrets_dir: PathBuf,
+    ) -> Result<Self, StoreError> {
+        let store = Store::open(Options::from(&plan.store), Arc::clone(&clock))?;
+        let (intake, live, board) = live::lane(store.clone(), Arc::clone(&clock));
+        let doors = Arc::new(Doors::default());
+        let commands = Arc::new(Commands::new(Arc::clone(&clock), Arc::clone(&doors)));
+        let (inbox, requests) = mpsc::channel(INBOX_MAX);
+        let gateway = Self {
+            units: Units::new(Arc::clone(&clock)),
+            clock,
+            store,
+            doors,
+            board,
+            commands,
+            plan: Mutex::new(plan.clone()),
+            intake,
+            inbox,
+            rules: Arc::default(),
+            secrets_dir,
+        };
+        gateway.start_inner_units(live, requests);
+        gateway.start_plan(plan);
+        Ok(gateway)
+    }
+
+    /// Changes to `new`; only what differs is restarted.
+    pub async fn apply(&self, mut new: Plan) -> Result<Changes, ApplyError> {
+        let old = self.plan();
+        if old.store != new.store {
+            return Err(ApplyError::Store);
+        }
+        if old.broker != new.broker {
+            self.replace_broker(old.broker.as_ref(), new.broker.as_ref()).await?;
+        }
+        self.register(&mut new);
+        let changes = old.diff(&new);
+        // Cursors of removed uplinks are forgotten only after their engines have ended.
+        for name in &changes.uplinks {
+            self.units.stop(&uplink_unit(name), GRACE).await;
+            self.doors.set_uplink(name, None);
+        }
+        for name in &changes.buses {
+            self.units.stop(&bus_unit(name), GRACE).await;
+            self.doors.set_bus(name, None);
+        }
+        self.store.set_consumers(&consumers(&new));
+        self.commands.set_plan(&new);
+        self.set_rules(&new);
+        let ids: HashSet<_> = new.tags().map(|(_, _, tag)| tag.id).collect();
+        self.board.keep_only(|id| ids.contains(&id));
+        for plan in new.buses.iter().filter(|bus| changes.buses.contains(&bus.name)) {
+            self.start_bus(plan.clone());
+        }
+        for plan in new.uplinks.iter().filter(|uplink| changes.uplinks.contains(&uplink.name)) {
+            self.start_uplink(plan.clone());
+        }
+        *lock(&self.plan) = new;
+        Ok(changes)
+    }
+
+    /// Answers on the local control socket.
+    pub fn start_control(&self, path: PathBuf, answer: control::Answer) {
+        self.units.start(CONTROL_UNIT, move |stop| {
+            control::serve(path.clone(), Arc::clone(&answer), stop)
+        });
+    }
+
+    /// Drains and stops: field first, then the store, broker, uplinks.
+    pub async fn stop(&self) {
+        self.units.stop(CONTROL_UNIT, GRACE).await;
+        for name in self.units.names(BUS_UNITS) {
+            self.units.stop(&name, GRACE).await;
+        }
+        for name in ["commands", "live"] {
+            self.units.stop(name, GRACE).await;
+        }
+        if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
+            tracing::error!(grace = ?GRACE, "the store could not write everything in time");
+        }
+        self.units.stop(BROKER_UNIT, GRACE).await;
+        for name in self.units.names(UPLINK_UNITS) {
+            self.units.stop(&name, GRACE).await;
+        }
+        let store = self.store.clone();
+        // Joining the writer blocks, so it happens off the async threads.
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            tracing::error!("the store's writer panicked while closing");
+        }
+    }
+
+    /// Where the LAN broker listens, if it does.
+    pub fn lan_address(&self) -> Option<std::net::SocketAddr> {
+        self.doors.broker()?.addresses().first().copied()
+    }
+
+    /// The plan that is running.
+    pub fn plan(&self) -> Plan {
+        lock(&self.plan).clone()
+    }
+
+    fn start_inner_units(&self, live: live::Live, requests: mpsc::Receiver<SetRequest>) {
+        let store = self.store.clone();
+        let live = Arc::new(tokio::sync::Mutex::new(live));
+        self.units.start("live", move |stop| {
+            let (live, store) = (Arc::clone(&live), store.clone());
+            async move {
+                live.lock().await.run(&store, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            }
+        });
+        let commands = Arc::clone(&self.commands);
+        let requests = Arc::new(tokio::sync::Mutex::new(requests));
+        self.units.start("commands", move |stop| {
+            let (commands, requests) = (Arc::clone(&commands), Arc::clone(&requests));
+            async move {
+                commands.run(&mut *requests.lock().await, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            }
+        });
+    }
+
+    fn start_plan(&self, mut plan: Plan) {
+        self.register(&mut plan);
+        self.store.set_consumers(&consumers(&plan));
+        self.commands.set_plan(&plan);
+        self.set_rules(&plan);
+        if let Some(broker) = &plan.broker {
+            self.start_broker(broker.clone(), None);
+        }
+        for bus in &plan.buses {
+            self.start_bus(bus.clone());
+        }
+        for uplink in &plan.uplinks {
+            self.start_uplink(uplink.clone());
+        }
+        *lock(&self.plan) = plan;
+    }
+
+    fn register(&self, plan: &mut Plan) {
+        let ids = self.store.register_tags(&plan.metas());
+        plan.assign_ids(&ids);
+    }
+
+    fn start_bus(&self, plan: BusPlan) {
+        let (doors, intake) = (Arc::clone(&self.doors), Arc::clone(&self.intake));
+        let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
+        self.units.start(&bus_unit(&plan.name), move |stop| {
+            let context = BusContext {
+                sink: intake.clone(),
+                clock: Arc::clone(&clock),
+                facts: store.facts(),
+            };
+            let (port, runner) = south::bus(plan.clone(), context);
+            doors.set_bus(&plan.name, Some(port));
+            runner.run(stop)
+        });
+    }
+
+    fn start_uplink(&self, plan: UplinkPlan) {
+        let (doors, inbox) = (Arc::clone(&self.doors), self.inbox.clone());
+        let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
+        let secrets_dir = self.secrets_dir.clone();
+        self.units.start(&uplink_unit(&plan.name), move |stop| {
+            let deps = uplink::Deps {
+                store: store.clone(),
+                clock: Arc::clone(&clock),
+                inbox: inbox.clone(),
+                seed: fastrand::u64(..),
+                secrets_dir: secrets_dir.clone(),
+            };
+            let (port, runner) = uplink::uplink(plan.clone(), deps);
+            doors.set_uplink(&plan.name, Some(port));
+            runner.run(stop)
+        });
+    }
+
+    /// Starts the broker unit; `bound` is a broker that is listening already.
+    fn start_broker(&self, plan: BrokerPlan, bound: Option<(Broker, BrokerRunner)>) {
+        let (doors, board) = (Arc::clone(&self.doors), Arc::clone(&self.board));
+        let (deps, rules) = (self.broker_deps(), Arc::clone(&self.rules));
+        let bound = Mutex::new(bound);
+        self.units.start(BROKER_UNIT, move |stop| {
+            let (doors, board, rules) =
+                (Arc::clone(&doors), Arc::clone(&board), Arc::clone(&rules));
+            let (deps, plan) = (deps.clone(), plan.clone());
+            let ready = lock(&bound).take();
+            async move {
+                let (broker, runner) = match ready {
+                    Some(ready) => ready,
+                    None => Broker::bind(&plan, deps).await?,
+                };
+                broker.set_rules(lock(&rules).clone());
+                doors.set_broker(Some(broker.clone()));
+                board.set_broker(Some(broker));
+                let end = runner.run(stop).await;
+                doors.set_broker(None);
+                board.set_broker(None);
+                end
+            }
+        });
+    }
+
+    /// Stops the old broker and starts the new one; if that can't listen, the old one again.
+    async fn replace_broker(
+        &self,
+        old: Option<&BrokerPlan>,
+        new: Option<&BrokerPlan>,
+    ) -> Result<(), ApplyError> {
+        self.units.stop(BROKER_UNIT, GRACE).await;
+        let Some(plan) = new else { return Ok(()) };
+        match Broker::bind(plan, self.broker_deps()).await {
+            Ok(bound) => {
+                self.start_broker(plan.clone(), Some(bound));
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(old) = old {
+                    self.start_broker(old.clone(), None);
+                }
+                Err(ApplyError::Broker(error))
+            }
+        }
+    }
+
+    fn broker_deps(&self) -> broker::Deps {
+        broker::Deps {
+            clock: Arc::clone(&self.clock),
+            inbox: self.inbox.clone(),
+            store: Some(self.store.clone()),
+        }
+    }
+
+    /// Tag topics belong to the gateway; LAN messages that an uplink sends go through the store.
+    fn set_rules(&self, plan: &Plan) {
+        let rules = Rules {
+            reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
+            forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
+        };
+        *lock(&self.rules) = rules.clone();
+        if let Some(broker) = self.doors.broker() {
+            broker.set_rules(rules);
+        }
+    }
+}
+
+fn consumers(plan: &Plan) -> Vec<ConsumerSpec> {
+    plan.uplinks
+        .iter()
+        .map(|uplink| ConsumerSpec { name: uplink.name.clone(), policy: uplink.policy })
+        .collect()
+}
+
+fn bus_unit(name: &Name) -> String {
+    format!("{BUS_UNITS}{name}")
+}
+
+fn uplink_unit(name: &Name) -> String {
+    format!("{UPLINK_UNITS}{name}")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,67 @@
+//! One snapshot of everything: what `fieldhold status` prints and the page will show.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::commands::CommandStatus;
+use super::gateway::Gateway;
+use super::live::{LiveStatus, TagNow};
+use super::units::UnitStatus;
+use crate::broker::BrokerStatus;
+use crate::model::Name;
+use crate::south::{BusPort, BusStatus};
+use crate::store::StoreStatus;
+use crate::uplink::{UplinkPort, UplinkStatus};
+
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub gateway: GatewayStatus,
+    pub units: BTreeMap<String, UnitStatus>,
+    pub buses: BTreeMap<String, BusStatus>,
+    pub tags: Vec<TagNow>,
+    pub live: LiveStatus,
+    pub broker: Option<BrokerStatus>,
+    pub uplinks: BTreeMap<String, UplinkStatus>,
+    pub store: StoreStatus,
+    pub commands: CommandStatus,
+}
+
+#[derive(Debug, Serialize)]
+pub struct GatewayStatus {
+    pub name: String,
+    pub site: Option<String>,
+    pub version: &'static str,
+    /// Wall clock, milliseconds since 1970, and whether it can be trusted.
+    pub wall_ms: i64,
+    pub clock_synced: bool,
+}
+
+impl Gateway {
+    /// Takes the snapshot. Parts are read one after the other, so counters of different parts may
+    /// differ by what happened in between; the store's own equation is taken under one lock.
+    pub fn status(&self) -> Status {
+        let plan = self.plan();
+        Status {
+            gateway: GatewayStatus {
+                name: plan.gateway.name.to_string(),
+                site: plan.gateway.site.map(|site| site.to_string()),
+                version: env!("CARGO_PKG_VERSION"),
+                wall_ms: self.clock.wall().0,
+                clock_synced: self.clock.synced(),
+            },
+            units: self.units.status(),
+            buses: named(&self.doors.buses(), BusPort::status),
+            tags: self.board.tags(),
+            live: self.board.status(),
+            broker: self.doors.broker().map(|broker| broker.status()),
+            uplinks: named(&self.doors.uplinks(), UplinkPort::status),
+            store: self.store.status(),
+            commands: self.commands.status(),
+        }
+    }
+}
+
+fn named<T, S>(ports: &BTreeMap<Name, T>, status: impl Fn(&T) -> S) -> BTreeMap<String, S> {
+    ports.iter().map(|(name, port)| (name.to_string(), status(port))).collect()
+}

@@ -1,0 +1,341 @@
+//! The store's place on disk: lock, directory, file; opening what is there, or making a new one.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use super::accounting::Reason;
+use super::error::StoreError;
+use super::lane::Lane;
+use super::per_class::PerClass;
+use super::quarantine;
+use super::rows::{self, LoadError};
+use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
+use super::state::State;
+use super::status::{Health, Quarantined};
+use super::work::{Piece, RESERVE};
+use crate::model::{Class, Clock};
+
+/// The file, locked for us as long as this lives.
+pub struct StoreFile {
+    pub path: PathBuf,
+    /// Of the file that is there; `None` while none was ever opened.
+    pub epoch: Option<u64>,
+    inode: Option<u64>,
+    /// Locked; the lock goes with the descriptor.
+    _lock: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the file in its place is another one")]
+    Replaced,
+}
+
+impl From<rusqlite::Error> for FileError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Load(error.into())
+    }
+}
+
+impl FileError {
+    /// Whether the file itself is bad, so that only setting it aside helps.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Load(LoadError::Damaged(_)) | Self::Replaced => true,
+            Self::Load(LoadError::Sqlite(error)) => is_damage(error),
+            Self::Create(_) | Self::Io(_) => false,
+        }
+    }
+}
+
+/// Where the database of a state directory lies.
+pub fn database(dir: &Path) -> PathBuf {
+    dir.join("store").join("queue.db")
+}
+
+impl StoreFile {
+    /// Makes the directory and locks it. Only here a person may be needed.
+    pub fn lock(dir: &Path) -> Result<Self, StoreError> {
+        let path = database(dir);
+        let place = dir.join("store");
+        let unusable = |source: io::Error| StoreError::Directory {
+            dir: place.clone(),
+            source: Arc::new(source),
+        };
+        std::fs::create_dir_all(&place).map_err(unusable)?;
+        let name = place.join("lock");
+        // On a read-only disk an old lock file will do.
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&name)
+            .or_else(|error| File::open(&name).map_err(|_| error))
+            .map_err(unusable)?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path, epoch: None, inode: None, _lock: lock }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked { dir: place }),
+            Err(error) => Err(unusable(error.into())),
+        }
+    }
+
+    /// Opens what is there, sets it aside if it is no good, makes a new one if need be. When the
+    /// disk does not allow any of it, the state begins in memory only.
+    pub fn open(
+        &mut self,
+        clock: &dyn Clock,
+        max_bytes: u64,
+        ram_bytes: usize,
+    ) -> (State, Option<Connection>) {
+        let opened = match self.load(clock, max_bytes, ram_bytes) {
+            Err(error) if error.is_damage() => self.renew(&error, clock, max_bytes, ram_bytes),
+            other => other,
+        };
+        match opened {
+            Ok((state, connection)) => (state, Some(connection)),
+            Err(error) => {
+                tracing::error!(%error, "the store can't be opened: memory only until it can");
+                let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, ram_bytes);
+                state.observe_clock(clock);
+                state.health = Health::RamOnly(error.to_string());
+                state.disk.last_error = Some(error.to_string());
+                self.epoch = None;
+                (state, None)
+            }
+        }
+    }
+
+    fn load(
+        &mut self,
+        clock: &dyn Clock,
+        max_bytes: u64,
+        ram_bytes: usize,
+    ) -> Result<(State, Connection), FileError> {
+        let leftovers = ["-wal", "-shm"].map(|suffix| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name).exists()
+        });
+        if !self.path.try_exists()? {
+            if leftovers.contains(&true) {
+                // The WAL of a file that is gone must not get into the next one.
+                return Err(LoadError::Damaged("a file that is gone (its log is there)").into());
+            }
+            let (connection, epoch, reserved) = self.make(&PerClass::default(), max_bytes)?;
+            let mut state = State::new(epoch, 0, ram_bytes);
+            for class in Class::ALL {
+                state.lanes.get_mut(class).reserved = *reserved.get(class);
+            }
+            state.observe_clock(clock);
+            state.health = Health::Ok;
+            state.disk.clean_start = true;
+            return Ok((state, connection));
+        }
+        if self.path.metadata()?.len() == 0 {
+            return Err(LoadError::Damaged("the whole file (it is empty)").into());
+        }
+        let mut connection = schema::connect(&self.path, max_bytes)?;
+        let mut state = read_state(&connection, ram_bytes)?;
+        state.observe_clock(clock);
+        begin(&mut connection, &mut state)?;
+        self.epoch = Some(state.epoch);
+        self.inode = inode(&self.path);
+        state.health = Health::Ok;
+        state.disk.bytes = live_bytes(&connection)?;
+        Ok((state, connection))
+    }
+
+    /// At the start: nothing is in memory yet, so a new file is all there is to it.
+    fn renew(
+        &mut self,
+        why: &FileError,
+        clock: &dyn Clock,
+        max_bytes: u64,
+        ram_bytes: usize,
+    ) -> Result<(State, Connection), FileError> {
+        let moved = self.set_aside(&why.to_string())?;
+        let (mut state, connection) = self.load(clock, max_bytes, ram_bytes)?;
+        state.disk.last_error = Some(why.to_string());
+        state.disk.clean_start = false;
+        state.disk.quarantined.push(moved);
+        Ok((state, connection))
+    }
+
+    pub fn set_aside(&mut self, why: &str) -> Result<Quarantined, FileError> {
+        self.epoch = None;
+        Ok(quarantine::set_aside(&self.path, why)?)
+    }
+
+    /// Makes a new file; positions go on at `heads`, and are reserved from there.
+    pub fn make(
+        &mut self,
+        heads: &PerClass<u64>,
+        max_bytes: u64,
+    ) -> Result<(Connection, u64, PerClass<u64>), FileError> {
+        let epoch = fastrand::u64(1..);
+        let reserved = PerClass::from_fn(|class| heads.get(class) + RESERVE);
+        schema::create(&self.path, |connection| {
+            rows::put_meta(connection, rows::EPOCH, epoch)?;
+            rows::put_meta(connection, rows::CLEAN, 0)?;
+            for class in Class::ALL {
+                rows::put_meta(connection, &rows::next_key(class), *heads.get(class))?;
+                rows::put_meta(connection, &rows::reserved_key(class), *reserved.get(class))?;
+            }
+            Ok(())
+        })?;
+        let connection = schema::connect(&self.path, max_bytes)?;
+        self.epoch = Some(epoch);
+        self.inode = inode(&self.path);
+        Ok((connection, epoch, reserved))
+    }
+
+    /// Opens the file again after a failure, brings its WAL into it, and gives the end of what
+    /// each class has.
+    pub fn reopen(&mut self, max_bytes: u64) -> Result<(Connection, PerClass<u64>), FileError> {
+        let connection = schema::connect(&self.path, max_bytes)?;
+        if Some(rows::needed_meta(&connection, rows::EPOCH)?) != self.epoch {
+            return Err(FileError::Replaced);
+        }
+        checkpoint(&connection, "TRUNCATE")?;
+        let mut ends = PerClass::default();
+        for class in Class::ALL {
+            *ends.get_mut(class) = rows::chunks_end(&connection, class)?;
+        }
+        Ok((connection, ends))
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Whether the file in its place is still the one that was opened.
+    pub fn is_same(&self) -> bool {
+        inode(&self.path) == self.inode
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|metadata| metadata.ino())
+}
+
+/// Everything but the chunks, as the file has it.
+pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, LoadError> {
+    let mut state = State::new(rows::needed_meta(connection, rows::EPOCH)?, 0, ram_bytes);
+    let clean = rows::needed_meta(connection, rows::CLEAN)? == 1;
+    state.disk.clean_start = clean;
+    let mut next = PerClass::<u64>::default();
+    for class in Class::ALL {
+        let noted = rows::needed_meta(connection, &rows::next_key(class))?;
+        *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
+        let oldest = rows::first_chunk(connection, class)?;
+        *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
+    }
+    let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
+    state.consumer_id_last = u32::try_from(last).unwrap_or(u32::MAX);
+    state.consumers = rows::consumers(connection, &next)?;
+    state.tags = rows::tags(connection)?;
+    state.boots = rows::boots(connection)?;
+    state.ledger = rows::drops(connection)?;
+    state.facts = rows::facts(connection)?;
+    for class in Class::ALL {
+        let reserved = rows::needed_meta(connection, &rows::reserved_key(class))?;
+        let next = *next.get(class);
+        let head = if clean { next } else { next.max(reserved) };
+        // Nothing may be given out before more is reserved.
+        *state.lanes.get_mut(class) =
+            Lane { head, reserved: head, scan_from: head, ..Lane::default() };
+        if next < head {
+            // Of these nobody knows whether they were ever given out: skipped, not lost.
+            for consumer in &mut state.consumers {
+                let share = consumer.shares.get_mut(class);
+                share.cursor.settle_gone(next..head);
+                share.version += 1;
+            }
+            state.ledger.record(Reason::Skipped, "", class, next..head, 0, None);
+        }
+    }
+    Ok(state)
+}
+
+/// The first transaction: positions are reserved before any is given out.
+fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    rows::put_meta(&transaction, rows::CLEAN, 0)?;
+    for class in Class::ALL {
+        let head = state.lanes.get(class).head;
+        rows::put_meta(&transaction, &rows::next_key(class), head)?;
+        rows::put_meta(&transaction, &rows::reserved_key(class), head + RESERVE)?;
+    }
+    // Rows of boots of which nothing is left would else pile up for ever.
+    let used = Class::ALL.iter().filter_map(|class| *state.disk.oldest.get(*class));
+    let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
+    state.boots.forget_before(oldest);
+    transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
+    let work = state.rows_only();
+    for share in &work.shares {
+        rows::put_share(&transaction, share)?;
+    }
+    rows::put_boots(&transaction, &work.boots)?;
+    rows::put_drops(&transaction, &work.drops)?;
+    transaction.commit()?;
+    for class in Class::ALL {
+        let lane = state.lanes.get_mut(class);
+        lane.reserved = lane.head + RESERVE;
+    }
+    state.committed(&work);
+    Ok(())
+}
+
+/// Notes an orderly end: positions go on at `heads`.
+pub fn mark_clean(connection: &Connection, heads: &PerClass<u64>) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    for class in Class::ALL {
+        rows::put_meta(&transaction, &rows::next_key(class), *heads.get(class))?;
+    }
+    rows::put_meta(&transaction, rows::CLEAN, 1)?;
+    transaction.commit()
+}
+
+/// Whether the file has the last chunk of a transaction, and so all of it.
+pub fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT n FROM {} WHERE seq = ?1", chunk_table(piece.class));
+    let n: Option<i64> = connection
+        .query_row(&sql, [piece.range.start.cast_signed()], |row| row.get(0))
+        .optional()?;
+    Ok(n.map(i64::cast_unsigned) == Some(piece.range.end - piece.range.start))
+}
+
+/// Size of what is in the file, free pages not counted.
+pub fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let ask = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned() * PAGE_BYTES)
+}
+
+/// Pages in the WAL that are not in the file yet.
+pub fn wal_pages(connection: &Connection) -> rusqlite::Result<i64> {
+    checkpoint(connection, "NOOP")
+}
+
+/// Runs a checkpoint; gives how many pages are left in the WAL alone.
+pub fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    let (busy, pages, done) = connection.query_row(&sql, [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    if busy != 0 && mode == "TRUNCATE" {
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(busy, None));
+    }
+    Ok((pages - done).max(0))
+}

@@ -1,0 +1,390 @@
+//! The small tables: rows to memory and back. Every row that decides about data has a CRC of its
+//! own, since SQLite does not notice a flipped bit inside a row.
+//!
+//! What a damaged row means: `meta` or `boot`: the file can't be trusted, it is set aside; `tag`:
+//! the tag is unknown (its readings are counted as undeliverable by whoever can't name them);
+//! `consumer`: forgotten, it starts anew; `cursor`: everything that is there is delivered again.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::accounting::{Account, DropRow, Ledger};
+use super::boot::{BootRow, Boots};
+use super::cursor::Cursor;
+use super::entry::{BootNo, Policy};
+use super::per_class::PerClass;
+use super::registry::{Facts, Tags};
+use super::schema::{chunk_table, class_code, class_of};
+use super::state::{Consumer, Share};
+use super::work::{ConsumerRow, ShareRow};
+use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
+
+/// Ledger rows kept in the file; the accounts keep the sums for ever.
+const LEDGER_ROWS_MAX: i64 = 10_000;
+/// Ledger rows loaded at start.
+const LEDGER_ROWS_LOADED: i64 = 128;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("the row of {0} is damaged")]
+    Damaged(&'static str),
+}
+
+fn crc(parts: &[&[u8]]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize()
+}
+
+/// Names of rows in `meta`.
+pub const EPOCH: &str = "epoch";
+/// 1 after an orderly shutdown.
+pub const CLEAN: &str = "clean";
+pub const TAG_LAST: &str = "tag_last";
+pub const CONSUMER_LAST: &str = "consumer_last";
+
+/// Below this every position may have been given out.
+pub fn reserved_key(class: Class) -> String {
+    format!("reserved_{}", class.as_str())
+}
+
+/// Below this everything is in the file or needed by nobody who counts on the file.
+pub fn next_key(class: Class) -> String {
+    format!("next_{}", class.as_str())
+}
+
+pub fn put_meta(connection: &Connection, key: &str, value: u64) -> rusqlite::Result<()> {
+    let crc = crc(&[key.as_bytes(), &value.to_le_bytes()]);
+    let mut put = connection.prepare("INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)")?;
+    put.execute(params![key, value.cast_signed(), crc])?;
+    Ok(())
+}
+
+pub fn meta(connection: &Connection, key: &str) -> Result<Option<u64>, LoadError> {
+    let row: Option<(i64, u32)> = connection
+        .query_row("SELECT v, crc FROM meta WHERE k = ?1", [key], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((value, stored)) = row else { return Ok(None) };
+    let value = value.cast_unsigned();
+    if crc(&[key.as_bytes(), &value.to_le_bytes()]) != stored {
+        return Err(LoadError::Damaged("meta"));
+    }
+    Ok(Some(value))
+}
+
+pub fn needed_meta(connection: &Connection, key: &str) -> Result<u64, LoadError> {
+    meta(connection, key)?.ok_or(LoadError::Damaged("meta"))
+}
+
+fn boot_crc(row: &BootRow) -> u32 {
+    let (no, offset) = (row.no.0.to_le_bytes(), row.offset_ms.to_le_bytes());
+    crc(&[&no, row.kernel.as_bytes(), &offset, &[u8::from(row.synced)]])
+}
+
+pub fn put_boots(connection: &Connection, rows: &[BootRow]) -> rusqlite::Result<()> {
+    for row in rows {
+        connection.execute(
+            "INSERT OR REPLACE INTO boot VALUES(?1, ?2, ?3, ?4, ?5)",
+            params![row.no.0, row.kernel, row.offset_ms, row.synced, boot_crc(row)],
+        )?;
+    }
+    Ok(())
+}
+
+pub fn boots(connection: &Connection) -> Result<Boots, LoadError> {
+    let mut select =
+        connection.prepare("SELECT no, kernel, offset_ms, synced, crc FROM boot ORDER BY no")?;
+    let rows = select.query_map([], |row| {
+        let boot = BootRow {
+            no: BootNo(row.get(0)?),
+            kernel: row.get(1)?,
+            offset_ms: row.get(2)?,
+            synced: row.get(3)?,
+        };
+        Ok((boot, row.get::<_, u32>(4)?))
+    })?;
+    let mut boots = Vec::new();
+    for row in rows {
+        let (row, stored) = row?;
+        if boot_crc(&row) != stored {
+            return Err(LoadError::Damaged("boot"));
+        }
+        boots.push(row);
+    }
+    Ok(Boots::resume(boots))
+}
+
+fn tag_crc(id: TagId, meta: &TagMeta) -> u32 {
+    crc(&[
+        &id.0.to_le_bytes(),
+        meta.topic.as_str().as_bytes(),
+        meta.device.as_str().as_bytes(),
+        meta.name.as_str().as_bytes(),
+        meta.unit.as_bytes(),
+        meta.coding.as_bytes(),
+        &[class_code(meta.class)],
+    ])
+}
+
+pub fn put_tag(connection: &Connection, id: TagId, meta: &TagMeta) -> rusqlite::Result<()> {
+    let mut put =
+        connection.prepare("INSERT OR REPLACE INTO tag VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    put.execute(params![
+        id.0,
+        meta.topic.as_str(),
+        meta.device.as_str(),
+        meta.name.as_str(),
+        meta.unit,
+        meta.coding,
+        class_code(meta.class),
+        tag_crc(id, meta)
+    ])?;
+    Ok(())
+}
+
+pub fn tags(connection: &Connection) -> Result<Tags, LoadError> {
+    let mut last = u32::try_from(meta(connection, TAG_LAST)?.unwrap_or(0)).unwrap_or(u32::MAX);
+    let mut select = connection
+        .prepare("SELECT id, topic, device, name, unit, coding, class, crc FROM tag ORDER BY id")?;
+    let mut rows = select.query([])?;
+    let mut tags = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (topic, device, name): (String, String, String) =
+            (row.get(1)?, row.get(2)?, row.get(3)?);
+        let id = TagId(row.get(0)?);
+        let meta = (|| {
+            Some(TagMeta {
+                topic: TopicName::new(&topic).ok()?,
+                device: Name::new(&device).ok()?,
+                name: Name::new(&name).ok()?,
+                unit: row.get(4).ok()?,
+                coding: row.get(5).ok()?,
+                class: class_of(row.get(6).ok()?)?,
+            })
+        })();
+        match meta {
+            Some(meta) if row.get(7) == Ok(tag_crc(id, &meta)) => {
+                last = last.max(id.0);
+                tags.push((id, meta));
+            }
+            _ => tracing::error!(tag = id.0, "a tag's row in the store is damaged"),
+        }
+    }
+    Ok(Tags::resume(tags, last))
+}
+
+pub fn put_consumers(connection: &Connection, rows: &[ConsumerRow]) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM consumer", [])?;
+    for row in rows {
+        let required = row.policy == Policy::Required;
+        let crc =
+            crc(&[&row.id.to_le_bytes(), row.name.as_str().as_bytes(), &[u8::from(required)]]);
+        connection.execute(
+            "INSERT INTO consumer VALUES(?1, ?2, ?3, ?4)",
+            params![row.id, row.name.as_str(), required, crc],
+        )?;
+    }
+    connection.execute("DELETE FROM cursor WHERE consumer NOT IN (SELECT id FROM consumer)", [])?;
+    Ok(())
+}
+
+fn share_crc(consumer: u32, class: Class, settled: &[u8], sums: (u64, u64), dropped: &str) -> u32 {
+    crc(&[
+        &consumer.to_le_bytes(),
+        &[class_code(class)],
+        settled,
+        &sums.0.to_le_bytes(),
+        &sums.1.to_le_bytes(),
+        dropped.as_bytes(),
+    ])
+}
+
+pub fn put_share(connection: &Connection, row: &ShareRow) -> rusqlite::Result<()> {
+    let dropped = serde_json::to_string(&row.account.dropped).unwrap_or_default();
+    let sums = (row.account.delivered, row.account.excluded);
+    let crc = share_crc(row.consumer, row.class, &row.settled, sums, &dropped);
+    let mut put =
+        connection.prepare("INSERT OR REPLACE INTO cursor VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    put.execute(params![
+        row.consumer,
+        class_code(row.class),
+        row.settled,
+        sums.0.cast_signed(),
+        sums.1.cast_signed(),
+        dropped,
+        crc
+    ])?;
+    Ok(())
+}
+
+/// A cursor and its sums; `None` if the row is missing or damaged.
+fn share(connection: &Connection, consumer: u32, class: Class) -> rusqlite::Result<Option<Share>> {
+    type Row = (Vec<u8>, i64, i64, String, u32);
+    let row: Option<Row> = connection
+        .query_row(
+            "SELECT settled, delivered, excluded, dropped, crc FROM cursor
+             WHERE consumer = ?1 AND class = ?2",
+            params![consumer, class_code(class)],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
+        )
+        .optional()?;
+    let Some((settled, delivered, excluded, dropped, stored)) = row else { return Ok(None) };
+    let sums = (delivered.cast_unsigned(), excluded.cast_unsigned());
+    if share_crc(consumer, class, &settled, sums, &dropped) != stored {
+        return Ok(None);
+    }
+    let Ok(cursor) = Cursor::from_bytes(&settled) else { return Ok(None) };
+    let dropped: BTreeMap<String, u64> = serde_json::from_str(&dropped).unwrap_or_default();
+    let dropped = dropped.into_iter().map(|(word, n)| (Cow::Owned(word), n)).collect();
+    let account = Account { appended: 0, delivered: sums.0, excluded: sums.1, dropped };
+    Ok(Some(Share { cursor, account, ..Share::default() }))
+}
+
+/// The consumers with their cursors; what was appended for them is what the sums and the cursor
+/// say, counted up to `next`.
+pub fn consumers(
+    connection: &Connection,
+    next: &PerClass<u64>,
+) -> Result<Vec<Consumer>, LoadError> {
+    let mut select =
+        connection.prepare("SELECT id, name, required, crc FROM consumer ORDER BY id")?;
+    let mut rows = select.query([])?;
+    let mut consumers = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, name, required): (u32, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let stored: u32 = row.get(3)?;
+        let right = crc(&[&id.to_le_bytes(), name.as_bytes(), &[u8::from(required)]]) == stored;
+        let Some(name) = Name::new(&name).ok().filter(|_| right) else {
+            tracing::error!(id, "a consumer's row in the store is damaged: it starts anew");
+            continue;
+        };
+        let policy = if required { Policy::Required } else { Policy::BestEffort };
+        let mut shares = PerClass::<Share>::default();
+        for class in Class::ALL {
+            let loaded = share(connection, id, class)?;
+            let share = shares.get_mut(class);
+            *share = match loaded {
+                Some(share) => share,
+                None => {
+                    tracing::error!(
+                        consumer = %name,
+                        class = class.as_str(),
+                        "a cursor in the store is damaged: what is there is delivered again"
+                    );
+                    let first = first_chunk(connection, class)?.map(|(seq, _)| seq);
+                    let cursor = Cursor::at(first.unwrap_or(*next.get(class)));
+                    Share { cursor, version: 1, ..Share::default() }
+                }
+            };
+            let account = &mut share.account;
+            account.appended = account.delivered
+                + account.excluded
+                + account.dropped_total()
+                + share.cursor.waiting(*next.get(class));
+        }
+        consumers.push(Consumer { id, name, policy, shares });
+    }
+    Ok(consumers)
+}
+
+/// Position of a class's oldest chunk, and when the oldest of it was read.
+pub fn first_chunk(
+    connection: &Connection,
+    class: Class,
+) -> rusqlite::Result<Option<(u64, (BootNo, Mono))>> {
+    let sql = format!("SELECT seq, boot, mono0 FROM {} ORDER BY seq LIMIT 1", chunk_table(class));
+    let mut select = connection.prepare(&sql)?;
+    let row = select.query_row([], |row| {
+        let seq: i64 = row.get(0)?;
+        Ok((seq.cast_unsigned(), (BootNo(row.get(1)?), Mono(row.get(2)?))))
+    });
+    row.optional()
+}
+
+/// The position after a class's newest chunk, 0 without any.
+pub fn chunks_end(connection: &Connection, class: Class) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT seq, n FROM {} ORDER BY seq DESC LIMIT 1", chunk_table(class));
+    let row: Option<(i64, i64)> =
+        connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(row.map_or(0, |(seq, n)| seq.cast_unsigned().saturating_add(n.cast_unsigned())))
+}
+
+pub fn put_drops(connection: &Connection, rows: &[DropRow]) -> rusqlite::Result<()> {
+    let mut last = None;
+    for row in rows {
+        let class = Class::ALL.into_iter().find(|class| class.as_str() == row.class);
+        connection.execute(
+            "INSERT OR REPLACE INTO drop_ledger VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                row.id,
+                row.reason,
+                row.consumer,
+                class.map(class_code),
+                row.seq_from.cast_signed(),
+                row.seq_to.cast_signed(),
+                row.n.cast_signed(),
+                row.wall_from_ms,
+                row.wall_to_ms
+            ],
+        )?;
+        last = last.max(Some(row.id));
+    }
+    if let Some(last) = last {
+        connection.execute("DELETE FROM drop_ledger WHERE id <= ?1", [last - LEDGER_ROWS_MAX])?;
+    }
+    Ok(())
+}
+
+pub fn drops(connection: &Connection) -> rusqlite::Result<Ledger> {
+    let mut select = connection.prepare(
+        "SELECT id, reason, consumer, class, seq_from, seq_to, n, wall_from, wall_to
+         FROM drop_ledger ORDER BY id DESC LIMIT ?1",
+    )?;
+    let rows = select.query_map([LEDGER_ROWS_LOADED], |row| {
+        let (from, to, n): (i64, i64, i64) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        Ok(DropRow {
+            id: row.get(0)?,
+            reason: Cow::Owned(row.get(1)?),
+            consumer: row.get(2)?,
+            class: class_of(row.get(3)?).map_or("unknown", Class::as_str),
+            seq_from: from.cast_unsigned(),
+            seq_to: to.cast_unsigned(),
+            n: n.cast_unsigned(),
+            wall_from_ms: row.get(7)?,
+            wall_to_ms: row.get(8)?,
+        })
+    })?;
+    let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    rows.reverse();
+    let last = rows.last().map_or(0, |row| row.id);
+    Ok(Ledger::resume(rows, last))
+}
+
+pub fn put_facts(
+    connection: &Connection,
+    facts: &[(String, Option<String>)],
+) -> rusqlite::Result<()> {
+    for (key, value) in facts {
+        match value {
+            Some(value) => connection
+                .execute("INSERT OR REPLACE INTO fact VALUES(?1, ?2)", params![key, value])?,
+            None => connection.execute("DELETE FROM fact WHERE k = ?1", [key])?,
+        };
+    }
+    Ok(())
+}
+
+pub fn facts(connection: &Connection) -> rusqlite::Result<Facts> {
+    let mut select = connection.prepare("SELECT k, v FROM fact")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Facts::resume(rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?))
+}

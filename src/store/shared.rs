@@ -1,0 +1,82 @@
+//! What the handles, the writer and the reader share.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{oneshot, watch};
+
+use super::Options;
+use super::reader::Reader;
+use super::state::State;
+use crate::model::{Clock, Mono};
+
+pub struct Shared {
+    /// Never held across I/O, so that nobody ever waits for the disk by taking it.
+    state: Mutex<State>,
+    /// Wakes the writer before its time.
+    pub wake: Condvar,
+    pub changed: watch::Sender<u64>,
+    pub clock: Arc<dyn Clock>,
+    pub options: Options,
+    pub reader: Reader,
+}
+
+/// How the writer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    Orderly,
+    /// As if the process were killed; for tests.
+    #[cfg(test)]
+    Crash,
+}
+
+/// Requests to the writer.
+#[derive(Debug)]
+pub struct Control {
+    pub stop: Option<Stop>,
+    /// Who wants to know when everything so far is written.
+    pub flushes: Vec<oneshot::Sender<()>>,
+    /// The reader found the file to be bad.
+    pub poisoned: Option<String>,
+    /// Until when the writer sleeps; far in the past while it does not.
+    pub wake_at: Mono,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { stop: None, flushes: Vec::new(), poisoned: None, wake_at: Mono(i64::MIN) }
+    }
+}
+
+impl Shared {
+    pub fn new(state: State, clock: Arc<dyn Clock>, options: Options, reader: Reader) -> Self {
+        Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            changed: watch::Sender::new(0),
+            clock,
+            options,
+            reader,
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn announce(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Sees to it that the writer is awake in time for what is in `state` now.
+    pub fn wake_in_time(&self, state: &mut State, now: Mono) {
+        if state.due_hint(now, self.options.commit) < state.control.wake_at {
+            state.control.wake_at = Mono(i64::MIN);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Tells the writer that there is a request.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+}

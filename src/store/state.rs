@@ -1,0 +1,430 @@
+//! Everything the store knows in memory, behind one mutex that is never held across I/O.
+//!
+//! Pure: no file, no thread, no clock but the one handed in. The writer takes snapshots of it
+//! (`work.rs`) and reports back what became of them.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::accounting::{Account, Ledger, Reason};
+use super::boot::Boots;
+use super::cursor::Cursor;
+use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
+use super::error::StoreError;
+use super::lane::{Lane, Waiter};
+use super::per_class::{FIRST_TO_GO, PerClass};
+use super::reader::Page;
+use super::registry::{Facts, Tags};
+use super::shared::Control;
+use super::status::{Counters, Disk, Health};
+use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
+
+/// Most readings in one item and so in one chunk: what is read, dropped or found damaged at once.
+pub const ITEM_READINGS_MAX: usize = 4_096;
+
+/// One consumer's part in one class.
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    pub cursor: Cursor,
+    pub account: Account,
+    /// Counts changes, so that the writer knows what it has written.
+    pub version: u64,
+    pub version_written: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Consumer {
+    pub id: u32,
+    pub name: Name,
+    pub policy: Policy,
+    pub shares: PerClass<Share>,
+}
+
+/// Whom a drop concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whom {
+    Everyone,
+    One(u32),
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub epoch: u64,
+    pub lanes: PerClass<Lane>,
+    pub consumers: Vec<Consumer>,
+    pub consumer_id_last: u32,
+    /// Whether the set of consumers is in the file as it is here.
+    pub consumers_dirty: bool,
+    pub tags: Tags,
+    pub facts: Facts,
+    pub boots: Boots,
+    pub boot: BootNo,
+    pub ledger: Ledger,
+    pub ram_bytes: usize,
+    pub ram_bytes_max: usize,
+    pub health: Health,
+    pub counters: Counters,
+    pub disk: Disk,
+    /// Since when small rows wait to be written.
+    pub dirty_since: Option<Mono>,
+    /// Small rows are not to wait this time.
+    pub hurry: bool,
+    pub control: Control,
+}
+
+impl State {
+    /// An empty store; positions are free to use up to `reserved`.
+    pub fn new(epoch: u64, reserved: u64, ram_bytes_max: usize) -> Self {
+        Self {
+            epoch,
+            lanes: PerClass::from_fn(|_| Lane { reserved, ..Lane::default() }),
+            consumers: Vec::new(),
+            consumer_id_last: 0,
+            consumers_dirty: false,
+            tags: Tags::default(),
+            facts: Facts::default(),
+            boots: Boots::default(),
+            boot: BootNo::default(),
+            ledger: Ledger::default(),
+            ram_bytes: 0,
+            ram_bytes_max,
+            health: Health::default(),
+            counters: Counters::default(),
+            disk: Disk::default(),
+            dirty_since: None,
+            hurry: false,
+            control: Control::default(),
+        }
+    }
+
+    pub fn append(&mut self, class: Class, mut readings: Vec<Reading>, now: Mono) -> Range<Seq> {
+        let start = self.lanes.get(class).head;
+        while readings.len() > ITEM_READINGS_MAX {
+            let rest = readings.split_off(ITEM_READINGS_MAX);
+            self.push(class, Body::Readings(std::mem::replace(&mut readings, rest)), now, None);
+        }
+        if !readings.is_empty() {
+            self.push(class, Body::Readings(readings), now, None);
+        }
+        Seq(start)..Seq(self.lanes.get(class).head)
+    }
+
+    pub fn append_message(
+        &mut self,
+        class: Class,
+        message: Message,
+        now: Mono,
+        tell: oneshot::Sender<Result<(), StoreError>>,
+    ) -> Seq {
+        let seq = self.lanes.get(class).head;
+        self.push(class, Body::Message(message), now, Some(tell));
+        Seq(seq)
+    }
+
+    fn push(
+        &mut self,
+        class: Class,
+        body: Body,
+        now: Mono,
+        tell: Option<oneshot::Sender<Result<(), StoreError>>>,
+    ) {
+        let n = body.count();
+        self.counters.appended += n;
+        let lane = self.lanes.get_mut(class);
+        if self.consumers.is_empty() {
+            // Nobody waits for it, so it is not kept; the positions are used up all the same.
+            lane.head += n;
+            lane.scan_from = lane.head;
+            if let Some(tell) = tell {
+                let _ = tell.send(Ok(()));
+            }
+            return;
+        }
+        let (seq, bytes) = lane.push(self.boot, now, body, tell.is_some());
+        if let Some(tell) = tell {
+            match self.health {
+                Health::Ok | Health::RamOnly(_) => lane.waiters.push(Waiter { seq, tell }),
+                Health::MemoryOnly => drop(tell.send(Ok(()))),
+                Health::Closed => drop(tell.send(Err(StoreError::Closed))),
+            }
+        }
+        for consumer in &mut self.consumers {
+            consumer.shares.get_mut(class).account.appended += n;
+        }
+        self.ram_bytes += bytes;
+        self.make_room();
+    }
+
+    /// Keeps within the memory bound: first what the file has too, then what only best-effort
+    /// consumers wait for, then the oldest of the lowest class, counted.
+    pub fn make_room(&mut self) {
+        // What is in the file is a mere cache and gets half, so that a burst finds room.
+        while self.ram_bytes > self.ram_bytes_max / 2 && self.evict_one(Evict::Stored) {}
+        while self.ram_bytes > self.ram_bytes_max {
+            let gone = self.evict_one(Evict::Stored)
+                || self.evict_one(Evict::NotRequired)
+                || self.evict_one(Evict::Anything);
+            if !gone {
+                break;
+            }
+        }
+    }
+
+    fn evict_one(&mut self, what: Evict) -> bool {
+        for class in FIRST_TO_GO {
+            let Some(item) = self.lanes.get(class).items.front() else { continue };
+            let range = item.range();
+            let (fits, reason) = match what {
+                Evict::Stored => (item.stored, None),
+                Evict::NotRequired => {
+                    (!self.needed(class, &range, item.awaited), Some(Reason::ConsumerLag))
+                }
+                Evict::Anything => (true, Some(Reason::RamFull)),
+            };
+            if !fits {
+                continue;
+            }
+            let read = self.read_times(item.boot, item.times());
+            if let Some(reason) = reason {
+                self.drop_range(class, range, reason, Whom::Everyone, Some(read));
+            }
+            self.pop_front(class);
+            return true;
+        }
+        false
+    }
+
+    fn pop_front(&mut self, class: Class) {
+        if let Some(item) = self.lanes.get_mut(class).pop_front() {
+            self.ram_bytes = self.ram_bytes.saturating_sub(item.bytes);
+        }
+    }
+
+    /// Drops from memory what is older than anyone wants it; the file is trimmed by `trim.rs`.
+    pub fn drop_old(&mut self, max_age: Duration, clock: &dyn Clock) {
+        for class in Class::ALL {
+            while let Some(item) = self.lanes.get(class).items.front() {
+                let age = self.boots.age_ms(item.boot, item.times().1, clock);
+                if age.is_none_or(|age| u128::from(age) <= max_age.as_millis()) {
+                    break;
+                }
+                let (range, read) = (item.range(), self.read_times(item.boot, item.times()));
+                self.drop_range(class, range, Reason::Age, Whom::Everyone, Some(read));
+                self.pop_front(class);
+            }
+        }
+    }
+
+    fn read_times(&self, boot: BootNo, times: (Mono, Mono)) -> (Wall, Wall) {
+        (self.boots.wall(boot, times.0), self.boots.wall(boot, times.1))
+    }
+
+    /// Whether the file must have it: a required consumer has not settled it, or someone waits for
+    /// it to be safe and anyone has not.
+    pub fn needed(&self, class: Class, range: &Range<u64>, awaited: bool) -> bool {
+        self.consumers.iter().any(|consumer| {
+            (awaited || consumer.policy == Policy::Required)
+                && !consumer.shares.get(class).cursor.covers(range.clone())
+        })
+    }
+
+    /// Everything below is settled by everyone.
+    pub fn settled_below(&self, class: Class) -> u64 {
+        let bases = self.consumers.iter().map(|c| c.shares.get(class).cursor.base());
+        bases.min().unwrap_or(self.lanes.get(class).head)
+    }
+
+    pub fn consumer(&self, id: u32) -> Option<&Consumer> {
+        self.consumers.iter().find(|consumer| consumer.id == id)
+    }
+
+    pub fn position(&self, id: u32, class: Class) -> Position {
+        let head = self.lanes.get(class).visible();
+        let Some(consumer) = self.consumer(id) else { return Position::default() };
+        let open = consumer.shares.get(class).cursor.unsettled_in(0..head);
+        let unsettled = open.map(|range| Seq(range.start)..Seq(range.end)).collect();
+        Position { head: Seq(head), unsettled }
+    }
+
+    pub fn settle(&mut self, id: u32, class: Class, ranges: &[Range<Seq>], how: Settled) {
+        let head = self.lanes.get(class).head;
+        let Some(consumer) = self.consumers.iter_mut().find(|c| c.id == id) else { return };
+        let share = consumer.shares.get_mut(class);
+        for range in ranges {
+            let range = range.start.0..range.end.0.min(head);
+            let n = share.cursor.settle(range.clone());
+            if n == 0 {
+                continue;
+            }
+            share.version += 1;
+            match how {
+                Settled::Delivered => share.account.delivered += n,
+                Settled::Excluded => share.account.excluded += n,
+                Settled::Dead(why) => {
+                    let reason = Reason::Dead(why);
+                    share.account.drop(reason, n);
+                    self.ledger.record(reason, consumer.name.as_str(), class, range, n, None);
+                }
+            }
+        }
+        self.after_settling(class);
+    }
+
+    /// Counts what is gone for good as dropped, for those who were still waiting for it.
+    pub fn drop_range(
+        &mut self,
+        class: Class,
+        range: Range<u64>,
+        reason: Reason,
+        whom: Whom,
+        read: Option<(Wall, Wall)>,
+    ) -> u64 {
+        let mut dropped = 0;
+        for consumer in &mut self.consumers {
+            if whom != Whom::Everyone && whom != Whom::One(consumer.id) {
+                continue;
+            }
+            let share = consumer.shares.get_mut(class);
+            let n = share.cursor.settle_gone(range.clone());
+            if n > 0 {
+                share.version += 1;
+                share.account.drop(reason, n);
+                self.ledger.record(reason, consumer.name.as_str(), class, range.clone(), n, read);
+                dropped += n;
+            }
+        }
+        if dropped > 0 && whom == Whom::Everyone {
+            let waiters = &mut self.lanes.get_mut(class).waiters;
+            for waiter in waiters.extract_if(.., |waiter| range.contains(&waiter.seq)) {
+                let _ = waiter.tell.send(Err(StoreError::Dropped));
+            }
+        }
+        dropped
+    }
+
+    /// The file was searched: what is damaged, or not there though someone waits for it, is lost.
+    pub fn found(&mut self, class: Class, searched: Range<u64>, page: &Page) {
+        let mut lost = 0;
+        for damaged in &page.damaged {
+            let n = self.drop_range(class, damaged.clone(), Reason::Corrupt, Whom::Everyone, None);
+            self.counters.chunks_corrupt += u64::from(n > 0);
+            lost += n;
+        }
+        let mut at = searched.start;
+        let there = page.entries.iter().map(|entry| entry.range().start.0..entry.range().end.0);
+        let end = std::iter::once(searched.end..searched.end);
+        for range in there.chain(end) {
+            if at < range.start {
+                let absent = at..range.start;
+                lost += self.drop_range(class, absent, Reason::Lost, Whom::Everyone, None);
+            }
+            at = at.max(range.end);
+        }
+        if lost > 0 {
+            tracing::error!(class = class.as_str(), lost, "stored readings could not be read");
+            self.after_settling(class);
+        }
+    }
+
+    /// Forgets what nobody waits for any more.
+    pub fn after_settling(&mut self, class: Class) {
+        let below = self.settled_below(class);
+        while let Some(item) = self.lanes.get(class).items.front() {
+            if item.end() > below {
+                break;
+            }
+            self.counters.spared += if item.stored { 0 } else { item.n };
+            self.pop_front(class);
+        }
+        if !self.lanes.get(class).waiters.is_empty() {
+            let waiters = std::mem::take(&mut self.lanes.get_mut(class).waiters);
+            let (open, safe): (Vec<_>, Vec<_>) = waiters
+                .into_iter()
+                .partition(|waiter| self.needed(class, &(waiter.seq..waiter.seq + 1), true));
+            self.lanes.get_mut(class).waiters = open;
+            for waiter in safe {
+                let _ = waiter.tell.send(Ok(()));
+            }
+        }
+    }
+
+    /// Keeps those that stay, forgets the others, starts new ones at the head.
+    pub fn set_consumers(&mut self, specs: &[ConsumerSpec]) {
+        let mut kept = Vec::with_capacity(specs.len());
+        for spec in specs {
+            if kept.iter().any(|c: &Consumer| c.name == spec.name) {
+                continue;
+            }
+            let old = self.consumers.iter().position(|c| c.name == spec.name);
+            if let Some(index) = old {
+                let mut consumer = self.consumers.swap_remove(index);
+                if consumer.policy != spec.policy {
+                    consumer.policy = spec.policy;
+                    self.consumers_dirty = true;
+                    // What was spared may be needed in the file now.
+                    Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).rescan());
+                }
+                kept.push(consumer);
+                continue;
+            }
+            self.consumer_id_last = self.consumer_id_last.saturating_add(1);
+            self.consumers_dirty = true;
+            kept.push(Consumer {
+                id: self.consumer_id_last,
+                name: spec.name.clone(),
+                policy: spec.policy,
+                shares: PerClass::from_fn(|class| Share {
+                    cursor: Cursor::at(self.lanes.get(class).head),
+                    version: 1,
+                    ..Share::default()
+                }),
+            });
+        }
+        self.consumers_dirty |= !self.consumers.is_empty();
+        let removed = std::mem::replace(&mut self.consumers, kept);
+        removed.iter().for_each(|consumer| self.note_removal(consumer));
+        Class::ALL.iter().for_each(|class| self.after_settling(*class));
+    }
+
+    /// What a removed consumer was still waiting for is lost to it; the ledger remembers.
+    fn note_removal(&mut self, consumer: &Consumer) {
+        for class in Class::ALL {
+            let (cursor, head) = (&consumer.shares.get(class).cursor, self.lanes.get(class).head);
+            let waiting = cursor.waiting(head);
+            if waiting > 0 {
+                let (name, range) = (consumer.name.as_str(), cursor.base()..head);
+                tracing::warn!(consumer = name, waiting, "removed with readings undelivered");
+                self.ledger.record(Reason::ConsumerRemoved, name, class, range, waiting, None);
+            }
+        }
+    }
+
+    /// Looks at the clocks; a step of the wall clock begins a new boot row.
+    pub fn observe_clock(&mut self, clock: &dyn Clock) {
+        self.boot = self.boots.observe(clock);
+    }
+
+    /// When the oldest thing that this consumer waits for was appended, as far as that is known
+    /// without asking the file.
+    pub fn oldest(&self, consumer: &Consumer, class: Class) -> Option<(BootNo, Mono)> {
+        let lane = self.lanes.get(class);
+        let first = consumer.shares.get(class).cursor.unsettled_in(0..lane.head).next()?;
+        let item = lane.items.get(lane.index_at(first.start));
+        let in_memory = item.filter(|item| item.seq <= first.start);
+        in_memory.map(|item| (item.boot, item.since)).or(*self.disk.oldest.get(class))
+    }
+
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.consumers.iter().find(|c| c.name.as_str() == name).map(|c| c.id)
+    }
+}
+
+/// What may be evicted from memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evict {
+    Stored,
+    NotRequired,
+    Anything,
+}

@@ -1,0 +1,185 @@
+//! What the store tells about itself; serialised for the page and `fieldhold store status`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Options;
+use super::accounting::DropRow;
+use super::entry::{BootNo, Policy};
+use super::per_class::PerClass;
+use super::state::{Consumer, State};
+use crate::model::{Class, Clock, Mono, Wall};
+
+/// Whether what is appended becomes safe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "why")]
+pub enum Health {
+    /// On disk within the commit window.
+    Ok,
+    /// No directory is configured: memory is all there is, as wanted.
+    #[default]
+    MemoryOnly,
+    /// The disk fails: memory is all there is, and the disk is tried again and again.
+    RamOnly(String),
+    Closed,
+}
+
+/// Sums since the start of the process.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counters {
+    /// Readings and messages appended.
+    pub appended: u64,
+    /// Of these, how many the file was given.
+    pub written: u64,
+    /// Of these, how many were settled before they had to be written.
+    pub spared: u64,
+    pub chunks: u64,
+    /// Bytes of chunk bodies written.
+    pub body_bytes: u64,
+    pub commits: u64,
+    pub checkpoints: u64,
+    pub commit_failures: u64,
+    /// Damaged chunks skipped.
+    pub chunks_corrupt: u64,
+    /// Chunks deleted, settled or dropped.
+    pub chunks_deleted: u64,
+}
+
+/// One consumer in one class: `appended = delivered + excluded + dropped + waiting`.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountStatus {
+    pub class: &'static str,
+    pub appended: u64,
+    pub delivered: u64,
+    pub excluded: u64,
+    pub dropped: u64,
+    pub dropped_why: BTreeMap<String, u64>,
+    pub waiting: u64,
+    /// How long the oldest that waits has been waiting, if that can be told.
+    pub oldest_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ConsumerStatus {
+    pub name: String,
+    pub required: bool,
+    pub classes: Vec<AccountStatus>,
+}
+
+/// A file set aside because it could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// Where it lies now.
+    pub file: String,
+    pub why: String,
+}
+
+/// What is known of the file without asking it.
+#[derive(Debug, Clone, Default)]
+pub struct Disk {
+    pub bytes: u64,
+    pub quarantined: Vec<Quarantined>,
+    pub clean_start: bool,
+    pub last_commit: Option<Wall>,
+    pub last_error: Option<String>,
+    /// When the oldest of each class in the file was read.
+    pub oldest: PerClass<Option<(BootNo, Mono)>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StoreStatus {
+    #[serde(flatten)]
+    pub health: Health,
+    /// Hexadecimal, as in message ids.
+    pub epoch: String,
+    pub file: Option<String>,
+    /// Size of the live data in the file.
+    pub disk_bytes: u64,
+    pub disk_bytes_max: u64,
+    pub ram_bytes: usize,
+    pub ram_bytes_max: usize,
+    pub consumers: Vec<ConsumerStatus>,
+    /// The newest losses, oldest first.
+    pub drops: Vec<DropRow>,
+    pub counters: Counters,
+    pub quarantined: Vec<Quarantined>,
+    /// Whether the last shutdown was orderly; after a crash positions were jumped over.
+    pub clean_start: bool,
+    /// When the file was last known to be up to date, wall time.
+    pub last_commit_ms: Option<i64>,
+    pub last_error: Option<String>,
+}
+
+impl StoreStatus {
+    /// Whether the identity holds for every consumer and class.
+    pub fn balances(&self) -> bool {
+        self.consumers.iter().flat_map(|consumer| &consumer.classes).all(|account| {
+            account.appended
+                == account.delivered + account.excluded + account.dropped + account.waiting
+        })
+    }
+}
+
+/// The status of an open store.
+pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
+    let consumers = state.consumers.iter().map(|consumer| {
+        let classes = Class::ALL.map(|class| account(state, consumer, class, clock));
+        ConsumerStatus {
+            name: consumer.name.as_str().to_owned(),
+            required: consumer.policy == Policy::Required,
+            classes: classes.into(),
+        }
+    });
+    StoreStatus {
+        health: state.health.clone(),
+        epoch: format!("{:016x}", state.epoch),
+        file: options.dir.as_ref().map(|dir| dir.display().to_string()),
+        disk_bytes: state.disk.bytes,
+        disk_bytes_max: options.max_bytes,
+        ram_bytes: state.ram_bytes,
+        ram_bytes_max: state.ram_bytes_max,
+        consumers: consumers.collect(),
+        drops: state.ledger.rows().cloned().collect(),
+        counters: state.counters.clone(),
+        quarantined: state.disk.quarantined.clone(),
+        clean_start: state.disk.clean_start,
+        last_commit_ms: state.disk.last_commit.map(|wall| wall.0),
+        last_error: state.disk.last_error.clone(),
+    }
+}
+
+fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> AccountStatus {
+    let share = who.shares.get(class);
+    let waiting = share.cursor.waiting(state.lanes.get(class).head);
+    debug_assert!(share.account.balances(waiting), "{:?}, {waiting} waiting", share.account);
+    let oldest = state.oldest(who, class).filter(|_| waiting > 0);
+    AccountStatus {
+        class: class.as_str(),
+        appended: share.account.appended,
+        delivered: share.account.delivered,
+        excluded: share.account.excluded,
+        dropped: share.account.dropped_total(),
+        dropped_why: share.account.dropped.iter().map(|(k, n)| (k.to_string(), *n)).collect(),
+        waiting,
+        oldest_ms: oldest.and_then(|(boot, at)| state.boots.age_ms(boot, at, clock)),
+    }
+}
+
+/// The time of a store that is only looked at.
+pub struct NoClock;
+
+impl Clock for NoClock {
+    fn mono(&self) -> Mono {
+        Mono(0)
+    }
+    fn wall(&self) -> Wall {
+        Wall(0)
+    }
+    fn boot_id(&self) -> &str {
+        ""
+    }
+    fn synced(&self) -> bool {
+        false
+    }
+}

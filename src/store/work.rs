@@ -1,0 +1,384 @@
+//! What the writer has to do: a snapshot of everything that is in memory and not in the file.
+//!
+//! Taken under the mutex in one go, so that cursors, sums and chunks of one transaction always fit
+//! together. What becomes of it is reported back by [`State::committed`]; if it fails, nothing is
+//! reported and the next snapshot holds it again.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accounting::{Account, DropRow, Reason};
+use super::boot::BootRow;
+use super::entry::{BootNo, Policy};
+use super::lane::{Content, Item};
+use super::per_class::PerClass;
+use super::state::{ITEM_READINGS_MAX, State, Whom};
+use crate::model::{Class, Mono, Name, TagId, TagMeta};
+
+/// Positions are reserved in the file in steps of this size.
+pub const RESERVE: u64 = 100_000;
+/// Cursors, sums and facts alone are written after this time at the latest.
+pub const QUIET_WRITE: Duration = Duration::from_secs(10);
+/// So much unwritten memory (about 64 KiB in the file) does not wait for the window to end, and a
+/// quarter of the memory bound does not either.
+const EAGER_BYTES: usize = 1 << 20;
+/// Most memory that goes into one transaction, so that the WAL stays small.
+const TRANSACTION_BYTES_MAX: usize = 2 << 20;
+/// Most memory that goes into one chunk.
+const CHUNK_BYTES_MAX: usize = 256 << 10;
+
+#[derive(Debug, Clone)]
+pub struct ConsumerRow {
+    pub id: u32,
+    pub name: Name,
+    pub policy: Policy,
+}
+
+#[derive(Debug, Clone)]
+pub struct ShareRow {
+    pub consumer: u32,
+    pub class: Class,
+    pub settled: Vec<u8>,
+    pub account: Account,
+    version: u64,
+}
+
+/// Consecutive items that become one chunk.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    pub class: Class,
+    pub boot: BootNo,
+    pub range: Range<u64>,
+    pub contents: Vec<Content>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    pub pieces: Vec<Piece>,
+    /// Per class: everything below is in the file afterwards, or not needed there.
+    pub next: PerClass<u64>,
+    pub reserved: PerClass<u64>,
+    /// Chunks that end at or below are of no use to anyone.
+    pub delete_below: PerClass<u64>,
+    pub consumers: Option<(u32, Vec<ConsumerRow>)>,
+    pub shares: Vec<ShareRow>,
+    pub boots: Vec<BootRow>,
+    pub tags: Vec<(TagId, Arc<TagMeta>)>,
+    pub tag_last: u32,
+    pub facts: Vec<(String, Option<String>)>,
+    pub drops: Vec<DropRow>,
+    /// Whether there is more of it than fits into one transaction.
+    pub more: bool,
+}
+
+/// How much of the work has to be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// What is due.
+    Due,
+    /// Everything.
+    All,
+    /// No chunks.
+    RowsOnly,
+}
+
+impl State {
+    /// Whether the file differs from memory in anything but chunks.
+    fn rows_dirty(&self) -> bool {
+        let share_dirty = |class: Class| {
+            self.consumers.iter().any(|consumer| {
+                let share = consumer.shares.get(class);
+                share.version != share.version_written
+            })
+        };
+        self.hurry
+            || self.consumers_dirty
+            || self.tags.is_dirty()
+            || self.facts.is_dirty()
+            || self.boots.is_dirty()
+            || self.ledger.is_dirty()
+            || Class::ALL.into_iter().any(share_dirty)
+    }
+
+    /// Steps over what need not be written (any more).
+    fn skip_settled(&mut self, class: Class) {
+        loop {
+            let lane = self.lanes.get(class);
+            let Some(item) = lane.items.get(lane.index_at(lane.scan_from)) else {
+                let lane = self.lanes.get_mut(class);
+                lane.scan_from = lane.head;
+                lane.unwritten_bytes = 0;
+                return;
+            };
+            if !item.stored && self.needed(class, &item.range(), item.awaited) {
+                return;
+            }
+            let (end, bytes) = (item.end(), item.bytes);
+            let lane = self.lanes.get_mut(class);
+            lane.scan_from = end;
+            lane.unwritten_bytes = lane.unwritten_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// When a class's oldest unwritten item has to be written, if there is one.
+    fn lane_due(&self, class: Class, commit: Duration) -> Option<Mono> {
+        let lane = self.lanes.get(class);
+        let item = lane.items.get(lane.index_at(lane.scan_from))?;
+        let at_once = class == Class::Alarm
+            || !lane.waiters.is_empty()
+            || lane.unwritten_bytes >= EAGER_BYTES.min(self.ram_bytes_max / 4);
+        Some(if at_once { item.since } else { item.since + commit })
+    }
+
+    /// When the next transaction is due, if there is anything to write.
+    pub fn due(&mut self, now: Mono, commit: Duration) -> Option<Mono> {
+        Class::ALL.into_iter().for_each(|class| self.skip_settled(class));
+        if Class::ALL.into_iter().any(|class| self.lanes.get(class).wants_reserve()) {
+            return Some(now);
+        }
+        let lanes = Class::ALL.into_iter().filter_map(|class| self.lane_due(class, commit)).min();
+        let rows = if self.rows_dirty() {
+            let since = *self.dirty_since.get_or_insert(now);
+            Some(if self.hurry { since } else { since + QUIET_WRITE.max(commit) })
+        } else {
+            self.dirty_since = None;
+            None
+        };
+        lanes.into_iter().chain(rows).min()
+    }
+
+    /// A cheap upper bound of when the writer has to look after what was just appended.
+    pub fn due_hint(&self, now: Mono, commit: Duration) -> Mono {
+        let hasty = |class: Class| {
+            let lane = self.lanes.get(class);
+            !lane.waiters.is_empty()
+                || lane.unwritten_bytes >= EAGER_BYTES.min(self.ram_bytes_max / 4)
+                || lane.wants_reserve()
+                || (class == Class::Alarm && lane.unwritten_bytes > 0)
+        };
+        if self.hurry || Class::ALL.into_iter().any(hasty) { now } else { now + commit }
+    }
+
+    /// Small rows are to be written with no more waiting.
+    pub fn dirty_now(&mut self, now: Mono) {
+        self.hurry = true;
+        self.dirty_since = Some(now);
+    }
+
+    /// Takes what is due, or everything; `None` if there is nothing.
+    pub fn take_work(&mut self, now: Mono, commit: Duration, urgency: Urgency) -> Option<Work> {
+        let due = self.due(now, commit);
+        let wanted = match urgency {
+            Urgency::Due => due.is_some_and(|due| due <= now),
+            Urgency::All => due.is_some(),
+            Urgency::RowsOnly => true,
+        };
+        wanted.then(|| self.snapshot(now, commit, urgency))
+    }
+
+    /// The small rows alone.
+    pub fn rows_only(&mut self) -> Work {
+        self.snapshot(Mono::default(), Duration::ZERO, Urgency::RowsOnly)
+    }
+
+    fn snapshot(&mut self, now: Mono, commit: Duration, urgency: Urgency) -> Work {
+        let mut work = Work::default();
+        for class in Class::ALL {
+            // A class that is due soon comes along: it saves a transaction of its own.
+            let soon = now + commit / 2;
+            let taken = match urgency {
+                Urgency::Due => self.lane_due(class, commit).is_some_and(|due| due <= soon),
+                Urgency::All => true,
+                Urgency::RowsOnly => false,
+            };
+            let lane = self.lanes.get(class);
+            *work.next.get_mut(class) = lane.scan_from;
+            if taken {
+                *work.next.get_mut(class) = self.take_pieces(class, &mut work.pieces);
+                work.more |= *work.next.get(class) < lane.head;
+            }
+            *work.reserved.get_mut(class) = lane.reserve_to();
+            *work.delete_below.get_mut(class) = self.settled_below(class);
+            for consumer in &self.consumers {
+                let share = consumer.shares.get(class);
+                if share.version != share.version_written {
+                    work.shares.push(ShareRow {
+                        consumer: consumer.id,
+                        class,
+                        settled: share.cursor.to_bytes(),
+                        account: share.account.clone(),
+                        version: share.version,
+                    });
+                }
+            }
+        }
+        if self.consumers_dirty {
+            let row = |c: &super::state::Consumer| ConsumerRow {
+                id: c.id,
+                name: c.name.clone(),
+                policy: c.policy,
+            };
+            work.consumers =
+                Some((self.consumer_id_last, self.consumers.iter().map(row).collect()));
+        }
+        work.boots = self.boots.dirty();
+        work.tags = self.tags.dirty();
+        work.tag_last = self.tags.last();
+        work.facts = self.facts.dirty();
+        work.drops = self.ledger.dirty();
+        work
+    }
+
+    /// Cuts a class's unwritten items into chunks; gives the position up to which it got.
+    fn take_pieces(&self, class: Class, pieces: &mut Vec<Piece>) -> u64 {
+        let lane = self.lanes.get(class);
+        let mut bytes: usize = pieces.iter().map(|piece| piece.bytes).sum();
+        for item in lane.items.range(lane.index_at(lane.scan_from)..) {
+            if item.stored || !self.needed(class, &item.range(), item.awaited) {
+                continue;
+            }
+            if bytes > 0 && bytes + item.bytes > TRANSACTION_BYTES_MAX {
+                return item.seq;
+            }
+            bytes += item.bytes;
+            match pieces.last_mut().filter(|piece| piece.class == class) {
+                Some(piece) if piece.continues_with(item) => piece.push(item),
+                _ => pieces.push(Piece::new(class, item)),
+            }
+        }
+        lane.head
+    }
+
+    /// The work is in the file.
+    pub fn committed(&mut self, work: &Work) {
+        for piece in &work.pieces {
+            let lane = self.lanes.get_mut(piece.class);
+            let first = lane.index_at(piece.range.start);
+            for item in lane.items.range_mut(first..) {
+                if item.seq >= piece.range.end {
+                    break;
+                }
+                item.stored = true;
+            }
+            self.counters.written += piece.range.end - piece.range.start;
+            self.counters.chunks += 1;
+        }
+        for class in Class::ALL {
+            let lane = self.lanes.get_mut(class);
+            lane.reserved = lane.reserved.max(*work.reserved.get(class));
+            let next = *work.next.get(class);
+            for waiter in lane.waiters.extract_if(.., |waiter| waiter.seq < next) {
+                let _ = waiter.tell.send(Ok(()));
+            }
+            self.skip_settled(class);
+        }
+        for row in &work.shares {
+            let found = self.consumers.iter_mut().find(|consumer| consumer.id == row.consumer);
+            if let Some(consumer) = found {
+                consumer.shares.get_mut(row.class).version_written = row.version;
+            }
+        }
+        if let Some((last, rows)) = &work.consumers {
+            let same = *last == self.consumer_id_last
+                && rows
+                    .iter()
+                    .map(|row| (row.id, row.policy))
+                    .eq(self.consumers.iter().map(|consumer| (consumer.id, consumer.policy)));
+            self.consumers_dirty &= !same;
+        }
+        self.boots.written(&work.boots);
+        self.tags.written(work.tag_last);
+        self.facts.written(&work.facts);
+        self.ledger.written(&work.drops);
+        self.dirty_since = None;
+        self.hurry = false;
+        self.counters.commits += 1;
+        self.make_room();
+    }
+
+    /// The file, opened again, has less than it was believed to have: what memory still holds of
+    /// the rest is to be written again.
+    pub fn unstore_from(&mut self, ends: &PerClass<u64>) {
+        for class in Class::ALL {
+            let lane = self.lanes.get_mut(class);
+            for item in lane.items.iter_mut().filter(|item| item.end() > *ends.get(class)) {
+                item.stored = false;
+            }
+            lane.rescan();
+        }
+    }
+
+    /// Goes on with a new file: memory is written to it, what is not in memory is counted as lost.
+    pub fn start_new_file(&mut self, epoch: u64, reserved: &PerClass<u64>) {
+        self.epoch = epoch;
+        let gone = self.forget_writes();
+        for class in Class::ALL {
+            self.lanes.get_mut(class).reserved = *reserved.get(class);
+            for range in gone.get(class) {
+                self.drop_range(class, range.clone(), Reason::Corrupt, Whom::Everyone, None);
+            }
+            self.after_settling(class);
+        }
+    }
+
+    /// The file is new and empty: everything in memory has to be written (again). Gives the
+    /// positions of each class that are not in memory, and so are gone.
+    fn forget_writes(&mut self) -> PerClass<Vec<Range<u64>>> {
+        self.tags.forget_writes();
+        self.facts.forget_writes();
+        self.boots.forget_writes();
+        self.ledger.forget_writes();
+        self.consumers_dirty = true;
+        for consumer in &mut self.consumers {
+            Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);
+        }
+        PerClass::from_fn(|class| {
+            let lane = self.lanes.get_mut(class);
+            lane.items.iter_mut().for_each(|item| item.stored = false);
+            lane.rescan();
+            let mut gone = Vec::new();
+            let mut at = 0;
+            for item in &lane.items {
+                if item.seq > at {
+                    gone.push(at..item.seq);
+                }
+                at = item.end();
+            }
+            gone.push(at..lane.head);
+            gone
+        })
+    }
+}
+
+impl Piece {
+    fn new(class: Class, item: &Item) -> Self {
+        Self {
+            class,
+            boot: item.boot,
+            range: item.range(),
+            contents: vec![item.content.clone()],
+            bytes: item.bytes,
+        }
+    }
+
+    fn push(&mut self, item: &Item) {
+        self.range.end = item.end();
+        self.contents.push(item.content.clone());
+        self.bytes += item.bytes;
+    }
+
+    fn continues_with(&self, item: &Item) -> bool {
+        let same_kind = matches!(
+            (self.contents.first(), &item.content),
+            (Some(Content::Readings(_)), Content::Readings(_))
+                | (Some(Content::Message(_)), Content::Message(_))
+        );
+        same_kind
+            && self.boot == item.boot
+            && self.range.end == item.seq
+            && self.range.end - self.range.start + item.n <= ITEM_READINGS_MAX as u64
+            && self.bytes + item.bytes <= CHUNK_BYTES_MAX
+    }
+}

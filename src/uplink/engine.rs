@@ -1,0 +1,135 @@
+//! What an uplink keeps from one connection to the next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rumqttc::Publish;
+use tokio::sync::mpsc;
+
+use super::cause::Ended;
+use super::commands;
+use super::pack::Packer;
+use super::reply::Reply;
+use super::settling::Fate;
+use super::status::{Board, Connection};
+use super::timing::Timing;
+use crate::config::UplinkPlan;
+use crate::model::{Clock, Mono, SetRequest};
+use crate::store::StoreError;
+
+pub struct Engine {
+    pub plan: Arc<UplinkPlan>,
+    pub timing: Timing,
+    pub clock: Arc<dyn Clock>,
+    pub inbox: mpsc::Sender<SetRequest>,
+    pub board: Arc<Board>,
+    pub packer: Packer,
+    /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
+    pub replies: VecDeque<Reply>,
+    /// What the log last said about the connection, so that it says it once.
+    said: Option<Ended>,
+}
+
+impl Engine {
+    pub fn new(
+        plan: Arc<UplinkPlan>,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+        inbox: mpsc::Sender<SetRequest>,
+        board: Arc<Board>,
+        packer: Packer,
+    ) -> Self {
+        Self { plan, timing, clock, inbox, board, packer, replies: VecDeque::new(), said: None }
+    }
+
+    pub fn connecting(&self) {
+        self.board.update(|progress| progress.connection = Connection::Connecting);
+    }
+
+    pub fn online(&mut self) {
+        let at = self.clock.wall();
+        self.board.update(|progress| progress.online(at));
+        self.said = None;
+        tracing::info!(uplink = %self.plan.name, "online");
+    }
+
+    /// Counts the end of a connection or attempt; logs it when it is news.
+    pub fn ended(&mut self, ended: &Ended, next_try: Mono) {
+        let at = self.clock.wall();
+        self.board.update(|progress| progress.ended(ended, at, next_try));
+        if self.said.as_ref().is_none_or(|said| said.cause != ended.cause) {
+            tracing::warn!(uplink = %self.plan.name, reason = %ended.reason, "offline, will retry");
+            self.said = Some(ended.clone());
+        }
+    }
+
+    pub fn stopped(&self) {
+        self.board.update(|progress| progress.connection = Connection::Stopped);
+    }
+
+    /// A publish came from the broker.
+    pub fn received(&self, publish: &Publish) {
+        let now = self.clock.mono();
+        let request = commands::request(publish, &self.plan.prefix, &self.plan.name, now);
+        // A full inbox is the only thing that can be wrong with the sender while we run.
+        let taken = request.map(|request| self.inbox.try_send(request).is_ok());
+        self.board.update(|progress| match taken {
+            Some(true) => progress.commands.received += 1,
+            Some(false) => progress.commands.refused += 1,
+            None => progress.commands.ignored += 1,
+        });
+    }
+
+    pub fn filters_refused(&self, filters: usize) {
+        if filters > 0 {
+            tracing::warn!(uplink = %self.plan.name, filters, "the broker refused subscriptions");
+            let filters = u64::try_from(filters).unwrap_or(u64::MAX);
+            self.board.update(|progress| progress.commands.filters_refused += filters);
+        }
+    }
+
+    /// Counts what was settled in the store.
+    pub fn settled(&self, fates: impl Iterator<Item = (Fate, u64)>, acked_messages: usize) {
+        let now = self.clock.mono();
+        self.board.update(|progress| {
+            for (fate, rows) in fates {
+                match fate {
+                    Fate::Delivered => {
+                        progress.acked_rows += rows;
+                        progress.acked.add(now, rows);
+                    }
+                    Fate::Excluded => progress.excluded_rows += rows,
+                    Fate::Dead(reason) => {
+                        progress.dead(reason, rows);
+                        tracing::error!(
+                            uplink = %self.plan.name, rows, reason = reason.code(),
+                            "rows can never be sent and were given up"
+                        );
+                    }
+                }
+            }
+            if acked_messages > 0 {
+                progress.acked_messages += u64::try_from(acked_messages).unwrap_or(u64::MAX);
+                progress.last_ack = Some(now);
+            }
+        });
+    }
+
+    pub fn appended(&self, rows: u64) {
+        let now = self.clock.mono();
+        self.board.update(|progress| progress.appended.add(now, rows));
+    }
+
+    /// The store could not be read, or can be again.
+    pub fn store_problem(&self, problem: Option<&StoreError>) {
+        let problem = problem.map(ToString::to_string);
+        let news = self.board.update(|progress| {
+            let news = progress.store_problem != problem;
+            progress.store_problem.clone_from(&problem);
+            news
+        });
+        if let Some(problem) = problem.filter(|_| news) {
+            tracing::warn!(uplink = %self.plan.name, problem, "the store can't be read, will retry");
+        }
+    }
+}

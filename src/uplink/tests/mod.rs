@@ -1,0 +1,10 @@
+//! The engine against a broker that misbehaves on purpose.
+
+mod away;
+mod commanding;
+mod delivery;
+mod fake;
+mod faults;
+mod packing;
+mod tls;
+mod world;

@@ -1,0 +1,182 @@
+//! Rows in, messages and fates out: none missing, none twice.
+
+use std::sync::Arc;
+
+use super::fake::{Fake, json};
+use super::world::{World, plan};
+use crate::config::{BacklogPayload, UplinkPlan};
+use crate::model::{
+    Batch, Class, Clock, Message, Mono, Qos, Reading, Seq, TagId, TopicFilter, TopicName, Value,
+};
+use crate::store::Entry;
+use crate::uplink::lanes::{Lane, Work};
+use crate::uplink::pack::{Item, PUBLISH_OVERHEAD, Packed, Packer};
+use crate::uplink::settling::{DeadReason, Fate, rows_in};
+
+fn text(tag: TagId, at: Mono, bytes: usize) -> Reading {
+    Reading::good(tag, at, Value::Text("x".repeat(bytes).into()))
+}
+
+fn message(topic: &str, payload: &str, qos: Qos, retain: bool) -> Message {
+    let topic = TopicName::new(topic).unwrap();
+    Message { topic, payload: payload.as_bytes().into(), qos, retain, at: Mono(1) }
+}
+
+async fn all(world: &World) -> (Work, Vec<Entry>) {
+    let consumer = world.store.consumer("cloud").unwrap();
+    let position = consumer.position(Class::Normal);
+    let range = position.unsettled[0].start..position.head;
+    let entries = consumer.read(Class::Normal, range.clone(), usize::MAX).await.unwrap();
+    (Work { class: Class::Normal, lane: Lane::Backlog, range }, entries)
+}
+
+/// Packs everything in the store for this lane and checks that every row came out once.
+async fn packed(world: &World, plan: UplinkPlan, lane: Lane) -> Vec<Packed> {
+    let (work, entries) = all(world).await;
+    let work = Work { lane, ..work };
+    let packet_bytes = plan.packet_bytes;
+    let packed = Packer::new(Arc::new(plan), world.store.clone()).pack(&work, entries);
+    let mut rows: Vec<u64> = Vec::new();
+    for packed in &packed {
+        match packed {
+            Packed::Item(item) => {
+                assert!(item.bytes() + PUBLISH_OVERHEAD <= packet_bytes);
+                let ranges = item.rows.delivered.iter().chain(&item.rows.excluded);
+                rows.extend(ranges.flat_map(|range| range.start.0..range.end.0));
+            }
+            Packed::Settled(_, range) => rows.extend(range.start.0..range.end.0),
+        }
+    }
+    rows.sort_unstable();
+    assert_eq!(rows, (work.range.start.0..work.range.end.0).collect::<Vec<_>>());
+    packed
+}
+
+fn items(packed: &[Packed]) -> Vec<&Item> {
+    packed
+        .iter()
+        .filter_map(|packed| match packed {
+            Packed::Item(item) => Some(item),
+            Packed::Settled(..) => None,
+        })
+        .collect()
+}
+
+fn fates(packed: &[Packed]) -> Vec<(Fate, u64)> {
+    let fate = |packed: &Packed| match packed {
+        Packed::Item(_) => None,
+        Packed::Settled(fate, range) => Some((*fate, range.end.0 - range.start.0)),
+    };
+    packed.iter().filter_map(fate).collect()
+}
+
+#[tokio::test]
+async fn what_no_filter_wants_is_excluded() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(20);
+    let send = ["press/tag3", "press/tag4", "+/tag7"];
+    let send = send.map(|filter| TopicFilter::new(filter).unwrap());
+    let plan = UplinkPlan { send: send.into(), ..plan(&fake) };
+    let live = packed(&world, plan.clone(), Lane::Live).await;
+    assert_eq!(items(&live).len(), 60);
+    assert_eq!(fates(&live).iter().map(|(_, rows)| rows).sum::<u64>(), 140);
+    assert!(fates(&live).iter().all(|(fate, _)| *fate == Fate::Excluded));
+    let columnar = packed(&world, plan, Lane::Backlog).await;
+    let delivered = items(&columnar).into_iter().map(|item| rows_in(&item.rows.delivered));
+    assert_eq!(delivered.sum::<u64>(), 60);
+    assert!(fates(&columnar).len() <= 1, "those in between are settled with their message");
+}
+
+#[tokio::test]
+async fn what_can_never_be_sent_is_a_dead_letter_and_stops_nothing() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(1);
+    let at = world.clock.mono();
+    let readings = vec![
+        text(world.tags[0], at, 5000),
+        Reading::good(TagId(4711), at, Value::Bool(true)),
+        Reading::good(world.tags[1], at, Value::Bool(true)),
+    ];
+    world.store.append(Batch { class: Class::Normal, readings });
+    drop(
+        world.store.append_message(
+            Class::Normal,
+            message("a", &"y".repeat(5000), Qos::AtLeastOnce, false),
+        ),
+    );
+    world.append(1);
+    let dead = [
+        (Fate::Dead(DeadReason::TooLarge), 1),
+        (Fate::Dead(DeadReason::UnknownTag), 1),
+        (Fate::Dead(DeadReason::TooLarge), 1),
+    ];
+    for (lane, messages) in [(Lane::Live, 21), (Lane::Backlog, 2)] {
+        let packed = packed(&world, plan(&fake), lane).await;
+        assert_eq!(fates(&packed), dead, "{lane:?}");
+        assert_eq!(items(&packed).len(), messages, "{lane:?}");
+    }
+    let bad = UplinkPlan { prefix: "si+te/".into(), ..plan(&fake) };
+    let bad_topic = Fate::Dead(DeadReason::BadTopic);
+    let unknown = Fate::Dead(DeadReason::UnknownTag);
+    let fates = fates(&packed(&world, bad, Lane::Live).await);
+    assert_eq!(fates, [(bad_topic, 11), (unknown, 1), (bad_topic, 12)]);
+}
+
+/// Larger than a columnar message may be, smaller than the broker's limit: goes alone.
+#[tokio::test]
+async fn a_reading_too_large_for_the_columns_goes_alone_and_in_order() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(1);
+    let at = world.clock.mono();
+    let readings = vec![text(world.tags[0], at, 40_000)];
+    world.store.append(Batch { class: Class::Normal, readings });
+    world.append(1);
+    let plan = UplinkPlan { packet_bytes: 100_000, ..plan(&fake) };
+    let packed = packed(&world, plan, Lane::Backlog).await;
+    let topics: Vec<_> = items(&packed).iter().map(|item| item.topic.as_str()).collect();
+    assert_eq!(topics, ["site/backlog", "site/press/tag0", "site/backlog"]);
+    let starts: Vec<_> = items(&packed).iter().map(|item| item.rows.delivered[0].start).collect();
+    assert!(starts.is_sorted());
+}
+
+#[tokio::test]
+async fn forwarded_messages_keep_payload_retain_and_their_place() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(1);
+    for (topic, retain) in [("lan/a", true), ("lan/b", false)] {
+        let message = message(topic, "as it came", Qos::AtMostOnce, retain);
+        drop(world.store.append_message(Class::Normal, message));
+    }
+    world.append(1);
+    for backlog in [BacklogPayload::Columnar, BacklogPayload::Tag] {
+        let packed = packed(&world, UplinkPlan { backlog, ..plan(&fake) }, Lane::Backlog).await;
+        let items = items(&packed);
+        let at = items.iter().position(|item| item.topic.as_str() == "site/lan/a").unwrap();
+        assert!(items[at].retain);
+        assert_eq!(&items[at].payload[..], b"as it came");
+        assert_eq!((items[at + 1].topic.as_str(), items[at + 1].retain), ("site/lan/b", false));
+        let starts: Vec<Seq> = items.iter().map(|item| item.rows.delivered[0].start).collect();
+        assert!(starts.is_sorted());
+    }
+}
+
+#[tokio::test]
+async fn messages_stay_within_the_packet_limit() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(300);
+    for packet_bytes in [200, 500, 4096] {
+        let packed =
+            packed(&world, UplinkPlan { packet_bytes, ..plan(&fake) }, Lane::Backlog).await;
+        assert!(fates(&packed).is_empty());
+        let largest = items(&packed).iter().map(|item| item.bytes()).max().unwrap();
+        assert!(largest > packet_bytes / 2, "{largest} of {packet_bytes}");
+        for item in items(&packed) {
+            json(&item.payload);
+        }
+    }
+}

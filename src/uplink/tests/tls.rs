@@ -1,0 +1,124 @@
+//! TLS: who is trusted, and what is said when it does not work.
+//!
+//! The certificates in `pem/` are for tests only and valid until 2126; the authority's key was
+//! thrown away.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rumqttc::tokio_rustls::TlsAcceptor;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::fake::Fake;
+use super::world::{World, plan};
+use crate::config::{TlsPlan, UplinkPlan};
+use crate::uplink::Cause;
+
+fn pem(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/uplink/tests/pem").join(name)
+}
+
+/// Takes TLS off and passes on to the fake broker; wants a client certificate.
+async fn terminator(to: SocketAddr) -> (SocketAddr, JoinSet<()>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(pem("ca.pem")).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(pem("server.pem")).unwrap()],
+            PrivateKeyDer::from_pem_file(pem("server.key")).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((socket, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                if let Ok(mut inner) = acceptor.accept(socket).await {
+                    let mut outer = TcpStream::connect(to).await.unwrap();
+                    let _over = copy_bidirectional(&mut inner, &mut outer).await;
+                }
+            });
+        }
+    });
+    (addr, tasks)
+}
+
+fn tls_plan(fake: &Fake, addr: SocketAddr, ca: &str) -> UplinkPlan {
+    let client = Some((pem("client.pem"), pem("client.key")));
+    let tls = Some(TlsPlan { ca: Some(pem(ca)), client });
+    UplinkPlan { port: addr.port(), tls, ..plan(fake) }
+}
+
+#[tokio::test]
+async fn both_sides_show_their_certificates_and_rows_arrive() {
+    let fake = Fake::new([]).await;
+    let (addr, _tasks) = terminator(fake.addr).await;
+    let mut world = World::new();
+    world.append(10);
+    // The certificate is for the name and for the address.
+    for host in ["127.0.0.1", "localhost"] {
+        let running =
+            world.start(UplinkPlan { host: host.into(), ..tls_plan(&fake, addr, "ca.pem") });
+        running.until_nothing_waits().await;
+        running.stop().await;
+    }
+    world.check_nothing_lost(&fake);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_and_tried_again() {
+    let fake = Fake::new([]).await;
+    let (addr, _tasks) = terminator(fake.addr).await;
+    let good = tls_plan(&fake, addr, "ca.pem");
+    let tls = good.tls.clone().unwrap();
+    let nowhere = pem("nowhere.pem");
+    let key = pem("client.key");
+    let cases = [
+        (
+            tls_plan(&fake, addr, "other-ca.pem"),
+            Cause::Tls,
+            "an authority that is not trusted here",
+        ),
+        (
+            UplinkPlan { tls: Some(TlsPlan { client: None, ..tls.clone() }), ..good.clone() },
+            Cause::Tls,
+            "CertificateRequired",
+        ),
+        (
+            UplinkPlan { tls: Some(TlsPlan { ca: Some(nowhere), ..tls.clone() }), ..good.clone() },
+            Cause::Settings,
+            "the CA file",
+        ),
+        (
+            UplinkPlan { tls: Some(TlsPlan { ca: Some(key), ..tls }), ..good.clone() },
+            Cause::Settings,
+            "is not a valid PEM file",
+        ),
+        (UplinkPlan { port: fake.addr.port(), ..good.clone() }, Cause::Closed, "closed"),
+    ];
+    for (plan, cause, words) in cases {
+        let world = World::new();
+        let running = world.start(plan);
+        let again = |ends: Option<&u64>| ends.is_some_and(|ends| *ends >= 2);
+        let status = running.until(words, |status| again(status.ends.get(&cause))).await;
+        let said = status.last_end.unwrap();
+        assert!(said.contains(words), "{said}");
+        running.stop().await;
+    }
+}

@@ -1,0 +1,39 @@
+//! How long the engine waits for what. Tests use short ones; the defaults are those that lost
+//! nothing under 190 faults.
+
+use std::time::Duration;
+
+/// Every wait of the engine.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// From the first packet to CONNACK, TLS included.
+    pub connect: Duration,
+    /// Acknowledgements are settled together after this long...
+    pub settle: Duration,
+    /// ...or when this many have come.
+    pub settle_acks: usize,
+    /// Something is outstanding and no acknowledgement has come for this long: the connection
+    /// counts as dead, whatever the socket says.
+    pub watchdog: Duration,
+    pub backoff_first: Duration,
+    pub backoff_cap: Duration,
+    /// How long a stop waits for the acknowledgements that are still out.
+    pub stop_grace: Duration,
+    /// The pause after the store could not be read.
+    pub store_retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            settle: Duration::from_millis(50),
+            settle_acks: 512,
+            watchdog: Duration::from_secs(9),
+            backoff_first: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(60),
+            stop_grace: Duration::from_secs(1),
+            store_retry: Duration::from_secs(1),
+        }
+    }
+}

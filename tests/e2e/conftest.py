@@ -1,0 +1,196 @@
+"""The real binary on real input: servers, brokers and lines that the tests start and end themselves."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import paho.mqtt.client as mqtt
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("FIELDHOLD_BIN", ROOT / "target/debug/fieldhold"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds=15, what="the condition"):
+    """Polls until `condition` returns something true and returns that; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+def listening(port, host="127.0.0.1"):
+    with socket.socket() as s:
+        s.settimeout(0.2)
+        return s.connect_ex((host, port)) == 0
+
+
+class Process:
+    """A child process whose output goes to a file."""
+
+    def __init__(self, arguments, log, **options):
+        self.arguments, self.log, self.options = [str(a) for a in arguments], log, options
+        self.child = None
+
+    def start(self):
+        with open(self.log, "ab") as out:
+            self.child = subprocess.Popen(
+                self.arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL, **self.options
+            )
+        return self
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def kill(self):
+        if self.child and self.child.poll() is None:
+            self.child.send_signal(signal.SIGCONT)
+            self.child.kill()
+        if self.child:
+            self.child.wait()
+
+    def stop(self, seconds=15):
+        self.child.terminate()
+        return self.child.wait(seconds)
+
+    def output(self):
+        return pathlib.Path(self.log).read_text(errors="replace")
+
+
+class Mosquitto(Process):
+    """Mosquitto playing the cloud; keeps nothing, so what counts is what its subscriber saw."""
+
+    def __init__(self, directory, port=None, host="127.0.0.1", prefix=()):
+        self.port, self.host = port or free_port(), host
+        directory.mkdir(parents=True, exist_ok=True)
+        conf = directory / "mosquitto.conf"
+        conf.write_text(
+            f"listener {self.port} {host}\nallow_anonymous true\npersistence false\n"
+            "max_queued_messages 0\nmax_inflight_messages 0\n"
+        )
+        super().__init__([*prefix, shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", conf], directory / "log")
+
+    def start(self):
+        super().start()
+        wait_for(lambda: listening(self.port, self.host), what="mosquitto listening")
+        return self
+
+
+class Recorder:
+    """Subscribes with QoS 1 and keeps every message in order of arrival."""
+
+    def __init__(self, port, topics=("#",), host="127.0.0.1", version=mqtt.MQTTv311):
+        self.messages, self.subscribed = [], 0
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=version)
+        self.client.on_connect = lambda c, *_: [c.subscribe(t, 1) for t in topics]
+        self.client.on_subscribe = self._subscribed
+        self.client.on_message = lambda c, u, m: self.messages.append(m)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.connect(host, port, keepalive=30)
+        self.client.loop_start()
+        wait_for(lambda: self.subscribed >= len(topics), what="the subscription")
+
+    def _subscribed(self, *_):
+        self.subscribed += 1
+
+    def on(self, topic):
+        return [m for m in list(self.messages) if m.topic == topic]
+
+    def last(self, topic):
+        found = self.on(topic)
+        return json.loads(found[-1].payload) if found else None
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class Gateway(Process):
+    """The gateway under test."""
+
+    def __init__(self, directory, config):
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self.config = directory, directory / "fieldhold.yaml"
+        self.write(config)
+        super().__init__([BINARY, "run", self.config], directory / "gateway.log")
+
+    def write(self, config):
+        self.config.write_text(config)
+
+    @property
+    def state(self):
+        return self.directory / "state"
+
+    def start(self, ready=True):
+        super().start()
+        if ready:
+            wait_for(self.status, what=f"the gateway's status; its log:\n{self.output()}")
+        return self
+
+    def status(self):
+        """The status over the control socket, or None while there is none."""
+        try:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.settimeout(2)
+                s.connect(str(self.state / "control.sock"))
+                s.sendall(b"status\n")
+                reply = b"".join(iter(lambda: s.recv(65536), b""))
+            return json.loads(reply)
+        except (OSError, ValueError):
+            return None
+
+    def wait(self, condition, seconds=20, what="the state"):
+        def reached():
+            status = self.status()
+            return status if status and condition(status) else None
+
+        try:
+            return wait_for(reached, seconds, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{json.dumps(self.status(), indent=1)}\n{self.output()[-4000:]}")
+
+
+def readings(messages):
+    """Every reading in messages of an uplink as (topic, value, quality, id), whatever their form."""
+    for message in messages:
+        body = json.loads(message.payload)
+        if "rows" not in body:
+            yield message.topic, body.get("v"), body.get("q", "good"), body.get("id")
+            continue
+        for row in body["rows"]:
+            seq = row[1]
+            for topic, cell in zip(body["tags"], row[2:]):
+                if cell is None:
+                    continue
+                value, quality = (cell.get("v"), cell["q"]) if isinstance(cell, dict) else (cell, "good")
+                yield topic, value, quality, f"{body['id']}-{seq}"
+                seq += 1
+
+
+@pytest.fixture
+def started():
+    """Collects what a test starts and ends it, newest first, pass or fail."""
+    running = []
+
+    def start(thing):
+        thing.start() if hasattr(thing, "start") else None
+        running.append(thing)
+        return thing
+
+    yield start
+    for thing in reversed(running):
+        thing.kill() if hasattr(thing, "kill") else thing.close()

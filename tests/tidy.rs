@@ -1,0 +1,210 @@
+//! Keeps the map in ARCHITECTURE.md true: layers, fences, headers, file length.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing unwrap is a failing test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Layers from the bottom up; a file imports only from layers below its own, never from a sibling.
+const LAYERS: [&[&str]; 5] =
+    [&["model"], &["config", "codec"], &["store"], &["south", "broker", "uplink"], &["runtime"]];
+
+/// The command line stands on top of everything.
+const TOP: &str = "cli";
+
+/// Crates that only one place may use.
+const FENCES: [(&str, &[&str]); 7] = [
+    ("tokio_modbus", &["south"]),
+    ("tokio_serial", &["south"]),
+    ("rumqttc", &["uplink"]),
+    ("rmqtt_codec", &["broker"]),
+    ("rusqlite", &["store"]),
+    ("serde_yaml", &["config"]),
+    ("clap", &["cli"]),
+];
+
+/// Places that know no async runtime; the file system only where named.
+const PURE: [&str; 3] = ["model", "codec", "config"];
+const FILE_SYSTEM: &str = "src/config/file.rs";
+
+const LINES_MAX: usize = 700;
+const MAIN_LINES_MAX: usize = 40;
+
+struct Source {
+    path: PathBuf,
+    /// Top-level module, empty for lib.rs and main.rs.
+    place: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    collect(Path::new("src"), &mut found);
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+fn collect(dir: &Path, found: &mut Vec<Source>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let mut parts = path.components().skip(1);
+            let first = parts.next().unwrap().as_os_str().to_string_lossy().into_owned();
+            let place = if first.ends_with(".rs") { String::new() } else { first };
+            let text = fs::read_to_string(&path).unwrap();
+            found.push(Source { path, place, text });
+        }
+    }
+}
+
+/// Lines of code: no comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .filter(|(_, l)| !l.trim_start().starts_with("//"))
+        .map(|(i, l)| (i + 1, l))
+}
+
+fn layer_of(place: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&place))
+}
+
+fn allowed(from: &str, to: &str) -> bool {
+    if from == to || from.is_empty() || from == TOP {
+        return true;
+    }
+    match (layer_of(from), layer_of(to)) {
+        (Some(from), Some(to)) => to < from,
+        _ => false,
+    }
+}
+
+#[test]
+fn imports_point_downwards() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (number, line) in code(&source.text) {
+            for part in line.split("crate::").skip(1) {
+                let to: String =
+                    part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if !to.is_empty() && !allowed(&source.place, &to) {
+                    wrong.push(format!(
+                        "{}:{number}: {} uses {to}",
+                        source.path.display(),
+                        source.place
+                    ));
+                }
+            }
+            assert!(
+                !line.trim_start().starts_with("use crate::{"),
+                "{}:{number}: name the module first, so that this test can see it",
+                source.path.display()
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_layer_rule_itself_refuses() {
+    assert!(allowed("south", "store") && allowed("runtime", "broker") && allowed("cli", "runtime"));
+    assert!(
+        !allowed("south", "broker") && !allowed("model", "codec") && !allowed("codec", "config")
+    );
+    assert!(!allowed("store", "runtime") && !allowed("runtime", "cli"));
+}
+
+#[test]
+fn crates_stay_behind_their_fence() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (number, line) in code(&source.text) {
+            for (name, places) in FENCES {
+                if line.contains(&format!("{name}::")) && !places.contains(&source.place.as_str()) {
+                    wrong.push(format!(
+                        "{}:{number}: {name} belongs to {places:?}",
+                        source.path.display()
+                    ));
+                }
+            }
+            if PURE.contains(&source.place.as_str()) {
+                let touches_files =
+                    line.contains("std::fs") && source.path != Path::new(FILE_SYSTEM);
+                // A `#[cfg(test)]` file may read fixtures.
+                let is_test = source.path.ends_with("tests.rs");
+                if line.contains("tokio::") || (touches_files && !is_test) {
+                    wrong.push(format!(
+                        "{}:{number}: {} is pure",
+                        source.path.display(),
+                        source.place
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_and_stays_short() {
+    for source in sources() {
+        let name = source.path.display();
+        assert!(source.text.starts_with("//!"), "{name}: begins without a //! header");
+        let lines = source.text.lines().count();
+        let tests = source.path.ends_with("tests.rs");
+        assert!(tests || lines <= LINES_MAX, "{name}: {lines} lines");
+        if source.path.ends_with("main.rs") {
+            assert!(lines <= MAIN_LINES_MAX, "{name}: {lines} lines");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_unfinished_or_switched_off() {
+    for source in sources() {
+        for (number, line) in code(&source.text) {
+            for word in ["#[ignore", "todo!(", "unimplemented!("] {
+                assert!(!line.contains(word), "{}:{number}: {word}", source.path.display());
+            }
+        }
+    }
+}
+
+/// The architecture document names a test for every invariant; each must exist.
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let map = fs::read_to_string("ARCHITECTURE.md").unwrap();
+    let invariants = map.split("## Invariants").nth(1).expect("a section of invariants");
+    let section = invariants.split("\n## ").next().unwrap();
+    let mut all = String::new();
+    for source in sources() {
+        all.push_str(&source.text);
+    }
+    let mut tests = Vec::new();
+    collect(Path::new("tests"), &mut tests);
+    for source in tests {
+        all.push_str(&source.text);
+    }
+    for entry in fs::read_dir("tests/e2e").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "py") {
+            all.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    let mut named = 0;
+    for item in section.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())) {
+        let names: Vec<_> =
+            item.split('`').skip(1).step_by(2).filter(|n| n.contains('_')).collect();
+        assert!(!names.is_empty(), "names no test: {item}");
+        for name in names {
+            let test = name.rsplit("::").next().unwrap();
+            let found =
+                all.contains(&format!("fn {test}(")) || all.contains(&format!("def {test}("));
+            assert!(found, "no test {test} for: {item}");
+            named += 1;
+        }
+    }
+    assert!(named >= 10, "only {named} invariants name a test");
+}
