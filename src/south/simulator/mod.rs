@@ -4,7 +4,6 @@
 //! side is our own: tokio-modbus's RTU server ends after 25 bytes of noise.
 
 mod bank;
-mod demo;
 mod plant;
 mod pty;
 mod rtu;
@@ -13,7 +12,6 @@ mod tcp;
 mod tests;
 
 pub use bank::Bank;
-pub use demo::{Demo, DemoRunner, demo};
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
