@@ -194,7 +194,11 @@ impl Device {
 
     /// Notes how a read went, and for one that failed what is to be done about it at once.
     pub(crate) fn report(&mut self, request: &Request, report: Report, now: Mono) -> Healed {
-        let items: Vec<Item> = self.items_of(&request.block);
+        // An answer says all by its range.
+        let items = match report {
+            Report::Answered => Vec::new(),
+            Report::Exception(_) | Report::Silent => self.items_of(&request.block),
+        };
         let mut healed = Healed::default();
         let Some(at) = self.tables.iter().position(|(table, _)| *table == request.table) else {
             return healed;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,20 +14,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::breaker::Turn;
 use super::bus::BusContext;
 use super::connect::Connector;
 use super::device::{Device, Request};
-use super::guard::{Echo, GuardCounters};
+use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
-use super::status::{BusStatus, DeviceState, LinkState, Meter, micros, millis};
+use super::status::{BusStatus, LinkState, Meter};
 use crate::config::blocks::Report;
 use crate::config::wire::LineTime;
 use crate::config::{BusPlan, Link};
-use crate::model::{
-    Backoff, Batch, Clock, Command, Fault, Mono, Name, Outcome, Reading, Refusal, Sink,
-};
+use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
@@ -46,18 +43,18 @@ pub(crate) struct Engine {
     pub(super) clock: Arc<dyn Clock>,
     /// Line time of frames; zero on TCP, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
-    serial: bool,
+    pub(super) serial: bool,
     commands: mpsc::Receiver<Command>,
-    status: Arc<Mutex<BusStatus>>,
-    started: Instant,
+    pub(super) status: Arc<Mutex<BusStatus>>,
+    pub(super) started: Instant,
     backoff: Backoff,
-    meter: Meter,
+    pub(super) meter: Meter,
     /// Counters of connections that are gone.
-    line_before: GuardCounters,
+    pub(super) line_before: GuardCounters,
     /// An outage was reported in the readings.
     outage: bool,
     /// Answers on this connection.
-    answers: u64,
+    pub(super) answers: u64,
     connected: Duration,
 }
 
@@ -351,198 +348,5 @@ impl Engine {
         if healed.learned {
             self.keep_learned(index);
         }
-    }
-
-    /// All tags of a device that counts as silent, otherwise those of the poll.
-    fn bad_or_silent(&mut self, index: usize, bad: &[(usize, Fault)], fault: Fault, at: Mono) {
-        if self.schedule.silent_since(index).is_some() {
-            self.all_bad(index, fault, at);
-        } else {
-            self.some_bad(index, bad, at);
-        }
-    }
-
-    fn some_bad(&mut self, index: usize, bad: &[(usize, Fault)], at: Mono) {
-        let Some(device) = self.devices.get_mut(index) else { return };
-        let readings = device.failed(bad, at);
-        self.emit(index, readings);
-    }
-
-    fn all_bad(&mut self, index: usize, fault: Fault, at: Mono) {
-        let Some(device) = self.devices.get_mut(index) else { return };
-        let readings = device.silent(fault, at);
-        self.emit(index, readings);
-    }
-
-    /// Tells schedule and status about an exchange of a command, which is no part of a job.
-    pub(super) fn commanded(&mut self, index: usize, line: &Line, result: Result<(), &Failure>) {
-        let (now, at, took) = (self.now(), self.clock.mono(), line.took());
-        self.meter.busy(now, took);
-        let answered = match result {
-            Ok(()) | Err(Failure::Exception { .. }) => true,
-            Err(Failure::BadAnswer) => !self.serial,
-            Err(Failure::NoAnswer) => false,
-            Err(Failure::Link(_)) => return,
-        };
-        self.answers += u64::from(answered);
-        let turn = self.schedule.wrote(index, now, took, answered);
-        self.changed(index, turn, result);
-        self.show_exchange(index, at, turn, result);
-        self.show_line(line);
-        if let (Turn::Opened, Err(failure)) = (turn, result) {
-            self.all_bad(index, failure.fault(), at);
-        }
-    }
-
-    /// Logs that a device fell silent or came back.
-    fn changed(&self, index: usize, turn: Turn, result: Result<(), &Failure>) {
-        let Some(device) = self.devices.get(index) else { return };
-        let name = &device.plan.name;
-        match (turn, result) {
-            (Turn::Opened, Err(failure)) => {
-                warn!(bus = %self.name, device = %name, "device is silent: {failure}");
-            }
-            (Turn::Closed, _) => info!(bus = %self.name, device = %name, "device answers again"),
-            _ => {}
-        }
-    }
-
-    /// Tells schedule, latency and status about an exchange.
-    pub(super) fn exchanged(
-        &mut self,
-        index: usize,
-        line: &Line,
-        frames: Duration,
-        result: Result<(), &Failure>,
-    ) {
-        let (now, at, took) = (self.now(), self.clock.mono(), line.took());
-        self.meter.busy(now, took);
-        let was_silent = self.schedule.silent_since(index).is_some();
-        let turn = match result {
-            Ok(()) | Err(Failure::Exception { .. }) => self.schedule.answered(index, now),
-            // On TCP a bad answer is an answer; on a serial line it cost a whole timeout.
-            Err(Failure::BadAnswer) if !self.serial => self.schedule.answered(index, now),
-            Err(Failure::BadAnswer | Failure::NoAnswer) => self.schedule.failed(index, now, took),
-            Err(Failure::Link(_)) => return,
-        };
-        if result.is_ok() || matches!(result, Err(Failure::Exception { .. })) {
-            self.answers += 1;
-        }
-        let Some(device) = self.devices.get_mut(index) else { return };
-        if !was_silent && !matches!(result, Err(Failure::BadAnswer)) {
-            device.latency.add(took.saturating_sub(frames));
-        }
-        self.changed(index, turn, result);
-        self.show_exchange(index, at, turn, result);
-        self.show_line(line);
-    }
-
-    fn show_exchange(&self, index: usize, at: Mono, turn: Turn, result: Result<(), &Failure>) {
-        let Some(device) = self.devices.get(index) else { return };
-        let mut status = self.status();
-        status.requests += 1;
-        let Some(shown) = status.devices.get_mut(index) else { return };
-        shown.requests += 1;
-        match result {
-            Ok(()) => {
-                shown.ok += 1;
-                shown.state = DeviceState::Ok;
-            }
-            Err(Failure::Exception { code, .. }) => {
-                shown.exceptions += 1;
-                shown.state = DeviceState::Exception { code: *code };
-            }
-            Err(Failure::BadAnswer) => shown.bad_answers += 1,
-            Err(Failure::NoAnswer | Failure::Link(_)) => shown.timeouts += 1,
-        }
-        if let (Turn::Opened, Err(failure)) = (turn, result) {
-            shown.state = DeviceState::silent(at, failure.fault());
-        }
-        shown.latency_p50_us = micros(device.latency.p50());
-        shown.latency_p99_us = micros(device.latency.p99());
-        shown.timeout_ms = millis(device.latency.timeout(device.plan.timeout));
-        shown.missed_ticks = self.schedule.missed(index);
-        shown.suppressed = device.suppressed;
-        shown.next_probe_at = self.schedule.next_probe(index).map(|probe| {
-            let ahead = probe.saturating_sub(self.now());
-            (at + ahead).0
-        });
-    }
-
-    fn show_line(&self, line: &Line) {
-        let counters = line.counters();
-        let echo = line.echo();
-        let mut status = self.status();
-        status.line = self.line_before.plus(counters);
-        status.echo = match echo {
-            Some(Echo::Present) => Some(true),
-            Some(Echo::Absent) => Some(false),
-            Some(Echo::Unknown) | None => None,
-        };
-    }
-
-    fn show_utilisation(&mut self) {
-        let share = self.meter.share(self.now());
-        self.status().utilisation = share;
-    }
-
-    fn show_learned(&mut self, index: usize) {
-        let at = self.clock.mono();
-        let Some(device) = self.devices.get(index) else { return };
-        let (facts, blocks) = (device.facts(), device.all_blocks(at));
-        let mut status = self.status();
-        if let Some(shown) = status.devices.get_mut(index) {
-            (shown.learned, shown.blocks) = (facts, blocks);
-        }
-    }
-
-    /// Persists what differs from what is shown, and shows it.
-    pub(super) fn keep_learned(&mut self, index: usize) {
-        let Some(device) = self.devices.get(index) else { return };
-        let prefix = format!("{}/{}/", self.name, device.plan.name);
-        let new = device.facts();
-        let old = self.status().devices.get(index).map(|shown| shown.learned.clone());
-        let old = old.unwrap_or_default();
-        for (what, fact) in &new {
-            if old.get(what) != Some(fact) {
-                self.sink.learned(&format!("{prefix}{what}"), Some(fact));
-            }
-        }
-        for what in old.keys().filter(|what| !new.contains_key(*what)) {
-            self.sink.learned(&format!("{prefix}{what}"), None);
-        }
-        self.show_learned(index);
-    }
-
-    /// Hands readings on, one batch per class.
-    pub(super) fn emit(&mut self, index: usize, readings: Vec<Reading>) {
-        if readings.is_empty() {
-            return;
-        }
-        {
-            let bad = readings.iter().filter(|reading| reading.value().is_none()).count();
-            let mut status = self.status();
-            if let Some(shown) = status.devices.get_mut(index) {
-                shown.readings += u64::try_from(readings.len()).unwrap_or(0);
-                shown.readings_bad += u64::try_from(bad).unwrap_or(0);
-            }
-        }
-        let Some(device) = self.devices.get(index) else { return };
-        for (class, readings) in device.by_class(readings) {
-            self.sink.readings(Batch { class, readings });
-        }
-    }
-
-    pub(super) fn refuse(&mut self, command: Command, refusal: Refusal) {
-        *self.status().refused.entry(refusal.code()).or_default() += 1;
-        (command.reply)(Outcome::Refused(refusal));
-    }
-
-    pub(super) fn status(&self) -> MutexGuard<'_, BusStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn now(&self) -> Duration {
-        self.started.elapsed()
     }
 }

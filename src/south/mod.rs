@@ -5,7 +5,8 @@
 //!
 //! From the wire upwards: `guard` (only the matching frame passes), `line` (checked requests),
 //! `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
-//! readings), `publish` (dead bands; pure), `engine` and `write` (the loop and the commands),
+//! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
+//! loop, what it tells, the commands),
 //! `bus` (the door).
 
 mod breaker;
@@ -19,6 +20,7 @@ mod line;
 mod port;
 pub mod probe;
 mod publish;
+mod report;
 mod resync;
 mod schedule;
 pub mod simulator;

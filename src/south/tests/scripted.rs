@@ -26,8 +26,9 @@ pub(super) struct Deed {
     pub(super) instead: Option<Vec<u8>>,
     /// Bytes per write, with a pause in between.
     pub(super) pieces: Option<usize>,
-    /// Sent after the answer.
+    /// Sent after the answer, and how long after.
     pub(super) after: Vec<u8>,
+    pub(super) pause: Duration,
     /// Others may be answered while this answer waits (a line with memory, out of order).
     pub(super) overtaken: bool,
 }
@@ -182,13 +183,15 @@ async fn serve(
             let send = async move {
                 tokio::time::sleep(deed.late).await;
                 let mut to = to.lock().await;
-                let bytes = [deed.before, answer, deed.after].concat();
+                let bytes = [deed.before, answer].concat();
                 for piece in bytes.chunks(deed.pieces.unwrap_or(usize::MAX)) {
                     let _ = to.write_all(piece).await;
                     if deed.pieces.is_some() {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                 }
+                tokio::time::sleep(deed.pause).await;
+                let _ = to.write_all(&deed.after).await;
             };
             if overtaken {
                 later.spawn(send);
