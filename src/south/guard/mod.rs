@@ -10,8 +10,6 @@
 mod expect;
 mod serial;
 mod tcp;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::pin::Pin;
