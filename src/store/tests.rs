@@ -224,6 +224,7 @@ fn tags_facts_consumers_and_boots_outlive_the_process() {
     store.set_fact("bus/d/gap", None);
     let boot = store.boot();
     store.set_consumers(&[required("cloud"), best_effort("lab")]);
+    store.append(batch(Class::Normal, 0, 1)); // A boot lives as long as its readings.
     store.close();
     bench.clock.set_wall(Wall(1_800_000_000_000));
     let store = bench.open();
@@ -476,4 +477,20 @@ fn write_behind_keeps_the_promise_of_the_window() {
     for number in 55 * 50..80 * 50 {
         assert!(left.contains(&(number, number)), "{number} is lost");
     }
+}
+
+#[test]
+fn handles_go_to_any_task() {
+    fn any_task<T: Send + Sync + 'static>(_: &T) {}
+    fn sent<T: Send>(_: T) {}
+    let mut bench = Bench::new();
+    bench.options.dir = None;
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    let cloud = store.consumer("cloud").unwrap();
+    any_task(&store);
+    any_task(&cloud);
+    sent(cloud.read(Class::Normal, Seq(0)..Seq(1), 1));
+    sent(store.flush());
+    sent(store.append_message(Class::Normal, message(1)).wait());
 }
