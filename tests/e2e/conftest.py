@@ -91,16 +91,20 @@ class Mosquitto(Process):
 
 
 class Recorder:
-    """Subscribes with QoS 1 and keeps every message in order of arrival."""
+    """Subscribes and keeps every message in order of arrival.
+
+    With QoS 0: acknowledgements on their way to a broker that is ending would make its kernel reset
+    the connection, and the reset would throw away messages that had already been delivered.
+    """
 
     def __init__(self, port, topics=("#",), host="127.0.0.1", version=mqtt.MQTTv311):
         self.messages, self.subscribed = [], 0
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=version)
-        self.client.on_connect = lambda c, *_: [c.subscribe(t, 1) for t in topics]
+        self.client.on_connect = lambda c, *_: [c.subscribe(t, 0) for t in topics]
         self.client.on_subscribe = self._subscribed
         self.client.on_message = lambda c, u, m: self.messages.append(m)
         self.client.reconnect_delay_set(1, 1)
-        self.client.connect(host, port, keepalive=30)
+        self.client.connect(host, port, keepalive=600)
         self.client.loop_start()
         wait_for(lambda: self.subscribed >= len(topics), what="the subscription")
 

@@ -65,8 +65,9 @@ def test_every_commented_example_is_valid():
 def site(tmp_path, started):
     device = started(CountingDevice())
     cloud = started(Mosquitto(tmp_path / "cloud"))
+    recorder = started(Recorder(cloud.port))
     gateway = started(Gateway(tmp_path / "gw", config(device, cloud.port, free_port())))
-    return device, cloud, gateway, started(Recorder(cloud.port))
+    return device, cloud, gateway, recorder
 
 
 def test_a_bad_file_changes_nothing_and_says_why(site):
@@ -106,16 +107,15 @@ def test_healthy_run_logs_nothing_above_info(site):
     assert not bad, "\n".join(bad)
 
 
-def test_sigterm_drains_in_order(site):
+def test_sigterm_drains_and_nothing_is_lost(site):
     device, cloud, gateway, recorder = site
     polls(device, 50)
     assert gateway.stop() == 0
-    served = device.served
-    wait_for(lambda: True)
+    assert "stopped" in gateway.output().splitlines()[-1]
     gateway.start()
     polls(device, 5)
-    check_nothing_lost(recorder, device, gateway)
-    assert served > 0
+    # The request under way when the bus stopped may have been answered and never read.
+    check_nothing_lost(recorder, device, gateway, allowed=1)
 
 
 def test_two_uplinks_have_their_own_cursors(tmp_path, started):
@@ -125,7 +125,6 @@ def test_two_uplinks_have_their_own_cursors(tmp_path, started):
         "store:", f'  second: {{ url: "mqtt://127.0.0.1:{two.port}", send: [ "#" ] }}\nstore:'
     )
     gateway = started(Gateway(tmp_path / "gw", text))
-    recorder = started(Recorder(one.port))
     polls(device, 100)
     gateway.wait(lambda s: all(c["waiting"] < 5 for c in consumers(s, "cloud")))
     waiting = sum(c["waiting"] for c in consumers(gateway.status(), "second"))
