@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::error::StoreError;
-use super::file::{self, StoreFile};
+use super::file::{self, Had, StoreFile};
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::{is_damage, is_full};
@@ -253,9 +253,9 @@ impl Writer {
         }
         self.shared.reader.forget();
         match file.reopen(self.shared.options.max_bytes) {
-            Ok((connection, ends)) => {
+            Ok((connection, had)) => {
                 self.written = PerClass::default();
-                self.reconcile(&connection, &ends);
+                self.reconcile(&connection, &had);
                 self.connection = Some(connection);
             }
             Err(error) if error.is_damage() => self.set_aside(&error.to_string()),
@@ -267,7 +267,7 @@ impl Writer {
     }
 
     /// Compares memory with a file that was opened again.
-    fn reconcile(&mut self, connection: &Connection, ends: &PerClass<u64>) {
+    fn reconcile(&mut self, connection: &Connection, had: &PerClass<Had>) {
         let in_doubt = self.in_doubt.take();
         let held = in_doubt.filter(|work| {
             work.pieces.last().is_some_and(|piece| file::holds(connection, piece).unwrap_or(false))
@@ -276,14 +276,14 @@ impl Writer {
         if let Some(work) = held {
             state.committed(&work);
         }
-        state.unstore_from(ends);
+        state.unstore_from(had);
         if let Some(epoch) = self.file.as_ref().and_then(|file| file.epoch)
             && state.epoch != epoch
         {
             // Positions were given out under an epoch of their own meanwhile.
             state.epoch = epoch;
             for class in Class::ALL {
-                state.lanes.get_mut(class).reserved = 0;
+                state.lanes.get_mut(class).reserved = had.get(class).reserved;
             }
         }
     }
@@ -397,6 +397,7 @@ impl Writer {
                 due.is_none() && self.file.as_ref().is_some_and(|f| f.epoch == Some(state.epoch));
             whole.then(|| PerClass::from_fn(|class| state.lanes.get(class).head))
         };
+        self.shared.announce();
         let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
         let marked = file::mark_clean(&connection, &heads)
             .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
