@@ -123,6 +123,15 @@ impl State {
         }
     }
 
+    /// Readings and messages that the file should have and does not.
+    pub fn unwritten(&self) -> u64 {
+        let of = |class: Class| -> u64 {
+            let items = self.lanes.get(class).items.iter().filter(|item| !item.stored);
+            items.filter(|i| self.needed(class, &i.range(), i.awaited)).map(|item| item.n).sum()
+        };
+        Class::ALL.into_iter().map(of).sum()
+    }
+
     /// When a class's oldest unwritten item has to be written, if there is one.
     fn lane_due(&self, class: Class, commit: Duration) -> Option<Mono> {
         let lane = self.lanes.get(class);
