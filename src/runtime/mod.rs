@@ -6,6 +6,7 @@ pub mod control;
 mod doors;
 mod gateway;
 mod live;
+mod locks;
 mod status;
 mod units;
 

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::locks::lock;
 use crate::model::{Backoff, Clock, Mono};
 
 const RESTART_FIRST: Duration = Duration::from_secs(1);
@@ -160,10 +161,6 @@ fn in_full(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
