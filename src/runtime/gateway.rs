@@ -99,14 +99,10 @@ impl Gateway {
         self.register(&mut new);
         let changes = old.diff(&new);
         // Cursors of removed uplinks are forgotten only after their engines have ended.
-        for name in &changes.uplinks {
-            self.units.stop(&uplink_unit(name), GRACE).await;
-            self.doors.set_uplink(name, None);
-        }
-        for name in &changes.buses {
-            self.units.stop(&bus_unit(name), GRACE).await;
-            self.doors.set_bus(name, None);
-        }
+        self.units.stop_all(&units(&changes.uplinks, uplink_unit), GRACE).await;
+        changes.uplinks.iter().for_each(|name| self.doors.set_uplink(name, None));
+        self.units.stop_all(&units(&changes.buses, bus_unit), GRACE).await;
+        changes.buses.iter().for_each(|name| self.doors.set_bus(name, None));
         self.store.set_consumers(&consumers(&new));
         self.set_tags(&new);
         for plan in new.buses.iter().filter(|bus| changes.buses.contains(&bus.name)) {
@@ -129,19 +125,13 @@ impl Gateway {
     /// Drains and stops: field first, then the store, broker, uplinks.
     pub async fn stop(&self) {
         self.units.stop(CONTROL_UNIT, GRACE).await;
-        for name in self.units.names(BUS_UNITS) {
-            self.units.stop(&name, GRACE).await;
-        }
-        for name in ["commands", "live"] {
-            self.units.stop(name, GRACE).await;
-        }
+        self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
+        self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
         if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
             tracing::error!(grace = ?GRACE, "the store could not write everything in time");
         }
         self.units.stop(BROKER_UNIT, GRACE).await;
-        for name in self.units.names(UPLINK_UNITS) {
-            self.units.stop(&name, GRACE).await;
-        }
+        self.units.stop_all(&self.units.names(UPLINK_UNITS), GRACE).await;
         let store = self.store.clone();
         // Joining the writer blocks, so it happens off the async threads.
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
@@ -305,6 +295,10 @@ fn consumers(plan: &Plan) -> Vec<ConsumerSpec> {
         .iter()
         .map(|uplink| ConsumerSpec { name: uplink.name.clone(), policy: uplink.policy })
         .collect()
+}
+
+fn units(names: &[Name], unit: fn(&Name) -> String) -> Vec<String> {
+    names.iter().map(unit).collect()
 }
 
 fn bus_unit(name: &Name) -> String {
