@@ -254,7 +254,12 @@ impl Gateway {
         old: Option<&BrokerPlan>,
         new: Option<&BrokerPlan>,
     ) -> Result<(), ApplyError> {
+        if let Some(plan) = new {
+            self.try_addresses(old, plan).await?;
+        }
         self.units.stop(BROKER_UNIT, GRACE).await;
+        self.doors.set_broker(None);
+        self.board.set_broker(None);
         let Some(plan) = new else { return Ok(()) };
         match Broker::bind(plan, self.broker_deps()).await {
             Ok(bound) => {
@@ -268,6 +273,19 @@ impl Gateway {
                 Err(ApplyError::Broker(error))
             }
         }
+    }
+
+    /// Listens for a moment where the old broker does not, so that a mistake costs its clients
+    /// neither their connections nor what is retained.
+    async fn try_addresses(
+        &self,
+        old: Option<&BrokerPlan>,
+        new: &BrokerPlan,
+    ) -> Result<(), ApplyError> {
+        let mut trial = new.clone();
+        let ours = |port| old.is_some_and(|old| old.listeners.iter().any(|l| l.port() == port));
+        trial.listeners.retain(|address| !ours(address.port()));
+        Broker::bind(&trial, self.broker_deps()).await.map(drop).map_err(ApplyError::Broker)
     }
 
     fn broker_deps(&self) -> broker::Deps {

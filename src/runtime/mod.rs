@@ -13,4 +13,4 @@ mod units;
 pub use clock::SystemClock;
 pub use gateway::{ApplyError, GRACE, Gateway};
 pub use status::Status;
-pub use units::{UnitState, UnitStatus, Units};
+pub use units::{UnitState, UnitStatus, Units, in_full};

@@ -180,7 +180,7 @@ async fn supervise<F, Run, E>(
 }
 
 /// An error with all its causes; each one's own text leaves its cause out.
-fn in_full(error: &dyn Error) -> String {
+pub fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
