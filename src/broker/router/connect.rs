@@ -80,6 +80,8 @@ impl Router {
                     ends_at: None,
                     away_since: now,
                     touched: false,
+                    acked_at: now,
+                    waiters: Vec::new(),
                     gauge: Arc::clone(&gauge),
                 },
                 now,
@@ -93,6 +95,7 @@ impl Router {
         gauge.dropped.add(session.gauge.dropped.get());
         session.gauge = gauge;
         session.lifetime = lifetime;
+        session.acked_at = now;
         session.will = connect.will;
         // Resumed in time: a delayed will is not sent [MQTT-3.1.3-9].
         session.will_at = None;

@@ -38,7 +38,7 @@ impl Router {
                 self.counters.slow_cut.one();
                 self.close(key, Close::Cut, now);
             }
-            return;
+            return self.release_waiters(key, now);
         }
         let will_due = session.will_at.is_some_and(|at| at <= now);
         let over = session.ends_at.is_some_and(|at| at <= now);

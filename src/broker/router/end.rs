@@ -35,6 +35,8 @@ impl Router {
             Close::Lost | Close::Cut => link.outbox.end(End::Abort),
         }
         session.away_since = now;
+        self.release_waiters(key, now);
+        let Some(session) = self.session(key) else { return };
         let after = |seconds: u32| now + Duration::from_secs(u64::from(seconds));
         session.ends_at = (session.lifetime != u32::MAX).then(|| after(session.lifetime));
         if let Some(will) = &session.will {

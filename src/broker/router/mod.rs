@@ -8,6 +8,7 @@
 mod connect;
 mod deadlines;
 mod end;
+mod pace;
 mod route;
 mod subscribe;
 
@@ -83,6 +84,8 @@ pub struct Router {
     commits: Vec<(Option<(SessionKey, AckTicket)>, Commit)>,
     /// Whether the last commit failed.
     store_refuses: bool,
+    /// A subscriber of the message being routed that is behind; its publisher shall wait.
+    behind: Option<SessionKey>,
     /// Makes the client ids that the broker assigns differ from those before a restart.
     seed: u64,
     assigned: u64,
@@ -120,6 +123,7 @@ impl Router {
             replaying: Vec::new(),
             commits: Vec::new(),
             store_refuses: false,
+            behind: None,
             seed,
             assigned: 0,
             swept_at: now,
@@ -280,6 +284,7 @@ impl Router {
         session.gauge.dropped.add(dropped);
         self.counters.messages_out.add(written);
         self.touch(key);
+        self.release_waiters(key, now);
         if pumped == Pump::Idle {
             self.replay(key, now);
         }

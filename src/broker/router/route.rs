@@ -53,6 +53,7 @@ impl Router {
             return self.close(key, Close::Fault(Reason::TOPIC_NAME_INVALID), now);
         }
         let (id, qos) = (publish.id, publish.qos);
+        self.behind = None;
         let fate = if self.is_reserved(&topic) {
             self.counters.dropped.reserved.one();
             Fate::Known(Reason::NOT_AUTHORIZED, Some("only the gateway publishes to this topic"))
@@ -69,15 +70,18 @@ impl Router {
             };
             self.accept(Some(key), message, now)
         };
-        match fate {
-            Fate::Known(reason, why) if qos == Qos::AtLeastOnce => {
+        match (fate, self.behind) {
+            (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if qos == Qos::AtLeastOnce => {
+                self.wait_for(subscriber, key, id);
+            }
+            (Fate::Known(reason, why), _) if qos == Qos::AtLeastOnce => {
                 if let Some(session) = self.session(key) {
                     session.acknowledge(id, reason, why);
                 }
                 self.touch(key);
             }
-            Fate::Known(..) => {}
-            Fate::Committing(commit) => {
+            (Fate::Known(..), _) => {}
+            (Fate::Committing(commit), _) => {
                 let link = self.session(key).and_then(|session| session.link.as_mut());
                 let ticket = link
                     .filter(|_| qos == Qos::AtLeastOnce)
@@ -239,6 +243,13 @@ impl Router {
         );
         if sent == Sent::Dropped {
             session.gauge.dropped.one();
+        }
+        // The first in flight after a rest: the client is owed the time to acknowledge it.
+        if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {
+            session.acked_at = now;
+        }
+        if sent == Sent::Queued && super::pace::is_worth_waiting(session, &self.limits, now) {
+            self.behind = Some(key);
         }
         if !std::mem::replace(&mut session.touched, true) {
             self.dirty.push(key);

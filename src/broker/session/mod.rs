@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Will};
 use super::status::Gauge;
-use super::trie::Grant;
+use super::trie::{Grant, SessionKey};
 use crate::model::{Mono, TopicFilter, TopicName};
 
 pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms};
@@ -40,6 +40,10 @@ pub struct Session {
     pub ends_at: Option<Mono>,
     /// Since when the client is away, to find the session that is longest so.
     pub away_since: Mono,
+    /// When the client last acknowledged something, or was first sent something to acknowledge.
+    pub acked_at: Mono,
+    /// Publishers whose acknowledgement waits until this client has caught up.
+    pub waiters: Vec<(SessionKey, AckTicket)>,
     /// Whether the router looks at this session at the end of its round.
     pub touched: bool,
     pub gauge: Arc<Gauge>,
@@ -83,7 +87,11 @@ impl Session {
             },
             Incoming::PubAck { id } => {
                 // An id that is not in flight is ignored, as MQTT 5.0, 4.13.2 allows.
-                if self.outgoing.acknowledged(id) { Step::Pump } else { Step::Done }
+                if !self.outgoing.acknowledged(id) {
+                    return Step::Done;
+                }
+                self.acked_at = now;
+                Step::Pump
             }
             Incoming::Subscribe(subscribe) => Step::Subscribe(subscribe),
             Incoming::Unsubscribe(unsubscribe) => Step::Unsubscribe(unsubscribe),

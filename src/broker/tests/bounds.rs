@@ -202,3 +202,53 @@ fn a_packet_id_is_not_used_again_while_it_is_in_flight() {
     rig.send("A", &bytes("4002 0001"));
     assert_eq!(rig.read("A"), bytes("32[ \"t\" 0001 'next' ]"));
 }
+
+#[test]
+fn publishers_wait_for_a_subscriber_that_is_behind_and_nothing_is_lost() {
+    let mut rig = Rig::new(BrokerLimits { queue_messages: 10, inflight: 2, ..limits() });
+    connect(&mut rig, "A", CLEAN);
+    subscribe(&mut rig, "A", "t", 1);
+    connect(&mut rig, "P", CLEAN);
+    let mut acknowledged = 0;
+    for id in 1..=10_u8 {
+        rig.send("P", &bytes(&format!("32[ \"t\" 00{id:02x} 'x' ]")));
+        acknowledged += rig.read("P").len() / 4;
+    }
+    // Two are in flight, four may wait, from the fifth on the publisher does.
+    assert_eq!(acknowledged, 6);
+    for id in 1..=4_u8 {
+        rig.read("A");
+        rig.send("A", &bytes(&format!("4002 00{id:02x}")));
+    }
+    assert_eq!(rig.read("P"), bytes("4002 0007 4002 0008 4002 0009 4002 000a"));
+    for id in 5..=10_u8 {
+        rig.read("A");
+        rig.send("A", &bytes(&format!("4002 00{id:02x}")));
+    }
+    assert_eq!(rig.status().dropped.queue_full, 0);
+    assert_eq!(rig.status().messages_out, 10);
+}
+
+#[test]
+fn a_subscriber_without_progress_or_gone_holds_up_nobody_for_long() {
+    for gone in [false, true] {
+        let mut rig = Rig::new(BrokerLimits { queue_messages: 4, inflight: 1, ..limits() });
+        connect(&mut rig, "A", CLEAN);
+        subscribe(&mut rig, "A", "t", 1);
+        connect(&mut rig, "P", CLEAN);
+        for id in 1..=3_u8 {
+            rig.send("P", &bytes(&format!("32[ \"t\" 00{id:02x} 'x' ]")));
+        }
+        assert_eq!(rig.read("P"), bytes("4002 0001 4002 0002"));
+        if gone {
+            rig.lose("A");
+        } else {
+            rig.wait(std::time::Duration::from_millis(900));
+            assert_eq!(rig.read("P"), b"");
+            rig.wait(std::time::Duration::from_millis(200));
+        }
+        assert_eq!(rig.read("P"), bytes("4002 0003"));
+        rig.send("P", &bytes("32[ \"t\" 0004 'x' ] 32[ \"t\" 0005 'x' ] 32[ \"t\" 0006 'x' ]"));
+        assert_eq!(rig.read("P").len(), 12, "at once from now on");
+    }
+}
