@@ -324,7 +324,8 @@ mod tests {
         let deps = crate::broker::Deps { clock, inbox, store: None };
         let (broker, runner) = Broker::bind(&plan, deps).await.unwrap();
         let stop = CancellationToken::new();
-        let running = tokio::spawn(runner.run(stop.clone()));
+        let mut running = tokio::task::JoinSet::new();
+        running.spawn(runner.run(stop.clone()));
         board.set_broker(Some(broker.clone()));
         tokio::time::sleep(Duration::from_millis(50)).await;
         let of_the_broker = broker.status().retained; // its own statistics
@@ -353,6 +354,6 @@ mod tests {
         live.board.take(&store, batch(id, 10), &mut payload);
         assert!(retained(0).await, "the tag is gone");
         stop.cancel();
-        running.await.unwrap().unwrap();
+        running.join_next().await.unwrap().unwrap().unwrap();
     }
 }

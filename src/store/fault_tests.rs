@@ -329,9 +329,9 @@ fn a_file_that_cannot_be_written_at_the_start_is_delivered_and_kept() {
         run(store.flush());
         let epoch = store.epoch();
         if orderly {
-            store.close()
+            store.close();
         } else {
-            store.crash()
+            store.crash();
         }
         let intruder = rusqlite::Connection::open(bench.database()).unwrap();
         intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
