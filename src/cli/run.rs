@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::ConfigArgument;
 use crate::config;
-use crate::runtime::{Gateway, SystemClock, control};
+use crate::runtime::{Gateway, SystemClock, control, in_full};
 
 /// Threads for broker, uplinks and the rest; serial lines and the store have their own.
 const WORKERS_MAX: usize = 4;
@@ -96,8 +96,7 @@ async fn reload(gateway: &Gateway, path: &Path) {
     match gateway.apply(loaded.plan).await {
         Ok(changes) => tracing::info!(?changes, "configuration taken"),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "configuration not taken");
+            tracing::error!(error = in_full(&error), "configuration not taken");
         }
     }
 }

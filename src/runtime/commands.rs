@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::doors::Doors;
+use super::locks::lock;
 use crate::broker::Publish;
 use crate::codec::json::{self as payload, SetPayload};
 use crate::config::{Plan, WriteRule};
@@ -43,7 +44,7 @@ struct Target {
 pub struct Commands {
     clock: Arc<dyn Clock>,
     doors: Arc<Doors>,
-    targets: RwLock<HashMap<String, Target>>,
+    targets: Mutex<HashMap<String, Target>>,
     tally: Arc<Tally>,
 }
 
@@ -70,7 +71,7 @@ pub struct CommandStatus {
 
 impl Commands {
     pub fn new(clock: Arc<dyn Clock>, doors: Arc<Doors>) -> Self {
-        Self { clock, doors, targets: RwLock::default(), tally: Arc::default() }
+        Self { clock, doors, targets: Mutex::default(), tally: Arc::default() }
     }
 
     /// Takes the writable tags of a new plan.
@@ -89,7 +90,7 @@ impl Commands {
                 Some((format!("{}/set", tag.topic), target))
             })
             .collect();
-        *self.targets.write().unwrap_or_else(PoisonError::into_inner) = targets;
+        *lock(&self.targets) = targets;
     }
 
     /// Serves requests until told to stop.
@@ -133,7 +134,7 @@ impl Commands {
     }
 
     fn check(&self, request: &SetRequest) -> Result<(Target, Value, Mono), Refusal> {
-        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        let targets = lock(&self.targets);
         let target = targets.get(request.topic.as_str()).ok_or(Refusal::UnknownTag)?;
         if request.retain {
             return Err(Refusal::Retained);
@@ -234,8 +235,4 @@ fn within(value: &Value, rule: &WriteRule) -> Result<(), Refusal> {
             _ => Ok(()),
         },
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,42 +1,50 @@
 //! The doors that are open now: buses, broker, uplinks, by name.
 //!
 //! Units put their door here when they start; everyone else looks it up for each use, so a
-//! restarted unit is found without anyone being told.
+//! restarted unit is found without anyone being told. The broker's rules are kept with its door,
+//! under one lock: whichever changes first, the broker that is open has the rules that hold.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Mutex;
 
-use crate::broker::Broker;
+use super::locks::lock;
+use crate::broker::{Broker, Rules};
 use crate::model::Name;
 use crate::south::BusPort;
 use crate::uplink::UplinkPort;
 
 #[derive(Default)]
 pub struct Doors {
-    buses: RwLock<BTreeMap<Name, BusPort>>,
-    uplinks: RwLock<BTreeMap<Name, UplinkPort>>,
-    broker: RwLock<Option<Broker>>,
+    buses: Mutex<BTreeMap<Name, BusPort>>,
+    uplinks: Mutex<BTreeMap<Name, UplinkPort>>,
+    broker: Mutex<BrokerDoor>,
+}
+
+#[derive(Default)]
+struct BrokerDoor {
+    open: Option<Broker>,
+    rules: Rules,
 }
 
 impl Doors {
     pub fn bus(&self, name: &Name) -> Option<BusPort> {
-        read(&self.buses).get(name).cloned()
+        lock(&self.buses).get(name).cloned()
     }
 
     pub fn uplink(&self, name: &Name) -> Option<UplinkPort> {
-        read(&self.uplinks).get(name).cloned()
+        lock(&self.uplinks).get(name).cloned()
     }
 
     pub fn broker(&self) -> Option<Broker> {
-        read(&self.broker).clone()
+        lock(&self.broker).open.clone()
     }
 
     pub fn buses(&self) -> BTreeMap<Name, BusPort> {
-        read(&self.buses).clone()
+        lock(&self.buses).clone()
     }
 
     pub fn uplinks(&self) -> BTreeMap<Name, UplinkPort> {
-        read(&self.uplinks).clone()
+        lock(&self.uplinks).clone()
     }
 
     pub fn set_bus(&self, name: &Name, port: Option<BusPort>) {
@@ -47,19 +55,28 @@ impl Doors {
         put(&self.uplinks, name, port);
     }
 
+    /// The broker has the rules before anyone finds its door.
     pub fn set_broker(&self, broker: Option<Broker>) {
-        *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker;
+        let mut door = lock(&self.broker);
+        if let Some(broker) = &broker {
+            broker.set_rules(door.rules.clone());
+        }
+        door.open = broker;
+    }
+
+    pub fn set_rules(&self, rules: Rules) {
+        let mut door = lock(&self.broker);
+        if let Some(broker) = &door.open {
+            broker.set_rules(rules.clone());
+        }
+        door.rules = rules;
     }
 }
 
-fn put<T>(map: &RwLock<BTreeMap<Name, T>>, name: &Name, value: Option<T>) {
-    let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+fn put<T>(map: &Mutex<BTreeMap<Name, T>>, name: &Name, value: Option<T>) {
+    let mut map = lock(map);
     match value {
         Some(value) => map.insert(name.clone(), value),
         None => map.remove(name),
     };
-}
-
-fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
 }

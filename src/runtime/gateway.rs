@@ -4,9 +4,8 @@
 //! changed are restarted; a plan whose broker can't start is rolled back; the start never waits
 //! for a device, a broker or an uplink.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -15,6 +14,7 @@ use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
 use super::live::{self, Board, Intake};
+use super::locks::lock;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
@@ -41,8 +41,6 @@ pub struct Gateway {
     plan: Mutex<Plan>,
     intake: Arc<Intake>,
     inbox: mpsc::Sender<SetRequest>,
-    /// What the broker must know of tags and uplinks; kept for when its unit is restarted.
-    rules: Arc<Mutex<Rules>>,
     /// Directory of the configuration file, where secret files are looked up.
     secrets_dir: PathBuf,
 }
@@ -82,7 +80,6 @@ impl Gateway {
             plan: Mutex::new(plan.clone()),
             intake,
             inbox,
-            rules: Arc::default(),
             secrets_dir,
         };
         gateway.start_inner_units(live, requests);
@@ -102,19 +99,12 @@ impl Gateway {
         self.register(&mut new);
         let changes = old.diff(&new);
         // Cursors of removed uplinks are forgotten only after their engines have ended.
-        for name in &changes.uplinks {
-            self.units.stop(&uplink_unit(name), GRACE).await;
-            self.doors.set_uplink(name, None);
-        }
-        for name in &changes.buses {
-            self.units.stop(&bus_unit(name), GRACE).await;
-            self.doors.set_bus(name, None);
-        }
+        self.units.stop_all(&units(&changes.uplinks, uplink_unit), GRACE).await;
+        changes.uplinks.iter().for_each(|name| self.doors.set_uplink(name, None));
+        self.units.stop_all(&units(&changes.buses, bus_unit), GRACE).await;
+        changes.buses.iter().for_each(|name| self.doors.set_bus(name, None));
         self.store.set_consumers(&consumers(&new));
-        self.commands.set_plan(&new);
-        self.set_rules(&new);
-        let ids: HashSet<_> = new.tags().map(|(_, _, tag)| tag.id).collect();
-        self.board.keep_only(|id| ids.contains(&id));
+        self.set_tags(&new);
         for plan in new.buses.iter().filter(|bus| changes.buses.contains(&bus.name)) {
             self.start_bus(plan.clone());
         }
@@ -135,19 +125,13 @@ impl Gateway {
     /// Drains and stops: field first, then the store, broker, uplinks.
     pub async fn stop(&self) {
         self.units.stop(CONTROL_UNIT, GRACE).await;
-        for name in self.units.names(BUS_UNITS) {
-            self.units.stop(&name, GRACE).await;
-        }
-        for name in ["commands", "live"] {
-            self.units.stop(name, GRACE).await;
-        }
+        self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
+        self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
         if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
             tracing::error!(grace = ?GRACE, "the store could not write everything in time");
         }
         self.units.stop(BROKER_UNIT, GRACE).await;
-        for name in self.units.names(UPLINK_UNITS) {
-            self.units.stop(&name, GRACE).await;
-        }
+        self.units.stop_all(&self.units.names(UPLINK_UNITS), GRACE).await;
         let store = self.store.clone();
         // Joining the writer blocks, so it happens off the async threads.
         if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
@@ -189,8 +173,7 @@ impl Gateway {
     fn start_plan(&self, mut plan: Plan) {
         self.register(&mut plan);
         self.store.set_consumers(&consumers(&plan));
-        self.commands.set_plan(&plan);
-        self.set_rules(&plan);
+        self.set_tags(&plan);
         if let Some(broker) = &plan.broker {
             self.start_broker(broker.clone(), None);
         }
@@ -244,11 +227,10 @@ impl Gateway {
     /// Starts the broker unit; `bound` is a broker that is listening already.
     fn start_broker(&self, plan: BrokerPlan, bound: Option<(Broker, BrokerRunner)>) {
         let (doors, board) = (Arc::clone(&self.doors), Arc::clone(&self.board));
-        let (deps, rules) = (self.broker_deps(), Arc::clone(&self.rules));
+        let deps = self.broker_deps();
         let bound = Mutex::new(bound);
         self.units.start(BROKER_UNIT, move |stop| {
-            let (doors, board, rules) =
-                (Arc::clone(&doors), Arc::clone(&board), Arc::clone(&rules));
+            let (doors, board) = (Arc::clone(&doors), Arc::clone(&board));
             let (deps, plan) = (deps.clone(), plan.clone());
             let ready = lock(&bound).take();
             async move {
@@ -256,7 +238,6 @@ impl Gateway {
                     Some(ready) => ready,
                     None => Broker::bind(&plan, deps).await?,
                 };
-                broker.set_rules(lock(&rules).clone());
                 doors.set_broker(Some(broker.clone()));
                 board.set_broker(Some(broker));
                 let end = runner.run(stop).await;
@@ -273,7 +254,12 @@ impl Gateway {
         old: Option<&BrokerPlan>,
         new: Option<&BrokerPlan>,
     ) -> Result<(), ApplyError> {
+        if let Some(plan) = new {
+            self.try_addresses(old, plan).await?;
+        }
         self.units.stop(BROKER_UNIT, GRACE).await;
+        self.doors.set_broker(None);
+        self.board.set_broker(None);
         let Some(plan) = new else { return Ok(()) };
         match Broker::bind(plan, self.broker_deps()).await {
             Ok(bound) => {
@@ -289,6 +275,19 @@ impl Gateway {
         }
     }
 
+    /// Listens for a moment where the old broker does not, so that a mistake costs its clients
+    /// neither their connections nor what is retained.
+    async fn try_addresses(
+        &self,
+        old: Option<&BrokerPlan>,
+        new: &BrokerPlan,
+    ) -> Result<(), ApplyError> {
+        let mut trial = new.clone();
+        let ours = |port| old.is_some_and(|old| old.listeners.iter().any(|l| l.port() == port));
+        trial.listeners.retain(|address| !ours(address.port()));
+        Broker::bind(&trial, self.broker_deps()).await.map(drop).map_err(ApplyError::Broker)
+    }
+
     fn broker_deps(&self) -> broker::Deps {
         broker::Deps {
             clock: Arc::clone(&self.clock),
@@ -297,16 +296,15 @@ impl Gateway {
         }
     }
 
-    /// Tag topics belong to the gateway; LAN messages that an uplink sends go through the store.
-    fn set_rules(&self, plan: &Plan) {
-        let rules = Rules {
+    /// Tells everyone but the buses and uplinks of the plan's tags: tag topics belong to the
+    /// gateway, and LAN messages that an uplink sends go through the store.
+    fn set_tags(&self, plan: &Plan) {
+        self.commands.set_plan(plan);
+        self.doors.set_rules(Rules {
             reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
             forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
-        };
-        *lock(&self.rules) = rules.clone();
-        if let Some(broker) = self.doors.broker() {
-            broker.set_rules(rules);
-        }
+        });
+        self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));
     }
 }
 
@@ -317,14 +315,14 @@ fn consumers(plan: &Plan) -> Vec<ConsumerSpec> {
         .collect()
 }
 
+fn units(names: &[Name], unit: fn(&Name) -> String) -> Vec<String> {
+    names.iter().map(unit).collect()
+}
+
 fn bus_unit(name: &Name) -> String {
     format!("{BUS_UNITS}{name}")
 }
 
 fn uplink_unit(name: &Name) -> String {
     format!("{UPLINK_UNITS}{name}")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

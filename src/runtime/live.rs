@@ -3,18 +3,19 @@
 //! Bounded, and never a brake on the pollers: when the lane is full a batch is left out here and
 //! counted; the store has it all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::locks::lock;
 use crate::broker::{Broker, Publish};
 use crate::codec::json;
-use crate::model::{Batch, Clock, Mono, Qos, Reading, Sink, TagId, TagMeta, Wall};
+use crate::model::{Batch, Clock, Mono, Qos, Reading, Sink, TagId, TagMeta, TopicName, Wall};
 use crate::store::Store;
 
 /// Batches that may wait between the pollers and the broker.
@@ -36,10 +37,19 @@ pub struct Live {
 /// What is known of every tag now.
 pub struct Board {
     clock: Arc<dyn Clock>,
-    last: Mutex<HashMap<TagId, Last>>,
-    broker: RwLock<Option<Broker>>,
+    shown: Mutex<Shown>,
     left_out: Arc<AtomicU64>,
     published: AtomicU64,
+}
+
+/// One lock for tags and broker: a broker never misses a value that came while it was told of the
+/// others.
+#[derive(Default)]
+struct Shown {
+    /// The tags of the plan. Readings of others may still be in the lane after a reload.
+    wanted: HashSet<TagId>,
+    last: HashMap<TagId, Last>,
+    broker: Option<Broker>,
 }
 
 /// The last good value and the last fault are both kept: one says what was, the other what is.
@@ -79,8 +89,7 @@ pub fn lane(store: Store, clock: Arc<dyn Clock>) -> (Arc<Intake>, Live, Arc<Boar
     let left_out = Arc::new(AtomicU64::new(0));
     let board = Arc::new(Board {
         clock,
-        last: Mutex::new(HashMap::new()),
-        broker: RwLock::new(None),
+        shown: Mutex::default(),
         left_out: Arc::clone(&left_out),
         published: AtomicU64::new(0),
     });
@@ -121,37 +130,34 @@ impl Board {
     /// The broker to publish to from now on; it is told the last value of every tag at once, so
     /// that a broker that was restarted has its retained readings again.
     pub fn set_broker(&self, broker: Option<Broker>) {
+        let mut shown = lock(&self.shown);
         if let Some(broker) = &broker {
             let mut payload = Vec::new();
-            for last in lock(&self.last).values() {
+            for last in shown.last.values() {
                 self.publish(broker, last, &mut payload);
             }
         }
-        *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker;
+        shown.broker = broker;
     }
 
-    /// Forgets the tags that a new configuration no longer has, and clears their retained values.
-    pub fn keep_only(&self, wanted: impl Fn(TagId) -> bool) {
-        let mut last = lock(&self.last);
-        let gone: Vec<_> = last.keys().copied().filter(|id| !wanted(*id)).collect();
-        let kept: Vec<_> = last
-            .iter()
-            .filter(|(id, _)| wanted(**id))
-            .map(|(_, tag)| tag.meta.topic.clone())
-            .collect();
-        let broker = self.broker.read().unwrap_or_else(PoisonError::into_inner);
-        for id in gone {
-            let Some(tag) = last.remove(&id) else { continue };
+    /// Takes the tags of a plan. Forgets those that it no longer has, and clears their retained
+    /// values.
+    pub fn set_tags<'a>(&self, tags: impl Iterator<Item = (TagId, &'a TopicName)>) {
+        let (wanted, topics): (HashSet<_>, HashSet<_>) = tags.unzip();
+        let mut shown = lock(&self.shown);
+        let Shown { last, broker, .. } = &mut *shown;
+        for (_, tag) in last.extract_if(|id, _| !wanted.contains(id)) {
             // A changed mapping keeps its topic under a new number: that value is not cleared.
-            if let Some(broker) = broker.as_ref().filter(|_| !kept.contains(&tag.meta.topic)) {
+            if let Some(broker) = broker.as_ref().filter(|_| !topics.contains(&tag.meta.topic)) {
                 broker.publish(retained(&tag.meta, Bytes::new()));
             }
         }
+        shown.wanted = wanted;
     }
 
     pub fn tags(&self) -> Vec<TagNow> {
         let now = self.clock.mono();
-        let mut tags: Vec<_> = lock(&self.last).values().map(|last| last.show(now)).collect();
+        let mut tags: Vec<_> = lock(&self.shown).last.values().map(|last| last.show(now)).collect();
         tags.sort_by(|a, b| a.topic.cmp(&b.topic));
         tags
     }
@@ -164,10 +170,13 @@ impl Board {
     }
 
     fn take(&self, store: &Store, batch: Batch, payload: &mut Vec<u8>) {
-        let mut all = lock(&self.last);
-        let broker = self.broker.read().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = lock(&self.shown);
+        let Shown { wanted, last, broker } = &mut *shown;
         for reading in batch.readings {
-            let last = match all.entry(reading.tag()) {
+            if !wanted.contains(&reading.tag()) {
+                continue;
+            }
+            let last = match last.entry(reading.tag()) {
                 std::collections::hash_map::Entry::Occupied(entry) => {
                     let last = entry.into_mut();
                     last.renew(reading);
@@ -238,14 +247,10 @@ impl Last {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Class, ManualClock, Name, TopicName, Value};
+    use crate::model::{Class, ManualClock, Name, Value};
     use crate::store::Options;
     use std::time::Duration;
 
@@ -292,6 +297,8 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(1000), Wall(0)));
         let (store, id) = store(&clock);
         let (_intake, live, board) = lane(store.clone(), clock);
+        let topic = store.tag(id).unwrap().topic.clone();
+        board.set_tags([(id, &topic)].into_iter());
         let mut payload = Vec::new();
         live.board.take(&store, batch(id, 7), &mut payload);
         let bad = Reading::bad(id, Mono(500), crate::model::Fault::NoAnswer);
@@ -299,7 +306,54 @@ mod tests {
         let tag = &board.tags()[0];
         assert_eq!((tag.value.as_deref(), tag.quality.as_str()), (Some("7"), "bad:no-answer"));
         assert_eq!((tag.age_ms, tag.value_age_ms), (500, Some(1000)));
-        board.keep_only(|_| false);
+        board.set_tags(std::iter::empty());
         assert!(board.tags().is_empty());
+    }
+
+    /// What a reload leaves in the lane of a tag that is gone does not bring it back, and a tag
+    /// whose mapping changed keeps its retained value until the next one.
+    #[tokio::test]
+    async fn a_reload_clears_what_is_gone_for_good_and_nothing_else() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(1000), Wall(0)));
+        let (store, id) = store(&clock);
+        let (_intake, live, board) = lane(store.clone(), Arc::clone(&clock));
+        let topic = store.tag(id).unwrap().topic.clone();
+        let text = "gateway: { name: edge }\nbroker: { listeners: [ { tcp: \"127.0.0.1:0\" } ] }\n";
+        let plan = crate::config::parse(text, "test").unwrap().plan.broker.unwrap();
+        let (inbox, _requests) = mpsc::channel(1);
+        let deps = crate::broker::Deps { clock, inbox, store: None };
+        let (broker, runner) = Broker::bind(&plan, deps).await.unwrap();
+        let stop = CancellationToken::new();
+        let mut running = tokio::task::JoinSet::new();
+        running.spawn(runner.run(stop.clone()));
+        board.set_broker(Some(broker.clone()));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let of_the_broker = broker.status().retained; // its own statistics
+        let retained = async |n: usize| {
+            for _ in 0..500 {
+                if broker.status().retained == of_the_broker + n {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            false
+        };
+        let mut payload = Vec::new();
+        board.set_tags([(id, &topic)].into_iter());
+        live.board.take(&store, batch(id, 7), &mut payload);
+        assert!(retained(1).await);
+        let mapped_anew = TagId(id.0 + 1);
+        board.set_tags([(mapped_anew, &topic)].into_iter());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(retained(1).await, "the topic is still there");
+        live.board.take(&store, batch(id, 8), &mut payload);
+        assert!(board.tags().is_empty(), "a reading from before the reload");
+        board.set_tags([(id, &topic)].into_iter());
+        live.board.take(&store, batch(id, 9), &mut payload);
+        board.set_tags(std::iter::empty());
+        live.board.take(&store, batch(id, 10), &mut payload);
+        assert!(retained(0).await, "the tag is gone");
+        stop.cancel();
+        running.join_next().await.unwrap().unwrap().unwrap();
     }
 }

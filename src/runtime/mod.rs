@@ -6,10 +6,11 @@ pub mod control;
 mod doors;
 mod gateway;
 mod live;
+mod locks;
 mod status;
 mod units;
 
 pub use clock::SystemClock;
 pub use gateway::{ApplyError, GRACE, Gateway};
 pub use status::Status;
-pub use units::{UnitState, UnitStatus, Units};
+pub use units::{UnitState, UnitStatus, Units, in_full};

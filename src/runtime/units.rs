@@ -1,24 +1,28 @@
 //! Supervised units: every long-lived task has a name, a state that is shown, and a restart.
 //!
 //! A unit that ends with an error or a panic is started again after 1 → 60 s, for ever; it never
-//! takes another unit with it. A unit that ends after being told to stop is stopped.
+//! takes another unit with it. A unit that ends after being told to stop is stopped; one that does
+//! not end in time is cut off, so that it is never alive beside its successor.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::locks::lock;
 use crate::model::{Backoff, Clock, Mono};
 
 const RESTART_FIRST: Duration = Duration::from_secs(1);
 const RESTART_CAP: Duration = Duration::from_secs(60);
 /// A run at least this long counts as healthy and starts the back-off over.
 const HEALTHY_RUN: Duration = Duration::from_secs(60);
+/// A run that is cut off ends where it next waits, so soon.
+const CUT: Duration = Duration::from_secs(1);
 
 /// What a unit is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +46,8 @@ pub struct UnitStatus {
 
 struct Unit {
     stop: CancellationToken,
+    /// Ends the run wherever it is.
+    cut: CancellationToken,
     ended: TaskTracker,
     status: Arc<Mutex<UnitStatus>>,
 }
@@ -66,11 +72,12 @@ impl Units {
         E: Error + Send + 'static,
     {
         let status = Arc::new(Mutex::new(UnitStatus { state: UnitState::Running, restarts: 0 }));
-        let unit = Unit { stop: CancellationToken::new(), ended: TaskTracker::new(), status };
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let unit = Unit { stop, cut, ended: TaskTracker::new(), status };
         unit.ended.spawn(supervise(
             name.to_owned(),
             make,
-            unit.stop.clone(),
+            (unit.stop.clone(), unit.cut.clone()),
             Arc::clone(&unit.status),
             Arc::clone(&self.clock),
         ));
@@ -80,15 +87,30 @@ impl Units {
         }
     }
 
-    /// Tells a unit to stop and waits for it, at most `grace`; `false` if it had to be left behind.
+    /// Tells a unit to stop and waits for it, at most `grace`, then cuts it off; `false` if it had
+    /// to be.
     pub async fn stop(&self, name: &str, grace: Duration) -> bool {
         let Some(unit) = lock(&self.units).remove(name) else { return true };
         unit.stop.cancel();
-        let ended = tokio::time::timeout(grace, unit.ended.wait()).await.is_ok();
-        if !ended {
-            tracing::error!(unit = name, ?grace, "did not stop in time and was left behind");
+        if tokio::time::timeout(grace, unit.ended.wait()).await.is_ok() {
+            return true;
         }
-        ended
+        unit.cut.cancel();
+        let cut = tokio::time::timeout(CUT, unit.ended.wait()).await.is_ok();
+        let how = if cut { "cut off" } else { "left behind" };
+        tracing::error!(unit = name, ?grace, "did not stop in time and was {how}");
+        false
+    }
+
+    /// Stops units together, all within the same `grace`.
+    pub async fn stop_all(&self, names: &[String], grace: Duration) {
+        for (_, unit) in lock(&self.units).iter().filter(|(name, _)| names.contains(name)) {
+            unit.stop.cancel();
+        }
+        let end = tokio::time::Instant::now() + grace;
+        for name in names {
+            self.stop(name, end.saturating_duration_since(tokio::time::Instant::now())).await;
+        }
     }
 
     /// Names of the units whose name starts with `prefix`.
@@ -107,7 +129,7 @@ impl Units {
 async fn supervise<F, Run, E>(
     name: String,
     make: F,
-    stop: CancellationToken,
+    (stop, cut): (CancellationToken, CancellationToken),
     status: Arc<Mutex<UnitStatus>>,
     clock: Arc<dyn Clock>,
 ) where
@@ -122,7 +144,14 @@ async fn supervise<F, Run, E>(
         // A task of its own, so that a panic ends the run and not its supervisor.
         let mut run = tokio::task::JoinSet::new();
         run.spawn(make(stop.clone()));
-        let reason = match run.join_next().await {
+        let joined = tokio::select! {
+            joined = run.join_next() => joined,
+            () = cut.cancelled() => {
+                run.shutdown().await;
+                break;
+            }
+        };
+        let reason = match joined {
             Some(Ok(Ok(()))) if stop.is_cancelled() => break,
             Some(Ok(Ok(()))) => "ended without being told to".to_owned(),
             Some(Ok(Err(error))) => in_full(&error),
@@ -151,7 +180,7 @@ async fn supervise<F, Run, E>(
 }
 
 /// An error with all its causes; each one's own text leaves its cause out.
-fn in_full(error: &dyn Error) -> String {
+pub fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -160,10 +189,6 @@ fn in_full(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -210,5 +235,40 @@ mod tests {
         let units = units();
         units.start("deaf", |_| std::future::pending::<Result<(), std::io::Error>>());
         assert!(!units.stop("deaf", Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ignores_stop_is_not_alive_beside_its_successor() {
+        let units = units();
+        let (alive, seen) = (Arc::new(()), Arc::new(AtomicU32::new(0)));
+        for _ in 0..2 {
+            let (alive, seen) = (Arc::clone(&alive), Arc::clone(&seen));
+            units.start("deaf", move |_| {
+                let (alive, seen) = (Arc::clone(&alive), Arc::clone(&seen));
+                async move {
+                    seen.fetch_add(1, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                    drop(alive);
+                    Ok::<_, std::io::Error>(())
+                }
+            });
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            units.stop_all(&["deaf".to_owned()], Duration::from_secs(1)).await;
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), 2);
+        assert_eq!(Arc::strong_count(&alive), 1, "nothing of them is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn units_that_hang_share_one_grace() {
+        let units = units();
+        let names = ["a", "b", "c"].map(str::to_owned);
+        for name in &names {
+            units.start(name, |_| std::future::pending::<Result<(), std::io::Error>>());
+        }
+        let begun = tokio::time::Instant::now();
+        units.stop_all(&names, Duration::from_secs(10)).await;
+        assert!(begun.elapsed() < Duration::from_secs(11), "{:?}", begun.elapsed());
     }
 }

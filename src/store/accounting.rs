@@ -25,6 +25,8 @@ pub enum Reason {
     Quota,
     /// Older than the configured age.
     Age,
+    /// The disk was full before the byte quota was used up.
+    Disk,
     /// The memory was used up before it could be written.
     RamFull,
     /// What was written can't be read back, or not as it was written.
@@ -45,6 +47,7 @@ impl Reason {
     pub fn word(self) -> Cow<'static, str> {
         match self {
             Self::Quota => "quota".into(),
+            Self::Disk => "disk".into(),
             Self::Age => "age".into(),
             Self::RamFull => "ram_full".into(),
             Self::Corrupt => "corrupt".into(),

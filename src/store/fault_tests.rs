@@ -317,3 +317,72 @@ fn old_boots_are_forgotten_with_their_readings() {
     assert_eq!(walls, expected);
     assert_eq!(store.wall(BootNo(1), Mono(5)), Wall(5), "the first is forgotten");
 }
+
+/// A disk that is full at the start can be read: what is there is delivered, not set aside.
+#[test]
+fn a_file_that_cannot_be_written_at_the_start_is_delivered_and_kept() {
+    for orderly in [true, false] {
+        let bench = Bench::new();
+        let store = bench.open();
+        store.set_consumers(&[required("cloud")]);
+        store.append(batch(Class::Normal, 0, 1_000));
+        run(store.flush());
+        let epoch = store.epoch();
+        if orderly {
+            store.close();
+        } else {
+            store.crash();
+        }
+        let intruder = rusqlite::Connection::open(bench.database()).unwrap();
+        intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+        let store = bench.open();
+        assert!(matches!(store.status().health, Health::RamOnly(_)));
+        store.set_consumers(&[required("cloud")]);
+        let cloud = store.consumer("cloud").unwrap();
+        assert_eq!(read_all(&cloud, Class::Normal), same(0, 1_000), "orderly: {orderly}");
+        wait_until("an epoch of its own", || store.epoch() != epoch);
+        let fresh = store.append(batch(Class::Normal, 5_000, 10));
+        settle(&cloud, Class::Normal, 0..600, Settled::Delivered);
+        drop(intruder);
+        wait_until("it is on disk", || {
+            bench.clock.advance(Duration::from_secs(1));
+            store.status().health == Health::Ok
+        });
+        assert!(store.status().quarantined.is_empty());
+        assert_eq!(store.epoch(), epoch);
+        run(store.flush());
+        store.crash();
+
+        let store = bench.open();
+        assert!(store.append(batch(Class::Normal, 0, 1)).start >= fresh.end, "never reused");
+        let left = read_all(&store.consumer("cloud").unwrap(), Class::Normal);
+        let new = (fresh.start.0..).zip(5_000..5_010);
+        let expected: Vec<_> = same(600, 1_000).into_iter().chain(new).collect();
+        assert_eq!(left.get(..410), Some(&*expected), "orderly: {orderly}");
+    }
+}
+
+/// Positions that were told under an epoch of their own may have to wait under the file's again;
+/// they are not gone.
+#[test]
+fn a_read_waits_for_positions_that_cannot_be_told_yet() {
+    let mut bench = Bench::new();
+    bench.options.dir = None;
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    store.append(batch(Class::Normal, 0, 10));
+    let cloud = store.consumer("cloud").unwrap();
+    store.shared.lock().lanes.get_mut(Class::Normal).reserved = 4;
+    run(async {
+        let read = async |from| cloud.read(Class::Normal, Seq(from)..Seq(10), 1 << 20).await;
+        assert_eq!(numbers(&read(0).await.unwrap()), same(0, 4));
+        let told = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            store.shared.lock().lanes.get_mut(Class::Normal).reserved = 1_000;
+            store.shared.announce();
+        };
+        let (rest, ()) = tokio::join!(read(4), told);
+        assert_eq!(numbers(&rest.unwrap()), same(4, 10));
+    });
+}

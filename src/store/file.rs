@@ -30,6 +30,15 @@ pub struct StoreFile {
     _lock: File,
 }
 
+/// What a file that is opened again has of a class.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Had {
+    /// Where its last chunk ends.
+    pub end: u64,
+    /// Up to where positions are reserved.
+    pub reserved: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error(transparent)]
@@ -102,18 +111,15 @@ impl StoreFile {
             Err(error) if error.is_damage() => self.renew(&error, clock, max_bytes, ram_bytes),
             other => other,
         };
-        match opened {
-            Ok((state, connection)) => (state, Some(connection)),
-            Err(error) => {
-                tracing::error!(%error, "the store can't be opened: memory only until it can");
-                let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, ram_bytes);
-                state.observe_clock(clock);
-                state.health = Health::RamOnly(error.to_string());
-                state.disk.last_error = Some(error.to_string());
-                self.epoch = None;
-                (state, None)
-            }
-        }
+        opened.unwrap_or_else(|error| {
+            tracing::error!(%error, "the store can't be opened: memory only until it can");
+            let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, ram_bytes);
+            state.observe_clock(clock);
+            state.health = Health::RamOnly(error.to_string());
+            state.disk.last_error = Some(error.to_string());
+            self.epoch = None;
+            (state, None)
+        })
     }
 
     fn load(
@@ -121,7 +127,7 @@ impl StoreFile {
         clock: &dyn Clock,
         max_bytes: u64,
         ram_bytes: usize,
-    ) -> Result<(State, Connection), FileError> {
+    ) -> Result<(State, Option<Connection>), FileError> {
         let leftovers = ["-wal", "-shm"].map(|suffix| {
             let mut name = self.path.as_os_str().to_owned();
             name.push(suffix);
@@ -140,7 +146,7 @@ impl StoreFile {
             state.observe_clock(clock);
             state.health = Health::Ok;
             state.disk.clean_start = true;
-            return Ok((state, connection));
+            return Ok((state, Some(connection)));
         }
         if self.path.metadata()?.len() == 0 {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
@@ -148,12 +154,24 @@ impl StoreFile {
         let mut connection = schema::connect(&self.path, max_bytes)?;
         let mut state = read_state(&connection, ram_bytes)?;
         state.observe_clock(clock);
-        begin(&mut connection, &mut state)?;
+        state.disk.bytes = live_bytes(&connection)?;
         self.epoch = Some(state.epoch);
         self.inode = inode(&self.path);
-        state.health = Health::Ok;
-        state.disk.bytes = live_bytes(&connection)?;
-        Ok((state, connection))
+        match begin(&mut connection, &mut state) {
+            Ok(()) => {
+                state.health = Health::Ok;
+                Ok((state, Some(connection)))
+            }
+            Err(error) if is_damage(&error) => Err(error.into()),
+            // A full disk, mostly: what is in the file is delivered from it all the same, and the
+            // writer opens it again when it can.
+            Err(error) => {
+                tracing::error!(%error, "the store can be read but not written: new readings stay in memory");
+                state.health = Health::RamOnly(error.to_string());
+                state.disk.last_error = Some(error.to_string());
+                Ok((state, None))
+            }
+        }
     }
 
     /// At the start: nothing is in memory yet, so a new file is all there is to it.
@@ -163,7 +181,7 @@ impl StoreFile {
         clock: &dyn Clock,
         max_bytes: u64,
         ram_bytes: usize,
-    ) -> Result<(State, Connection), FileError> {
+    ) -> Result<(State, Option<Connection>), FileError> {
         let moved = self.set_aside(&why.to_string())?;
         let (mut state, connection) = self.load(clock, max_bytes, ram_bytes)?;
         state.disk.last_error = Some(why.to_string());
@@ -200,19 +218,25 @@ impl StoreFile {
         Ok((connection, epoch, reserved))
     }
 
-    /// Opens the file again after a failure, brings its WAL into it, and gives the end of what
-    /// each class has.
-    pub fn reopen(&mut self, max_bytes: u64) -> Result<(Connection, PerClass<u64>), FileError> {
+    /// Opens the file again after a failure, brings its WAL into it, and gives what it has.
+    pub fn reopen(&mut self, max_bytes: u64) -> Result<(Connection, PerClass<Had>), FileError> {
         let connection = schema::connect(&self.path, max_bytes)?;
         if Some(rows::needed_meta(&connection, rows::EPOCH)?) != self.epoch {
             return Err(FileError::Replaced);
         }
         checkpoint(&connection, "TRUNCATE")?;
-        let mut ends = PerClass::default();
-        for class in Class::ALL {
-            *ends.get_mut(class) = rows::chunks_end(&connection, class)?;
+        // If the start could not write, the mark of the last orderly end is still there.
+        if rows::needed_meta(&connection, rows::CLEAN)? != 0 {
+            rows::put_meta(&connection, rows::CLEAN, 0)?;
         }
-        Ok((connection, ends))
+        let mut had = PerClass::default();
+        for class in Class::ALL {
+            *had.get_mut(class) = Had {
+                end: rows::chunks_end(&connection, class)?,
+                reserved: rows::needed_meta(&connection, &rows::reserved_key(class))?,
+            };
+        }
+        Ok((connection, had))
     }
 
     pub fn is_there(&self) -> bool {

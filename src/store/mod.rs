@@ -339,6 +339,7 @@ impl Consumer {
 
     /// Copies out what is in `range`, in order, about `bytes_max` bytes of memory at most (but at
     /// least one item if there is any). What no longer exists is absent, and settled by the store.
+    /// Waits for positions that can't be told yet under the epoch that holds now.
     pub async fn read(
         &self,
         class: Class,
@@ -346,24 +347,29 @@ impl Consumer {
         bytes_max: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let mut at = range.start.0;
+        let mut changed = self.shared.changed.subscribe();
         loop {
             let found = {
                 let state = self.shared.lock();
                 let lane = state.lanes.get(class);
                 let end = range.end.0.min(lane.visible());
-                if at >= end {
+                if at >= range.end.0.min(lane.head) {
                     return Ok(Vec::new());
                 }
-                match lane.read(at..end, bytes_max) {
-                    Found::NotHere(_) if state.health == Health::Closed => {
-                        return Err(StoreError::Closed);
-                    }
-                    found => found,
+                let found = (at < end).then(|| lane.read(at..end, bytes_max));
+                if state.health == Health::Closed && !matches!(found, Some(Found::Entries(_))) {
+                    return Err(StoreError::Closed);
                 }
+                found
             };
             let missing = match found {
-                Found::Entries(entries) => return Ok(entries),
-                Found::NotHere(missing) => missing,
+                Some(Found::Entries(entries)) => return Ok(entries),
+                Some(Found::NotHere(missing)) => missing,
+                None => {
+                    // The sender lives in what we hold.
+                    let _ = changed.changed().await;
+                    continue;
+                }
             };
             let page = match self.shared.reader.read(class, missing.clone(), bytes_max).await {
                 None => Page { scanned: missing.end, ..Page::default() },

@@ -56,12 +56,12 @@ impl Writer {
         let used = self.shared().lock().disk.bytes;
         let over = used.saturating_sub(self.shared().options.max_bytes);
         if over > 0 {
-            self.trim_by(over);
+            self.trim_by(over, Reason::Quota);
         }
     }
 
-    /// Gives up about so many bytes, within the bound of one transaction.
-    pub fn trim_by(&mut self, bytes: u64) {
+    /// Gives up about so many bytes for this reason, within the bound of one transaction.
+    pub fn trim_by(&mut self, bytes: u64, why: Reason) {
         let mut left = bytes;
         for only_best_effort in [true, false] {
             for class in FIRST_TO_GO {
@@ -71,7 +71,7 @@ impl Writer {
                     if only_best_effort && victim.end > state.required_below(class) {
                         break;
                     }
-                    let reason = if only_best_effort { Reason::ConsumerLag } else { Reason::Quota };
+                    let reason = if only_best_effort { Reason::ConsumerLag } else { why };
                     state.drop_victim(&victim, reason);
                     drop(state);
                     left = left.saturating_sub(victim.bytes);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::accounting::{Account, DropRow, Reason};
 use super::boot::BootRow;
 use super::entry::{BootNo, Policy};
+use super::file::Had;
 use super::lane::{Content, Item};
 use super::per_class::PerClass;
 use super::state::{ITEM_READINGS_MAX, State, Whom};
@@ -120,6 +121,15 @@ impl State {
             lane.scan_from = end;
             lane.unwritten_bytes = lane.unwritten_bytes.saturating_sub(bytes);
         }
+    }
+
+    /// Readings and messages that the file should have and does not.
+    pub fn unwritten(&self) -> u64 {
+        let of = |class: Class| -> u64 {
+            let items = self.lanes.get(class).items.iter().filter(|item| !item.stored);
+            items.filter(|i| self.needed(class, &i.range(), i.awaited)).map(|item| item.n).sum()
+        };
+        Class::ALL.into_iter().map(of).sum()
     }
 
     /// When a class's oldest unwritten item has to be written, if there is one.
@@ -300,10 +310,10 @@ impl State {
 
     /// The file, opened again, has less than it was believed to have: what memory still holds of
     /// the rest is to be written again.
-    pub fn unstore_from(&mut self, ends: &PerClass<u64>) {
+    pub fn unstore_from(&mut self, had: &PerClass<Had>) {
         for class in Class::ALL {
             let lane = self.lanes.get_mut(class);
-            for item in lane.items.iter_mut().filter(|item| item.end() > *ends.get(class)) {
+            for item in lane.items.iter_mut().filter(|item| item.end() > had.get(class).end) {
                 item.stored = false;
             }
             lane.rescan();

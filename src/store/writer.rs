@@ -13,14 +13,16 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::accounting::Reason;
 use super::error::StoreError;
-use super::file::{self, StoreFile};
+use super::file::{self, Had, StoreFile};
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::{is_damage, is_full};
 use super::shared::Shared;
 #[cfg(test)]
 use super::shared::Stop;
+use super::state::State;
 use super::status::Health;
 use super::transaction::{Done, Written, commit};
 use super::trim::Victim;
@@ -174,6 +176,22 @@ impl Writer {
 
     fn succeeded(&mut self, work: &Work, done: &Done) {
         self.strikes = 0;
+        self.committed(work, done);
+        let mut state = self.shared.lock();
+        if state.health != Health::Ok {
+            tracing::warn!("the store is on disk again");
+            state.health = Health::Ok;
+        }
+        let over_quota = state.disk.bytes > self.shared.options.max_bytes;
+        drop(state);
+        self.shared.announce();
+        if over_quota {
+            self.trim_to_quota();
+        }
+    }
+
+    /// Takes into account what a transaction did.
+    fn committed(&mut self, work: &Work, done: &Done) {
         self.victims.clear();
         for class in Class::ALL {
             let written = self.written.get_mut(class);
@@ -190,18 +208,8 @@ impl Writer {
         state.counters.chunks_deleted += done.deleted;
         state.disk.last_commit = Some(self.shared.clock.wall());
         state.disk.bytes = bytes.unwrap_or(state.disk.bytes);
-        if state.health != Health::Ok {
-            tracing::warn!("the store is on disk again");
-            state.health = Health::Ok;
-        }
         if done.more_to_delete {
             state.dirty_now(self.shared.clock.mono());
-        }
-        let over_quota = state.disk.bytes > self.shared.options.max_bytes;
-        drop(state);
-        self.shared.announce();
-        if over_quota {
-            self.trim_to_quota();
         }
     }
 
@@ -219,7 +227,7 @@ impl Writer {
         }
         let now = self.shared.clock.mono();
         self.retry_at = if self.strikes == 1 { now } else { now + RETRY };
-        if self.strikes == 1 {
+        if self.strikes == 1 && !is_full(error) {
             tracing::warn!(%error, doing, "the store failed: opening it again");
         } else {
             self.ram_only(&error.to_string());
@@ -253,9 +261,9 @@ impl Writer {
         }
         self.shared.reader.forget();
         match file.reopen(self.shared.options.max_bytes) {
-            Ok((connection, ends)) => {
+            Ok((connection, had)) => {
                 self.written = PerClass::default();
-                self.reconcile(&connection, &ends);
+                self.reconcile(&connection, &had);
                 self.connection = Some(connection);
             }
             Err(error) if error.is_damage() => self.set_aside(&error.to_string()),
@@ -267,7 +275,7 @@ impl Writer {
     }
 
     /// Compares memory with a file that was opened again.
-    fn reconcile(&mut self, connection: &Connection, ends: &PerClass<u64>) {
+    fn reconcile(&mut self, connection: &Connection, had: &PerClass<Had>) {
         let in_doubt = self.in_doubt.take();
         let held = in_doubt.filter(|work| {
             work.pieces.last().is_some_and(|piece| file::holds(connection, piece).unwrap_or(false))
@@ -276,21 +284,21 @@ impl Writer {
         if let Some(work) = held {
             state.committed(&work);
         }
-        state.unstore_from(ends);
+        state.unstore_from(had);
         if let Some(epoch) = self.file.as_ref().and_then(|file| file.epoch)
             && state.epoch != epoch
         {
             // Positions were given out under an epoch of their own meanwhile.
             state.epoch = epoch;
             for class in Class::ALL {
-                state.lanes.get_mut(class).reserved = 0;
+                state.lanes.get_mut(class).reserved = had.get(class).reserved;
             }
         }
     }
 
     /// Without a file no positions can be reserved: beyond the last reserved one they are given
     /// out under another epoch, or a crash would make them be given out twice.
-    fn stay_unique(&self, state: &mut super::state::State) {
+    fn stay_unique(&self, state: &mut State) {
         let Some(file) = &self.file else { return };
         let runs_out = Class::ALL.into_iter().any(|class| state.lanes.get(class).wants_reserve());
         if self.connection.is_none() && runs_out && file.epoch.is_none_or(|e| e == state.epoch) {
@@ -393,10 +401,16 @@ impl Writer {
             state.control.flushes.clear();
             // A flush that failed leaves memory ahead of the file: that is no orderly end.
             let due = state.due(self.shared.clock.mono(), self.shared.options.commit);
+            let unwritten = state.unwritten();
+            if unwritten > 0 && self.file.is_some() {
+                let why = state.disk.last_error.as_deref();
+                tracing::error!(unwritten, why, "readings that could not be written are lost");
+            }
             let whole =
                 due.is_none() && self.file.as_ref().is_some_and(|f| f.epoch == Some(state.epoch));
             whole.then(|| PerClass::from_fn(|class| state.lanes.get(class).head))
         };
+        self.shared.announce();
         let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
         let marked = file::mark_clean(&connection, &heads)
             .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
@@ -421,17 +435,13 @@ impl Writer {
         if self.connection.is_none() {
             return;
         }
-        self.trim_by(super::trim::FULL_DISK_STEP_BYTES);
+        self.trim_by(super::trim::FULL_DISK_STEP_BYTES, Reason::Disk);
         let shared = Arc::clone(&self.shared);
         let now = shared.clock.mono();
         let work = shared.lock().take_work(now, shared.options.commit, Urgency::RowsOnly);
         let (Some(work), Some(connection)) = (work, &self.connection) else { return };
         match commit(connection, &work, &self.victims, &self.written) {
-            Ok(done) => {
-                let strikes = self.strikes;
-                self.succeeded(&work, &done);
-                self.strikes = strikes;
-            }
+            Ok(done) => self.committed(&work, &done),
             Err(error) => tracing::debug!(%error, "no room even to delete"),
         }
         // Not at once: were room still missing, ever more would be given up for nothing.

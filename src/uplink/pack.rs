@@ -117,6 +117,8 @@ impl Packer {
             builder: None,
         });
         let epoch = self.store.epoch();
+        // What a boot's monotonic time means may have been put right since the last call.
+        self.last_wall = None;
         let mut packing = Packing {
             packer: self,
             epoch,

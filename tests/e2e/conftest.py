@@ -176,13 +176,14 @@ def readings(messages):
             yield message.topic, body.get("v"), body.get("q", "good"), body.get("id")
             continue
         for row in body["rows"]:
-            seq = row[1]
-            for topic, cell in zip(body["tags"], row[2:]):
-                if cell is None:
+            seq, column = row[1], 0
+            for cell in row[2:]:
+                if cell is None or isinstance(cell, dict) and "n" in cell:
+                    column += cell["n"] if cell else 1
                     continue
                 value, quality = (cell.get("v"), cell["q"]) if isinstance(cell, dict) else (cell, "good")
-                yield topic, value, quality, f"{body['id']}-{seq}"
-                seq += 1
+                yield body["tags"][column], value, quality, f"{body['id']}-{seq}"
+                seq, column = seq + 1, column + 1
 
 
 @pytest.fixture

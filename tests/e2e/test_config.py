@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -81,6 +82,33 @@ def test_a_bad_file_changes_nothing_and_says_why(site):
     assert gateway.status()["units"]["bus line"]["restarts"] == 0
     gateway.write(good)
     check_nothing_lost(recorder, device, gateway)
+
+
+def test_a_broker_that_cannot_listen_changes_nothing(site, started):
+    device, cloud, gateway, recorder = site
+    good = gateway.config.read_text()
+    port = int(re.search(r'tcp: "127.0.0.1:(\d+)"', good)[1])
+    lan = started(Recorder(port))
+    lan.client.publish("note/kept", "1", qos=1, retain=True).wait_for_publish(5)
+    wait_for(lambda: lan.on("note/kept"), what="the message")
+    before = gateway.wait(lambda s: s["uplinks"]["cloud"]["state"] == "online")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f'"127.0.0.1:{taken.getsockname()[1]}"'
+        text = good.replace("} ] }", f"}}, {{ tcp: {address} }} ] }}").replace("every: 20ms", "every: 25ms")
+        assert address in text and "25ms" in text
+        gateway.write(text)
+        gateway.signal(signal.SIGHUP)
+        wait_for(lambda: "configuration not taken" in gateway.output(), what="the reason in the log")
+    assert "in use" in gateway.output()
+    polls(device, 20)
+    after = gateway.status()
+    assert after["units"] == before["units"]
+    assert after["uplinks"]["cloud"]["connects"] == before["uplinks"]["cloud"]["connects"]
+    assert after["broker"]["uptime_s"] >= before["broker"]["uptime_s"]
+    assert lan.subscribed == 1, "the client of the LAN was not disconnected"
+    late = started(Recorder(port, ["note/#"]))
+    wait_for(lambda: late.on("note/kept"), what="the retained message")
+    gateway.write(good)
 
 
 def test_only_what_changed_restarts(site):

@@ -1,14 +1,17 @@
 //! Rows in, messages and fates out: none missing, none twice.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::fake::{Fake, json};
 use super::world::{World, plan};
-use crate::config::{BacklogPayload, UplinkPlan};
+use crate::config::{BacklogPayload, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, Message, Mono, Qos, Reading, Seq, TagId, TopicFilter, TopicName, Value,
+    Batch, Class, Clock, ManualClock, Message, Mono, Name, Qos, Reading, Seq, TagId, TopicFilter,
+    TopicName, Value, Wall,
 };
-use crate::store::Entry;
+use crate::store::{ConsumerSpec, Entry, Options, Store};
 use crate::uplink::lanes::{Lane, Work};
 use crate::uplink::pack::{Item, PUBLISH_OVERHEAD, Packed, Packer};
 use crate::uplink::settling::{DeadReason, Fate, rows_in};
@@ -179,4 +182,59 @@ async fn messages_stay_within_the_packet_limit() {
             json(&item.payload);
         }
     }
+}
+
+/// A clock that nobody has set yet.
+struct Unset {
+    clock: ManualClock,
+    synced: AtomicBool,
+}
+
+impl Clock for Unset {
+    fn mono(&self) -> Mono {
+        self.clock.mono()
+    }
+    fn wall(&self) -> Wall {
+        self.clock.wall()
+    }
+    fn boot_id(&self) -> &str {
+        self.clock.boot_id()
+    }
+    fn synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+}
+
+/// What is sent again after the clock was set carries the right time, not that of the first try.
+#[tokio::test]
+async fn a_time_put_right_holds_for_the_very_last_reading_too() {
+    let (fake, mut world) = (Fake::new([]).await, World::new());
+    let clock = ManualClock::new(Mono(1_000), Wall(1_000));
+    let clock = Arc::new(Unset { clock, synced: AtomicBool::new(false) });
+    let options = Options {
+        dir: None,
+        commit: Duration::from_secs(1),
+        max_bytes: 1 << 20,
+        max_age: Duration::from_secs(1_000_000),
+        ram_bytes: 1 << 20,
+    };
+    let metas: Vec<_> =
+        world.tags.iter().map(|id| (*world.store.tag(*id).unwrap()).clone()).collect();
+    world.store = Store::open(options, clock.clone()).unwrap();
+    world.tags = world.store.register_tags(&metas);
+    let name = Name::new("cloud").unwrap();
+    world.store.set_consumers(&[ConsumerSpec { name, policy: Policy::Required }]);
+    let readings = vec![text(world.tags[0], Mono(500), 5)];
+    world.store.append(Batch { class: Class::Normal, readings });
+    let mut packer = Packer::new(Arc::new(plan(&fake)), world.store.clone());
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        let (work, entries) = all(&world).await;
+        let packed = packer.pack(&Work { lane: Lane::Live, ..work }, entries);
+        times.push(json(&items(&packed)[0].payload)["ts"].as_i64());
+        clock.clock.set_wall(Wall(1_700_000_000_000));
+        clock.synced.store(true, Ordering::Relaxed);
+        world.store.append(Batch { class: Class::Bulk, readings: Vec::new() });
+    }
+    assert_eq!(times, [Some(500), Some(1_699_999_999_500)]);
 }
