@@ -77,7 +77,7 @@ impl Supply {
 
     /// Something may have been appended; says how many rows.
     pub fn appended(&mut self) -> u64 {
-        let heads = Class::ALL.map(|class| (class, self.consumer.position(class).head));
+        let heads = Class::ALL.map(|class| (class, self.consumer.head(class)));
         heads.into_iter().map(|(class, head)| self.lanes.appended(class, head)).sum()
     }
 
