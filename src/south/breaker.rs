@@ -170,6 +170,11 @@ impl Breaker {
         Some(self.probe_at()?.saturating_sub(cut))
     }
 
+    /// Whether its last request got no answer.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !matches!(self.state, State::Closed { failures: 0, .. })
+    }
+
     pub(crate) fn silent_since(&self) -> Option<Duration> {
         match self.state {
             State::Open { since, .. } => Some(since),

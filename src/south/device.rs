@@ -187,9 +187,11 @@ impl Device {
         if table.is_bits() { self.plan.bits_max } else { self.plan.registers_max }
     }
 
-    /// How long to wait for the answer to such a read, its frames included.
-    pub(crate) fn timeout(&self, frames: Duration) -> Duration {
-        self.latency.timeout(self.plan.timeout) + frames
+    /// How long to wait for the answer to such a read, its frames included. A device that missed
+    /// its last request may have become slow: it is given all the time that is configured.
+    pub(crate) fn timeout(&self, frames: Duration, is_doubtful: bool) -> Duration {
+        let configured = self.plan.timeout;
+        frames + if is_doubtful { configured } else { self.latency.timeout(configured) }
     }
 
     /// Notes how a read went, and for one that failed what is to be done about it at once.

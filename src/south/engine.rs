@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     outage: bool,
     /// Answers on this connection.
     pub(super) answers: u64,
+    /// Something came back for the last request, be it a gateway's word that the device is dead.
+    pub(super) heard: bool,
     connected: Duration,
 }
 
@@ -112,6 +114,7 @@ impl Engine {
             line_before: GuardCounters::default(),
             outage: false,
             answers: 0,
+            heard: false,
             connected: Duration::ZERO,
         };
         for at in 0..engine.devices.len() {
@@ -253,7 +256,7 @@ impl Engine {
                 }
                 Next::Plan { device, due } => {
                     let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
-                    if !self.serial && worked && self.schedule.all_silent() {
+                    if !self.serial && worked && !self.heard && self.schedule.all_silent() {
                         return Ended::Doubtful;
                     }
                     let at = self.clock.mono();
@@ -306,7 +309,7 @@ impl Engine {
         };
         let Request { table, block } = &request;
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
-        let timeout = device.timeout(frames);
+        let timeout = device.timeout(frames, self.schedule.is_doubtful(index));
         let (unit, most) = (device.plan.unit, device.most(*table));
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
@@ -333,6 +336,7 @@ impl Engine {
         let report = match failure {
             // It may answer an earlier request: it says nothing about this one.
             Failure::Exception { doubtful: true, .. } | Failure::BadAnswer => None,
+            failure if failure.is_gateways() => None,
             Failure::Exception { code, .. } => Some(Report::Exception(*code)),
             Failure::NoAnswer | Failure::Link(_) => Some(Report::Silent).filter(|_| !silent),
         };

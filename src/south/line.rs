@@ -30,7 +30,15 @@ pub(crate) enum Failure {
     Link(#[source] std::io::Error),
 }
 
+/// "Path unavailable" and "target failed to respond" (Modbus Application Protocol V1.1b3, 7).
+const GATEWAY_EXCEPTIONS: std::ops::RangeInclusive<u8> = 10..=11;
+
 impl Failure {
+    /// Whether it is a gateway that speaks, of a device behind it that does not answer.
+    pub(crate) fn is_gateways(&self) -> bool {
+        matches!(self, Self::Exception { code, .. } if GATEWAY_EXCEPTIONS.contains(code))
+    }
+
     pub(crate) fn fault(&self) -> Fault {
         match self {
             Self::NoAnswer => Fault::NoAnswer,

@@ -248,6 +248,11 @@ impl Schedule {
         self.free_at(self.devices.get(device)?, self.all_silent())
     }
 
+    /// Whether the device's last request got no answer.
+    pub(crate) fn is_doubtful(&self, device: usize) -> bool {
+        self.devices.get(device).is_some_and(|device| device.breaker.is_doubtful())
+    }
+
     /// Whether every device that is asked at all is silent: then it may be the link.
     pub(crate) fn all_silent(&self) -> bool {
         let mut asked = self.devices.iter().filter(|device| !device.ticks.is_empty()).peekable();
