@@ -22,10 +22,10 @@ pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(60);
 const FAILURES_MAX: u32 = 2;
 /// Requests without an answer that a line may start with, before any of its time was saved up.
 const CREDIT_MAX: Duration = Duration::from_millis(250);
-/// What is paid off at most, unless one timeout alone is longer: a minute of no probes.
-const DEBT_MAX: Duration = Duration::from_secs(3);
+/// What is paid off at most, unless one timeout alone is longer: 20 s of no probes.
+const DEBT_MAX: Duration = Duration::from_secs(1);
 /// Longest interval between probes on a line where nobody answers.
-const INTERVAL_ALONE_MAX: Duration = Duration::from_secs(5);
+pub(crate) const INTERVAL_ALONE_MAX: Duration = Duration::from_secs(5);
 /// A probe beyond the share goes before regular requests when it has waited for this long.
 const RETRY_WITHIN: Duration = Duration::from_secs(2);
 
@@ -44,7 +44,7 @@ pub(crate) struct Breaker {
 }
 
 /// One is given when another device of the line comes back, and again only to a device that has
-/// been well for some seconds since.
+/// been well for some seconds since, or after the whole line was dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retry {
     Left,
@@ -123,9 +123,11 @@ impl Breaker {
     }
 
     /// Another device of the line came back: a silent one may be asked at once, if it was not for
-    /// that reason before.
-    pub(crate) fn try_again(&mut self, now: Duration) {
-        if let (State::Open { probe_at, .. }, Retry::Left) = (&mut self.state, self.retry) {
+    /// that reason before, or if the whole line was dead.
+    pub(crate) fn try_again(&mut self, now: Duration, line_was_dead: bool) {
+        if let State::Open { probe_at, .. } = &mut self.state
+            && (line_was_dead || self.retry == Retry::Left)
+        {
             self.retry = Retry::Due;
             *probe_at = (*probe_at).min(now);
         }

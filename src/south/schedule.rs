@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::breaker::{Breaker, SilentTime, Turn};
+use super::breaker::{Breaker, INTERVAL_ALONE_MAX, SilentTime, Turn};
 
 /// The intervals of a device that are due, as a bit set over its sorted distinct intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -49,6 +49,8 @@ pub(crate) enum Next {
 pub(crate) struct Schedule {
     devices: Vec<Device>,
     silent: SilentTime,
+    /// Since when nobody answers.
+    dead_since: Option<Duration>,
     wrote_last: bool,
 }
 
@@ -100,6 +102,7 @@ impl Schedule {
         Self {
             devices: devices.iter().map(device).collect(),
             silent: SilentTime::new(),
+            dead_since: None,
             wrote_last: false,
         }
     }
@@ -162,10 +165,13 @@ impl Schedule {
     fn well(&mut self, device: usize, now: Duration) -> Turn {
         let Some(state) = self.devices.get_mut(device) else { return Turn::Same };
         self.silent.refund(now, state.breaker.refund());
+        let came_back = state.breaker.is_doubtful();
         let turn = state.breaker.answered(now);
-        if turn == Turn::Closed {
+        let dead_since = self.dead_since.take();
+        if came_back {
+            let was_dead = dead_since.is_some_and(|since| now >= since + INTERVAL_ALONE_MAX);
             for other in &mut self.devices {
-                other.breaker.try_again(now);
+                other.breaker.try_again(now, was_dead);
             }
         }
         turn
@@ -180,6 +186,9 @@ impl Schedule {
         }
         let turn = state.breaker.failed(now);
         state.breaker.took(took);
+        if self.dead_since.is_none() && self.all_silent() {
+            self.dead_since = Some(now);
+        }
         turn
     }
 
@@ -226,6 +235,7 @@ impl Schedule {
         for device in &mut self.devices {
             device.give_up();
             if all {
+                self.dead_since = None;
                 device.breaker = Breaker::new();
                 for at in 0..device.ticks.len() {
                     device.pending.add(at);

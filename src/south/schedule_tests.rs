@@ -11,6 +11,7 @@ const fn s(n: u64) -> Duration {
 }
 
 const TENTH: &[Duration] = &[ms(100)];
+const HALF: &[Duration] = &[ms(500)];
 const SECOND: &[Duration] = &[s(1)];
 
 /// A line on which each device takes `cost` per request and answers or not.
@@ -268,6 +269,14 @@ fn a_line_that_is_plugged_in_again_is_whole_within_seconds() {
     for device in 0..10 {
         assert_eq!(sim.schedule.silent_since(device), None, "device {device}");
     }
+    // The plug sits loosely.
+    sim.devices.iter_mut().for_each(|device| device.alive = false);
+    sim.run_until(s(750));
+    sim.devices.iter_mut().for_each(|device| device.alive = true);
+    sim.run_until(s(760));
+    for device in 0..10 {
+        assert_eq!(sim.schedule.silent_since(device), None, "device {device}, again");
+    }
 }
 
 #[test]
@@ -338,4 +347,20 @@ fn t14_devices_that_answer_once_and_fall_silent_again_are_no_better_than_dead_on
     }
     let share = sim.times(0).len() * 100 / 6_000;
     assert!(share >= 88, "{share} % of the living one's polls; {asked:?}");
+}
+
+#[test]
+fn a_line_that_was_away_too_shortly_for_all_to_fall_silent_is_whole_within_seconds() {
+    for away in [2500, 4500, 6500, 9500] {
+        let mut sim = Sim::new(&[(SimDevice::ALIVE, HALF); 6]);
+        sim.run_until(s(100));
+        sim.devices.iter_mut().for_each(|device| device.alive = false);
+        sim.run_until(s(100) + ms(away));
+        assert!(!sim.schedule.all_silent());
+        sim.devices.iter_mut().for_each(|device| device.alive = true);
+        sim.run_until(sim.now + s(3));
+        for device in 0..6 {
+            assert_eq!(sim.schedule.silent_since(device), None, "device {device} after {away} ms");
+        }
+    }
 }
