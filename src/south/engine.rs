@@ -21,16 +21,13 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
-use crate::config::blocks::Report;
+use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
 use crate::config::{BusPlan, Link};
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// On a serial line no block of several tags occupies it for longer, so that writes and fast
-/// devices get their turn.
-const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
 /// With all devices silent, a TCP connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
@@ -76,11 +73,10 @@ impl Engine {
         status: Arc<Mutex<BusStatus>>,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
-        let (frames, block_time_max) = match &plan.link {
-            Link::ModbusTcp { .. } => (None, None),
-            Link::ModbusRtu(line) => {
-                (Some(LineTime::serial(line, Duration::ZERO)), Some(SERIAL_BLOCK_TIME_MAX))
-            }
+        let block_time_max = block_time_max(&plan.link);
+        let frames = match &plan.link {
+            Link::ModbusTcp { .. } => None,
+            Link::ModbusRtu(line) => Some(LineTime::serial(line, Duration::ZERO)),
         };
         let devices: Vec<Device> = plan
             .devices
