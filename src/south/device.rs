@@ -160,7 +160,7 @@ impl Device {
             let planned = self.plan_items(*table, healer, &items, now);
             plans.requests.extend(requests(*table, &planned));
             plans.resting.extend(planned.resting.iter().map(|(tag, cause)| (*tag, cause.fault())));
-            let probe = healer.next_probe();
+            let probe = healer.next_probe(&items);
             plans.until = [plans.until, probe].into_iter().flatten().min();
         }
         plans
@@ -241,6 +241,14 @@ impl Device {
             self.job.push_front(request);
         }
         healed
+    }
+
+    /// After a silence or an outage.
+    pub(crate) fn came_back(&mut self) {
+        for (_, healer) in &mut self.tables {
+            healer.device_came_back();
+        }
+        self.plans.clear();
     }
 
     fn items_of(&self, block: &Block) -> Vec<Item> {

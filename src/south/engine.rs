@@ -195,6 +195,9 @@ impl Engine {
         let since = self.clock.mono();
         let now = self.now();
         let after_outage = std::mem::take(&mut self.outage);
+        if after_outage {
+            self.devices.iter_mut().for_each(Device::came_back);
+        }
         self.schedule.restart(now, after_outage);
         self.answers = 0;
         self.connected = now;

@@ -72,8 +72,11 @@ impl Engine {
     }
 
     /// Logs that a device fell silent or came back.
-    fn changed(&self, index: usize, turn: Turn, result: Result<(), &Failure>) {
-        let Some(device) = self.devices.get(index) else { return };
+    fn changed(&mut self, index: usize, turn: Turn, result: Result<(), &Failure>) {
+        let Some(device) = self.devices.get_mut(index) else { return };
+        if turn == Turn::Closed {
+            device.came_back();
+        }
         let name = &device.plan.name;
         match (turn, result) {
             (Turn::Opened, Err(failure)) => {

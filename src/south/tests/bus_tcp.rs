@@ -305,17 +305,19 @@ async fn t14_a_unit_that_its_gateway_calls_dead_leaves_the_others_their_rate() {
         }
     };
     let (port, _server) = serve_by(two_units(), deed).await;
-    let plan = tcp_plan(
+    let mut plan = tcp_plan(
         port,
         vec![
             device("a", 1, vec![tag(1, Table::Holding, 4)]),
             device("b", 2, vec![tag(2, Table::Holding, 4)]),
         ],
     );
+    plan.devices.iter_mut().for_each(|device| device.timeout = ms(2000));
     let stand = Stand::start(plan);
     tokio::time::sleep(ms(3000)).await;
     let status = stand.port.status();
-    assert!(status.devices[0].ok >= 45, "of 60 polls {}", status.devices[0].ok);
+    assert!(status.devices[0].ok >= 30, "of 60 polls {}", status.devices[0].ok);
+    assert!(status.devices[1].requests <= 5, "{} of the dead one", status.devices[1].requests);
     assert_eq!(stand.quality(2), Some(Quality::Bad(Fault::Exception(11))));
     assert!(matches!(&status.devices[1].state, DeviceState::Silent { .. }), "{status:#?}");
     found.store(true, std::sync::atomic::Ordering::SeqCst);
@@ -333,4 +335,23 @@ async fn a_gateway_whose_units_are_all_dead_keeps_its_connection() {
     stand.until("three probes", |s| s.port.status().devices[0].requests >= 3).await;
     let status = stand.stop().await;
     assert_eq!(status.connects, 1, "it is the gateway that answers");
+}
+
+#[tokio::test]
+async fn a_device_that_comes_back_with_more_registers_is_read_whole_at_once() {
+    let devices = two_units();
+    let (port, _server) = serve(&devices, 0).await;
+    let tags = vec![tag(1, Table::Holding, 4), tag(2, Table::Holding, 150)];
+    let stand = Stand::start(tcp_plan(port, vec![device("a", 1, tags)]));
+    let refused = Some(Quality::Bad(Fault::Exception(2)));
+    stand.until("refused", |s| s.quality(2) == refused).await;
+    devices.switch(1, false);
+    stand.until("silent", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
+    devices.bank().set(1, Table::Holding, 150, &[7]);
+    devices.switch(1, true);
+    stand.until("back", |s| s.quality(1) == Some(Quality::Good)).await;
+    let back = Instant::now();
+    stand.until("whole", |s| s.value(2) == Some(Value::U64(7))).await;
+    assert!(back.elapsed() < ms(2000), "{:?}", back.elapsed());
+    stand.stop().await;
 }
