@@ -334,7 +334,9 @@ impl Engine {
         let Some(device) = self.devices.get_mut(index) else { return };
         let report = match failure {
             // It may answer an earlier request: it says nothing about this one.
-            Failure::Exception { doubtful: true, .. } | Failure::BadAnswer => None,
+            Failure::Exception { doubtful: true, .. } | Failure::BadAnswer | Failure::NotAsked => {
+                None
+            }
             failure if failure.is_gateways() => None,
             Failure::Exception { code, .. } => Some(Report::Exception(*code)),
             Failure::NoAnswer | Failure::Link(_) => Some(Report::Silent).filter(|_| !silent),

@@ -47,7 +47,7 @@ pub async fn read(
     let most = if table.is_bits() { 2000 } else { 125 };
     let result = line.read(unit, table, (address, count), most, timeout).await;
     result.map_err(|failure| match failure {
-        Failure::NoAnswer => ProbeError::NoAnswer(timeout),
+        Failure::NoAnswer | Failure::NotAsked => ProbeError::NoAnswer(timeout),
         Failure::BadAnswer => ProbeError::BadAnswer,
         Failure::Exception { code, .. } => ProbeError::Exception(code),
         Failure::Link(source) => ProbeError::Link { source },

@@ -55,12 +55,13 @@ impl Engine {
         }
     }
 
-    /// Whether the device answered, in whatever way; `None` when the link broke. On TCP a bad answer
+    /// Whether the device answered, in whatever way; `None` when the link broke or nothing
+    /// was asked. On TCP a bad answer
     /// is an answer; on a serial line it cost a whole timeout. A gateway's word that the device is
     /// dead is none, but the connection works.
     fn is_answer(&mut self, result: Result<(), &Failure>) -> Option<bool> {
         let answered = match result {
-            Err(Failure::Link(_)) => return None,
+            Err(Failure::Link(_) | Failure::NotAsked) => return None,
             Err(failure) if failure.is_gateways() => false,
             Ok(()) | Err(Failure::Exception { .. }) => true,
             Err(Failure::BadAnswer) => !self.serial,
@@ -95,6 +96,9 @@ impl Engine {
         frames: Duration,
         result: Result<(), &Failure>,
     ) {
+        if matches!(result, Err(Failure::NotAsked)) {
+            self.schedule.not_asked(index);
+        }
         let (now, at, took) = (self.now(), self.clock.mono(), line.took());
         self.meter.busy(now, took);
         let was_silent = self.schedule.silent_since(index).is_some();
@@ -134,7 +138,7 @@ impl Engine {
                 }
             }
             Err(Failure::BadAnswer) => shown.bad_answers += 1,
-            Err(Failure::NoAnswer | Failure::Link(_)) => shown.timeouts += 1,
+            Err(Failure::NoAnswer | Failure::NotAsked | Failure::Link(_)) => shown.timeouts += 1,
         }
         if let (Turn::Opened, Err(failure)) = (turn, result) {
             shown.state = DeviceState::silent(at, failure.fault());

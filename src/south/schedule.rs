@@ -192,6 +192,13 @@ impl Schedule {
         turn
     }
 
+    /// A request of the device was left out: that says nothing about it.
+    pub(crate) fn not_asked(&mut self, device: usize) {
+        if let Some(device) = self.devices.get_mut(device) {
+            device.request_done();
+        }
+    }
+
     /// The device did not answer within `took`. If it counts as silent now, its job waits for the
     /// next probe, to be read as a whole then.
     pub(crate) fn failed(&mut self, device: usize, now: Duration, took: Duration) -> Turn {

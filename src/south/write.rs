@@ -35,7 +35,7 @@ impl From<Refusal> for Attempt {
 impl From<Failure> for Attempt {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NoAnswer | Failure::BadAnswer => Refusal::NoAnswer.into(),
+            Failure::NoAnswer | Failure::NotAsked | Failure::BadAnswer => Refusal::NoAnswer.into(),
             Failure::Exception { code, .. } => Refusal::Exception(code).into(),
             Failure::Link(error) => Self::Broken(error),
         }

@@ -215,3 +215,40 @@ async fn the_answer_to_a_request_of_an_earlier_life_is_nobodys_value() {
     }
     second.stop().await;
 }
+
+#[tokio::test]
+async fn one_lost_answer_does_not_silence_a_device_of_a_single_register() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let mut pty = Pty::open_at(&dir.path().join("usb-adapter")).unwrap();
+    let path = pty.path().to_owned();
+    let mut slave = tokio::task::JoinSet::new();
+    slave.spawn(async move {
+        let mut request = [0; 8];
+        let mut number = 0;
+        while pty.read_exact(&mut request).await.is_ok() {
+            number += 1;
+            let pdu: &[u8] = match (request[3], request[5]) {
+                _ if number == 10 => continue,
+                (4, 1) => &[3, 2, 0, 7],
+                _ => &[0x83, 2],
+            };
+            let frame = crate::south::guard::frame_rtu(request[0], pdu);
+            pty.write_all(&frame).await.unwrap();
+        }
+    });
+    let mut only = device("a", 3, vec![tag(1, Table::Holding, 4)]);
+    only.tags.iter_mut().for_each(|tag| tag.every = ms(200));
+    let stand = Stand::start(rtu_plan(&path, vec![only]));
+    stand.until("lost", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
+    let mut silent = false;
+    stand
+        .until("back", |s| {
+            silent |= matches!(s.port.status().devices[0].state, DeviceState::Silent { .. });
+            s.quality(1) == Some(Quality::Good)
+        })
+        .await;
+    assert!(!silent, "it answered all the time");
+    assert!(stand.of(1).iter().filter_map(Reading::value).all(|value| *value == Value::U64(7)));
+    stand.stop().await;
+}
