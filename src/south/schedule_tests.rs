@@ -340,7 +340,7 @@ fn t14_devices_that_answer_once_and_fall_silent_again_are_no_better_than_dead_on
         sim.run_until(sim.now + ms(100));
         for device in 1..10 {
             // Every third request is answered.
-            sim.devices[device].alive = sim.times(device).len() % 3 == 0;
+            sim.devices[device].alive = sim.times(device).len().is_multiple_of(3);
         }
     }
     let share = sim.times(0).len() * 100 / 6_000;
