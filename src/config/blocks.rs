@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use self::healing::{Cause, Change, Healer, Learned, Planned, Report};
 pub use self::load::{Load, load, load_at, utilisation};
-use super::plan::TagPlan;
+use super::plan::{Link, TagPlan};
 pub use super::wire::Cost;
 
 /// What has to be read for one tag: addresses `start..end` of one table of one device.
@@ -58,6 +58,18 @@ pub struct Limits {
 impl Limits {
     pub fn new(max_span: u16) -> Self {
         Self { max_span, forbidden: Vec::new(), block_time_max: None }
+    }
+}
+
+/// On a serial line no block of several tags occupies it for longer, so that writes and fast
+/// devices get their turn.
+const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
+
+/// The longest line time of a block of several items on this link.
+pub fn block_time_max(link: &Link) -> Option<Duration> {
+    match link {
+        Link::ModbusTcp { .. } => None,
+        Link::ModbusRtu(_) => Some(SERIAL_BLOCK_TIME_MAX),
     }
 }
 

@@ -5,6 +5,11 @@
 //! last out, so one that answers now and then can't eat the line. Whatever the intervals say, all
 //! silent devices together stay below [`SILENT_SHARE`] of the line's time (T14): time spent on
 //! timeouts is a debt that is paid off at that rate, and nobody is probed while there is debt.
+//!
+//! Where that would keep the living from being found, it yields: on a line where nobody answers
+//! there is nobody to be spared, so there is no debt and no long interval; when one comes back,
+//! every other one is asked once beyond its share, because what silenced them may have been the
+//! same cable; and noticing that many fell silent costs no more than [`DEBT_MAX`].
 //! Pure: time comes in.
 
 use std::time::Duration;
@@ -17,6 +22,12 @@ pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(60);
 const FAILURES_MAX: u32 = 2;
 /// Requests without an answer that a line may start with, before any of its time was saved up.
 const CREDIT_MAX: Duration = Duration::from_millis(250);
+/// What is paid off at most, unless one timeout alone is longer: 20 s of no probes.
+const DEBT_MAX: Duration = Duration::from_secs(1);
+/// Longest interval between probes on a line where nobody answers.
+pub(crate) const INTERVAL_ALONE_MAX: Duration = Duration::from_secs(5);
+/// A probe beyond the share goes before regular requests when it has waited for this long.
+const RETRY_WITHIN: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -25,6 +36,20 @@ pub(crate) struct Breaker {
     interval: Duration,
     /// Whether the device has ever answered; one that never did is silent at its first failure.
     known: bool,
+    /// A probe beyond the share.
+    retry: Retry,
+    /// Time that requests without an answer took since the last answer, of a device that does not
+    /// count as silent.
+    doubtful: Duration,
+}
+
+/// One is given when another device of the line comes back, and again only to a device that has
+/// been well for some seconds since, or after the whole line was dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Left,
+    Due,
+    Used,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +74,8 @@ impl Breaker {
             state: State::Closed { since: Duration::ZERO, failures: 0 },
             interval: INTERVAL_MIN,
             known: false,
+            retry: Retry::Left,
+            doubtful: Duration::ZERO,
         }
     }
 
@@ -57,12 +84,17 @@ impl Breaker {
         match &mut self.state {
             State::Closed { since, failures } => {
                 *failures = 0;
-                if now.saturating_sub(*since) >= self.interval {
+                let well = now.saturating_sub(*since);
+                if well >= self.interval {
                     self.interval = INTERVAL_MIN;
+                }
+                if well >= self.interval.min(INTERVAL_ALONE_MAX) {
+                    self.retry = Retry::Left;
                 }
                 Turn::Same
             }
             State::Open { .. } => {
+                self.retry = Retry::Used;
                 self.state = State::Closed { since: now, failures: 0 };
                 Turn::Closed
             }
@@ -80,11 +112,46 @@ impl Breaker {
                 Turn::Opened
             }
             State::Open { probe_at, .. } => {
+                if self.retry == Retry::Due {
+                    self.retry = Retry::Used;
+                }
                 self.interval = (self.interval * 2).min(INTERVAL_MAX);
                 *probe_at = now + self.interval;
                 Turn::Same
             }
         }
+    }
+
+    /// Another device of the line came back: a silent one may be asked at once, if it was not for
+    /// that reason before, or if the whole line was dead.
+    pub(crate) fn try_again(&mut self, now: Duration, line_was_dead: bool) {
+        if let State::Open { probe_at, .. } = &mut self.state
+            && (line_was_dead || self.retry == Retry::Left)
+        {
+            self.retry = Retry::Due;
+            *probe_at = (*probe_at).min(now);
+        }
+    }
+
+    /// Whether its next request is not counted against the share.
+    pub(crate) fn is_free(&self) -> bool {
+        self.retry == Retry::Due && self.is_open()
+    }
+
+    /// When its probe goes before regular requests.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let patience = if self.is_free() { RETRY_WITHIN } else { Duration::ZERO };
+        Some(self.probe_at()? + patience)
+    }
+
+    /// Notes what a request without an answer took.
+    pub(crate) fn took(&mut self, took: Duration) {
+        self.doubtful = if self.is_open() { Duration::ZERO } else { self.doubtful + took };
+    }
+
+    /// What to give back of the time that was charged, as the device was not silent after all.
+    pub(crate) fn refund(&mut self) -> Duration {
+        std::mem::take(&mut self.doubtful)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -97,6 +164,17 @@ impl Breaker {
             State::Open { probe_at, .. } => Some(probe_at),
             State::Closed { .. } => None,
         }
+    }
+
+    /// As [`Breaker::probe_at`], on a line where nobody answers.
+    pub(crate) fn probe_at_alone(&self) -> Option<Duration> {
+        let cut = self.interval.saturating_sub(INTERVAL_ALONE_MAX);
+        Some(self.probe_at()?.saturating_sub(cut))
+    }
+
+    /// Whether its last request got no answer.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        !matches!(self.state, State::Closed { failures: 0, .. })
     }
 
     pub(crate) fn silent_since(&self) -> Option<Duration> {
@@ -128,7 +206,12 @@ impl SilentTime {
 
     pub(crate) fn spend(&mut self, now: Duration, took: Duration) {
         self.accrue(now);
-        self.credit -= took.as_secs_f64();
+        self.credit = (self.credit - took.as_secs_f64()).max(-took.max(DEBT_MAX).as_secs_f64());
+    }
+
+    pub(crate) fn refund(&mut self, now: Duration, took: Duration) {
+        self.accrue(now);
+        self.credit = (self.credit + took.as_secs_f64()).min(CREDIT_MAX.as_secs_f64());
     }
 
     /// When a silent device may next be asked, as far as the share goes.

@@ -84,17 +84,9 @@ pub struct BusRunner {
 
 /// A bus that is not running yet.
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
-    let connector = Connector::new(&plan.link, plan.pause);
+    let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
+    let connector = Connector::new(&plan.link, plan.pause, timeout);
     let own_thread = matches!(plan.link, Link::ModbusRtu(_));
-    with_connector(plan, context, connector, own_thread)
-}
-
-pub(crate) fn with_connector(
-    plan: BusPlan,
-    context: BusContext,
-    connector: Connector,
-    own_thread: bool,
-) -> (BusPort, BusRunner) {
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let engine = Engine::new(plan, context, commands, Arc::clone(&status));

@@ -13,6 +13,11 @@ use crate::config::{Link, SerialLine};
 /// The longest wait for a TCP connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The longest time a serial port is only listened to after it was opened.
+const LISTEN_MAX: Duration = Duration::from_secs(5);
+/// Of one answer.
+const REGISTERS_MAX: u16 = 125;
+
 /// Where a line comes from.
 pub(crate) enum Connector {
     Tcp {
@@ -24,14 +29,20 @@ pub(crate) enum Connector {
     Serial {
         line: SerialLine,
         pause: Duration,
+        listen: Duration,
     },
 }
 
 impl Connector {
-    pub(crate) fn new(link: &Link, pause: Duration) -> Self {
+    /// `timeout` is the longest one of the devices.
+    pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration) -> Self {
         match link {
             Link::ModbusTcp { host, port } => Self::Tcp { host: host.clone(), port: *port, pause },
-            Link::ModbusRtu(line) => Self::Serial { line: line.clone(), pause },
+            Link::ModbusRtu(line) => {
+                let frame = LineTime::serial(line, Duration::ZERO).read_registers(REGISTERS_MAX);
+                let listen = (timeout + frame).min(LISTEN_MAX);
+                Self::Serial { line: line.clone(), pause, listen }
+            }
         }
     }
 
@@ -46,9 +57,12 @@ impl Connector {
                 stream.set_nodelay(true)?;
                 Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause)))
             }
-            Self::Serial { line, pause } => {
+            Self::Serial { line, pause, listen } => {
                 let silence = LineTime::serial(line, Duration::ZERO).silence();
                 let stream = port::open(line)?;
+                // Before the port was closed a request may have been sent, by an earlier life of this
+                // bus: its answer could pass as the answer to our first. It becomes stale input.
+                tokio::time::sleep(*listen).await;
                 Ok(Line::serial(stream, Pace::Thread(silence + *pause)))
             }
         }

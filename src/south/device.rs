@@ -160,7 +160,7 @@ impl Device {
             let planned = self.plan_items(*table, healer, &items, now);
             plans.requests.extend(requests(*table, &planned));
             plans.resting.extend(planned.resting.iter().map(|(tag, cause)| (*tag, cause.fault())));
-            let probe = healer.next_probe();
+            let probe = healer.next_probe(&items);
             plans.until = [plans.until, probe].into_iter().flatten().min();
         }
         plans
@@ -187,9 +187,11 @@ impl Device {
         if table.is_bits() { self.plan.bits_max } else { self.plan.registers_max }
     }
 
-    /// How long to wait for the answer to such a read, its frames included.
-    pub(crate) fn timeout(&self, frames: Duration) -> Duration {
-        self.latency.timeout(self.plan.timeout) + frames
+    /// How long to wait for the answer to such a read, its frames included. A device that missed
+    /// its last request may have become slow: it is given all the time that is configured.
+    pub(crate) fn timeout(&self, frames: Duration, is_doubtful: bool) -> Duration {
+        let configured = self.plan.timeout;
+        frames + if is_doubtful { configured } else { self.latency.timeout(configured) }
     }
 
     /// Notes how a read went, and for one that failed what is to be done about it at once.
@@ -239,6 +241,14 @@ impl Device {
             self.job.push_front(request);
         }
         healed
+    }
+
+    /// After a silence or an outage.
+    pub(crate) fn came_back(&mut self) {
+        for (_, healer) in &mut self.tables {
+            healer.device_came_back();
+        }
+        self.plans.clear();
     }
 
     fn items_of(&self, block: &Block) -> Vec<Item> {

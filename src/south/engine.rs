@@ -21,16 +21,13 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
-use crate::config::blocks::Report;
+use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
 use crate::config::{BusPlan, Link};
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// On a serial line no block of several tags occupies it for longer, so that writes and fast
-/// devices get their turn.
-const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
 /// With all devices silent, a TCP connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
@@ -55,6 +52,8 @@ pub(crate) struct Engine {
     outage: bool,
     /// Answers on this connection.
     pub(super) answers: u64,
+    /// Something came back for the last request, be it a gateway's word that the device is dead.
+    pub(super) heard: bool,
     connected: Duration,
 }
 
@@ -74,11 +73,10 @@ impl Engine {
         status: Arc<Mutex<BusStatus>>,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
-        let (frames, block_time_max) = match &plan.link {
-            Link::ModbusTcp { .. } => (None, None),
-            Link::ModbusRtu(line) => {
-                (Some(LineTime::serial(line, Duration::ZERO)), Some(SERIAL_BLOCK_TIME_MAX))
-            }
+        let block_time_max = block_time_max(&plan.link);
+        let frames = match &plan.link {
+            Link::ModbusTcp { .. } => None,
+            Link::ModbusRtu(line) => Some(LineTime::serial(line, Duration::ZERO)),
         };
         let devices: Vec<Device> = plan
             .devices
@@ -112,6 +110,7 @@ impl Engine {
             line_before: GuardCounters::default(),
             outage: false,
             answers: 0,
+            heard: false,
             connected: Duration::ZERO,
         };
         for at in 0..engine.devices.len() {
@@ -196,6 +195,9 @@ impl Engine {
         let since = self.clock.mono();
         let now = self.now();
         let after_outage = std::mem::take(&mut self.outage);
+        if after_outage {
+            self.devices.iter_mut().for_each(Device::came_back);
+        }
         self.schedule.restart(now, after_outage);
         self.answers = 0;
         self.connected = now;
@@ -253,7 +255,7 @@ impl Engine {
                 }
                 Next::Plan { device, due } => {
                     let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
-                    if !self.serial && worked && self.schedule.all_silent() {
+                    if !self.serial && worked && !self.heard && self.schedule.all_silent() {
                         return Ended::Doubtful;
                     }
                     let at = self.clock.mono();
@@ -306,7 +308,7 @@ impl Engine {
         };
         let Request { table, block } = &request;
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
-        let timeout = device.timeout(frames);
+        let timeout = device.timeout(frames, self.schedule.is_doubtful(index));
         let (unit, most) = (device.plan.unit, device.most(*table));
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
@@ -332,7 +334,10 @@ impl Engine {
         let Some(device) = self.devices.get_mut(index) else { return };
         let report = match failure {
             // It may answer an earlier request: it says nothing about this one.
-            Failure::Exception { doubtful: true, .. } | Failure::BadAnswer => None,
+            Failure::Exception { doubtful: true, .. } | Failure::BadAnswer | Failure::NotAsked => {
+                None
+            }
+            failure if failure.is_gateways() => None,
             Failure::Exception { code, .. } => Some(Report::Exception(*code)),
             Failure::NoAnswer | Failure::Link(_) => Some(Report::Silent).filter(|_| !silent),
         };

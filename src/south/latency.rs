@@ -41,6 +41,14 @@ impl Latency {
         }
     }
 
+    /// An answer took this long. One that comes after the learned timeout shows that the device has
+    /// another pace now, so nothing is known of it any more.
+    pub(crate) fn answered_after(&mut self, took: Duration) {
+        if took > self.timeout(Duration::MAX) {
+            *self = Self::default();
+        }
+    }
+
     fn refresh(&mut self) {
         self.fresh = 0;
         let mut sorted = self.samples.clone();

@@ -21,6 +21,9 @@ use crate::model::{Fault, Table};
 pub(crate) enum Failure {
     #[error("no answer")]
     NoAnswer,
+    /// Any answer could be the late one to an earlier request, so none was asked for.
+    #[error("no answer that could be told from a late one")]
+    NotAsked,
     #[error("the answer was damaged or of the wrong shape")]
     BadAnswer,
     /// `doubtful` when it may be the late answer to an earlier request.
@@ -30,10 +33,18 @@ pub(crate) enum Failure {
     Link(#[source] std::io::Error),
 }
 
+/// "Path unavailable" and "target failed to respond" (Modbus Application Protocol V1.1b3, 7).
+const GATEWAY_EXCEPTIONS: std::ops::RangeInclusive<u8> = 10..=11;
+
 impl Failure {
+    /// Whether it is a gateway that speaks, of a device behind it that does not answer.
+    pub(crate) fn is_gateways(&self) -> bool {
+        matches!(self, Self::Exception { code, .. } if GATEWAY_EXCEPTIONS.contains(code))
+    }
+
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::NoAnswer => Fault::NoAnswer,
+            Self::NoAnswer | Self::NotAsked => Fault::NoAnswer,
             Self::BadAnswer => Fault::BadAnswer,
             Self::Exception { code, .. } => Fault::Exception(*code),
             Self::Link(_) => Fault::LinkDown,
@@ -139,6 +150,7 @@ impl Line {
         let Kind::Serial { suspects, .. } = &mut self.kind else {
             return self.read_variant(unit, table, plain, timeout).await;
         };
+        self.took = Duration::ZERO;
         suspects.forget(now);
         let doubtful = suspects.any(unit);
         let variants = suspects.variants(unit, table, (address, count), most, now);
@@ -160,12 +172,11 @@ impl Line {
         if behind || in_front {
             // All lengths are suspect, of a device that answered none of its last requests. Not
             // asking for a while is the only safe way.
-            self.took = Duration::ZERO;
-            return Err(Failure::NoAnswer);
+            return Err(Failure::NotAsked);
         }
-        let Kind::Serial { suspects, .. } = &self.kind else { return Err(Failure::NoAnswer) };
+        let Kind::Serial { suspects, .. } = &self.kind else { return Err(Failure::NotAsked) };
         let Some(smaller) = suspects.smaller(unit, table, (address, count), now) else {
-            return Err(Failure::NoAnswer);
+            return Err(Failure::NotAsked);
         };
         match self.read_part(unit, table, smaller, smaller.count, timeout).await {
             Ok(_) => {}
@@ -195,7 +206,7 @@ impl Line {
                 Err(Failure::NoAnswer | Failure::BadAnswer) => {
                     suspects.unanswered(unit, table, variant.count, now, timeout);
                 }
-                Err(Failure::Exception { .. } | Failure::Link(_)) => {}
+                Err(Failure::Exception { .. } | Failure::NotAsked | Failure::Link(_)) => {}
             }
             for late in matcher.lock().take_late() {
                 if let (Some(table), Some(bytes)) = (late.table(), late.data_bytes()) {

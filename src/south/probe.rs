@@ -42,12 +42,12 @@ pub async fn read(
     count: u16,
     timeout: Duration,
 ) -> Result<Vec<u16>, ProbeError> {
-    let mut connector = Connector::new(link, Duration::ZERO);
+    let mut connector = Connector::new(link, Duration::ZERO, timeout);
     let mut line = connector.connect().await.map_err(|source| ProbeError::Link { source })?;
     let most = if table.is_bits() { 2000 } else { 125 };
     let result = line.read(unit, table, (address, count), most, timeout).await;
     result.map_err(|failure| match failure {
-        Failure::NoAnswer => ProbeError::NoAnswer(timeout),
+        Failure::NoAnswer | Failure::NotAsked => ProbeError::NoAnswer(timeout),
         Failure::BadAnswer => ProbeError::BadAnswer,
         Failure::Exception { code, .. } => ProbeError::Exception(code),
         Failure::Link(source) => ProbeError::Link { source },

@@ -45,13 +45,7 @@ impl Engine {
     pub(super) fn commanded(&mut self, index: usize, line: &Line, result: Result<(), &Failure>) {
         let (now, at, took) = (self.now(), self.clock.mono(), line.took());
         self.meter.busy(now, took);
-        let answered = match result {
-            Ok(()) | Err(Failure::Exception { .. }) => true,
-            Err(Failure::BadAnswer) => !self.serial,
-            Err(Failure::NoAnswer) => false,
-            Err(Failure::Link(_)) => return,
-        };
-        self.answers += u64::from(answered);
+        let Some(answered) = self.is_answer(result) else { return };
         let turn = self.schedule.wrote(index, now, took, answered);
         self.changed(index, turn, result);
         self.show_exchange(index, at, turn, result);
@@ -61,9 +55,29 @@ impl Engine {
         }
     }
 
+    /// Whether the device answered, in whatever way; `None` when the link broke or nothing
+    /// was asked. On TCP a bad answer
+    /// is an answer; on a serial line it cost a whole timeout. A gateway's word that the device is
+    /// dead is none, but the connection works.
+    fn is_answer(&mut self, result: Result<(), &Failure>) -> Option<bool> {
+        let answered = match result {
+            Err(Failure::Link(_) | Failure::NotAsked) => return None,
+            Err(failure) if failure.is_gateways() => false,
+            Ok(()) | Err(Failure::Exception { .. }) => true,
+            Err(Failure::BadAnswer) => !self.serial,
+            Err(Failure::NoAnswer) => false,
+        };
+        self.heard = !matches!(result, Err(Failure::NoAnswer));
+        self.answers += u64::from(self.heard && !matches!(result, Err(Failure::BadAnswer)));
+        Some(answered)
+    }
+
     /// Logs that a device fell silent or came back.
-    fn changed(&self, index: usize, turn: Turn, result: Result<(), &Failure>) {
-        let Some(device) = self.devices.get(index) else { return };
+    fn changed(&mut self, index: usize, turn: Turn, result: Result<(), &Failure>) {
+        let Some(device) = self.devices.get_mut(index) else { return };
+        if turn == Turn::Closed {
+            device.came_back();
+        }
         let name = &device.plan.name;
         match (turn, result) {
             (Turn::Opened, Err(failure)) => {
@@ -82,20 +96,22 @@ impl Engine {
         frames: Duration,
         result: Result<(), &Failure>,
     ) {
+        if matches!(result, Err(Failure::NotAsked)) {
+            self.schedule.not_asked(index);
+        }
         let (now, at, took) = (self.now(), self.clock.mono(), line.took());
         self.meter.busy(now, took);
         let was_silent = self.schedule.silent_since(index).is_some();
-        let turn = match result {
-            Ok(()) | Err(Failure::Exception { .. }) => self.schedule.answered(index, now),
-            // On TCP a bad answer is an answer; on a serial line it cost a whole timeout.
-            Err(Failure::BadAnswer) if !self.serial => self.schedule.answered(index, now),
-            Err(Failure::BadAnswer | Failure::NoAnswer) => self.schedule.failed(index, now, took),
-            Err(Failure::Link(_)) => return,
+        let Some(answered) = self.is_answer(result) else { return };
+        let turn = if answered {
+            self.schedule.answered(index, now)
+        } else {
+            self.schedule.failed(index, now, took)
         };
-        if result.is_ok() || matches!(result, Err(Failure::Exception { .. })) {
-            self.answers += 1;
-        }
         let Some(device) = self.devices.get_mut(index) else { return };
+        if answered {
+            device.latency.answered_after(took.saturating_sub(frames));
+        }
         if !was_silent && !matches!(result, Err(Failure::BadAnswer)) {
             device.latency.add(took.saturating_sub(frames));
         }
@@ -117,10 +133,12 @@ impl Engine {
             }
             Err(Failure::Exception { code, .. }) => {
                 shown.exceptions += 1;
-                shown.state = DeviceState::Exception { code: *code };
+                if self.schedule.silent_since(index).is_none() {
+                    shown.state = DeviceState::Exception { code: *code };
+                }
             }
             Err(Failure::BadAnswer) => shown.bad_answers += 1,
-            Err(Failure::NoAnswer | Failure::Link(_)) => shown.timeouts += 1,
+            Err(Failure::NoAnswer | Failure::NotAsked | Failure::Link(_)) => shown.timeouts += 1,
         }
         if let (Turn::Opened, Err(failure)) = (turn, result) {
             shown.state = DeviceState::silent(at, failure.fault());

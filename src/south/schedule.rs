@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::breaker::{Breaker, SilentTime, Turn};
+use super::breaker::{Breaker, INTERVAL_ALONE_MAX, SilentTime, Turn};
 
 /// The intervals of a device that are due, as a bit set over its sorted distinct intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -49,6 +49,8 @@ pub(crate) enum Next {
 pub(crate) struct Schedule {
     devices: Vec<Device>,
     silent: SilentTime,
+    /// Since when nobody answers.
+    dead_since: Option<Duration>,
     wrote_last: bool,
 }
 
@@ -100,6 +102,7 @@ impl Schedule {
         Self {
             devices: devices.iter().map(device).collect(),
             silent: SilentTime::new(),
+            dead_since: None,
             wrote_last: false,
         }
     }
@@ -108,6 +111,7 @@ impl Schedule {
         for device in &mut self.devices {
             device.release(now);
         }
+        let alone = self.all_silent();
         let read = self
             .devices
             .iter()
@@ -115,8 +119,9 @@ impl Schedule {
             .filter_map(|(at, device)| {
                 let job = device.job?;
                 // Silent devices take their turns by when their probe was due.
-                let deadline = device.breaker.probe_at().unwrap_or(job.deadline);
-                self.may_ask(device, now).then_some((deadline, at, job))
+                let deadline = device.breaker.deadline().unwrap_or(job.deadline);
+                let free_at = self.free_at(device, alone).unwrap_or(now);
+                (free_at <= now).then_some((deadline, at, job))
             })
             .min_by_key(|(deadline, at, _)| (*deadline, *at));
         if write_waits && !(self.wrote_last && read.is_some()) {
@@ -152,17 +157,53 @@ impl Schedule {
 
     /// The device answered, be it with an exception.
     pub(crate) fn answered(&mut self, device: usize, now: Duration) -> Turn {
-        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
-        device.request_done();
-        device.breaker.answered(now)
+        let Some(state) = self.devices.get_mut(device) else { return Turn::Same };
+        state.request_done();
+        self.well(device, now)
+    }
+
+    fn well(&mut self, device: usize, now: Duration) -> Turn {
+        let Some(state) = self.devices.get_mut(device) else { return Turn::Same };
+        self.silent.refund(now, state.breaker.refund());
+        let came_back = state.breaker.is_doubtful();
+        let turn = state.breaker.answered(now);
+        let dead_since = self.dead_since.take();
+        if came_back {
+            let was_dead = dead_since.is_some_and(|since| now >= since + INTERVAL_ALONE_MAX);
+            for other in &mut self.devices {
+                other.breaker.try_again(now, was_dead);
+            }
+        }
+        turn
+    }
+
+    /// Without an answer. On a line where nobody answers, nobody is kept waiting by it.
+    fn unwell(&mut self, device: usize, now: Duration, took: Duration) -> Turn {
+        let alone = self.all_silent();
+        let Some(state) = self.devices.get_mut(device) else { return Turn::Same };
+        if !alone && !state.breaker.is_free() {
+            self.silent.spend(now, took);
+        }
+        let turn = state.breaker.failed(now);
+        state.breaker.took(took);
+        if self.dead_since.is_none() && self.all_silent() {
+            self.dead_since = Some(now);
+        }
+        turn
+    }
+
+    /// A request of the device was left out: that says nothing about it.
+    pub(crate) fn not_asked(&mut self, device: usize) {
+        if let Some(device) = self.devices.get_mut(device) {
+            device.request_done();
+        }
     }
 
     /// The device did not answer within `took`. If it counts as silent now, its job waits for the
     /// next probe, to be read as a whole then.
     pub(crate) fn failed(&mut self, device: usize, now: Duration, took: Duration) -> Turn {
-        self.silent.spend(now, took);
-        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
-        let turn = device.breaker.failed(now);
+        let turn = self.unwell(device, now, took);
+        let Some(device) = self.devices.get_mut(device) else { return turn };
         if device.breaker.is_open() {
             device.give_up();
         } else {
@@ -179,11 +220,8 @@ impl Schedule {
         took: Duration,
         answered: bool,
     ) -> Turn {
-        if !answered {
-            self.silent.spend(now, took);
-        }
-        let Some(device) = self.devices.get_mut(device) else { return Turn::Same };
-        let turn = if answered { device.breaker.answered(now) } else { device.breaker.failed(now) };
+        let turn = if answered { self.well(device, now) } else { self.unwell(device, now, took) };
+        let Some(device) = self.devices.get_mut(device) else { return turn };
         if device.breaker.is_open() {
             device.give_up();
         }
@@ -204,6 +242,7 @@ impl Schedule {
         for device in &mut self.devices {
             device.give_up();
             if all {
+                self.dead_since = None;
                 device.breaker = Breaker::new();
                 for at in 0..device.ticks.len() {
                     device.pending.add(at);
@@ -223,30 +262,43 @@ impl Schedule {
 
     /// When a silent device is asked next.
     pub(crate) fn next_probe(&self, device: usize) -> Option<Duration> {
-        Some(self.devices.get(device)?.breaker.probe_at()?.max(self.silent.free_at()))
+        self.free_at(self.devices.get(device)?, self.all_silent())
     }
 
-    /// Whether every device is silent: then it may be the link.
+    /// Whether the device's last request got no answer.
+    pub(crate) fn is_doubtful(&self, device: usize) -> bool {
+        self.devices.get(device).is_some_and(|device| device.breaker.is_doubtful())
+    }
+
+    /// Whether every device that is asked at all is silent: then it may be the link.
     pub(crate) fn all_silent(&self) -> bool {
-        !self.devices.is_empty() && self.devices.iter().all(|device| device.breaker.is_open())
+        let mut asked = self.devices.iter().filter(|device| !device.ticks.is_empty()).peekable();
+        asked.peek().is_some() && asked.all(|device| device.breaker.is_open())
     }
 
-    fn may_ask(&self, device: &Device, now: Duration) -> bool {
-        device.breaker.probe_at().is_none_or(|at| at <= now && self.silent.free_at() <= now)
+    /// When a silent device may be asked; `alone` when all are.
+    fn free_at(&self, device: &Device, alone: bool) -> Option<Duration> {
+        if alone {
+            return device.breaker.probe_at_alone();
+        }
+        let probe_at = device.breaker.probe_at()?;
+        if device.breaker.is_free() {
+            Some(probe_at)
+        } else {
+            Some(probe_at.max(self.silent.free_at()))
+        }
     }
 
     /// The next moment at which anything can become due.
     fn wake(&self, now: Duration) -> Duration {
+        let alone = self.all_silent();
         let of = |device: &Device| {
             // A device without a job has nothing due before its next tick.
             let work = match device.job {
                 Some(_) => Duration::ZERO,
                 None => device.ticks.iter().map(|tick| tick.next).min()?,
             };
-            match device.breaker.probe_at() {
-                Some(probe) => Some(work.max(probe).max(self.silent.free_at())),
-                None => Some(work),
-            }
+            Some(work.max(self.free_at(device, alone).unwrap_or(work)))
         };
         let idle = now + super::breaker::INTERVAL_MAX;
         self.devices.iter().filter_map(of).min().unwrap_or(idle).clamp(now, idle)

@@ -11,6 +11,7 @@ const fn s(n: u64) -> Duration {
 }
 
 const TENTH: &[Duration] = &[ms(100)];
+const HALF: &[Duration] = &[ms(500)];
 const SECOND: &[Duration] = &[s(1)];
 
 /// A line on which each device takes `cost` per request and answers or not.
@@ -242,4 +243,122 @@ fn without_devices_it_only_waits() {
     assert!(matches!(schedule.next(s(5), false), Next::Wait(until) if until > s(5)));
     assert_eq!(schedule.next(s(5), true), Next::Write);
     assert!(!schedule.all_silent());
+}
+
+#[test]
+fn a_device_alone_on_the_line_is_found_within_seconds() {
+    let mut sim = Sim::new(&[(SimDevice::DEAD, &[s(1)])]);
+    sim.run_until(s(7200));
+    let probes = sim.times(0);
+    let gap = probes.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(gap <= s(7), "nobody else needs the line: {gap:?}");
+    sim.devices[0].alive = true;
+    sim.run_until(s(7206));
+    assert_eq!(sim.schedule.silent_since(0), None);
+}
+
+#[test]
+fn a_line_that_is_plugged_in_again_is_whole_within_seconds() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, SECOND); 10]);
+    sim.run_until(s(100));
+    sim.devices.iter_mut().for_each(|device| device.alive = false);
+    sim.run_until(s(700));
+    assert!(sim.schedule.all_silent());
+    sim.devices.iter_mut().for_each(|device| device.alive = true);
+    sim.run_until(s(715));
+    for device in 0..10 {
+        assert_eq!(sim.schedule.silent_since(device), None, "device {device}");
+    }
+    // The plug sits loosely.
+    sim.devices.iter_mut().for_each(|device| device.alive = false);
+    sim.run_until(s(750));
+    sim.devices.iter_mut().for_each(|device| device.alive = true);
+    sim.run_until(s(760));
+    for device in 0..10 {
+        assert_eq!(sim.schedule.silent_since(device), None, "device {device}, again");
+    }
+}
+
+#[test]
+fn those_that_stay_dead_when_the_line_is_plugged_in_delay_nobody_else() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, SECOND); 10]);
+    sim.run_until(s(100));
+    sim.devices.iter_mut().for_each(|device| device.alive = false);
+    sim.run_until(s(700));
+    sim.devices.iter_mut().step_by(2).for_each(|device| device.alive = true);
+    sim.run_until(s(725));
+    for device in (0..10).step_by(2) {
+        assert_eq!(sim.schedule.silent_since(device), None, "device {device}");
+    }
+    let before = sim.times(0).len();
+    sim.run_until(s(1725));
+    assert!(sim.times(0).len() - before >= 930, "{}", sim.times(0).len() - before);
+}
+
+#[test]
+fn one_of_few_dead_devices_is_found_within_a_minute() {
+    // All but one went at once: what it cost to notice must not keep them from being asked again.
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, SECOND); 10]);
+    sim.run_until(s(100));
+    sim.devices.iter_mut().skip(1).for_each(|device| device.alive = false);
+    sim.run_until(s(130));
+    sim.devices.iter_mut().for_each(|device| device.alive = true);
+    sim.run_until(s(195));
+    for device in 0..10 {
+        assert_eq!(sim.schedule.silent_since(device), None, "device {device}");
+    }
+    // Three that are long dead take their turns.
+    sim.devices.iter_mut().skip(7).for_each(|device| device.alive = false);
+    sim.run_until(s(4000));
+    sim.devices[9].alive = true;
+    sim.run_until(s(4062));
+    assert_eq!(sim.schedule.silent_since(9), None);
+}
+
+#[test]
+fn a_device_that_misses_every_other_request_does_not_keep_a_dead_one_from_being_found() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, SECOND), (SimDevice::ALIVE, SECOND)]);
+    sim.run_until(s(10));
+    sim.devices[1].alive = false;
+    let mut probes = 0;
+    for second in 10..1200 {
+        sim.devices[0].alive = second % 2 == 0;
+        let before = sim.times(1).len();
+        sim.run_until(s(second));
+        probes += sim.times(1).len() - before;
+    }
+    assert_eq!(sim.schedule.silent_since(0), None, "it answers every other second");
+    assert!(probes >= 15, "{probes}");
+}
+
+#[test]
+fn t14_devices_that_answer_once_and_fall_silent_again_are_no_better_than_dead_ones() {
+    let mut devices = vec![(SimDevice::ALIVE, TENTH)];
+    devices.extend([(SimDevice::ALIVE, SECOND); 9]);
+    let mut sim = Sim::new(&devices);
+    for _ in 0..6_000 {
+        sim.run_until(sim.now + ms(100));
+        for device in 1..10 {
+            // Every third request is answered.
+            sim.devices[device].alive = sim.times(device).len().is_multiple_of(3);
+        }
+    }
+    let share = sim.times(0).len() * 100 / 6_000;
+    assert!(share >= 88, "{share} % of the living one's polls");
+}
+
+#[test]
+fn a_line_that_was_away_too_shortly_for_all_to_fall_silent_is_whole_within_seconds() {
+    for away in [2500, 4500, 6500, 9500] {
+        let mut sim = Sim::new(&[(SimDevice::ALIVE, HALF); 6]);
+        sim.run_until(s(100));
+        sim.devices.iter_mut().for_each(|device| device.alive = false);
+        sim.run_until(s(100) + ms(away));
+        assert!(!sim.schedule.all_silent());
+        sim.devices.iter_mut().for_each(|device| device.alive = true);
+        sim.run_until(sim.now + s(3));
+        for device in 0..6 {
+            assert_eq!(sim.schedule.silent_since(device), None, "device {device} after {away} ms");
+        }
+    }
 }

@@ -35,7 +35,7 @@ impl From<Refusal> for Attempt {
 impl From<Failure> for Attempt {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NoAnswer | Failure::BadAnswer => Refusal::NoAnswer.into(),
+            Failure::NoAnswer | Failure::NotAsked | Failure::BadAnswer => Refusal::NoAnswer.into(),
             Failure::Exception { code, .. } => Refusal::Exception(code).into(),
             Failure::Link(error) => Self::Broken(error),
         }
@@ -147,7 +147,7 @@ impl Engine {
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(tag.table, count));
         let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
         let (unit, most) = (state.plan.unit, state.most(tag.table));
-        let timeout = state.timeout(frames);
+        let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
         let result = line.read(unit, tag.table, (tag.address, count), most, timeout).await;
         self.commanded(device, line, result.as_ref().map(|_| ()));
         result

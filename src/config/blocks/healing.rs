@@ -39,6 +39,9 @@ const LONG_REGISTERS: u32 = 16;
 const PROBE_FIRST: Duration = Duration::from_secs(10);
 const PROBE_CAP: Duration = Duration::from_secs(900);
 
+/// Before any time there is.
+const AT_ONCE: Mono = Mono(i64::MIN);
+
 /// Modbus exceptions (Modbus Application Protocol V1.1b3, 7).
 const ILLEGAL_ADDRESS: u8 = 2;
 const ILLEGAL_VALUE: u8 = 3;
@@ -130,7 +133,7 @@ impl Healer {
             .map(|range| Probe {
                 range: range.clone(),
                 cause: Cause::Exception(ILLEGAL_ADDRESS),
-                next: Mono(i64::MIN),
+                next: AT_ONCE,
                 delay: PROBE_FIRST,
             })
             .collect();
@@ -154,9 +157,16 @@ impl Healer {
         !self.hunts.is_empty()
     }
 
-    /// When the next bad tag is due for a try, if any rests.
-    pub fn next_probe(&self) -> Option<Mono> {
-        self.probes.iter().map(|probe| probe.next).min()
+    /// When the next bad tag among these is due for a try, if any rests.
+    pub fn next_probe(&self, items: &[Item]) -> Option<Mono> {
+        items.iter().filter_map(|item| Some(self.probe(&item.range())?.next)).min()
+    }
+
+    /// The device was away: what it refused before it may have by now, so that is tried at once.
+    pub fn device_came_back(&mut self) {
+        for probe in &mut self.probes {
+            probe.next = AT_ONCE;
+        }
     }
 
     /// The blocks for these items as far as is known. `limits` are the device's configured ones.
@@ -223,6 +233,7 @@ impl Healer {
         if self.probe(range).is_some() {
             self.probes.retain(|probe| probe.range != *range);
             self.learned.bad.retain(|bad| bad != range);
+            self.device_came_back(); // what mended this one may have mended the others
             change = Change::Learned;
         }
         let mut hunts = std::mem::take(&mut self.hunts);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::super::plan::{BusPlan, DevicePlan};
 use super::super::wire::LineTime;
-use super::{Item, Limits, plan};
+use super::{Item, Limits, block_time_max, plan};
 use crate::model::{Name, Table};
 
 /// Moments looked at before the average is taken as it is, for intervals that hardly ever meet.
@@ -42,7 +42,7 @@ pub fn load_at(bus: &BusPlan, time: LineTime) -> Load {
     for device in &bus.devices {
         let mut share = 0.0;
         for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
-            let (busy, requests) = table_load(device, table, time);
+            let (busy, requests) = table_load(device, table, time, block_time_max(&bus.link));
             share += busy;
             sum.requests_per_second += requests;
         }
@@ -53,7 +53,12 @@ pub fn load_at(bus: &BusPlan, time: LineTime) -> Load {
 }
 
 /// Busy share and requests per second of one table of one device.
-fn table_load(device: &DevicePlan, table: Table, time: LineTime) -> (f64, f64) {
+fn table_load(
+    device: &DevicePlan,
+    table: Table,
+    time: LineTime,
+    block_time_max: Option<Duration>,
+) -> (f64, f64) {
     let mut rates: BTreeMap<Duration, Vec<Item>> = BTreeMap::new();
     for (index, tag) in device.tags.iter().enumerate().filter(|(_, tag)| tag.table == table) {
         let every = tag.every.max(Duration::from_millis(1));
@@ -62,7 +67,8 @@ fn table_load(device: &DevicePlan, table: Table, time: LineTime) -> (f64, f64) {
     if rates.is_empty() {
         return (0.0, 0.0);
     }
-    let limits = Limits::new(if table.is_bits() { device.bits_max } else { device.registers_max });
+    let max_span = if table.is_bits() { device.bits_max } else { device.registers_max };
+    let limits = Limits { block_time_max, ..Limits::new(max_span) };
 
     // The plan of each due set, by the intervals that are due.
     let mut known: BTreeMap<Vec<Duration>, (f64, f64)> = BTreeMap::new();

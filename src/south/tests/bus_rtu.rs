@@ -171,3 +171,84 @@ async fn a_probe_reads_once() {
     assert_eq!(error.to_string(), "the device refused with exception 2 (illegal data address)");
     assert!(matches!(read(9, Table::Holding, 0, 1).await, Err(probe::ProbeError::NoAnswer(_))));
 }
+
+#[tokio::test]
+async fn the_answer_to_a_request_of_an_earlier_life_is_nobodys_value() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let mut pty = Pty::open_at(&dir.path().join("usb-adapter")).unwrap();
+    let path = pty.path().to_owned();
+    let asked = Arc::new(std::sync::atomic::AtomicU16::new(u16::MAX));
+    let newest = asked.clone();
+    let mut slave = tokio::task::JoinSet::new();
+    // It takes its time, and every register holds its address.
+    slave.spawn(async move {
+        let mut request = [0; 8];
+        while pty.read_exact(&mut request).await.is_ok() {
+            let address = u16::from_be_bytes([request[2], request[3]]);
+            newest.store(address, std::sync::atomic::Ordering::SeqCst);
+            tokio::time::sleep(ms(150)).await;
+            let mut pdu = vec![3, 2 * request[5]];
+            for at in 0..u16::from(request[5]) {
+                pdu.extend((address + at).to_be_bytes());
+            }
+            let frame = crate::south::guard::frame_rtu(request[0], &pdu);
+            pty.write_all(&frame).await.unwrap();
+        }
+    });
+    let plan = || {
+        let mut far = device("a", 3, vec![tag(1, Table::Holding, 4), tag(2, Table::Holding, 600)]);
+        far.tags.iter_mut().for_each(|tag| tag.every = ms(500));
+        rtu_plan(&path, vec![far])
+    };
+    let first = Stand::start(plan());
+    while asked.load(std::sync::atomic::Ordering::SeqCst) != 600 {
+        tokio::time::sleep(ms(1)).await;
+    }
+    first.stop().await;
+    let second = Stand::start(plan());
+    second.until("values", |s| s.of(1).len() >= 2 && s.of(2).len() >= 2).await;
+    for (id, address) in [(1, 4), (2, 600)] {
+        for reading in second.of(id) {
+            assert_eq!(reading.value(), Some(&Value::U64(address)), "{reading:?}");
+        }
+    }
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn one_lost_answer_does_not_silence_a_device_of_a_single_register() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let dir = tempfile::tempdir().unwrap();
+    let mut pty = Pty::open_at(&dir.path().join("usb-adapter")).unwrap();
+    let path = pty.path().to_owned();
+    let mut slave = tokio::task::JoinSet::new();
+    slave.spawn(async move {
+        let mut request = [0; 8];
+        let mut number = 0;
+        while pty.read_exact(&mut request).await.is_ok() {
+            number += 1;
+            let pdu: &[u8] = match (request[3], request[5]) {
+                _ if number == 10 => continue,
+                (4, 1) => &[3, 2, 0, 7],
+                _ => &[0x83, 2],
+            };
+            let frame = crate::south::guard::frame_rtu(request[0], pdu);
+            pty.write_all(&frame).await.unwrap();
+        }
+    });
+    let mut only = device("a", 3, vec![tag(1, Table::Holding, 4)]);
+    only.tags.iter_mut().for_each(|tag| tag.every = ms(200));
+    let stand = Stand::start(rtu_plan(&path, vec![only]));
+    stand.until("lost", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
+    let mut silent = false;
+    stand
+        .until("back", |s| {
+            silent |= matches!(s.port.status().devices[0].state, DeviceState::Silent { .. });
+            s.quality(1) == Some(Quality::Good)
+        })
+        .await;
+    assert!(!silent, "it answered all the time");
+    assert!(stand.of(1).iter().filter_map(Reading::value).all(|value| *value == Value::U64(7)));
+    stand.stop().await;
+}

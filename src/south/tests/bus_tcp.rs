@@ -242,3 +242,118 @@ async fn t13_a_connection_that_dies_without_a_word_is_made_anew() {
     let status = stand.stop().await;
     assert_eq!(status.connects, 2);
 }
+
+/// A server that answers after `wait` says so, for each request, with what `deed` makes of it.
+async fn serve_by(
+    devices: Devices,
+    deed: impl Fn(u8, &[u8]) -> (Duration, Option<Vec<u8>>) + Send + Sync + 'static,
+) -> (u16, tokio::task::JoinSet<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut server = tokio::task::JoinSet::new();
+    server.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 12];
+            while stream.read_exact(&mut request).await.is_ok() {
+                let (wait, instead) = deed(request[6], &request[7..]);
+                let honest = || devices.bank().answer(request[6], &request[7..]).unwrap();
+                let answer = instead.unwrap_or_else(honest);
+                tokio::time::sleep(wait).await;
+                let frame = scripted::mbap([request[0], request[1]], request[6], &answer);
+                if stream.write_all(&frame).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (port, server)
+}
+
+#[tokio::test]
+async fn a_device_that_becomes_slow_is_given_the_configured_time_again() {
+    let slow = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_slow = slow.clone();
+    let deed = move |_: u8, _: &[u8]| {
+        (ms(250) * u32::from(is_slow.load(std::sync::atomic::Ordering::SeqCst)), None)
+    };
+    let (port, _server) = serve_by(two_units(), deed).await;
+    let mut plan = device("a", 1, vec![tag(1, Table::Holding, 4)]);
+    plan.timeout = ms(600);
+    let stand = Stand::start(tcp_plan(port, vec![plan]));
+    stand.until("its speed is learned", |s| s.port.status().devices[0].timeout_ms == 100).await;
+    slow.store(true, std::sync::atomic::Ordering::SeqCst);
+    stand.until("it misses one", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
+    let from = stand.of(1).len();
+    stand.until("ten more polls", |s| s.of(1).len() >= from + 10).await;
+    let bad = stand.of(1).iter().skip(from).filter(|r| r.quality() != Quality::Good).count();
+    let status = stand.stop().await;
+    assert_eq!(bad, 0, "{status:#?}");
+}
+
+#[tokio::test]
+async fn t14_a_unit_that_its_gateway_calls_dead_leaves_the_others_their_rate() {
+    let found = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_found = found.clone();
+    // The gateway waits for the dead unit before it says so.
+    let deed = move |unit: u8, pdu: &[u8]| {
+        if unit == 2 && !is_found.load(std::sync::atomic::Ordering::SeqCst) {
+            (ms(200), Some(vec![pdu[0] | 0x80, 11]))
+        } else {
+            (ms(1), None)
+        }
+    };
+    let (port, _server) = serve_by(two_units(), deed).await;
+    let mut plan = tcp_plan(
+        port,
+        vec![
+            device("a", 1, vec![tag(1, Table::Holding, 4)]),
+            device("b", 2, vec![tag(2, Table::Holding, 4)]),
+        ],
+    );
+    plan.devices.iter_mut().for_each(|device| device.timeout = ms(2000));
+    let stand = Stand::start(plan);
+    tokio::time::sleep(ms(3000)).await;
+    let status = stand.port.status();
+    assert!(status.devices[0].ok >= 30, "of 60 polls {}", status.devices[0].ok);
+    assert!(status.devices[1].requests <= 5, "{} of the dead one", status.devices[1].requests);
+    assert_eq!(stand.quality(2), Some(Quality::Bad(Fault::Exception(11))));
+    assert!(matches!(&status.devices[1].state, DeviceState::Silent { .. }), "{status:#?}");
+    found.store(true, std::sync::atomic::Ordering::SeqCst);
+    stand.until("b is back", |s| s.value(2) == Some(Value::U64(42))).await;
+    let status = stand.stop().await;
+    assert_eq!(status.connects, 1);
+}
+
+#[tokio::test]
+async fn a_gateway_whose_units_are_all_dead_keeps_its_connection() {
+    let deed = |_: u8, pdu: &[u8]| (ms(1), Some(vec![pdu[0] | 0x80, 11]));
+    let (port, _server) = serve_by(two_units(), deed).await;
+    let plan = tcp_plan(port, vec![device("a", 1, vec![tag(1, Table::Holding, 4)])]);
+    let stand = Stand::start(plan);
+    stand.until("three probes", |s| s.port.status().devices[0].requests >= 3).await;
+    let status = stand.stop().await;
+    assert_eq!(status.connects, 1, "it is the gateway that answers");
+}
+
+#[tokio::test]
+async fn a_device_that_comes_back_with_more_registers_is_read_whole_at_once() {
+    let devices = two_units();
+    let (port, _server) = serve(&devices, 0).await;
+    let tags = vec![tag(1, Table::Holding, 4), tag(2, Table::Holding, 150)];
+    let stand = Stand::start(tcp_plan(port, vec![device("a", 1, tags)]));
+    let refused = Some(Quality::Bad(Fault::Exception(2)));
+    stand.until("refused", |s| s.quality(2) == refused).await;
+    devices.switch(1, false);
+    let is_silent =
+        |s: &Stand| matches!(s.port.status().devices[0].state, DeviceState::Silent { .. });
+    stand.until("silent", is_silent).await;
+    devices.bank().set(1, Table::Holding, 150, &[7]);
+    devices.switch(1, true);
+    stand.until("back", |s| s.quality(1) == Some(Quality::Good)).await;
+    let back = Instant::now();
+    stand.until("whole", |s| s.value(2) == Some(Value::U64(7))).await;
+    assert!(back.elapsed() < ms(2000), "{:?}", back.elapsed());
+    stand.stop().await;
+}

@@ -363,3 +363,17 @@ async fn anything_at_all_and_never_a_wrong_value() {
     }
     assert!(right > SEEDS * 15, "{right} of {} reads answered", SEEDS * 40);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_is_not_even_asked_takes_no_time() {
+    let mut slave = rtu(false, |_| Deed::silence());
+    let read = (4, 1);
+    let first = slave.line.read(7, Table::Holding, read, 1, TIMEOUT).await;
+    assert!(matches!(first, Err(Failure::NoAnswer)), "{first:?}");
+    assert!(slave.line.took() >= TIMEOUT);
+    // The device gives one register at most, so no other length is left to ask for.
+    let second = slave.line.read(7, Table::Holding, read, 1, TIMEOUT).await;
+    assert!(matches!(second, Err(Failure::NotAsked)), "{second:?}");
+    assert_eq!(slave.asked.lock().unwrap().len(), 1);
+    assert_eq!(slave.line.took(), Duration::ZERO);
+}

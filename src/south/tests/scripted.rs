@@ -253,7 +253,7 @@ impl Scripted {
                     tally.wrong += 1;
                 }
             }
-            Err(Failure::NoAnswer) => tally.no_answer += 1,
+            Err(Failure::NoAnswer | Failure::NotAsked) => tally.no_answer += 1,
             Err(Failure::BadAnswer) => tally.bad_answer += 1,
             Err(Failure::Exception { .. }) => tally.exceptions += 1,
             Err(Failure::Link(_)) => tally.link += 1,

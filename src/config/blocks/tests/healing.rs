@@ -94,13 +94,13 @@ fn a_tag_the_device_does_not_have_rests_and_is_tried_again() {
 
     // Still refused when it is tried again: the rest doubles.
     let first = NOW + Duration::from_secs(10);
-    assert_eq!(healer.next_probe(), Some(first));
+    assert_eq!(healer.next_probe(&tags), Some(first));
     let planned = healer.plan(&tags, TEN, &Limits::new(125), first);
     let alone = planned.blocks.last().unwrap();
     assert_eq!((alone.range(), planned.resting.len()), (3..4, 0));
     let change = healer.report(alone, &tags, Report::Exception(2), first);
     assert_eq!(change, Change::Replan, "nothing new to persist");
-    assert_eq!(healer.next_probe(), Some(first + Duration::from_secs(20)));
+    assert_eq!(healer.next_probe(&tags), Some(first + Duration::from_secs(20)));
 
     // Answered: it is a tag like any other.
     let second = first + Duration::from_secs(20);
@@ -276,5 +276,46 @@ proptest! {
         let best = line_time(&plan(&good, SLOW, &oracle), SLOW);
         let got = line_time(&planned.blocks, SLOW);
         prop_assert!((got - best).abs() < 1e-9, "{got} instead of {best}: {}", healer.learned());
+    }
+}
+
+#[test]
+fn when_one_bad_tag_answers_again_the_others_are_tried_at_once() {
+    let tags = items(&[0..2, 2..4, 4..6]);
+    let mut healer = Healer::new(Learned::default());
+    // While it starts, the device refuses everything.
+    let starting = Device::refusing(&[0..200], Report::Exception(2));
+    let mut now = NOW;
+    for _ in 0..60 {
+        for block in healer.plan(&tags, TEN, &Limits::new(125), now).blocks {
+            healer.report(&block, &tags, starting.read(&block.range()), now);
+        }
+        now = now + Duration::from_secs(5);
+    }
+    assert_eq!(healer.learned().bad.len(), 3);
+    let first = healer.next_probe(&tags).unwrap();
+    healer.report(&block_of(0..2), &tags, Report::Answered, first);
+    let planned = healer.plan(&tags, TEN, &Limits::new(125), first);
+    assert_eq!(planned.resting, []);
+    assert_eq!(planned.blocks.len(), 3);
+}
+
+#[test]
+fn a_device_that_came_back_has_its_bad_tags_tried_at_once() {
+    let tags = items(&[0..2, 2..4]);
+    let mut healer = Healer::new(Learned::default());
+    settle(&mut healer, &Device::refusing(&[2..4], Report::Exception(2)), &tags, TEN);
+    let resting = |healer: &Healer| healer.plan(&tags, TEN, &Limits::new(125), NOW).resting.len();
+    assert_eq!(resting(&healer), 1);
+    healer.device_came_back();
+    assert_eq!(resting(&healer), 0);
+    assert_eq!(healer.next_probe(&items(&[0..2])), None, "nothing of these is bad");
+}
+
+fn block_of(range: Range<u32>) -> Block {
+    Block {
+        start: u16::try_from(range.start).unwrap(),
+        count: u16::try_from(range.end - range.start).unwrap(),
+        items: vec![0],
     }
 }

@@ -100,3 +100,16 @@ fn a_line_can_be_asked_for_too_much() {
     let tags = (0..50).map(|i| tag(Table::Holding, i * 200, 1_000)).collect();
     assert!(utilisation(&bus(vec![tags])) > 1.0);
 }
+
+#[test]
+fn a_slow_line_is_counted_with_the_short_blocks_it_is_polled_with() {
+    let mut slow = bus(vec![(0..100).map(|at| tag(Table::Holding, at, 10_000)).collect()]);
+    if let Link::ModbusRtu(line) = &mut slow.link {
+        line.baud = 2_400;
+    }
+    // One second in one block, which is cut in three.
+    let busy = 2.0 * seconds(&slow, 33) + seconds(&slow, 34);
+    assert!(busy > seconds(&slow, 100) + 0.1);
+    assert_close(load(&slow).utilisation, busy / 10.0);
+    assert_close(load(&slow).requests_per_second, 0.3);
+}
