@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::ConfigArgument;
-use crate::config::{BusPlan, Link, Plan, blocks};
+use crate::config::blocks::{self, Item, Limits};
+use crate::config::wire::LineTime;
+use crate::config::{BusPlan, DevicePlan, Link, Plan, TagPlan, show_duration};
+use crate::model::Table;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -46,9 +49,9 @@ fn describe(plan: &Plan) -> String {
     match &plan.store.path {
         Some(path) => {
             out += &format!(
-                "store in {}: a crash or power cut loses at most the last {:?} of readings\n",
+                "store in {}: a crash or power cut loses at most the last {} of readings\n",
                 path.display(),
-                plan.store.commit
+                show_duration(plan.store.commit)
             );
         }
         None => out += "store in memory only: a crash loses all that is waiting\n",
@@ -70,6 +73,7 @@ fn describe_bus(bus: &BusPlan) -> String {
         load.requests_per_second,
         load.utilisation * 100.0
     );
+    let time = LineTime::of(&bus.link).with_pause(bus.pause);
     for device in &bus.devices {
         let share = load.devices.iter().find(|(name, _)| *name == device.name);
         out += &format!(
@@ -78,10 +82,76 @@ fn describe_bus(bus: &BusPlan) -> String {
             device.unit,
             share.map_or(0.0, |(_, share)| share * 100.0)
         );
-        for tag in &device.tags {
-            let set = if tag.write.is_some() { "  (and /set)" } else { "" };
-            out += &format!("    {} every {:?}{set}\n", tag.topic, tag.every);
+        out += &requests(device, time);
+        let places: Vec<_> = device.tags.iter().map(place).collect();
+        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+        let topics = width(&mut device.tags.iter().map(|tag| tag.topic.as_str().chars().count()));
+        let from = width(&mut places.iter().map(String::len));
+        for (tag, place) in device.tags.iter().zip(&places) {
+            let set = if tag.write.is_some() { "  and /set" } else { "" };
+            let every = show_duration(tag.every);
+            let topic = tag.topic.as_str();
+            out += &format!("    {topic:<topics$}  {place:<from$}  every {every}{set}\n");
         }
     }
     out
+}
+
+/// The requests that read all tags of a device at once, and what each takes of the line's time.
+fn requests(device: &DevicePlan, time: LineTime) -> String {
+    let mut out = String::new();
+    for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
+        let tags = device.tags.iter().enumerate().filter(|(_, tag)| tag.table == table);
+        let items: Vec<_> = tags.map(|(index, tag)| Item::of(tag, index)).collect();
+        let most = if table.is_bits() { device.bits_max } else { device.registers_max };
+        for block in blocks::plan(&items, time.cost(table), &Limits::new(most)) {
+            let took = time.read(table, block.count).as_secs_f64() * 1000.0;
+            let (range, tags) = (span(block.start, block.count), block.items.len());
+            let s = if tags == 1 { "" } else { "s" };
+            out += &format!("    reads {} {range}: {tags} tag{s}, {took:.1} ms\n", name(table));
+        }
+    }
+    out
+}
+
+/// Where a tag is on the device.
+fn place(tag: &TagPlan) -> String {
+    format!("{} {}", name(tag.table), span(tag.address, tag.coding.span()))
+}
+
+fn span(start: u16, count: u16) -> String {
+    match count {
+        0 | 1 => start.to_string(),
+        _ => format!("{start} to {}", u32::from(start) + u32::from(count) - 1),
+    }
+}
+
+fn name(table: Table) -> &'static str {
+    match table {
+        Table::Coil => "coil",
+        Table::Discrete => "discrete",
+        Table::Holding => "holding",
+        Table::Input => "input",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_says_which_registers_are_read_together_and_what_is_published_where() {
+        let text = include_str!("../../configs/demo.yaml");
+        let plan = crate::config::parse(text, "demo.yaml").unwrap().plan;
+        let said = describe(&plan);
+        for words in [
+            "bus rs485a: Modbus RTU /tmp/fieldhold-demo-rs485 at 19200 baud",
+            "reads coil 0 to 1: 2 tags, 10.0 ms",
+            "plant1/demo/press/order_number             holding 12 to 19  every 5s\n",
+            "plant1/demo/press/oil_setpoint             holding 100       every 2s  and /set\n",
+            "loses at most the last 1s of readings",
+        ] {
+            assert!(said.contains(words), "{words} is missing:\n{said}");
+        }
+    }
 }

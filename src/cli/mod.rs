@@ -1,5 +1,6 @@
 //! The command line: words in, exit code out. 0 = done, 1 = failed, 2 = the input was wrong.
 
+mod advice;
 mod check;
 mod demo;
 mod probe;
@@ -56,13 +57,18 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("fieldhold: {error:#}");
-        ExitCode::FAILURE
+        eprintln!("fieldhold: {}", advice::explain(&error));
+        if error.is::<BadInput>() { ExitCode::from(BAD_INPUT) } else { ExitCode::FAILURE }
     })
 }
 
 /// The exit code for input that has mistakes in it.
 const BAD_INPUT: u8 = 2;
+
+/// Words on the command line that can't be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BadInput(String);
 
 /// Loads a configuration; problems and warnings go to standard error.
 fn load(path: &std::path::Path) -> Result<crate::config::Plan, ExitCode> {

@@ -1,17 +1,20 @@
 //! `fieldhold probe`: reads registers of a device once and shows them.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 
-use super::run;
+use super::{BadInput, run};
 use crate::codec::registers::{Decoded, decode};
 use crate::config::{Link, Parity, SerialLine};
 use crate::model::{Coding, Kind, Order, Table};
 use crate::south::probe;
+
+const MODBUS_PORT: u16 = 502;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -21,23 +24,28 @@ pub struct Arguments {
     /// A serial port with Modbus RTU devices
     #[arg(long)]
     rtu: Option<PathBuf>,
-    #[arg(long, default_value_t = 19200)]
+    /// Baud rate of the serial line
+    #[arg(long, default_value_t = 19200, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
     baud: u32,
+    /// Parity of the serial line
     #[arg(long, value_enum, default_value_t = ParityWord::Even)]
     parity: ParityWord,
     /// Stop bits; 1 with a parity bit and 2 without, unless given
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
     stop_bits: Option<u8>,
+    /// Unit (slave) id of the device
     #[arg(long, default_value_t = 1)]
     unit: u8,
     /// How long to wait for the answer, in milliseconds
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
     timeout_ms: u64,
+    /// Where to read
     #[arg(value_enum)]
     table: TableWord,
     /// Zero-based address, decimal or 0x...
     #[arg(value_parser = address)]
     address: u16,
+    /// How many registers or bits
     #[arg(default_value_t = 1)]
     count: u16,
 }
@@ -66,10 +74,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let most = if table.is_bits() { 2000 } else { 125 };
     if !(1..=most).contains(&arguments.count) {
-        bail!("one request reads 1 to {most} of these, not {}", arguments.count);
+        return Err(bad(format!(
+            "one request reads 1 to {most} of these, not {}",
+            arguments.count
+        )));
     }
     if arguments.address.checked_add(arguments.count - 1).is_none() {
-        bail!("the last address would be beyond 65535");
+        return Err(bad("the last address would be beyond 65535".to_owned()));
+    }
+    if arguments.rtu.is_some() && !(1..=247).contains(&arguments.unit) {
+        return Err(bad(format!(
+            "a device on a serial line has a unit from 1 to 247, not {}",
+            arguments.unit
+        )));
     }
     let timeout = Duration::from_millis(arguments.timeout_ms);
     let link = link(arguments)?;
@@ -91,15 +108,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 fn link(arguments: &Arguments) -> anyhow::Result<Link> {
     if let Some(peer) = &arguments.tcp {
-        return Ok(match peer.rsplit_once(':') {
-            Some((host, port)) => Link::ModbusTcp {
-                host: host.to_owned(),
-                port: port.parse().with_context(|| format!("{port:?} is not a port"))?,
-            },
-            None => Link::ModbusTcp { host: peer.clone(), port: 502 },
-        });
+        let (host, port) = peer_of(peer)?;
+        return Ok(Link::ModbusTcp { host, port });
     }
-    let Some(port) = arguments.rtu.clone() else { bail!("give --tcp or --rtu") };
+    let Some(port) = arguments.rtu.clone() else {
+        return Err(bad("give --tcp or --rtu".to_owned()));
+    };
     let parity = match arguments.parity {
         ParityWord::None => Parity::None,
         ParityWord::Even => Parity::Even,
@@ -108,6 +122,24 @@ fn link(arguments: &Arguments) -> anyhow::Result<Link> {
     // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
     let stop_bits = arguments.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 });
     Ok(Link::ModbusRtu(SerialLine { port, baud: arguments.baud, data_bits: 8, parity, stop_bits }))
+}
+
+/// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.
+fn peer_of(peer: &str) -> anyhow::Result<(String, u16)> {
+    if let Ok(address) = peer.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
+        return Ok((address.to_string(), MODBUS_PORT));
+    }
+    let Some((host, port)) = peer.rsplit_once(':') else {
+        return Ok((peer.to_owned(), MODBUS_PORT));
+    };
+    match port.parse() {
+        Ok(port) if port > 0 => Ok((host.trim_matches(['[', ']']).to_owned(), port)),
+        _ => Err(bad(format!("--tcp {peer}: {port:?} is not a port, 1 to 65535"))),
+    }
+}
+
+fn bad(problem: String) -> anyhow::Error {
+    BadInput(problem).into()
 }
 
 /// One line per register with the interpretations that start at it.
@@ -173,6 +205,21 @@ mod tests {
         assert!(lines[1].contains("4367") && lines[1].contains("231.42"), "{}", lines[1]);
         assert!(!lines[2].contains("231.42"));
         assert_eq!(show(Table::Coil, 0, &[1])[1], "    0  1");
+    }
+
+    #[test]
+    fn peers_are_names_or_addresses_with_or_without_a_port() {
+        for (peer, host, port) in [
+            ("plc.local", "plc.local", 502),
+            ("10.0.0.7:1502", "10.0.0.7", 1502),
+            ("::1", "::1", 502),
+            ("[fe80::7]", "fe80::7", 502),
+            ("[::1]:1502", "::1", 1502),
+        ] {
+            assert_eq!(peer_of(peer).unwrap(), (host.to_owned(), port));
+        }
+        assert!(peer_of("plc:x").unwrap_err().is::<BadInput>());
+        assert!(peer_of("plc:0").is_err() && peer_of("plc:70000").is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use super::ConfigArgument;
+use super::{BadInput, ConfigArgument};
 use crate::config;
 use crate::runtime::{Gateway, SystemClock, control, in_full};
 
@@ -31,7 +31,7 @@ enum LogFormat {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    start_log(arguments.log_format);
+    start_log(arguments.log_format)?;
     let path = &arguments.config.config;
     let plan = match super::load(path) {
         Ok(plan) => plan,
@@ -109,20 +109,20 @@ fn answer(gateway: &Gateway, word: &str) -> Option<String> {
 }
 
 /// SIGTERM and SIGINT.
-struct Ends {
+pub struct Ends {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Ends {
-    fn new() -> anyhow::Result<Self> {
+    pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).context("can't listen for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("can't listen for SIGINT")?,
         })
     }
 
-    async fn recv(&mut self) {
+    pub async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -130,9 +130,14 @@ impl Ends {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_env("FIELDHOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(format: LogFormat) -> anyhow::Result<()> {
+    let filter = match std::env::var("FIELDHOLD_LOG") {
+        Ok(words) => EnvFilter::try_new(&words).map_err(|error| {
+            let hint = "use error, warn, info, debug or trace";
+            BadInput(format!("FIELDHOLD_LOG={words:?} can't be understood ({error}); {hint}"))
+        })?,
+        Err(_) => EnvFilter::new("info"),
+    };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => {
@@ -141,4 +146,5 @@ fn start_log(format: LogFormat) {
         }
         LogFormat::Json => log.json().init(),
     }
+    Ok(())
 }

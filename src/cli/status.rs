@@ -1,12 +1,17 @@
 //! `fieldhold status`: asks the running gateway and shows what it says.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::{ConfigArgument, run, view};
+use super::view::{self, Line};
+use super::{ConfigArgument, run};
 use crate::runtime::control;
+
+/// Characters per line where there is no terminal to ask.
+const WIDTH: usize = 120;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -26,23 +31,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         None => match super::load(&arguments.config.config) {
             Ok(plan) => match plan.store.path {
                 Some(dir) => dir,
-                None => bail!("this gateway keeps no state directory, and so has no status socket"),
+                None => bail!(
+                    "this gateway has no state directory (`store: path: none`), and so no socket to ask it"
+                ),
             },
             Err(code) => return Ok(code),
         },
     };
     let socket = control::socket_path(&dir);
-    let reply = run::runtime()?
-        .block_on(control::ask(&socket, "status"))
-        .with_context(|| format!("the gateway is not running, or not with {}", socket.display()))?;
+    let reply = run::runtime()?.block_on(control::ask(&socket, "status"))?;
     if arguments.json {
         print!("{reply}");
     } else {
         let status: serde_json::Value =
             serde_json::from_str(&reply).context("the gateway's answer is not JSON")?;
-        for line in view::lines(&status) {
-            println!("{line}");
-        }
+        show(&view::listing(&status, width()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints lines: cut and in colours on a terminal, plain and whole elsewhere.
+pub fn show(lines: &[Line]) {
+    let terminal = std::io::stdout().is_terminal();
+    for line in lines {
+        println!("{}", if terminal { line.fit(width()).painted() } else { line.to_string() });
+    }
+}
+
+fn width() -> usize {
+    let terminal = std::io::stdout().is_terminal();
+    let size = crossterm::terminal::size().ok().filter(|_| terminal);
+    size.map_or(WIDTH, |(width, _)| width.into())
 }

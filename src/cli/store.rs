@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::view;
+
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -17,13 +19,20 @@ enum Command {
     Status {
         /// The state directory (`store: path` of the configuration)
         state_dir: PathBuf,
+        /// Everything, as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Command::Status { state_dir } = &arguments.command;
+    let Command::Status { state_dir, json } = &arguments.command;
     let status = crate::store::inspect(state_dir)
         .with_context(|| format!("can't look into the store in {}", state_dir.display()))?;
-    println!("{}", serde_json::to_string_pretty(&status)?);
+    if *json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+    } else {
+        super::status::show(&view::store(&serde_json::to_value(&status)?));
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -69,7 +69,13 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 fn read(path: &Path) -> Result<String, (Place, Complaint)> {
     let failed = |error: io::Error| {
         let complaint = Complaint::new(format!("can't be read: {error}"));
-        (Place::default(), complaint)
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "say which file it is, or make it from configs/minimal.yaml",
+            io::ErrorKind::PermissionDenied => "it must be readable for the user who runs this",
+            io::ErrorKind::IsADirectory => "say which file in this directory it is",
+            _ => return (Place::default(), complaint),
+        };
+        (Place::default(), complaint.hint(hint))
     };
     let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
     let file = File::open(path).map_err(failed)?;

@@ -183,7 +183,7 @@ pub(super) fn out_of_range(text: &str, from: &str, to: &str) -> Complaint {
 }
 
 /// In the largest unit that shows it without a fraction.
-pub(super) fn show_duration(value: Duration) -> String {
+pub fn show_duration(value: Duration) -> String {
     let millis = u64::try_from(value.as_millis()).unwrap_or(u64::MAX);
     show(millis, &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)], "ms")
 }

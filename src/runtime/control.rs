@@ -13,6 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::model::{Blame, Retry};
+
 /// Connections served at a time.
 const CONNECTIONS_MAX: usize = 8;
 /// Longest request line.
@@ -23,21 +25,58 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers a request word with a line of JSON; `None` if the word is unknown.
 pub type Answer = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// Longest path of a Unix socket, without the zero at its end (unix(7)).
+const PATH_BYTES_MAX: usize = 107;
+
+/// Why the socket could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("the path of the control socket has more than {PATH_BYTES_MAX} bytes: {}", path.display())]
+    TooLong { path: PathBuf },
+    #[error("can't use the control socket {}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl ControlError {
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::TooLong { .. } => Blame::Config,
+            Self::Io { .. } => Blame::Disk,
+        }
+    }
+
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::TooLong { .. } => Retry::Never,
+            Self::Io { .. } => Retry::Later,
+        }
+    }
+}
+
 /// Where the socket of a gateway with this state directory lies.
 pub fn socket_path(state_dir: &Path) -> PathBuf {
     state_dir.join("control.sock")
 }
 
 /// Serves requests until told to stop.
-pub async fn serve(path: PathBuf, answer: Answer, stop: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    path: PathBuf,
+    answer: Answer,
+    stop: CancellationToken,
+) -> Result<(), ControlError> {
+    check_length(&path)?;
+    listen(&path, answer, stop).await.map_err(|source| ControlError::Io { path, source })
+}
+
+async fn listen(path: &Path, answer: Answer, stop: CancellationToken) -> io::Result<()> {
     // A socket left behind by a killed process is in the way; the store's lock has already made
     // sure that no living gateway uses this directory.
-    match std::fs::remove_file(&path) {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     let mut peers = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -53,12 +92,25 @@ pub async fn serve(path: PathBuf, answer: Answer, stop: CancellationToken) -> io
             () = stop.cancelled() => break,
         }
     }
-    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(path);
     Ok(())
 }
 
 /// Asks a running gateway; one word, one line of JSON back.
-pub async fn ask(path: &Path, word: &str) -> io::Result<String> {
+pub async fn ask(path: &Path, word: &str) -> Result<String, ControlError> {
+    check_length(path)?;
+    let asked = request(path, word).await;
+    asked.map_err(|source| ControlError::Io { path: path.to_owned(), source })
+}
+
+fn check_length(path: &Path) -> Result<(), ControlError> {
+    if path.as_os_str().len() > PATH_BYTES_MAX {
+        return Err(ControlError::TooLong { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+async fn request(path: &Path, word: &str) -> io::Result<String> {
     let mut stream = UnixStream::connect(path).await?;
     stream.write_all(format!("{word}\n").as_bytes()).await?;
     let mut reply = String::new();

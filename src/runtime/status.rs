@@ -35,6 +35,8 @@ pub struct GatewayStatus {
     /// Wall clock, milliseconds since 1970, and whether it can be trusted.
     pub wall_ms: i64,
     pub clock_synced: bool,
+    /// The monotonic clock, on which `since` and `..._at` of buses and devices are given.
+    pub mono_ms: i64,
 }
 
 impl Gateway {
@@ -49,6 +51,7 @@ impl Gateway {
                 version: env!("CARGO_PKG_VERSION"),
                 wall_ms: self.clock.wall().0,
                 clock_synced: self.clock.synced(),
+                mono_ms: self.clock.mono().0,
             },
             units: self.units.status(),
             buses: named(&self.doors.buses(), BusPort::status),

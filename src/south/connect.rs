@@ -52,8 +52,9 @@ impl Connector {
                 let connect = TcpStream::connect((host.as_str(), *port));
                 let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
                     .await
-                    .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no connection in time"))?
-                    .map_err(explain)?;
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+                    .and_then(|connected| connected)
+                    .map_err(|error| explain(&error, host, *port))?;
                 stream.set_nodelay(true)?;
                 Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause)))
             }
@@ -69,11 +70,18 @@ impl Connector {
     }
 }
 
-fn explain(error: io::Error) -> io::Error {
-    match error.kind() {
+fn explain(error: &io::Error, host: &str, port: u16) -> io::Error {
+    let said = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            io::Error::new(error.kind(), "connection refused: nothing listens on this port")
+            format!("{host}:{port} connection refused: nothing listens on this port")
         }
-        _ => error,
-    }
+        io::ErrorKind::TimedOut => {
+            format!("{host}:{port} does not answer; check the address, the cable, the power")
+        }
+        _ if error.to_string().contains("lookup address") => {
+            format!("the name {host} has no address; check it, or write the address itself")
+        }
+        _ => format!("{host}:{port} {error}"),
+    };
+    io::Error::new(error.kind(), said)
 }

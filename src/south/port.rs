@@ -42,10 +42,25 @@ pub(crate) fn open(line: &SerialLine) -> io::Result<SerialStream> {
 
 fn explain(error: tokio_serial::Error, port: &Path) -> io::Error {
     let error = io::Error::from(error);
-    match holder(port) {
-        Some(holder) => io::Error::new(error.kind(), format!("{error}; {holder} has it open")),
-        None => error,
-    }
+    let advice = match (error.kind(), holder(port)) {
+        (_, Some(holder)) => format!("{holder} has it open"),
+        (io::ErrorKind::NotFound, None) => {
+            "is the adapter plugged in? `ls /dev/serial/by-id` lists the ports".to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, None) => {
+            "the gateway's user may not use it: add it to the port's group, mostly dialout"
+                .to_owned()
+        }
+        _ if !is_terminal(port) => "this is not a serial port".to_owned(),
+        _ => return io::Error::new(error.kind(), format!("{}: {error}", port.display())),
+    };
+    io::Error::new(error.kind(), format!("{}: {error}; {advice}", port.display()))
+}
+
+/// Whether it is a device of characters, as serial ports are, and not a file or a directory.
+fn is_terminal(port: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    std::fs::metadata(port).is_ok_and(|metadata| metadata.file_type().is_char_device())
 }
 
 /// Which other process has this port open, as far as we may look.

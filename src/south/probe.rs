@@ -10,7 +10,7 @@ use crate::model::{Blame, Table};
 /// Why a probe has no values.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    #[error("the link can't be opened: {source}")]
+    #[error("the link can't be used")]
     Link {
         #[source]
         source: std::io::Error,

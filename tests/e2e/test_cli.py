@@ -1,9 +1,19 @@
 """The command line on real input."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
+import termios
+import threading
 
-from conftest import BINARY, Gateway, free_port
+import pytest
+
+from conftest import BINARY, Gateway, free_port, wait_for
 from plant import CountingDevice
 from test_outage import check_equation, config, consumers, polls
 
@@ -33,9 +43,11 @@ def test_status_shows_the_equation(tmp_path, started):
     shown = fieldhold("status", gateway.config)
     assert "waiting" in shown.stdout and "count" in shown.stdout
     assert gateway.stop() == 0
-    offline = fieldhold("store", "status", gateway.state)
+    offline = fieldhold("store", "status", gateway.state, "--json")
     assert offline.returncode == 0, offline.stderr
     assert json.loads(offline.stdout)["consumers"]
+    listed = fieldhold("store", "status", gateway.state)
+    assert "uplink cloud" in listed.stdout and " = delivered " in listed.stdout, listed.stdout
     dead = fieldhold("status", gateway.config)
     assert dead.returncode == 1 and "not running" in dead.stderr
 
@@ -47,3 +59,78 @@ def test_demo_shows_an_outage_and_the_drain():
     assert result.returncode == 0, result.stderr
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith("read ") and " = delivered " in last, result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["check", "missing.yaml"], 2, ["missing.yaml can't be read", "configs/minimal.yaml"]),
+        (["run", "."], 2, ["Is a directory", "which file in this directory"]),
+        (["store", "status", "nothing"], 1, ["there is no store in nothing", "store: path"]),
+        (["status", "--state-dir", "nothing"], 1, ["nothing/control.sock", "not running", "fieldhold run"]),
+        (["status", "--state-dir", "x" * 120], 1, ["more than 107 bytes", "shorter"]),
+        (["probe", "--tcp", "127.0.0.1:x", "coil", 0], 2, ['"x" is not a port']),
+        (["probe", "--tcp", "127.0.0.1", "coil", 0, 3000], 2, ["1 to 2000", "3000"]),
+        (["probe", "--rtu", "gone", "coil", 0], 1, ["gone: No such file", "plugged in"]),
+        (["probe", "--rtu", "/dev/null", "--unit", 0, "coil", 0], 2, ["1 to 247"]),
+        (["probe", "--rtu", ".", "coil", 0], 1, ["not a serial port"]),
+    ],
+)
+def test_errors_say_where_what_and_what_to_do(tmp_path, arguments, code, words):
+    result = fieldhold(*arguments, cwd=tmp_path)
+    assert result.returncode == code, result.stderr
+    for word in words:
+        assert word in result.stderr, result.stderr
+
+
+def test_a_second_gateway_is_told_about_the_first(tmp_path, started):
+    gateway = started(Gateway(tmp_path / "gw", config(started(CountingDevice()), free_port(), free_port())))
+    second = fieldhold("run", gateway.config)
+    assert second.returncode == 1 and "in use" in second.stderr and "running already" in second.stderr, second.stderr
+
+
+def test_words_of_the_log_level_are_checked():
+    result = fieldhold("run", "x", env={**os.environ, "FIELDHOLD_LOG": "a=b=c"})
+    assert result.returncode == 2 and "FIELDHOLD_LOG" in result.stderr, result.stderr
+
+
+def test_demo_refuses_a_taken_port(started):
+    device = started(CountingDevice())
+    result = fieldhold("demo", "--lan", f"127.0.0.1:{device.port}", input="quit\n")
+    assert result.returncode == 1 and "can't listen" in result.stderr, result.stderr
+
+
+def test_demo_draws_and_gives_the_terminal_back(tmp_path):
+    """On a pseudo terminal of 80x24: the picture fits, SIGTERM ends it in order, the terminal is as before."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    before = termios.tcgetattr(side)
+    child = subprocess.Popen([BINARY, "demo"], stdin=side, stdout=side, stderr=side, env={**os.environ, "TMPDIR": str(tmp_path)})
+    seen = bytearray()
+
+    def read():
+        with contextlib.suppress(OSError):  # the last of the terminal's users has gone
+            while True:
+                seen.extend(os.read(main, 65536))
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        wait_for(lambda: "● online".encode() in seen, what="the picture")
+        os.write(main, b"x")
+        wait_for(lambda: b"there is no key" in seen, what="the note about the key")
+        os.write(main, b"c")
+        wait_for(lambda: "✕ offline".encode() in seen and b"RESTORE" in seen, what="the outage")
+        child.terminate()
+        assert child.wait(15) == 0
+        wait_for(lambda: b"= delivered" in seen.split(b"\x1b[?1049l")[-1], what="the last line")
+        picture = bytes(seen).split(b"\x1b[?1049l")[0]
+        assert b"\n" not in picture, "a line feed would scroll"
+        rows = {int(row) for row in re.findall(rb"\x1b\[(\d+);1H", picture)}
+        assert max(rows) <= 24, rows
+        wait_for(lambda: b"\x1b[?25h" in seen, what="the cursor")
+        assert termios.tcgetattr(side) == before
+        assert not list(tmp_path.iterdir()), "the temporary store was left behind"
+    finally:
+        child.kill()
+        child.wait()
+        os.close(side)

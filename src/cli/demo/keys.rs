@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::cli::view::{Line, Tone};
+
 /// One thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -49,14 +51,16 @@ impl Switches {
         }
     }
 
-    pub fn describe(self) -> String {
-        let word = |on: bool, yes: &'static str, no: &'static str| if on { yes } else { no };
-        format!(
-            "[c] {} the uplink   [l] {} the serial line   [d] {} the press   [q] quit",
-            word(self.uplink, "cut", "RESTORE"),
-            word(self.line, "unplug", "PLUG IN"),
-            word(self.device, "switch off", "SWITCH ON"),
-        )
+    /// The keys and what they would do; what is off is marked.
+    pub fn describe(self) -> Line {
+        let key = |line: Line, key: &str, on: bool, yes: &str, no: &str| {
+            let line = line.add(Tone::Strong, key);
+            if on { line.text(yes) } else { line.add(Tone::Doubt, no) }
+        };
+        let line = key(Line::new(), "[c]", self.uplink, " cut uplink", " RESTORE uplink");
+        let line = key(line, "  [l]", self.line, " unplug serial line", " PLUG IN serial line");
+        let line = key(line, "  [d]", self.device, " switch off press", " SWITCH ON press");
+        line.add(Tone::Strong, "  [q]").text(" quit")
     }
 }
 
@@ -97,6 +101,10 @@ mod tests {
         assert_eq!(switches.key('c'), Some(Action::Uplink(false)));
         switches.take(Action::Uplink(false));
         assert_eq!(switches.key('c'), Some(Action::Uplink(true)));
-        assert!(switches.describe().contains("RESTORE"));
+        assert!(switches.describe().to_string().contains("RESTORE"));
+        let all_off = Switches { uplink: false, line: false, device: false };
+        for switches in [Switches::all_on(), all_off] {
+            assert!(switches.describe().width() < 80, "{}", switches.describe());
+        }
     }
 }

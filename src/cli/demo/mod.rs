@@ -21,7 +21,8 @@ use tokio::sync::mpsc;
 use self::keys::{Action, Switches};
 use self::screen::Screen;
 use self::world::World;
-use super::{run, view};
+use super::run::{self, Ends};
+use super::view::{self, Line, Tone};
 use crate::config;
 use crate::runtime::{Gateway, SystemClock};
 
@@ -30,6 +31,9 @@ const PLAN: &str = include_str!("../../../configs/demo.yaml");
 
 /// How often the picture is redrawn.
 const REDRAW: Duration = Duration::from_millis(250);
+
+/// Waiting readings at which the bar of the queue is full; grows with the queue.
+const QUEUE_FULL_MIN: u64 = 256;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -53,6 +57,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     let mut plan = config::parse(PLAN, "demo.yaml")
         .map_err(|problems| anyhow::anyhow!("the embedded configuration is wrong:\n{problems}"))?
         .plan;
+    let mut ends = Ends::new()?;
     let clock = Arc::new(SystemClock::new());
     let broker = plan.broker.as_mut().context("the embedded configuration has no broker")?;
     broker.listeners = vec![arguments.lan];
@@ -60,11 +65,15 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     world.connect(&mut plan);
     plan.store.path = Some(dir.to_owned());
     let show = Show { world, gateway: Gateway::start(plan, clock, dir.to_owned())? };
-    show.wait_for_lan().await;
+    if let Err(error) = show.wait_for_lan(arguments.lan).await {
+        show.gateway.stop().await;
+        show.world.stop().await;
+        return Err(error);
+    }
     let end = if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        show.picture().await
+        show.picture(&mut ends).await
     } else {
-        show.words().await
+        show.words(&mut ends).await
     };
     // The last line is about what was, before the drain ends the parts that tell of it.
     let status = show.status();
@@ -82,14 +91,26 @@ struct Show {
 }
 
 impl Show {
-    async fn picture(&self) -> anyhow::Result<()> {
+    async fn picture(&self, ends: &mut Ends) -> anyhow::Result<()> {
         let mut switches = Switches::all_on();
+        let mut said = None;
+        let mut queue_full = QUEUE_FULL_MIN;
         let mut screen = Screen::open().context("can't draw on this terminal")?;
         loop {
-            screen.draw(&self.lines(switches))?;
+            let status = self.status();
+            queue_full = queue_full.max(view::waiting(&status).next_power_of_two());
+            let foot = self.foot(switches, said);
+            let size = Screen::size().context("can't tell the size of this terminal")?;
+            screen.draw(&view::picture(&status, size, queue_full, &foot))?;
             // Waiting for a key blocks, and so does not belong on an async thread.
-            let key = tokio::task::spawn_blocking(|| screen::key(REDRAW)).await??;
-            match key.and_then(|key| switches.key(key)) {
+            let key = tokio::select! {
+                key = tokio::task::spawn_blocking(|| screen::key(REDRAW)) => key??,
+                () = ends.recv() => return Ok(()),
+            };
+            let Some(key) = key else { continue };
+            let action = switches.key(key);
+            said = action.is_none().then_some(key);
+            match action {
                 Some(Action::Quit) => return Ok(()),
                 Some(action) => {
                     switches.take(action);
@@ -100,23 +121,25 @@ impl Show {
         }
     }
 
-    async fn words(&self) -> anyhow::Result<()> {
+    async fn words(&self, ends: &mut Ends) -> anyhow::Result<()> {
         println!("LAN broker on {}; words: {}", self.lan(), keys::WORDS);
         let mut lines = stdin_lines();
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             let line = tokio::select! {
                 line = lines.recv() => line,
-                _ = &mut interrupt => return Ok(()),
+                () = ends.recv() => return Ok(()),
             };
             let Some(line) = line else {
-                // Nobody will say another word; it runs on until it is interrupted.
-                interrupt.await.context("can't listen for SIGINT")?;
+                // Nobody will say another word; it runs on until it is told to end.
+                ends.recv().await;
                 return Ok(());
             };
             match keys::word(&line) {
                 Ok(Action::Quit) => return Ok(()),
-                Ok(Action::Wait(time)) => tokio::time::sleep(time).await,
+                Ok(Action::Wait(time)) => tokio::select! {
+                    () = tokio::time::sleep(time) => {}
+                    () = ends.recv() => return Ok(()),
+                },
                 Ok(action) => self.world.act(action).await,
                 Err(problem) => {
                     println!("{problem}");
@@ -127,13 +150,19 @@ impl Show {
         }
     }
 
-    fn lines(&self, switches: Switches) -> Vec<String> {
-        let mut lines = view::lines(&self.status());
-        lines.push(format!("the cloud received {} messages", self.world.cloud_messages()));
-        lines.push(String::new());
-        lines.push(switches.describe());
-        lines.push(format!("watch the LAN: mosquitto_sub -p {} -t '#' -v", self.lan().port()));
-        lines
+    /// What the picture ends with: how to go on. `unknown` is a key that does nothing.
+    fn foot(&self, switches: Switches, unknown: Option<char>) -> Vec<Line> {
+        let cloud = format!("the cloud received {} messages", self.world.cloud_messages());
+        let hint = match unknown {
+            Some(key) => Line::new().add(Tone::Doubt, format!("▲ there is no key {key:?} here")),
+            None => {
+                let port = self.lan().port();
+                Line::new()
+                    .add(Tone::Faint, "watch the LAN: ")
+                    .text(format!("mosquitto_sub -p {port} -t '#' -v"))
+            }
+        };
+        vec![cloud.into(), switches.describe(), hint]
     }
 
     fn summary(&self) -> String {
@@ -145,14 +174,20 @@ impl Show {
         serde_json::to_value(self.gateway.status()).unwrap_or_default()
     }
 
-    /// Binding a loopback port takes milliseconds; if it fails the picture says why.
-    async fn wait_for_lan(&self) {
+    /// Nothing can be watched without the LAN broker, so a taken port is an end, not a state.
+    async fn wait_for_lan(&self, wanted: SocketAddr) -> anyhow::Result<()> {
         let bound = async {
             while self.gateway.lan_address().is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(2), bound).await;
+        let patience = Duration::from_secs(2);
+        tokio::time::timeout(patience, bound).await.map_err(|_| {
+            anyhow::anyhow!(
+                "can't listen on {wanted}: is another program using it? \
+                 Without --lan a free port of this machine is taken"
+            )
+        })
     }
 
     fn lan(&self) -> SocketAddr {

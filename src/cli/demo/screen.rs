@@ -6,6 +6,8 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::{cursor, event, execute, queue, style, terminal};
 
+use crate::cli::view::{Line, Size};
+
 /// The alternate screen in raw mode; restores the terminal when dropped.
 pub struct Screen {
     out: io::Stdout,
@@ -14,29 +16,43 @@ pub struct Screen {
 impl Screen {
     pub fn open() -> io::Result<Self> {
         terminal::enable_raw_mode()?;
-        let mut out = io::stdout();
-        execute!(out, terminal::EnterAlternateScreen, cursor::Hide)?;
-        Ok(Self { out })
+        // From here on dropping it restores what was.
+        let mut screen = Self { out: io::stdout() };
+        // A character that is wider than we think must not push the rest to a new line.
+        execute!(
+            screen.out,
+            terminal::EnterAlternateScreen,
+            terminal::DisableLineWrap,
+            cursor::Hide
+        )?;
+        Ok(screen)
     }
 
-    /// Draws the lines from the top, cut to the terminal's size.
-    pub fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+    /// What a picture has to fit into.
+    pub fn size() -> io::Result<Size> {
         let (width, height) = terminal::size()?;
-        queue!(self.out, terminal::BeginSynchronizedUpdate, cursor::MoveTo(0, 0))?;
-        for line in lines.iter().take(height.saturating_sub(1).into()) {
-            let shown: String = line.chars().take(width.into()).collect();
-            queue!(
-                self.out,
-                style::Print(shown),
-                terminal::Clear(terminal::ClearType::UntilNewLine),
-                cursor::MoveToNextLine(1)
-            )?;
+        Ok(Size { width: width.into(), height: height.into() })
+    }
+
+    /// Draws lines that fit, from the top, over what was there: no line is ever blank in between,
+    /// so nothing flickers, and no line feed is sent, so nothing scrolls.
+    pub fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+        let size = Self::size()?;
+        queue!(self.out, terminal::BeginSynchronizedUpdate)?;
+        for (line, row) in lines.iter().zip(0..) {
+            queue!(self.out, cursor::MoveTo(0, row), style::Print(line.painted()))?;
+            // After a full line the cursor stands on its last character, not behind it.
+            if line.width() < size.width {
+                queue!(self.out, terminal::Clear(terminal::ClearType::UntilNewLine))?;
+            }
         }
-        queue!(
-            self.out,
-            terminal::Clear(terminal::ClearType::FromCursorDown),
-            terminal::EndSynchronizedUpdate
-        )?;
+        if let Ok(rows) = u16::try_from(lines.len())
+            && usize::from(rows) < size.height
+        {
+            let rest = terminal::Clear(terminal::ClearType::FromCursorDown);
+            queue!(self.out, cursor::MoveTo(0, rows), rest)?;
+        }
+        queue!(self.out, terminal::EndSynchronizedUpdate)?;
         self.out.flush()
     }
 }
@@ -44,7 +60,12 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing can be done about a terminal that is gone.
-        let _ = execute!(self.out, cursor::Show, terminal::LeaveAlternateScreen);
+        let _ = execute!(
+            self.out,
+            cursor::Show,
+            terminal::EnableLineWrap,
+            terminal::LeaveAlternateScreen
+        );
         let _ = terminal::disable_raw_mode();
     }
 }

@@ -1,0 +1,95 @@
+//! Buses and the devices on them.
+
+use serde_json::Value;
+
+use super::json::{ago, count, entries, items, number, real, signed, span, text};
+use super::line::{Line, Tone};
+
+/// Characters for a name, and for a state with its shape.
+const NAME: usize = 12;
+const STATE: usize = 13;
+
+/// A line per bus and device, and one more for every reason why something is not well.
+pub fn buses(status: &Value) -> Vec<Line> {
+    let now = signed(status, "/gateway/mono_ms");
+    entries(status, "/buses").flat_map(|(name, bus)| one_bus(name, bus, now)).collect()
+}
+
+fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
+    let state = text(bus, "/state/state");
+    let up = state == "up";
+    let tone = match state {
+        "up" => Tone::Good,
+        "down" => Tone::Bad,
+        _ => Tone::Doubt,
+    };
+    let mut out = vec![
+        Line::new()
+            .add(Tone::Strong, "bus    ")
+            .left(Tone::Plain, name, NAME)
+            .text(" ")
+            .state(tone, state, STATE)
+            .text(format!(" busy {:>4.1} % ", real(bus, "/utilisation") * 100.0))
+            .add(Tone::Faint, format!("· {}", text(bus, "/link"))),
+    ];
+    if state == "down" {
+        out.push(reason(text(bus, "/state/reason"), ago(now, signed(bus, "/state/since")), None));
+    }
+    for device in items(bus, "/devices") {
+        out.extend(one_device(device, up, now));
+    }
+    out
+}
+
+fn one_device(device: &Value, bus_up: bool, now: Option<i64>) -> Vec<Line> {
+    let state = text(device, "/state/state");
+    let code = number(device, "/state/code");
+    // Of a device behind a dead link nothing is known, whatever its last answer was.
+    let (tone, word) = match state {
+        "silent" if bus_up => (Tone::Bad, "silent".to_owned()),
+        _ if !bus_up => (Tone::Bad, "link-down".to_owned()),
+        "ok" => (Tone::Good, "ok".to_owned()),
+        "exception" => (Tone::Doubt, format!("exception-{code}")),
+        other => (Tone::Doubt, other.to_owned()),
+    };
+    let mut counters = vec![format!("{} answers", number(device, "/ok"))];
+    for (path, noun) in
+        [("/timeouts", "timeout"), ("/bad_answers", "bad answer"), ("/exceptions", "exception")]
+    {
+        let n = number(device, path);
+        counters.extend((n > 0).then(|| count(n, noun)));
+    }
+    let missed = number(device, "/missed_ticks");
+    counters.extend((missed > 0).then(|| format!("{missed} polls late")));
+    let latency = real(device, "/latency_p50_us") / 1000.0;
+    let mut out = vec![
+        Line::new()
+            .text("device ")
+            .left(Tone::Plain, text(device, "/name"), NAME)
+            .text(" ")
+            .state(tone, &word, STATE)
+            .text(format!(" unit {:<3}", number(device, "/unit")))
+            .add(Tone::Faint, format!("· {latency:.1} ms · {}", counters.join(", "))),
+    ];
+    if bus_up && state == "silent" {
+        let next = ago(signed(device, "/next_probe_at"), now);
+        out.push(reason(
+            text(device, "/state/fault"),
+            ago(now, signed(device, "/state/since")),
+            next,
+        ));
+    }
+    out
+}
+
+/// Why something is not well, since when, and when it is tried again.
+pub fn reason(why: &str, since_ms: Option<u64>, next_ms: Option<u64>) -> Line {
+    let mut said = format!("       {why}");
+    if let Some(ms) = since_ms {
+        said += &format!(" · for {}", span(ms));
+    }
+    if let Some(ms) = next_ms {
+        said += &format!(" · next try in {}", span(ms));
+    }
+    Line::new().add(Tone::Bad, said)
+}

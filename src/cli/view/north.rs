@@ -1,0 +1,220 @@
+//! What lies north of the field: uplinks with their queues, the store, the LAN broker, commands,
+//! and units that are not well.
+
+use serde_json::Value;
+
+use super::account;
+use super::field::reason;
+use super::json::{ago, count, entries, flag, items, number, real, signed, some, span, text};
+use super::line::{Line, Tone};
+
+/// Characters of a queue's bar.
+const BAR: usize = 20;
+
+/// How much is said of an uplink's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// One line of accounting per class.
+    Classes,
+    /// A bar that is full at so many waiting readings, and the accounting.
+    Queue { full: u64, classes: bool },
+}
+
+pub fn lines(status: &Value, detail: Detail) -> Vec<Line> {
+    let mut out = Vec::new();
+    for (name, uplink) in entries(status, "/uplinks") {
+        out.extend(one_uplink(status, name, uplink, detail));
+    }
+    out.extend(store(status));
+    out.extend(broker(status));
+    out.extend(commands(status));
+    out.extend(units(status));
+    out
+}
+
+fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec<Line> {
+    let state = text(uplink, "/state");
+    let tone = match state {
+        "online" => Tone::Good,
+        "offline" => Tone::Bad,
+        _ => Tone::Doubt,
+    };
+    let rate = real(uplink, "/acked_rows_per_s");
+    let mut out = vec![
+        Line::new()
+            .add(Tone::Strong, "uplink ")
+            .left(Tone::Plain, name, 12)
+            .text(" ")
+            .state(tone, state, 13)
+            .text(format!(" {rate:.0} delivered/s "))
+            .add(Tone::Faint, format!("· {}", text(uplink, "/peer"))),
+    ];
+    if state == "offline" {
+        let since = ago(signed(status, "/gateway/wall_ms"), signed(uplink, "/since"));
+        let next = some(uplink, "/next_try_ms").then(|| number(uplink, "/next_try_ms"));
+        out.push(reason(text(uplink, "/reason"), since, next));
+    }
+    if some(uplink, "/store_problem") {
+        out.push(reason(text(uplink, "/store_problem"), None, None));
+    }
+    if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {
+        out.extend(queue(consumer, uplink, detail));
+    }
+    out
+}
+
+fn queue(consumer: &Value, uplink: &Value, detail: Detail) -> Vec<Line> {
+    let sum = account::sum(consumer);
+    let classes = account::classes(consumer);
+    let mut out = Vec::new();
+    let (bar, by_class) = match detail {
+        Detail::Classes => (None, true),
+        Detail::Queue { full, classes } => (Some(full), classes),
+    };
+    if let Some(full) = bar {
+        let (filled, rest) = bar_of(sum.waiting, full);
+        let tone = if sum.waiting > 0 && text(uplink, "/state") != "online" {
+            Tone::Doubt
+        } else {
+            Tone::Good
+        };
+        let line = Line::new().text("       queue ").add(tone, filled).add(Tone::Faint, rest);
+        out.push(line.text(format!(" {} waiting{}", sum.waiting, outlook(consumer, uplink))));
+    }
+    if by_class {
+        let shown = classes.iter().map(|(class, account)| (*class, *account));
+        out.extend(shown.map(|(class, account)| equation(class, account)));
+    } else {
+        out.push(equation("all", sum));
+    }
+    let losses = account::losses(consumer);
+    if !losses.is_empty() {
+        out.push(Line::new().add(Tone::Doubt, format!("       dropped: {}", losses.join(", "))));
+    }
+    out
+}
+
+fn equation(class: &str, account: account::Account) -> Line {
+    let tone = if account.holds() { Tone::Plain } else { Tone::Bad };
+    Line::new().text(format!("       {class:<7}")).add(tone, account.to_string())
+}
+
+/// A store that no gateway is using: what waits for each uplink, and what was set aside.
+pub fn offline(store: &Value) -> Vec<Line> {
+    let mut out =
+        vec![Line::new().add(Tone::Strong, "store  ").text(text(store, "/file")).text(format!(
+            " · {:.1} MB on disk · {}",
+            real(store, "/disk_bytes") / 1e6,
+            if flag(store, "/clean_start") { "closed in order" } else { "not closed in order" },
+        ))];
+    for consumer in items(store, "/consumers") {
+        let name = text(consumer, "/name");
+        out.push(Line::new().add(Tone::Strong, "uplink ").text(name));
+        out.extend(queue(consumer, &Value::Null, Detail::Classes));
+    }
+    out.extend(set_aside(store, "/quarantined"));
+    out
+}
+
+fn set_aside(status: &Value, path: &str) -> Vec<Line> {
+    items(status, path)
+        .map(|file| {
+            let (name, why) = (text(file, "/file"), text(file, "/why"));
+            Line::new().add(Tone::Doubt, format!("       {name} was set aside: {why}"))
+        })
+        .collect()
+}
+
+/// How old the oldest that waits is, and when nothing will wait any more.
+fn outlook(consumer: &Value, uplink: &Value) -> String {
+    let mut out = String::new();
+    let oldest = items(consumer, "/classes").map(|row| number(row, "/oldest_ms")).max();
+    if let Some(ms) = oldest.filter(|ms| *ms >= 1000) {
+        out += &format!(", oldest {}", span(ms));
+    }
+    if let Some(s) = uplink.pointer("/eta_s").and_then(Value::as_u64).filter(|s| *s > 0)
+        && text(uplink, "/state") == "online"
+    {
+        out += &format!(", empty in {}", span(s.saturating_mul(1000)));
+    }
+    out
+}
+
+fn bar_of(waiting: u64, full: u64) -> (String, String) {
+    let cells = waiting.saturating_mul(BAR as u64).div_ceil(full.max(1));
+    let filled = usize::try_from(cells).unwrap_or(BAR).min(BAR);
+    ("█".repeat(filled), "░".repeat(BAR - filled))
+}
+
+fn store(status: &Value) -> Vec<Line> {
+    let state = text(status, "/store/state");
+    let tone = match state {
+        "ok" | "memory-only" => Tone::Good,
+        "ram-only" => Tone::Bad,
+        _ => Tone::Doubt,
+    };
+    let mut line = Line::new()
+        .add(Tone::Strong, "store  ")
+        .left(Tone::Plain, "", 12)
+        .text(" ")
+        .state(tone, state, 13)
+        .text(format!(
+            " {:.1} of {:.0} MB on disk",
+            real(status, "/store/disk_bytes") / 1e6,
+            real(status, "/store/disk_bytes_max") / 1e6,
+        ));
+    line = line
+        .add(Tone::Faint, format!(" · {} kB in memory", number(status, "/store/ram_bytes") / 1000));
+    let mut out = vec![line];
+    let why = text(status, "/store/why");
+    let last = text(status, "/store/last_error");
+    if !why.is_empty() || !last.is_empty() {
+        out.push(reason(if why.is_empty() { last } else { why }, None, None));
+    }
+    out.extend(set_aside(status, "/store/quarantined"));
+    out
+}
+
+fn broker(status: &Value) -> Vec<Line> {
+    if !some(status, "/broker") {
+        return Vec::new();
+    }
+    let clients = number(status, "/broker/connections");
+    vec![
+        Line::new()
+            .add(Tone::Strong, "broker ")
+            .left(Tone::Plain, "", 12)
+            .text(" ")
+            .state(Tone::Good, "listening", 13)
+            .text(format!(" {}", count(clients, "client"))),
+    ]
+}
+
+/// What was asked to be written, once something was.
+fn commands(status: &Value) -> Option<Line> {
+    if number(status, "/commands/received") == 0 {
+        return None;
+    }
+    let refused: Vec<_> = entries(status, "/commands/refused")
+        .map(|(why, n)| format!("{why} {}", n.as_u64().unwrap_or(0)))
+        .collect();
+    let line = Line::new()
+        .add(Tone::Strong, "commands")
+        .text(format!("            {} carried out", number(status, "/commands/done")));
+    Some(if refused.is_empty() {
+        line
+    } else {
+        line.add(Tone::Doubt, format!(", refused: {}", refused.join(", ")))
+    })
+}
+
+/// Only units that are not well.
+fn units(status: &Value) -> Vec<Line> {
+    entries(status, "/units")
+        .filter(|(_, unit)| text(unit, "/state") != "running")
+        .map(|(name, unit)| {
+            let (state, why) = (text(unit, "/state"), text(unit, "/reason"));
+            Line::new().state(Tone::Bad, &format!("{name}: {state}"), 0).text(format!(" · {why}"))
+        })
+        .collect()
+}
