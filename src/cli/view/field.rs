@@ -60,7 +60,7 @@ fn one_device(device: &Value, bus_up: bool, now: Option<i64>) -> Vec<Line> {
         counters.extend((n > 0).then(|| count(n, noun)));
     }
     let missed = number(device, "/missed_ticks");
-    counters.extend((missed > 0).then(|| format!("{missed} polls late")));
+    counters.extend((missed > 0).then(|| format!("{missed} missed")));
     let latency = real(device, "/latency_p50_us") / 1000.0;
     let mut out = vec![
         Line::new()

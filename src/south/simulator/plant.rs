@@ -66,7 +66,8 @@ impl Press {
         let stroke = if running { (t % STROKE_S) / STROKE_S } else { 0.0 };
         // The ram presses in the middle third of a stroke.
         let pressing = (3.0 * (stroke - 1.0 / 3.0)).clamp(0.0, 1.0) * std::f64::consts::PI;
-        let push = pressing.sin().max(0.0);
+        // Rounded, so that the half wave ends in a zero.
+        let push = (pressing.sin().max(0.0) * 1e4).round() / 1e4;
         let oil = oil_set + 40.0 * (TAU * t / 600.0).sin() + ripple(t);
         let tool = 900.0 + 650.0 * (TAU * t / 420.0).sin() + 3.0 * ripple(t);
         let bar = if running { bar_set * (0.85 + 0.15 * push) + 0.3 * ripple(t) } else { 12.0 };
