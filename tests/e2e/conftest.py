@@ -192,8 +192,10 @@ def started():
     running = []
 
     def start(thing):
-        thing.start() if hasattr(thing, "start") else None
+        # Noted first: what fails while it starts is ended all the same.
         running.append(thing)
+        if hasattr(thing, "start"):
+            thing.start()
         return thing
 
     yield start
