@@ -1,17 +1,14 @@
 """Configuration: every mistake at once; reload; what a healthy run says."""
 
-import json
-import pathlib
 import re
 import signal
 import socket
 import subprocess
 
-import pytest
 
 from conftest import BINARY, ROOT, Gateway, Mosquitto, Recorder, free_port, wait_for
 from plant import CountingDevice
-from test_outage import check_nothing_lost, config, consumers, polls
+from test_outage import check_nothing_lost, config, consumers, polls, site  # noqa: F401, a fixture
 
 TEN_MISTAKES = """\
 gateway: { name: "edge one" }
@@ -60,15 +57,6 @@ def test_every_commented_example_is_valid():
     for path in sorted((ROOT / "configs/examples").glob("*.yaml")):
         result = subprocess.run([BINARY, "check", path], capture_output=True, text=True, timeout=30)
         assert result.returncode == 0, f"{path}: {result.stderr}"
-
-
-@pytest.fixture
-def site(tmp_path, started):
-    device = started(CountingDevice())
-    cloud = started(Mosquitto(tmp_path / "cloud"))
-    recorder = started(Recorder(cloud.port))
-    gateway = started(Gateway(tmp_path / "gw", config(device, cloud.port, free_port())))
-    return device, cloud, gateway, recorder
 
 
 def test_a_bad_file_changes_nothing_and_says_why(site):
