@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::wire::LineTime;
-use crate::config::{BusPlan, DevicePlan, Link, Plan, TagPlan, show_duration};
+use crate::config::{BusPlan, DevicePlan, Link, Plan, Source, TagPlan, show_duration};
 use crate::model::Table;
 
 #[derive(Debug, clap::Args)]
@@ -101,8 +101,8 @@ fn describe_bus(bus: &BusPlan) -> String {
 fn requests(device: &DevicePlan, time: LineTime) -> String {
     let mut out = String::new();
     for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
-        let tags = device.tags.iter().enumerate().filter(|(_, tag)| tag.table == table);
-        let items: Vec<_> = tags.map(|(index, tag)| Item::of(tag, index)).collect();
+        let tags = device.in_table(table);
+        let items: Vec<_> = tags.map(|(index, _, from)| Item::of(from, index)).collect();
         let most = if table.is_bits() { device.bits_max } else { device.registers_max };
         for block in blocks::plan(&items, time.cost(table), &Limits::new(most)) {
             let took = time.read(table, block.count).as_secs_f64() * 1000.0;
@@ -116,7 +116,11 @@ fn requests(device: &DevicePlan, time: LineTime) -> String {
 
 /// Where a tag is on the device.
 fn place(tag: &TagPlan) -> String {
-    format!("{} {}", name(tag.table), span(tag.address, tag.coding.span()))
+    match &tag.source {
+        Source::Registers(from) => {
+            format!("{} {}", name(from.table), span(from.address, from.coding.span()))
+        }
+    }
 }
 
 fn span(start: u16, count: u16) -> String {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use self::healing::{Cause, Change, Healer, Learned, Planned, Report};
 pub use self::load::{Load, load, load_at, utilisation};
-use super::plan::{Link, TagPlan};
+use super::plan::{Link, Registers};
 pub use super::wire::Cost;
 
 /// What has to be read for one tag: addresses `start..end` of one table of one device.
@@ -33,9 +33,9 @@ pub struct Item {
 
 impl Item {
     /// The registers or bits of a tag.
-    pub fn of(tag: &TagPlan, index: usize) -> Self {
-        let end = u32::from(tag.address) + u32::from(tag.coding.span().max(1));
-        Self { start: tag.address, end, index }
+    pub fn of(registers: &Registers, index: usize) -> Self {
+        let end = u32::from(registers.address) + u32::from(registers.coding.span().max(1));
+        Self { start: registers.address, end, index }
     }
 
     pub fn range(&self) -> Range<u32> {

@@ -84,15 +84,54 @@ pub struct TagPlan {
     pub topic: TopicName,
     pub class: Class,
     pub every: Duration,
-    pub table: Table,
-    /// Zero-based address on the wire.
-    pub address: u16,
-    pub coding: Coding,
+    pub source: Source,
     /// Engineering unit, empty if none.
     pub unit: String,
     pub publish: PublishRule,
     /// `None` for a read-only tag.
     pub write: Option<WriteRule>,
+}
+
+/// Where a tag's value comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    Registers(Registers),
+}
+
+/// A value in the registers or bits of a Modbus device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Registers {
+    pub table: Table,
+    /// Zero-based address on the wire.
+    pub address: u16,
+    pub coding: Coding,
+}
+
+impl TagPlan {
+    /// `None` for a tag of a device that does not speak Modbus.
+    pub fn registers(&self) -> Option<&Registers> {
+        match &self.source {
+            Source::Registers(registers) => Some(registers),
+        }
+    }
+}
+
+impl Source {
+    /// How the value is made, as text: two meanings never share a tag number of the store.
+    fn meaning(&self) -> String {
+        match self {
+            Self::Registers(registers) => format!("{:?}", registers.coding),
+        }
+    }
+}
+
+impl DevicePlan {
+    /// The tags that are read from this table, by their index.
+    pub fn in_table(&self, table: Table) -> impl Iterator<Item = (usize, &TagPlan, &Registers)> {
+        let tags = self.tags.iter().enumerate();
+        tags.filter_map(|(index, tag)| Some((index, tag, tag.registers()?)))
+            .filter(move |(_, _, registers)| registers.table == table)
+    }
 }
 
 /// When a value that was read becomes a reading.
@@ -271,7 +310,7 @@ impl Plan {
                 device: device.name.clone(),
                 name: tag.name.clone(),
                 unit: tag.unit.clone(),
-                coding: format!("{:?}", tag.coding),
+                coding: tag.source.meaning(),
                 class: tag.class,
             })
             .collect()

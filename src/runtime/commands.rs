@@ -80,11 +80,12 @@ impl Commands {
             .tags()
             .filter_map(|(bus, device, tag)| {
                 let rule = tag.write.clone()?;
+                let registers = tag.registers()?;
                 let target = Target {
                     bus: bus.name.clone(),
                     device: device.name.clone(),
                     tag: tag.name.clone(),
-                    coding: tag.coding.clone(),
+                    coding: registers.coding.clone(),
                     rule,
                 };
                 Some((format!("{}/set", tag.topic), target))

@@ -13,7 +13,7 @@ use super::status::{BlockStatus, table_name};
 use crate::codec::registers::decode;
 use crate::config::blocks::{Block, Change, Healer, Item, Learned, Limits, Planned, Report};
 use crate::config::wire::LineTime;
-use crate::config::{DevicePlan, TagPlan};
+use crate::config::{DevicePlan, Registers, TagPlan};
 use crate::model::{Class, Fault, Mono, Quality, Reading, Table, TagId};
 
 /// Requests that splitting refused blocks may add to one job; the rest is for the next tick.
@@ -99,7 +99,7 @@ impl Device {
         };
         let tables = TABLES
             .into_iter()
-            .filter(|table| plan.tags.iter().any(|tag| tag.table == *table))
+            .filter(|table| plan.in_table(*table).next().is_some())
             .map(|table| (table, Healer::new(learned(table))))
             .collect();
         Self {
@@ -167,9 +167,9 @@ impl Device {
     }
 
     fn items(&self, table: Table, wanted: impl Fn(&TagPlan) -> bool) -> Vec<Item> {
-        let tags = self.plan.tags.iter().enumerate();
-        tags.filter(|(_, tag)| tag.table == table && wanted(tag))
-            .map(|(index, tag)| Item::of(tag, index))
+        let tags = self.plan.in_table(table);
+        tags.filter(|(_, tag, _)| wanted(tag))
+            .map(|(index, _, from)| Item::of(from, index))
             .collect()
     }
 
@@ -252,7 +252,7 @@ impl Device {
     }
 
     fn items_of(&self, block: &Block) -> Vec<Item> {
-        let tag = |index: &usize| Some(Item::of(self.plan.tags.get(*index)?, *index));
+        let tag = |index: &usize| Some(Item::of(self.plan.tags.get(*index)?.registers()?, *index));
         block.items.iter().filter_map(tag).collect()
     }
 
@@ -261,9 +261,10 @@ impl Device {
         let mut readings = Vec::with_capacity(block.items.len());
         for index in &block.items {
             let Some(tag) = self.plan.tags.get(*index) else { continue };
-            let part = block.part(&Item::of(tag, *index)).and_then(|part| words.get(part));
+            let Some(from) = tag.registers() else { continue };
+            let part = block.part(&Item::of(from, *index)).and_then(|part| words.get(part));
             let reading = match part {
-                Some(part) => reading(tag, part, at),
+                Some(part) => reading(tag.id, from, part, at),
                 None => Reading::bad(tag.id, at, Fault::BadAnswer),
             };
             readings.extend(self.offer(*index, reading));
@@ -298,7 +299,8 @@ impl Device {
 
     /// A reading that is published whatever its rule says: what a write was followed by.
     pub(crate) fn written(&mut self, index: usize, words: &[u16], at: Mono) -> Option<Reading> {
-        let reading = reading(self.plan.tags.get(index)?, words, at);
+        let tag = self.plan.tags.get(index)?;
+        let reading = reading(tag.id, tag.registers()?, words, at);
         *self.published.get_mut(index)? = Some(reading.clone());
         Some(reading)
     }
@@ -374,6 +376,6 @@ fn requests(table: Table, planned: &Planned) -> Vec<Request> {
 }
 
 /// What these words mean.
-pub(crate) fn reading(tag: &TagPlan, words: &[u16], at: Mono) -> Reading {
-    decode(&tag.coding, tag.table.is_bits(), words).reading(tag.id, at)
+pub(crate) fn reading(tag: TagId, from: &Registers, words: &[u16], at: Mono) -> Reading {
+    decode(&from.coding, from.table.is_bits(), words).reading(tag, at)
 }

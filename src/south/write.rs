@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line, Write};
 use crate::codec::registers::{Encoded, encode};
-use crate::config::TagPlan;
+use crate::config::{Registers, TagPlan};
 use crate::model::{Command, Outcome, Refusal, Table, Value};
 
 /// Looks at the device after a write, before its value is reported as different.
@@ -97,21 +97,22 @@ impl Engine {
             .and_then(|device| device.plan.tags.get(index))
             .cloned()
             .ok_or(Refusal::UnknownTag)?;
-        let encoded = check(&tag, value)?;
+        let from = tag.registers().ok_or(Refusal::UnknownTag)?;
+        let encoded = check(&tag, from, value)?;
         if !self.schedule.may_write(device, self.now()) {
             return Err(Refusal::NoAnswer.into());
         }
         // On a line that may echo, only an answered read tells a device from our own echo.
         if line.echo() == Some(Echo::Unknown) {
-            self.look(line, device, &tag).await?;
+            self.look(line, device, from).await?;
         }
         self.status().writes += 1;
-        self.write(line, device, &tag, &encoded).await?;
+        self.write(line, device, from, &encoded).await?;
         for round in 0..READ_BACKS {
             if round > 0 {
                 tokio::time::sleep(SETTLE).await;
             }
-            let words = match self.look(line, device, &tag).await {
+            let words = match self.look(line, device, from).await {
                 Ok(words) => words,
                 Err(Failure::Link(error)) => return Err(Attempt::Broken(error)),
                 Err(_) => return Err(Refusal::NotReadBack.into()),
@@ -141,14 +142,14 @@ impl Engine {
         &mut self,
         line: &mut Line,
         device: usize,
-        tag: &TagPlan,
+        from: &Registers,
     ) -> Result<Vec<u16>, Failure> {
-        let count = tag.coding.span().max(1);
-        let frames = self.frames.map_or(Duration::ZERO, |time| time.read(tag.table, count));
+        let count = from.coding.span().max(1);
+        let frames = self.frames.map_or(Duration::ZERO, |time| time.read(from.table, count));
         let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
-        let (unit, most) = (state.plan.unit, state.most(tag.table));
+        let (unit, most) = (state.plan.unit, state.most(from.table));
         let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
-        let result = line.read(unit, tag.table, (tag.address, count), most, timeout).await;
+        let result = line.read(unit, from.table, (from.address, count), most, timeout).await;
         self.commanded(device, line, result.as_ref().map(|_| ()));
         result
     }
@@ -157,21 +158,21 @@ impl Engine {
         &mut self,
         line: &mut Line,
         device: usize,
-        tag: &TagPlan,
+        from: &Registers,
         encoded: &Encoded,
     ) -> Result<(), Failure> {
         let lacks = self.devices.get(device).map(|device| device.lacks).unwrap_or_default();
-        let write = match (encoded.mask, tag.table) {
+        let write = match (encoded.mask, from.table) {
             (Some(mask), _) => {
                 if let ([word], false) = (encoded.words.as_slice(), lacks.mask_write) {
                     let write = Write::Mask { and: !mask, or: word & mask };
-                    match self.send(line, device, tag, &write).await {
+                    match self.send(line, device, from, &write).await {
                         Err(Failure::Exception { code: ILLEGAL_FUNCTION, .. }) => {}
                         result => return result,
                     }
                     self.learn(device, |lacks| lacks.mask_write = true);
                 }
-                let current = self.look(line, device, tag).await?;
+                let current = self.look(line, device, from).await?;
                 let merge = |(now, new): (&u16, &u16)| (now & !mask) | (new & mask);
                 let merged: Vec<u16> = current.iter().zip(&encoded.words).map(merge).collect();
                 match merged.as_slice() {
@@ -191,35 +192,35 @@ impl Engine {
         let many = match &write {
             Write::Coil(on) => Write::Coils(vec![*on]),
             Write::Register(word) => Write::Registers(vec![*word]),
-            _ => return self.send(line, device, tag, &write).await,
+            _ => return self.send(line, device, from, &write).await,
         };
         if !lacks.single_write {
-            match self.send(line, device, tag, &write).await {
+            match self.send(line, device, from, &write).await {
                 Err(Failure::Exception { code: ILLEGAL_FUNCTION, .. }) => {}
                 result => return result,
             }
             self.learn(device, |lacks| lacks.single_write = true);
         }
-        self.send(line, device, tag, &many).await
+        self.send(line, device, from, &many).await
     }
 
     async fn send(
         &mut self,
         line: &mut Line,
         device: usize,
-        tag: &TagPlan,
+        from: &Registers,
         write: &Write,
     ) -> Result<(), Failure> {
         let frames = self.frames.map_or(Duration::ZERO, |time| match write {
             Write::Coil(_) | Write::Register(_) => time.write_one(),
-            Write::Coils(_) => time.write_bits(tag.coding.span()),
-            Write::Registers(_) => time.write_registers(tag.coding.span()),
+            Write::Coils(_) => time.write_bits(from.coding.span()),
+            Write::Registers(_) => time.write_registers(from.coding.span()),
             Write::Mask { .. } => time.mask_write(),
         });
         let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
         let timeout = state.plan.timeout + frames;
-        let result = line.write(state.plan.unit, tag.address, write, timeout).await;
+        let result = line.write(state.plan.unit, from.address, write, timeout).await;
         self.commanded(device, line, result.as_ref().copied());
         result
     }
@@ -233,8 +234,8 @@ impl Engine {
 }
 
 /// The words to write, if the value may be written at all.
-fn check(tag: &TagPlan, value: &Value) -> Result<Encoded, Refusal> {
-    let Some(limits) = tag.write.as_ref().filter(|_| tag.table.is_writable()) else {
+fn check(tag: &TagPlan, from: &Registers, value: &Value) -> Result<Encoded, Refusal> {
+    let Some(limits) = tag.write.as_ref().filter(|_| from.table.is_writable()) else {
         return Err(Refusal::UnknownTag);
     };
     let all = match value {
@@ -246,7 +247,7 @@ fn check(tag: &TagPlan, value: &Value) -> Result<Encoded, Refusal> {
             return Err(Refusal::OutOfLimits { value, min: limits.min, max: limits.max });
         }
     }
-    encode(&tag.coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))
+    encode(&from.coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))
 }
 
 /// Whether the device holds what was written, as far as the mask goes.

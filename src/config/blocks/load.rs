@@ -60,9 +60,9 @@ fn table_load(
     block_time_max: Option<Duration>,
 ) -> (f64, f64) {
     let mut rates: BTreeMap<Duration, Vec<Item>> = BTreeMap::new();
-    for (index, tag) in device.tags.iter().enumerate().filter(|(_, tag)| tag.table == table) {
+    for (index, tag, registers) in device.in_table(table) {
         let every = tag.every.max(Duration::from_millis(1));
-        rates.entry(every).or_default().push(Item::of(tag, index));
+        rates.entry(every).or_default().push(Item::of(registers, index));
     }
     if rates.is_empty() {
         return (0.0, 0.0);

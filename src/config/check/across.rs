@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::busy;
 use super::device::Places;
-use crate::config::plan::{DevicePlan, Plan, TagPlan};
+use crate::config::plan::{DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::values::quoted;
 use crate::model::{Kind, Name};
@@ -99,38 +99,40 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
 /// Registers that two values share by a part are almost always a slip in an address. Sharing whole
 /// ones is fine: bits of a status word, a value inside a raw block.
 fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
-    let mut tags: Vec<&TagPlan> = device.tags.iter().collect();
-    tags.sort_by_key(|tag| (tag.table, tag.address, std::cmp::Reverse(end(tag))));
-    let mut reach: Option<&TagPlan> = None;
-    for tag in tags {
-        if let Some(before) = reach
-            && before.table == tag.table
-            && tag.address > before.address
-            && u32::from(tag.address) < end(before)
+    let with_registers = |tag| Some((tag, TagPlan::registers(tag)?));
+    let mut tags: Vec<(&TagPlan, &Registers)> =
+        device.tags.iter().filter_map(with_registers).collect();
+    tags.sort_by_key(|(_, from)| (from.table, from.address, std::cmp::Reverse(end(from))));
+    let mut reach: Option<(&TagPlan, &Registers)> = None;
+    for (tag, from) in tags {
+        if let Some((before, reached)) = reach
+            && reached.table == from.table
+            && from.address > reached.address
+            && u32::from(from.address) < end(reached)
         {
-            let torn = end(tag) > end(before) || is_number(before.coding.kind);
+            let torn = end(from) > end(reached) || is_number(reached.coding.kind);
             let spots = |tag: &TagPlan| places.tags.get(&(device.name.clone(), tag.name.clone()));
             if let (true, Some(here), Some(there)) = (torn, spots(tag), spots(before)) {
                 let message = format!(
                     "begins at {} within {}, which takes {} to {} (line {})",
-                    tag.address,
+                    from.address,
                     before.name,
-                    before.address,
-                    end(before) - 1,
+                    reached.address,
+                    end(reached) - 1,
                     there.name.at.line
                 );
                 out.warning(&here.name, Complaint::new(message).hint("check the addresses"));
             }
         }
-        if reach.is_none_or(|r| r.table != tag.table || end(tag) > end(r)) {
-            reach = Some(tag);
+        if reach.is_none_or(|(_, r)| r.table != from.table || end(from) > end(r)) {
+            reach = Some((tag, from));
         }
     }
 }
 
 /// One past the last register.
-fn end(tag: &TagPlan) -> u32 {
-    u32::from(tag.address) + u32::from(tag.coding.span())
+fn end(from: &Registers) -> u32 {
+    u32::from(from.address) + u32::from(from.coding.span())
 }
 
 /// Numbers whose registers mean nothing on their own.

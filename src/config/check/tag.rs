@@ -3,7 +3,7 @@
 use super::device::Inherited;
 use super::{TAG_PLACEHOLDERS, rules, scale};
 use crate::config::defaults::EVERY_RANGE;
-use crate::config::plan::TagPlan;
+use crate::config::plan::{Registers, Source, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
@@ -66,9 +66,7 @@ pub(super) fn check(
         topic,
         class,
         every,
-        table,
-        address,
-        coding,
+        source: Source::Registers(Registers { table, address, coding }),
         unit,
         publish,
         write,

@@ -9,20 +9,23 @@ use crate::model::{Class, Half, Kind, Linear, Name, NotAvailable, Order, Table, 
 #[test]
 fn types_tables_and_orders() {
     let plan = tag("holding: 0x10, type: u8-high, order: BADC").unwrap();
-    assert_eq!((plan.table, plan.address), (Table::Holding, 16));
-    assert_eq!(plan.coding.kind, Kind::Int8 { half: Half::High, signed: false });
-    assert_eq!(plan.coding.order, Order::Badc);
+    assert_eq!((from(&plan).table, from(&plan).address), (Table::Holding, 16));
+    assert_eq!(from(&plan).coding.kind, Kind::Int8 { half: Half::High, signed: false });
+    assert_eq!(from(&plan).coding.order, Order::Badc);
     assert_eq!(plan.topic.as_str(), "g/d/t");
     assert_eq!(plan.class, Class::Normal);
     assert_eq!(plan.every, Duration::from_secs(1));
     let plan = tag("coil: 65535").unwrap();
-    assert_eq!((plan.table, plan.address, plan.coding.kind), (Table::Coil, 65535, Kind::Bool));
+    assert_eq!(
+        (from(&plan).table, from(&plan).address, from(&plan).coding.kind),
+        (Table::Coil, 65535, Kind::Bool)
+    );
     let plan = tag("holding: 65532, type: u64").unwrap();
-    assert_eq!(plan.coding.span(), 4);
+    assert_eq!(from(&plan).coding.span(), 4);
 }
 
 fn linear(fragment: &str) -> Option<Linear> {
-    tag(fragment).unwrap().coding.linear
+    from(&tag(fragment).unwrap()).coding.linear
 }
 
 #[test]
@@ -62,12 +65,12 @@ fn two_points_make_a_line() {
 fn codes_labels_and_rules() {
     let plan = tag("holding: 0, type: i16, not-available: [0x8000, -1, 7]").unwrap();
     let codes = [NotAvailable(0x8000), NotAvailable(0xFFFF), NotAvailable(7)];
-    assert_eq!(plan.coding.not_available, codes);
+    assert_eq!(from(&plan).coding.not_available, codes);
     let plan = tag("holding: 0, type: u64, not-available: 0xFFFFFFFFFFFFFFFF").unwrap();
-    assert_eq!(plan.coding.not_available, [NotAvailable(u64::MAX)]);
+    assert_eq!(from(&plan).coding.not_available, [NotAvailable(u64::MAX)]);
 
     let plan = tag("holding: 0, type: i16, labels: { -1: fault, 0x02: on }, write: true").unwrap();
-    let labels: Vec<_> = plan.coding.labels.iter().map(|l| (l.code, &*l.text)).collect();
+    let labels: Vec<_> = from(&plan).coding.labels.iter().map(|l| (l.code, &*l.text)).collect();
     assert_eq!(labels, [(-1, "fault"), (2, "on")]);
     assert_eq!(plan.write, Some(WriteRule { min: -1.0, max: 2.0 }));
     assert_eq!(tag("coil: 0, write: true").unwrap().write, Some(WriteRule { min: 0.0, max: 1.0 }));
@@ -207,3 +210,7 @@ fn tags_get_their_numbers_in_the_order_of_their_metas() {
 }
 
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/demo.yaml");
+
+fn from(plan: &TagPlan) -> &Registers {
+    plan.registers().unwrap()
+}

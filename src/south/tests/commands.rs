@@ -35,7 +35,7 @@ fn done(value: Value) -> Outcome {
 async fn registers_and_coils_are_written_and_read_back() {
     let devices = Devices::new(bank());
     let mut wide = tag(3, Table::Holding, 2);
-    wide.coding = Coding::plain(Kind::Int { bits: 32, signed: false });
+    set_coding(&mut wide, Coding::plain(Kind::Int { bits: 32, signed: false }));
     wide.write = Some(WriteRule { min: 0.0, max: 1e9 });
     let tags = vec![tag(1, Table::Holding, 0), tag(2, Table::Coil, 3), wide];
     let (stand, _server) = stand_on(&devices, tags).await;
@@ -72,9 +72,9 @@ async fn bits_are_written_without_touching_their_neighbours() {
     let devices = Devices::new(bank());
     devices.bank().set(1, Table::Holding, 5, &[0b1010_0101]);
     let mut bit = tag(1, Table::Holding, 5);
-    bit.coding = Coding::plain(Kind::Bit(3));
+    set_coding(&mut bit, Coding::plain(Kind::Bit(3)));
     let mut field = tag(2, Table::Holding, 5);
-    field.coding = Coding::plain(Kind::Bits { from: 4, width: 4 });
+    set_coding(&mut field, Coding::plain(Kind::Bits { from: 4, width: 4 }));
     let (stand, _server) = stand_on(&devices, vec![bit.clone(), field]).await;
     assert_eq!(stand.command("a", "t1", Value::Bool(true)).await, done(Value::Bool(true)));
     assert_eq!(devices.bank().get(1, Table::Holding, 5), Some(0b1010_1101));

@@ -15,7 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BusPlan, DevicePlan, Link, PublishRule, TagPlan, WriteRule};
+use crate::config::{
+    BusPlan, DevicePlan, Link, PublishRule, Registers, Source, TagPlan, WriteRule,
+};
 use crate::model::{
     Batch, Class, Clock, Coding, Command, Kind, Mono, Name, Outcome, Quality, Reading, Sink, Table,
     TagId, TopicName, Value, Wall,
@@ -176,11 +178,14 @@ fn tag(id: u32, table: Table, address: u16) -> TagPlan {
         topic: TopicName::new(&format!("test/t{id}")).unwrap(),
         class: Class::Normal,
         every: ms(50),
-        table,
-        address,
-        coding: Coding::plain(kind),
+        source: Source::Registers(Registers { table, address, coding: Coding::plain(kind) }),
         unit: String::new(),
         publish: PublishRule::Always,
         write: table.is_writable().then_some(WriteRule { min: 0.0, max: 60_000.0 }),
     }
+}
+
+fn set_coding(tag: &mut TagPlan, coding: Coding) {
+    let Source::Registers(registers) = &mut tag.source;
+    registers.coding = coding;
 }
