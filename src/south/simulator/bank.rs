@@ -1,7 +1,7 @@
 //! Registers and coils of the devices on one line, and what they answer. Pure.
 //!
 //! Strict: an address that was never defined is refused with exception 2, as many devices do.
-//! Functions 1 to 6, 15, 16 and 22 (Modbus Application Protocol V1.1b3, chapter 6).
+//! Functions 1 to 6, 15, 16, 22, 23 and 43/14 (Modbus Application Protocol V1.1b3, chapter 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +17,10 @@ pub struct Bank {
     pretended: BTreeSet<(u8, Table, u16)>,
     /// Functions that a unit does not know.
     lacking: BTreeSet<(u8, u8)>,
+    /// Most registers and bits that a unit gives in one answer, if less than the protocol's.
+    limits: BTreeMap<u8, (u16, u16)>,
+    /// Objects of the device identification.
+    identities: BTreeMap<u8, Vec<(u8, String)>>,
 }
 
 const ILLEGAL_FUNCTION: u8 = 1;
@@ -24,6 +28,8 @@ const ILLEGAL_ADDRESS: u8 = 2;
 const ILLEGAL_VALUE: u8 = 3;
 const REGISTERS_MAX: u16 = 125;
 const BITS_MAX: u16 = 2000;
+/// Of one text of the identification, so that three of them fit an answer.
+const OBJECT_BYTES_MAX: usize = 70;
 
 impl Bank {
     /// Defines or changes items from `address` on; bits as 0 and 1.
@@ -58,6 +64,17 @@ impl Bank {
         self.lacking.insert((unit, function));
     }
 
+    /// Makes a device refuse longer reads with exception 3.
+    pub fn limit(&mut self, unit: u8, registers: u16, bits: u16) {
+        self.limits.insert(unit, (registers, bits));
+    }
+
+    /// Gives a device a basic identification: vendor, product code, revision.
+    pub fn identify(&mut self, unit: u8, basic: [&str; 3]) {
+        let objects = (0..).zip(basic.map(str::to_owned)).collect();
+        self.identities.insert(unit, objects);
+    }
+
     pub fn switch(&mut self, unit: u8, on: bool) {
         if on {
             self.off.remove(&unit);
@@ -76,6 +93,16 @@ impl Bank {
             return Some(vec![function | 0x80, ILLEGAL_FUNCTION]);
         }
         Some(self.execute(unit, pdu).unwrap_or_else(|code| vec![function | 0x80, code]))
+    }
+
+    /// Carries out a write on every device, and nobody answers.
+    pub fn broadcast(&mut self, pdu: &[u8]) {
+        if matches!(pdu.first(), Some(5 | 6 | 15 | 16 | 22)) {
+            let units: Vec<u8> = self.units.keys().copied().collect();
+            for unit in units {
+                let _ = self.answer(unit, pdu);
+            }
+        }
     }
 
     fn execute(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, u8> {
@@ -126,8 +153,38 @@ impl Bank {
                 self.write(unit, Table::Holding, address, &[(now & and) | (or & !and)])?;
                 Ok(pdu.to_vec())
             }
+            [23, r1, r0, n1, n0, a1, a0, m1, m0, bytes, ref data @ ..] => {
+                let write = [[16, a1, a0, m1, m0, bytes].as_slice(), data].concat();
+                self.execute(unit, &write)?;
+                let mut answer = self.execute(unit, &[3, r1, r0, n1, n0])?;
+                answer.iter_mut().take(1).for_each(|function| *function = 23);
+                Ok(answer)
+            }
+            [43, 14, code, object] => self.identification(unit, code, object),
             _ => Err(ILLEGAL_FUNCTION),
         }
+    }
+
+    /// Modbus Application Protocol V1.1b3, 6.21; all objects fit one answer.
+    fn identification(&self, unit: u8, code: u8, object: u8) -> Result<Vec<u8>, u8> {
+        let objects = self.identities.get(&unit).ok_or(ILLEGAL_FUNCTION)?;
+        let known = objects.iter().any(|(id, _)| *id == object);
+        let given: Vec<_> = match code {
+            // An unknown first object means all of them.
+            1..=3 => objects.iter().filter(|(id, _)| !known || *id >= object).collect(),
+            4 if known => objects.iter().filter(|(id, _)| *id == object).collect(),
+            4 => return Err(ILLEGAL_ADDRESS),
+            _ => return Err(ILLEGAL_VALUE),
+        };
+        // Basic identification, as a stream and one by one; nothing follows.
+        let count = u8::try_from(given.len()).map_err(|_| ILLEGAL_VALUE)?;
+        let mut pdu = vec![43, 14, code, 0x81, 0, 0, count];
+        for (id, text) in given {
+            let text: String = text.chars().filter(char::is_ascii).take(OBJECT_BYTES_MAX).collect();
+            pdu.extend([*id, u8::try_from(text.len()).map_err(|_| ILLEGAL_VALUE)?]);
+            pdu.extend(text.bytes());
+        }
+        Ok(pdu)
     }
 
     fn read(&self, unit: u8, function: u8, address: u16, count: u16) -> Result<Vec<u8>, u8> {
@@ -137,7 +194,11 @@ impl Bank {
             3 => (Table::Holding, REGISTERS_MAX),
             _ => (Table::Input, REGISTERS_MAX),
         };
-        if count == 0 || count > most {
+        let own = self
+            .limits
+            .get(&unit)
+            .map_or(most, |(registers, bits)| if table.is_bits() { *bits } else { *registers });
+        if count == 0 || count > most.min(own) {
             return Err(ILLEGAL_VALUE);
         }
         let end = address.checked_add(count - 1).ok_or(ILLEGAL_ADDRESS)?;
