@@ -51,7 +51,7 @@ async fn identified(link: &Link) {
 #[tokio::test]
 async fn a_device_on_a_serial_line_says_what_it_is() {
     let pty = Pty::open().unwrap();
-    let link = Link::ModbusRtu(SerialLine {
+    let link = Link::modbus_rtu(SerialLine {
         port: pty.path().to_owned(),
         baud: 115_200,
         data_bits: 8,
