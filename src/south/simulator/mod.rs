@@ -18,7 +18,7 @@ pub use faults::{Fault, Faults, Rule, names as fault_names};
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
-pub use slave::{Asked, Deed, Framing, Tempo};
+pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
 pub(crate) use slave::{mbap, serve};
 pub use tcp::TcpServer;
@@ -26,6 +26,8 @@ pub use tcp::TcpServer;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
+
+use crate::config::Framing;
 
 /// The devices of one line, shared between its server and whoever moves the values.
 #[derive(Clone)]
@@ -71,7 +73,7 @@ impl Devices {
         let refusal = hits.iter().find_map(Fault::exception);
         let right = match (refusal, asked.pdu.first()) {
             (Some(code), Some(function)) => Some(vec![function | 0x80, code]),
-            _ if framing.is_serial() && asked.unit == 0 => {
+            _ if framing != Framing::Tcp && asked.unit == 0 => {
                 self.bank().broadcast(&asked.pdu);
                 None
             }

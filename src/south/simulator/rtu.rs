@@ -7,7 +7,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::Devices;
-use super::slave::{Framing, Tempo, serve};
+use super::slave::{Tempo, serve};
+use crate::config::Framing;
 
 /// Simulated devices on a serial line.
 pub struct RtuSlave {

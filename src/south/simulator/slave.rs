@@ -13,14 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Framing;
 use crate::south::guard::{crc16, frame_rtu};
-
-/// How requests and answers are cut out of the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    Tcp,
-    Rtu,
-}
 
 /// One request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,29 +67,19 @@ const PIECE_PAUSE: Duration = Duration::from_millis(1);
 /// Of a Modbus TCP header.
 const MBAP_BYTES: usize = 7;
 
-impl Framing {
-    /// Takes the first whole request out of the input.
-    pub(crate) fn take(self, input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
-        match self {
-            Self::Tcp => take_tcp(input),
-            Self::Rtu => Ok(take_rtu(input)),
-        }
+/// Takes the first whole request out of the input.
+fn take(framing: Framing, input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
+    match framing {
+        Framing::Tcp => take_tcp(input),
+        Framing::Rtu => Ok(take_rtu(input)),
     }
+}
 
-    /// A frame of this unit in answer to a request.
-    pub(crate) fn answer(self, asked: &Asked, unit: u8, pdu: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Tcp => mbap(asked.tid, unit, pdu),
-            Self::Rtu => frame_rtu(unit, pdu),
-        }
-    }
-
-    /// Whether everyone on the line hears everything, so that unit 0 is a broadcast.
-    pub fn is_serial(self) -> bool {
-        match self {
-            Self::Tcp => false,
-            Self::Rtu => true,
-        }
+/// A frame of this unit in answer to a request.
+pub(crate) fn answer(framing: Framing, asked: &Asked, unit: u8, pdu: &[u8]) -> Vec<u8> {
+    match framing {
+        Framing::Tcp => mbap(asked.tid, unit, pdu),
+        Framing::Rtu => frame_rtu(unit, pdu),
     }
 }
 
@@ -180,9 +164,9 @@ where
             None => {}
         }
         let free = pending.is_free();
-        if free && let Some(asked) = framing.take(&mut input)? {
+        if free && let Some(asked) = take(framing, &mut input)? {
             let (right, deed) = script(&asked);
-            let right = right.map(|pdu| framing.answer(&asked, asked.unit, &pdu));
+            let right = right.map(|pdu| answer(framing, &asked, asked.unit, &pdu));
             pending.plan(deed, &asked, right.unwrap_or_default(), tempo, now);
             continue;
         }

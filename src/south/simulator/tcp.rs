@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Devices;
-use super::slave::{Framing, Tempo, serve};
+use super::slave::{Tempo, serve};
+use crate::config::Framing;
 
 /// Masters served at once; further ones wait.
 const CONNECTIONS_MAX: usize = 16;

@@ -49,12 +49,6 @@ fn the_bank_answers_like_a_device() {
     assert_eq!(bank.answer(2, &[3, 0, 10, 0, 1]), None);
     bank.broadcast(&[6, 0, 10, 0, 99]);
     assert_eq!(bank.get(1, Table::Holding, 10), Some(99));
-    bank.identify(1, ["Acme", "AX-7", "1.2"]);
-    let stream = bank.answer(1, &[43, 14, 1, 0]).unwrap();
-    assert_eq!(stream[..9], [43, 14, 1, 0x81, 0, 0, 3, 0, 4]);
-    assert_eq!(&stream[9..], b"Acme\x01\x04AX-7\x02\x031.2");
-    assert_eq!(bank.answer(1, &[43, 14, 4, 1]).unwrap()[6..], *b"\x01\x01\x04AX-7");
-    assert_eq!(bank.answer(1, &[43, 14, 4, 9]), Some(vec![0xAB, 2]));
     bank.switch(1, false);
     assert_eq!(bank.answer(1, &[3, 0, 10, 0, 1]), None);
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Framing;
 use crate::south::guard::frame_rtu;
 use crate::south::line::{Failure, Line, Pace};
 pub(super) use crate::south::simulator::{Deed, mbap};
-use crate::south::simulator::{Framing, Tempo, serve};
+use crate::south::simulator::{Tempo, serve};
 
 impl Deed {
     pub(super) fn well() -> Self {

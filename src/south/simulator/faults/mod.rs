@@ -12,7 +12,8 @@ mod text;
 use std::time::Duration;
 
 pub use self::text::names;
-use super::slave::{Asked, Deed, Framing};
+use super::slave::{Asked, Deed, answer};
+use crate::config::Framing;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Fault {
     pub fn fits(self, framing: Framing) -> bool {
         match self {
             Self::WrongTid | Self::BrokenHeader => framing == Framing::Tcp,
-            Self::CrcDamage | Self::Echo | Self::ForeignMaster => framing.is_serial(),
+            Self::CrcDamage | Self::Echo | Self::ForeignMaster => framing != Framing::Tcp,
             _ => true,
         }
     }
@@ -159,7 +160,7 @@ impl Faults {
                 deed.after.clone_from(&frame);
             }
             if hits.contains(&Fault::WrongUnitFirst) {
-                deed.before = framing.answer(asked, asked.unit.wrapping_add(1).max(1), pdu);
+                deed.before = answer(framing, asked, asked.unit.wrapping_add(1).max(1), pdu);
             }
             deed.instead = Some(frame);
         }
@@ -195,7 +196,7 @@ impl Faults {
                 _ => {}
             }
         }
-        let mut frame = framing.answer(asked, asked.unit, &pdu);
+        let mut frame = answer(framing, asked, asked.unit, &pdu);
         for hit in hits {
             match *hit {
                 Fault::Silent => return Vec::new(),
@@ -243,6 +244,6 @@ fn resize(pdu: &mut Vec<u8>, longer: bool) {
 /// Another master asks the unit above for two registers and gets them.
 fn foreign(asked: &Asked, framing: Framing) -> Vec<u8> {
     let unit = asked.unit.wrapping_add(1).max(1);
-    let request = framing.answer(asked, unit, &[3, 0, 9, 0, 2]);
-    [request, framing.answer(asked, unit, &[3, 4, 0x12, 0x34, 0x56, 0x78])].concat()
+    let request = answer(framing, asked, unit, &[3, 0, 9, 0, 2]);
+    [request, answer(framing, asked, unit, &[3, 4, 0x12, 0x34, 0x56, 0x78])].concat()
 }

@@ -6,7 +6,7 @@ const RIGHT: [u8; 6] = [3, 4, 0, 1, 0, 2];
 
 fn asked(framing: Framing) -> Asked {
     let pdu = vec![3, 0, 5, 0, 2];
-    let frame = framing.answer(&Asked { tid: [1, 7], ..Asked::default() }, 3, &pdu);
+    let frame = answer(framing, &Asked { tid: [1, 7], ..Asked::default() }, 3, &pdu);
     Asked { unit: 3, pdu, tid: [1, 7], frame }
 }
 
@@ -78,8 +78,8 @@ fn rules_hit_their_unit_their_time_and_their_share() {
 
 #[test]
 fn each_fault_does_what_it_is_called() {
-    let rtu = Framing::Rtu.answer(&asked(Framing::Rtu), 3, &RIGHT);
-    let tcp = Framing::Tcp.answer(&asked(Framing::Tcp), 3, &RIGHT);
+    let rtu = answer(Framing::Rtu, &asked(Framing::Rtu), 3, &RIGHT);
+    let tcp = answer(Framing::Tcp, &asked(Framing::Tcp), 3, &RIGHT);
     let instead = |rule: &str, framing| deed(&[rule], framing).instead.unwrap();
     assert_eq!(deed(&[], Framing::Rtu), Deed::default());
     assert!(instead("silent", Framing::Rtu).is_empty());
