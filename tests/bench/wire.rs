@@ -17,6 +17,8 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "a measurement by hand, not a part of the gateway"
 )]
 
