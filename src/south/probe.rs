@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connect::Connector;
 use super::line::Failure;
+use super::trace::Tap;
 use crate::config::Link;
 use crate::model::{Blame, Table};
 
@@ -43,7 +44,8 @@ pub async fn read(
     timeout: Duration,
 ) -> Result<Vec<u16>, ProbeError> {
     let mut connector = Connector::new(link, Duration::ZERO, timeout);
-    let mut line = connector.connect().await.map_err(|source| ProbeError::Link { source })?;
+    let mut line =
+        connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })?;
     let most = if table.is_bits() { 2000 } else { 125 };
     let result = line.read(unit, table, (address, count), most, timeout).await;
     result.map_err(|failure| match failure {

@@ -8,6 +8,7 @@ mod demo;
 mod faults_rtu;
 mod faults_tcp;
 mod scripted;
+mod traces;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -155,7 +156,7 @@ fn ms(n: u64) -> Duration {
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::ModbusTcp { host: "127.0.0.1".to_owned(), port };
-    BusPlan { name: name("hall"), link, pause: Duration::ZERO, devices }
+    BusPlan { name: name("hall"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
 }
 
 fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::south::guard::frame_rtu;
 use crate::south::line::{Failure, Line, Pace};
 use crate::south::simulator::find_request;
+use crate::south::trace::{Framing, Tap};
 
 /// What the slave does with one request.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +122,7 @@ pub(super) fn mbap(tid: [u8; 2], unit: u8, pdu: &[u8]) -> Vec<u8> {
 /// A line to a scripted slave.
 pub(super) struct Scripted {
     pub(super) line: Line,
+    pub(super) tap: Tap,
     /// Number of the newest request that the slave has seen.
     pub(super) number: Arc<AtomicU16>,
     /// Every request it has seen.
@@ -147,9 +149,14 @@ fn start(
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut slave = JoinSet::new();
     let pace = Pace::Task(Duration::ZERO);
-    let line = if is_tcp { Line::tcp(near, 0xFFF0, pace) } else { Line::serial(near, pace) };
+    let framing = if is_tcp { Framing::Mbap } else { Framing::Rtu };
+    let tap = Tap::new(framing, vec!["seven".to_owned()], 1 << 20);
+    let line = match is_tcp {
+        true => Line::tcp(near, 0xFFF0, pace, tap.clone()),
+        false => Line::serial(near, pace, tap.clone()),
+    };
     slave.spawn(serve(far, is_tcp, echo, number.clone(), asked.clone(), script));
-    Scripted { line, number, asked, _slave: slave }
+    Scripted { line, tap, number, asked, _slave: slave }
 }
 
 async fn serve(

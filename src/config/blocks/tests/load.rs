@@ -45,6 +45,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         name: Name::new("b").unwrap(),
         link: Link::ModbusRtu(line),
         pause: Duration::ZERO,
+        trace_bytes: 0,
         devices: devices.into_iter().map(device).collect(),
     }
 }
