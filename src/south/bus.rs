@@ -12,7 +12,7 @@ use super::connect::Connector;
 use super::engine::Engine;
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
-use crate::config::{BusPlan, Link};
+use crate::config::BusPlan;
 use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
@@ -93,15 +93,11 @@ pub struct BusRunner {
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
     let connector = Connector::new(&plan.link, plan.pause, timeout);
-    let own_thread = matches!(plan.link, Link::ModbusRtu(_));
+    let own_thread = plan.link.serial().is_some();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
-    let framing = match plan.link {
-        Link::ModbusTcp { .. } => Framing::Mbap,
-        Link::ModbusRtu(_) => Framing::Rtu,
-    };
-    let tap = Tap::new(framing, devices, plan.trace_bytes);
+    let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
     let engine = Engine::new(plan, context, commands, Arc::clone(&status), tap.clone());
     (BusPort { commands: sender, status, tap }, BusRunner { engine, connector, own_thread })
 }

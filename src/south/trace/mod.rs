@@ -23,6 +23,7 @@ pub use verdict::{Purpose, Verdict, Way};
 
 use super::guard::GuardCounters;
 use super::line::Failure;
+use crate::config::{self, Link};
 
 /// Exchanges kept, however small they are.
 pub const EXCHANGES_MAX: usize = 10_000;
@@ -41,6 +42,17 @@ pub enum Framing {
     Rtu,
     /// Anything else: shown as bytes.
     Other,
+}
+
+impl Framing {
+    pub(crate) fn of(link: &Link) -> Self {
+        match link {
+            Link::Modbus(link) => match link.framing {
+                config::Framing::Tcp => Self::Mbap,
+                config::Framing::Rtu => Self::Rtu,
+            },
+        }
+    }
 }
 
 /// The way into the trace of one bus; cheap to clone.
