@@ -115,12 +115,14 @@ pub(super) fn of(
 fn is_missing(record: &Record, came: &[u8]) -> Option<bool> {
     let request = record.request()?;
     let [unit, pdu @ .., _, _] = request else { return None };
-    let expected = Expect::of(*unit, pdu)?.pdu_len() + 3;
+    let expect = Expect::of(*unit, pdu)?;
     let header = request.get(..2)?;
     // Our own request may have been sent back; an answer comes after it.
     let after_echo = came.strip_prefix(request).unwrap_or(came);
     let at = after_echo.windows(2).position(|window| window == header)?;
-    Some(after_echo.len() - at < expected)
+    let answer = after_echo.get(at..)?;
+    let pdu_len = expect.pdu_len(answer.get(1..)?);
+    Some(pdu_len.is_none_or(|pdu_len| answer.len() < pdu_len + 3))
 }
 
 impl Record {
