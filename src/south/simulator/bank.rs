@@ -1,7 +1,7 @@
 //! Registers and coils of the devices on one line, and what they answer. Pure.
 //!
 //! Strict: an address that was never defined is refused with exception 2, as many devices do.
-//! Functions 1 to 6, 15, 16 and 22 (Modbus Application Protocol V1.1b3, chapter 6).
+//! Functions 1 to 6, 15, 16, 22 and 23 (Modbus Application Protocol V1.1b3, chapter 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,6 +125,17 @@ impl Bank {
                 let now = self.get(unit, Table::Holding, address).ok_or(ILLEGAL_ADDRESS)?;
                 self.write(unit, Table::Holding, address, &[(now & and) | (or & !and)])?;
                 Ok(pdu.to_vec())
+            }
+            // The write is carried out before the read.
+            [23, a1, a0, n1, n0, ref write @ ..] => {
+                let [w1, w0, c1, c0, bytes, data @ ..] = write else { return Err(ILLEGAL_VALUE) };
+                let plain = [&[16, *w1, *w0, *c1, *c0, *bytes], data].concat();
+                self.execute(unit, &plain)?;
+                let mut read = self.read(unit, 3, word(a1, a0), word(n1, n0))?;
+                if let Some(function) = read.first_mut() {
+                    *function = 23;
+                }
+                Ok(read)
             }
             _ => Err(ILLEGAL_FUNCTION),
         }
