@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::link::Link;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
@@ -36,31 +37,6 @@ pub struct BusPlan {
     /// Least silence between two requests, on top of what the protocol asks for.
     pub pause: Duration,
     pub devices: Vec<DevicePlan>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Link {
-    ModbusTcp { host: String, port: u16 },
-    ModbusRtu(SerialLine),
-}
-
-/// Settings of a serial port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SerialLine {
-    pub port: PathBuf,
-    pub baud: u32,
-    /// 7 or 8.
-    pub data_bits: u8,
-    pub parity: Parity,
-    /// 1 or 2.
-    pub stop_bits: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parity {
-    None,
-    Even,
-    Odd,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -132,7 +108,7 @@ impl Source {
 impl BusPlan {
     /// Whether a device of this bus is everybody on its line: written to, never asked.
     pub fn is_broadcast(&self, device: &DevicePlan) -> bool {
-        device.unit == 0 && matches!(self.link, Link::ModbusRtu(_))
+        device.unit == 0 && self.link.is_line()
     }
 }
 

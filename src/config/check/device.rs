@@ -11,7 +11,7 @@ use crate::config::defaults::{
 };
 use crate::config::keys;
 use crate::config::kinds;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, Link};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
@@ -117,7 +117,7 @@ fn device(
     let write_expires = section
         .scalar("write-expires", out, values::duration(WRITE_EXPIRES_RANGE))
         .unwrap_or(WRITE_EXPIRES);
-    let broadcast = bus.is_some_and(|bus| is_line(&bus.link)) && unit == 0;
+    let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
@@ -146,11 +146,6 @@ fn device(
     (DevicePlan { name, unit, timeout, registers_max, bits_max, write_with, tags }, index)
 }
 
-/// Whether several devices hear what is sent, so that unit 0 is all of them.
-fn is_line(link: &Link) -> bool {
-    matches!(link, Link::ModbusRtu(_))
-}
-
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
     let names = || buses.all.iter().map(|bus| bus.plan.name.as_str());
     if let Some(i) = names().position(|name| name == text) {
@@ -166,8 +161,8 @@ fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
 
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
 fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
-    match bus.map(|b| &b.link) {
-        Some(link) if is_line(link) => section.required("unit", out, values::integer(0..=247)),
+    match bus {
+        Some(bus) if bus.link.is_line() => section.required("unit", out, values::integer(0..=247)),
         _ => section.scalar("unit", out, values::integer(0..=255)),
     }
 }
