@@ -184,7 +184,7 @@ impl Subject<'_> {
         if self.is_labelled() && values::whole(text).is_err() {
             let known: Vec<_> = self.coding.labels.iter().map(|label| &*label.text).collect();
             let complaint = Complaint::new(format!("{} is no label of this tag", quoted(text)));
-            return Err(complaint.suggest(text, known.into_iter()));
+            return Err(complaint.suggest(text, known));
         }
         match self.family {
             Family::Truth if text == "true" || text == "1" => Ok(Value::Bool(true)),
