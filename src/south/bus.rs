@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
 use crate::config::BusPlan;
-use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink, Wall};
+use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -46,7 +46,7 @@ impl BusPort {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             *status.refused.entry(refusal.code()).or_default() += 1;
         }
-        (command.reply)(Outcome::Refused(refusal));
+        command.refuse(&refusal);
     }
 
     pub fn status(&self) -> BusStatus {
