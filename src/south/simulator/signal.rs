@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use self::likely::Likely;
 use crate::codec::registers::{Decoded, EncodeError, Encoded, decode, encode};
-use crate::config::{Registers, TagPlan};
+use crate::config::{Allowed, Registers, TagPlan};
 use crate::model::{Coding, Fault, Kind, Value};
 
 /// Whole numbers up to here are exact in an f64.
@@ -139,7 +139,8 @@ fn number(tag: &TagPlan, coding: &Coding, random: &mut fastrand::Rng) -> Shape {
         Likely::Around { centre, swing } if fits(centre) => Shape::Wave { centre, swing },
         // Nothing is known but the range: something in its lower part, which is not zero.
         _ => {
-            let centre = low.max(0.0) + (high - low.max(0.0)).min(1000.0) / 2.0;
+            let floor = if high < 0.0 { low } else { low.max(0.0) };
+            let centre = floor + (high - floor).min(1000.0) / 2.0;
             Shape::Wave { centre, swing: (centre - low).min(high - centre) / 4.0 }
         }
     }
@@ -147,7 +148,15 @@ fn number(tag: &TagPlan, coding: &Coding, random: &mut fastrand::Rng) -> Shape {
 
 /// What may be written, infinite where nothing is said.
 fn limits(tag: &TagPlan) -> (f64, f64) {
-    tag.write.as_ref().map_or((f64::NEG_INFINITY, f64::INFINITY), |rule| (rule.min, rule.max))
+    match tag.write.as_ref().map(|rule| &rule.allowed) {
+        Some(Allowed::Range { min, max, .. }) => (*min, *max),
+        // The first of them, and it stays.
+        Some(Allowed::Values(values)) => {
+            let first = values.first().and_then(Value::as_f64);
+            first.map_or((f64::NEG_INFINITY, f64::INFINITY), |first| (first, first))
+        }
+        None => (f64::NEG_INFINITY, f64::INFINITY),
+    }
 }
 
 /// What may be shown, in engineering units: what the registers hold, within a two-point mapping.

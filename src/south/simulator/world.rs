@@ -52,8 +52,8 @@ pub struct Start {
 pub enum SetError {
     #[error("there is no tag {0:?}; write it as DEVICE.TAG")]
     Unknown(String),
-    #[error("{tag}: {source}")]
-    Value { tag: String, source: EncodeError },
+    #[error("{tag} can't be set to that: {problem}")]
+    Value { tag: String, problem: EncodeError },
 }
 
 impl World {
@@ -81,7 +81,7 @@ impl World {
             let Some(tag) = line.tags.iter_mut().find(named) else { continue };
             let value = value_of(&tag.registers, text);
             let encoded = encode(&tag.registers.coding, &value)
-                .map_err(|source| SetError::Value { tag: path.to_owned(), source })?;
+                .map_err(|problem| SetError::Value { tag: path.to_owned(), problem })?;
             tag.held = true;
             store(&mut line.devices.bank(), tag.unit, &tag.registers, &encoded);
             return Ok(());
