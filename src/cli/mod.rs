@@ -3,8 +3,11 @@
 mod advice;
 mod check;
 mod demo;
+mod link;
+mod paste;
 mod probe;
 mod run;
+mod scan;
 mod simulate;
 mod status;
 mod store;
@@ -31,8 +34,10 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
-    /// Read registers of a device, once
+    /// Show registers of a device in every interpretation, or find those that hold a value
     Probe(probe::Arguments),
+    /// Look for devices on a serial line or behind addresses on TCP
+    Scan(scan::Arguments),
     /// Play the devices of a configuration, with faults if wanted
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -56,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Scan(arguments) => scan::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::place::{Place, Wanted};
 use super::run::{self, Ends};
-use super::{BadInput, check};
+use super::{BadInput, check, paste};
 use crate::codec::registers::Decoded;
-use crate::config::Plan;
+use crate::config::{self, Plan};
 use crate::model::{Clock, Table};
 use crate::runtime::SystemClock;
 use crate::south::simulator::{Faults, Line, Pty, RtuSlave, Start, Tag, TcpServer, World};
@@ -64,9 +64,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print!("{}", rules::help());
         return Ok(ExitCode::SUCCESS);
     }
-    let plan = match super::load(&arguments.config) {
-        Ok(plan) => plan,
-        Err(code) => return Ok(code),
+    // What only matters to a gateway is not worth a warning here.
+    let plan = match config::load(&arguments.config) {
+        Ok(loaded) => loaded.plan,
+        Err(problems) => return Err(BadInput(problems.to_string()).into()),
     };
     let runtime = run::runtime()?;
     let end = runtime.block_on(simulate(arguments, &plan));
@@ -173,7 +174,7 @@ fn describe(lines: &[Line], places: &[Place]) -> String {
     }
     out += "buses:\n";
     for (line, place) in lines.iter().zip(places) {
-        out += &format!("  {}: {}\n", line.name, place.yaml(&line.link));
+        out += &format!("  {}: {}\n", line.name, paste::bus(&place.link(&line.link)));
     }
     for line in lines {
         let values = line.values();

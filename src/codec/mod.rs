@@ -1,5 +1,6 @@
 //! Bytes ↔ meaning: registers, payloads. Pure.
 
 pub mod columnar;
+pub mod find;
 pub mod json;
 pub mod registers;

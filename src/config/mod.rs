@@ -23,6 +23,7 @@ pub mod wire;
 mod write_rule;
 
 pub use file::load;
+pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};

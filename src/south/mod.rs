@@ -23,6 +23,7 @@ pub mod probe;
 mod publish;
 mod report;
 mod resync;
+pub mod scan;
 mod schedule;
 pub mod simulator;
 mod status;

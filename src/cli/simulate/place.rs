@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cli::BadInput;
-use crate::config::{Link, Parity};
+use crate::config::{Link, SerialLine};
 use crate::south::simulator::Line;
 
 /// Where one bus is.
@@ -114,27 +114,14 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// How a configuration reaches it.
-    pub(super) fn yaml(&self, link: &Link) -> String {
-        match self {
-            Self::Tcp(address) => {
-                let (host, port) = (address.ip(), address.port());
-                format!("{{ modbus-tcp: {{ host: \"{host}\", port: {port} }} }}")
+    /// The link that reaches it, instead of the one in the configuration.
+    pub(super) fn link(&self, like: &Link) -> Link {
+        match (self, like.serial()) {
+            (Self::Pty(path), Some(line)) => {
+                Link::modbus_rtu(SerialLine { port: path.clone(), ..line.clone() })
             }
-            Self::Pty(path) => {
-                let settings = link.serial().map_or(String::new(), |line| {
-                    let parity = match line.parity {
-                        Parity::None => "none",
-                        Parity::Even => "even",
-                        Parity::Odd => "odd",
-                    };
-                    format!(
-                        ", baud: {}, parity: {parity}, stop-bits: {}",
-                        line.baud, line.stop_bits
-                    )
-                });
-                format!("{{ modbus-rtu: {{ port: \"{}\"{settings} }} }}", path.display())
-            }
+            (Self::Tcp(address), _) => Link::modbus_tcp(address.ip().to_string(), address.port()),
+            (Self::Pty(_), None) => like.clone(),
         }
     }
 }
@@ -181,17 +168,12 @@ buses:
     }
 
     #[test]
-    fn what_is_printed_is_a_configuration() {
+    fn the_links_lead_to_the_places() {
         let plan = crate::config::parse(PLAN, "test").unwrap().plan;
         let tcp = Place::Tcp("127.0.0.1:5020".parse().unwrap());
-        let pty = Place::Pty("/tmp/l".into());
-        let text = format!(
-            "gateway: {{ name: g }}\nbuses:\n  a: {}\n  b: {}\n",
-            tcp.yaml(&plan.buses[0].link),
-            pty.yaml(&plan.buses[2].link)
-        );
-        let pasted = crate::config::parse(&text, "pasted").unwrap().plan;
-        assert_eq!(pasted.buses[0].link, Link::modbus_tcp("127.0.0.1", 5020));
-        assert_eq!(pasted.buses[1].link.serial().unwrap().baud, 9600);
+        assert_eq!(tcp.link(&plan.buses[0].link), Link::modbus_tcp("127.0.0.1", 5020));
+        let pty = Place::Pty("/tmp/l".into()).link(&plan.buses[2].link);
+        let line = pty.serial().unwrap();
+        assert_eq!((line.baud, line.port.to_str()), (9600, Some("/tmp/l")));
     }
 }
