@@ -92,20 +92,22 @@ enum Kind {
 }
 
 impl Line {
-    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace) -> Self
+    /// Frames with a transaction id.
+    pub(crate) fn tcp<T>(io: T, matcher: TcpMatcher, pace: Pace) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let matcher = Shared::new(TcpMatcher::new(seed));
+        let matcher = Shared::new(matcher);
         let client = tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone()));
         Self::new(client, Kind::Tcp(matcher), pace)
     }
 
-    pub(crate) fn serial<T>(io: T, pace: Pace) -> Self
+    /// Frames without one: a serial line, or a converter in front of one.
+    pub(crate) fn serial<T>(io: T, matcher: SerialMatcher, pace: Pace) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let matcher = Shared::new(SerialMatcher::new());
+        let matcher = Shared::new(matcher);
         let client = tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone()));
         Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace)
     }
@@ -127,6 +129,14 @@ impl Line {
         match &self.kind {
             Kind::Tcp(_) => None,
             Kind::Serial { matcher, .. } => Some(matcher.lock().echo()),
+        }
+    }
+
+    /// Whether an answer that nobody waits for may come, and could not be told from another.
+    pub(crate) fn owes(&self) -> bool {
+        match &self.kind {
+            Kind::Tcp(_) => false,
+            Kind::Serial { matcher, .. } => matcher.lock().owes(),
         }
     }
 

@@ -5,9 +5,22 @@ mod bus_rtu;
 mod bus_tcp;
 mod commands;
 mod demo;
-mod faults_rtu;
 mod faults_tcp;
 mod scripted;
+
+/// The faults of a line, once in each framing.
+#[path = "."]
+mod in_rtu {
+    const FRAMING: crate::config::Framing = crate::config::Framing::Rtu;
+    #[path = "faults_line.rs"]
+    mod faults;
+}
+#[path = "."]
+mod in_ascii {
+    const FRAMING: crate::config::Framing = crate::config::Framing::Ascii;
+    #[path = "faults_line.rs"]
+    mod faults;
+}
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinSet;
 
-use crate::south::guard::frame_rtu;
+use crate::config::Framing;
+use crate::south::guard::{SerialMatcher, TcpMatcher, ascii, frame_rtu};
 use crate::south::line::{Failure, Line, Pace};
 use crate::south::simulator::find_request;
 
@@ -58,6 +59,7 @@ pub(super) struct Asked {
     pub(super) pdu: Vec<u8>,
     pub(super) number: u16,
     pub(super) tid: [u8; 2],
+    pub(super) framing: Framing,
 }
 
 /// The value of a register as given in the answer to request `number`.
@@ -102,12 +104,17 @@ impl Asked {
         pdu
     }
 
-    pub(super) fn rtu(&self, pdu: &[u8]) -> Vec<u8> {
-        frame_rtu(self.unit, pdu)
+    /// As an answer of the asked unit.
+    pub(super) fn frame(&self, pdu: &[u8]) -> Vec<u8> {
+        self.frame_of(self.unit, pdu)
     }
 
-    pub(super) fn tcp(&self, pdu: &[u8]) -> Vec<u8> {
-        mbap(self.tid, self.unit, pdu)
+    pub(super) fn frame_of(&self, unit: u8, pdu: &[u8]) -> Vec<u8> {
+        match self.framing {
+            Framing::Tcp => mbap(self.tid, unit, pdu),
+            Framing::Rtu => frame_rtu(unit, pdu),
+            Framing::Ascii => ascii::encode(&frame_rtu(unit, pdu)),
+        }
     }
 }
 
@@ -128,17 +135,13 @@ pub(super) struct Scripted {
     _slave: JoinSet<()>,
 }
 
-/// On a serial line; with `echo` every byte comes back first.
-pub(super) fn rtu(echo: bool, script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(false, echo, script)
-}
-
 pub(super) fn tcp(script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(true, false, script)
+    start(Framing::Tcp, false, script)
 }
 
-fn start(
-    is_tcp: bool,
+/// With `echo` every byte comes back first, as on some lines.
+pub(super) fn start(
+    framing: Framing,
     echo: bool,
     script: impl FnMut(&Asked) -> Deed + Send + 'static,
 ) -> Scripted {
@@ -147,14 +150,18 @@ fn start(
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut slave = JoinSet::new();
     let pace = Pace::Task(Duration::ZERO);
-    let line = if is_tcp { Line::tcp(near, 0xFFF0, pace) } else { Line::serial(near, pace) };
-    slave.spawn(serve(far, is_tcp, echo, number.clone(), asked.clone(), script));
+    let line = match framing {
+        Framing::Tcp => Line::tcp(near, TcpMatcher::new(0xFFF0), pace),
+        Framing::Rtu => Line::serial(near, SerialMatcher::rtu(), pace),
+        Framing::Ascii => Line::serial(near, SerialMatcher::ascii(), pace),
+    };
+    slave.spawn(serve(far, framing, echo, number.clone(), asked.clone(), script));
     Scripted { line, number, asked, _slave: slave }
 }
 
 async fn serve(
     far: DuplexStream,
-    is_tcp: bool,
+    framing: Framing,
     echo: bool,
     number: Arc<AtomicU16>,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -164,20 +171,24 @@ async fn serve(
     let to = Arc::new(tokio::sync::Mutex::new(to));
     let mut later = JoinSet::new();
     let mut input = Vec::new();
+    let mut decoder = ascii::Decoder::default();
     let mut chunk = [0; 512];
     loop {
         let Ok(n @ 1..) = from.read(&mut chunk).await else { return };
         if echo {
             let _ = to.lock().await.write_all(&chunk[..n]).await;
         }
-        input.extend_from_slice(&chunk[..n]);
-        while let Some(mut request) = take_request(&mut input, is_tcp) {
+        match framing {
+            Framing::Ascii => {
+                decoder.decode(&chunk[..n], &mut input);
+            }
+            Framing::Tcp | Framing::Rtu => input.extend_from_slice(&chunk[..n]),
+        }
+        while let Some(mut request) = take_request(&mut input, framing) {
             request.number = number.fetch_add(1, Ordering::SeqCst) + 1;
             asked.lock().unwrap().push(request.clone());
             let deed = script(&request);
-            let honest = request.honest();
-            let frame = if is_tcp { request.tcp(&honest) } else { request.rtu(&honest) };
-            let answer = deed.instead.clone().unwrap_or(frame);
+            let answer = deed.instead.clone().unwrap_or_else(|| request.frame(&request.honest()));
             let to = to.clone();
             let overtaken = deed.overtaken;
             let send = async move {
@@ -202,18 +213,18 @@ async fn serve(
     }
 }
 
-fn take_request(input: &mut Vec<u8>, is_tcp: bool) -> Option<Asked> {
-    if is_tcp {
+fn take_request(input: &mut Vec<u8>, framing: Framing) -> Option<Asked> {
+    if framing == Framing::Tcp {
         let length = usize::from(u16::from_be_bytes([*input.get(4)?, *input.get(5)?]));
         let frame: Vec<u8> =
             (input.len() >= 6 + length).then(|| input.drain(..6 + length).collect())?;
         let tid = [frame[0], frame[1]];
-        return Some(Asked { unit: frame[6], pdu: frame[7..].to_vec(), number: 0, tid });
+        return Some(Asked { unit: frame[6], pdu: frame[7..].to_vec(), number: 0, tid, framing });
     }
     let (at, length) = find_request(input)?;
     let frame: Vec<u8> = input.drain(..at + length).skip(at).collect();
     let pdu = frame[1..length - 2].to_vec();
-    Some(Asked { unit: frame[0], pdu, number: 0, tid: [0; 2] })
+    Some(Asked { unit: frame[0], pdu, number: 0, tid: [0; 2], framing })
 }
 
 /// How a run of reads went.
