@@ -99,38 +99,42 @@ pub(super) fn host(text: &str) -> Result<String, Complaint> {
 }
 
 fn modbus_rtu(field: &Field<'_>, out: &mut Findings) -> Link {
-    let data_bits = |text: &str| match text {
-        "8" => Ok(8),
-        _ => Err(Complaint::new(format!("{} is not possible", quoted(text)))
-            .hint("Modbus RTU needs 8 data bits")),
-    };
-    Link::modbus_rtu(serial(field, &keys::MODBUS_RTU, (8, &data_bits), out))
+    Link::modbus_rtu(serial(field, &keys::MODBUS_RTU, Framing::Rtu, out))
 }
 
 fn modbus_ascii(field: &Field<'_>, out: &mut Findings) -> Link {
-    // Modbus over Serial Line V1.02, 2.5.2: seven data bits.
-    let line = serial(field, &keys::MODBUS_ASCII, (7, &values::integer(7..=8)), out);
+    let line = serial(field, &keys::MODBUS_ASCII, Framing::Ascii, out);
     Link::Modbus(ModbusLink { wire: Wire::Serial(line), framing: Framing::Ascii })
 }
 
-/// The settings of a serial port; with the default and the parser of its data bits.
+/// The settings of a serial port.
 fn serial(
     field: &Field<'_>,
     shape: &'static Shape,
-    (bits, data_bits): (u8, &dyn Fn(&str) -> Result<u8, Complaint>),
+    framing: Framing,
     out: &mut Findings,
 ) -> SerialLine {
     let section = field.section(shape, out);
     let port = section.required("port", out, values::text(PORT_BYTES_MAX));
     let baud = section.required("baud", out, values::integer(BAUD_RANGE));
-    let data_bits = section.scalar("data-bits", out, data_bits);
+    let data_bits = section.scalar("data-bits", out, |text| match (framing, text) {
+        (_, "8") => Ok(8),
+        (Framing::Ascii, "7") => Ok(7),
+        _ => Err(Complaint::new(format!("{} is not possible", quoted(text))).hint(
+            if framing == Framing::Ascii {
+                "Modbus ASCII has 7 or 8"
+            } else {
+                "Modbus RTU needs 8 data bits"
+            },
+        )),
+    });
     let words = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
     let parity = section.scalar("parity", out, values::word(&words));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
     SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
         baud: baud.unwrap_or(19_200),
-        data_bits: data_bits.unwrap_or(bits),
+        data_bits: data_bits.unwrap_or(if framing == Framing::Ascii { 7 } else { 8 }),
         parity: parity.unwrap_or(Parity::Even),
         stop_bits: stop_bits.unwrap_or(1),
     }

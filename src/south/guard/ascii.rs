@@ -82,7 +82,7 @@ fn frame(characters: &[u8]) -> Vec<u8> {
     });
     let mut body: Vec<u8> = bytes.collect();
     let whole = body.len() * 2 == characters.len();
-    let sum = body.pop();
+    let sum = body.pop_if(|_| whole);
     let sound = whole && sum == Some(lrc(&body));
     let crc = crc16(&body);
     let crc = if sound { crc } else { !crc };
