@@ -44,7 +44,18 @@ pub(super) static MODBUS_ASCII: Shape =
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
-    keys: &["bus", "unit", "every", "timeout", "order", "registers-max", "bits-max", "tags"],
+    keys: &[
+        "bus",
+        "unit",
+        "every",
+        "timeout",
+        "order",
+        "registers-max",
+        "bits-max",
+        "write-with",
+        "write-expires",
+        "tags",
+    ],
     refused: &[
         ("profile", "device profiles come in a later version; write the tags here"),
         ("interval", "the poll interval is called every"),
@@ -89,7 +100,17 @@ pub(super) static MAP: Shape =
 pub(super) static PUBLISH: Shape =
     Shape { name: "publish", keys: &["change", "at-least", "at-most-every"], refused: &[] };
 
-pub(super) static WRITE: Shape = Shape { name: "write", keys: &["min", "max"], refused: &[] };
+pub(super) static WRITE: Shape = Shape {
+    name: "write",
+    keys: &["min", "max", "step", "values", "at-most-every", "expires", "verify", "safe"],
+    refused: &[
+        ("ttl", "how long a command is valid is called expires"),
+        ("rate", "write at-most-every: 1s"),
+    ],
+};
+
+pub(super) static SAFE: Shape =
+    Shape { name: "safe", keys: &["value", "after", "from-start"], refused: &[] };
 
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
@@ -177,7 +198,7 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 21] = [
+pub(super) static ALL: [&Shape; 22] = [
     &ROOT,
     &GATEWAY,
     &BUS,
@@ -190,6 +211,7 @@ pub(super) static ALL: [&Shape; 21] = [
     &MAP,
     &PUBLISH,
     &WRITE,
+    &SAFE,
     &TOPICS,
     &BROKER,
     &LISTENER,

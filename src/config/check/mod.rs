@@ -15,6 +15,7 @@ mod scale;
 mod store;
 mod tag;
 mod uplink;
+mod write;
 
 use super::defaults::{TOPIC_TAG, UPLINKS_MAX};
 use super::keys;
