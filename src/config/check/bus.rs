@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{link, too_many};
-use crate::config::defaults::{BUSES_MAX, PAUSE_RANGE};
+use crate::config::defaults::{BUSES_MAX, PAUSE_RANGE, TRACE_BYTES, TRACE_RANGE};
 use crate::config::keys;
 use crate::config::link::{Link, ModbusLink, TcpWire, Wire};
 use crate::config::plan::BusPlan;
@@ -52,7 +52,14 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let section = field.section(&keys::BUS, out);
     let link = link::check(&section, out).unwrap_or_else(link::placeholder);
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
-    BusPlan { name, link, pause: pause.unwrap_or(Duration::ZERO), devices: Vec::new() }
+    let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
+    BusPlan {
+        name,
+        link,
+        pause: pause.unwrap_or(Duration::ZERO),
+        trace_bytes: trace.unwrap_or(TRACE_BYTES),
+        devices: Vec::new(),
+    }
 }
 
 /// A serial port has one owner; two connections to one TCP endpoint may be meant.

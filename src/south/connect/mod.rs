@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::guard::{SerialMatcher, TcpMatcher};
 use super::line::{Line, Pace};
 use super::port;
+use super::trace::Tap;
 use crate::config::wire::LineTime;
 use crate::config::{Framing, Link, ModbusLink, Wire};
 
@@ -45,17 +46,18 @@ impl Connector {
         self.owed = line.owes();
     }
 
-    pub(crate) async fn connect(&mut self) -> io::Result<Line> {
+    /// `tap` sees every byte of the line.
+    pub(crate) async fn connect(&mut self, tap: Tap) -> io::Result<Line> {
         let line = match &self.link.wire {
-            Wire::Tcp(wire) => self.over(dial::dial(&wire.to).await?),
+            Wire::Tcp(wire) => self.over(dial::dial(&wire.to).await?, tap),
             Wire::Udp(to) => match self.link.framing {
                 Framing::Tcp => {
                     let matcher = TcpMatcher::new(seed()).in_datagrams();
-                    Line::tcp(datagrams::open(to).await?, matcher, self.pace)
+                    Line::tcp(datagrams::open(to).await?, matcher, self.pace, tap)
                 }
-                Framing::Rtu | Framing::Ascii => self.over(datagrams::open(to).await?),
+                Framing::Rtu | Framing::Ascii => self.over(datagrams::open(to).await?, tap),
             },
-            Wire::Serial(line) => self.over(port::open(line)?),
+            Wire::Serial(line) => self.over(port::open(line)?, tap),
         };
         if self.owed && self.link.framing != Framing::Tcp {
             // What comes now could pass as the answer to our first request. It becomes stale input.
@@ -64,14 +66,14 @@ impl Connector {
         Ok(line)
     }
 
-    fn over<T>(&self, io: T) -> Line
+    fn over<T>(&self, io: T, tap: Tap) -> Line
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match self.link.framing {
-            Framing::Tcp => Line::tcp(io, TcpMatcher::new(seed()), self.pace),
-            Framing::Rtu => Line::serial(io, SerialMatcher::rtu(), self.pace),
-            Framing::Ascii => Line::serial(io, SerialMatcher::ascii(), self.pace),
+            Framing::Tcp => Line::tcp(io, TcpMatcher::new(seed()), self.pace, tap),
+            Framing::Rtu => Line::serial(io, SerialMatcher::rtu(), self.pace, tap),
+            Framing::Ascii => Line::serial(io, SerialMatcher::ascii(), self.pace, tap),
         }
     }
 }

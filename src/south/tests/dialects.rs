@@ -34,6 +34,7 @@ async fn works(link: Link, devices: &Devices) {
         name: name("bus"),
         link,
         pause: Duration::ZERO,
+        trace_bytes: 0,
         devices: vec![device("a", 3, tags)],
     };
     let stand = Stand::start(plan);
@@ -103,6 +104,7 @@ async fn a_udp_server_that_is_not_there_is_a_silent_device_and_found_when_it_com
         name: name("bus"),
         link: Link::Modbus(link),
         pause: Duration::ZERO,
+        trace_bytes: 0,
         devices: vec![device("a", 3, vec![tag(1, Table::Holding, 2)])],
     };
     let stand = Stand::start(plan);

@@ -13,6 +13,7 @@ use super::scripted::{TIMEOUT, mbap, value};
 use crate::model::Table;
 use crate::south::guard::TcpMatcher;
 use crate::south::line::{Failure, Line, Pace, Write};
+use crate::south::trace::Tap;
 
 /// Datagrams in memory: each chunk that is written is one chunk that is read.
 struct Packets {
@@ -85,7 +86,7 @@ fn start(mut script: Script) -> (Line, JoinSet<()>) {
         }
     });
     let matcher = TcpMatcher::new(0xFFF0).in_datagrams();
-    (Line::tcp(Packets { out, back }, matcher, Pace::Task(Duration::ZERO)), server)
+    (Line::tcp(Packets { out, back }, matcher, Pace::Task(Duration::ZERO), Tap::off()), server)
 }
 
 fn honest(pdu: &[u8], number: u16) -> Vec<u8> {

@@ -16,6 +16,7 @@ use crate::south::guard::{SerialMatcher, TcpMatcher, ascii, frame_rtu};
 use crate::south::line::{Failure, Line, Pace};
 pub(super) use crate::south::simulator::{Deed, mbap};
 use crate::south::simulator::{Tempo, serve};
+use crate::south::trace::{self, Tap};
 
 impl Deed {
     pub(super) fn well() -> Self {
@@ -104,6 +105,7 @@ impl Asked {
 /// A line to a scripted slave.
 pub(super) struct Scripted {
     pub(super) line: Line,
+    pub(super) tap: Tap,
     /// Number of the newest request that the slave has seen.
     pub(super) number: Arc<AtomicU16>,
     /// Every request it has seen.
@@ -125,10 +127,15 @@ pub(super) fn start(
     let number = Arc::new(AtomicU16::new(0));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let pace = Pace::Task(Duration::ZERO);
+    let tap = tap(match framing {
+        Framing::Tcp => trace::Framing::Mbap,
+        Framing::Rtu => trace::Framing::Rtu,
+        Framing::Ascii => trace::Framing::Other,
+    });
     let line = match framing {
-        Framing::Tcp => Line::tcp(near, TcpMatcher::new(0xFFF0), pace),
-        Framing::Rtu => Line::serial(near, SerialMatcher::rtu(), pace),
-        Framing::Ascii => Line::serial(near, SerialMatcher::ascii(), pace),
+        Framing::Tcp => Line::tcp(near, TcpMatcher::new(0xFFF0), pace, tap.clone()),
+        Framing::Rtu => Line::serial(near, SerialMatcher::rtu(), pace, tap.clone()),
+        Framing::Ascii => Line::serial(near, SerialMatcher::ascii(), pace, tap.clone()),
     };
     let mut slave = JoinSet::new();
     let (count, all) = (number.clone(), asked.clone());
@@ -147,7 +154,11 @@ pub(super) fn start(
         };
         let _ = serve(far, framing, Tempo::default(), &CancellationToken::new(), answer).await;
     });
-    Scripted { line, number, asked, _slave: slave }
+    Scripted { line, tap, number, asked, _slave: slave }
+}
+
+fn tap(framing: trace::Framing) -> Tap {
+    Tap::new(framing, vec!["seven".to_owned()], 1 << 20)
 }
 
 /// How a run of reads went.
