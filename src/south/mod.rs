@@ -27,6 +27,7 @@ mod schedule;
 pub mod simulator;
 mod status;
 mod write;
+mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
