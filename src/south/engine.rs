@@ -21,6 +21,7 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
+use super::trace::{Purpose, Tap};
 use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
@@ -48,6 +49,7 @@ pub(crate) struct Engine {
     /// The command that is being carried out.
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
+    pub(super) tap: Tap,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -76,6 +78,7 @@ impl Engine {
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
+        tap: Tap,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
@@ -109,6 +112,7 @@ impl Engine {
             commands,
             writing: None,
             status,
+            tap,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -164,9 +168,10 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
-                connector.connect().await
+                connector.connect(tap).await
             };
             match self.refusing(attempt, stop).await? {
                 Ok(line) => {
@@ -314,6 +319,8 @@ impl Engine {
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
         let timeout = device.timeout(frames, self.schedule.is_doubtful(index));
         let (unit, most) = (device.plan.unit, device.most(*table));
+        let silent = self.schedule.silent_since(index).is_some();
+        self.tap.about(Some(index), if silent { Purpose::Probe } else { Purpose::Poll });
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
         self.exchanged(index, line, frames, result.as_ref().map(|_| ()));

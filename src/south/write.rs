@@ -14,6 +14,7 @@ use super::device::{Lacks, Request};
 use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line, Write};
+use super::trace::Purpose;
 use super::writing::{Group, Part, Together, Writing};
 use crate::config::WriteWith;
 use crate::config::blocks::Item;
@@ -124,6 +125,7 @@ impl Engine {
     /// One request, and after the last one the look at what became of all.
     async fn advance(&mut self, line: &mut Line, writing: &mut Writing) -> io::Result<()> {
         let Some(group) = writing.next() else { return Ok(()) };
+        self.tap.about(Some(writing.device), Purpose::Write);
         match self.write(line, writing, &group).await {
             Ok(Written::Again) => return Ok(()),
             Ok(Written::Acknowledged) if self.is_broadcast(writing.device) => {
