@@ -6,6 +6,7 @@ mod demo;
 mod link;
 mod probe;
 mod run;
+mod simulate;
 mod status;
 mod store;
 mod view;
@@ -33,6 +34,8 @@ enum Command {
     Status(status::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Play the devices of a configuration, with faults if wanted
+    Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
