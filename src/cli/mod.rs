@@ -7,6 +7,7 @@ mod probe;
 mod run;
 mod status;
 mod store;
+mod trace;
 mod view;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
+    /// Show the last exchanges of a bus, byte by byte
+    Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
