@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod probe;
 mod run;
+mod simulate;
 mod status;
 mod store;
 mod trace;
@@ -35,6 +36,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Play the devices of a configuration, with faults if wanted
+    Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
