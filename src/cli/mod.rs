@@ -11,6 +11,7 @@ mod scan;
 mod simulate;
 mod status;
 mod store;
+mod trace;
 mod view;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
+    /// Show the last exchanges of a bus, byte by byte
+    Trace(trace::Arguments),
     /// Show registers of a device in every interpretation, or find those that hold a value
     Probe(probe::Arguments),
     /// Look for devices on a serial line or behind addresses on TCP
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),

@@ -1,32 +1,41 @@
 //! Lines of a configuration, to be pasted into one.
 
-use crate::config::{Framing, Link, Parity, Wire, show_kind};
+use crate::config::{Endpoint, Framing, Link, Parity, TcpWire, Wire, show_kind};
 use crate::model::{Coding, Order, Table};
 
 /// A bus, as the value of its name.
 pub fn bus(link: &Link) -> String {
-    match link.modbus().map(|modbus| (&modbus.wire, modbus.framing)) {
-        Some((Wire::Serial(line), framing)) => {
+    let Some(modbus) = link.modbus() else { return String::new() };
+    let framing = match modbus.framing {
+        Framing::Tcp => "",
+        Framing::Rtu => ", framing: rtu",
+        Framing::Ascii => ", framing: ascii",
+    };
+    match &modbus.wire {
+        Wire::Serial(line) => {
             let parity = match line.parity {
                 Parity::None => "none",
                 Parity::Even => "even",
                 Parity::Odd => "odd",
             };
-            let kind = match framing {
-                Framing::Tcp | Framing::Rtu => "modbus-rtu",
+            let (kind, bits) = match modbus.framing {
+                Framing::Tcp | Framing::Rtu => ("modbus-rtu", String::new()),
+                Framing::Ascii => ("modbus-ascii", format!(", data-bits: {}", line.data_bits)),
             };
             format!(
-                "{{ {kind}: {{ port: {}, baud: {}, parity: {parity}, stop-bits: {} }} }}",
+                "{{ {kind}: {{ port: {}, baud: {}{bits}, parity: {parity}, stop-bits: {} }} }}",
                 quoted(&line.port.to_string_lossy()),
                 line.baud,
                 line.stop_bits
             )
         }
-        Some((Wire::Tcp(to), _)) => {
-            format!("{{ modbus-tcp: {{ host: {}, port: {} }} }}", quoted(&to.host), to.port)
-        }
-        None => String::new(),
+        Wire::Tcp(TcpWire { to, .. }) => endpoint("modbus-tcp", to, framing),
+        Wire::Udp(to) => endpoint("modbus-udp", to, framing),
     }
+}
+
+fn endpoint(kind: &str, to: &Endpoint, framing: &str) -> String {
+    format!("{{ {kind}: {{ host: {}, port: {}{framing} }} }}", quoted(&to.host), to.port)
 }
 
 /// A tag, as the value of its name. `scale` as it is written.
@@ -75,7 +84,13 @@ mod tests {
             parity: Parity::None,
             stop_bits: 2,
         };
-        let links = [Link::modbus_tcp("::1", 1502), Link::modbus_rtu(line)];
+        let ascii = SerialLine { data_bits: 7, stop_bits: 1, ..line.clone() };
+        let links = [
+            Link::modbus_tcp("::1", 1502),
+            Link::modbus_tcp("moxa", 4001).with_framing(Framing::Rtu),
+            Link::modbus_rtu(line),
+            Link::modbus_rtu(ascii).with_framing(Framing::Ascii),
+        ];
         let coding = Coding { order: Order::Cdab, ..Coding::plain(Kind::F32) };
         for link in links {
             let text = format!(

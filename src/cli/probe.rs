@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let link = arguments.link.link()?;
     if link.is_line() && !(1..=247).contains(&arguments.unit) {
         return Err(bad(format!(
-            "a device on a serial line has a unit from 1 to 247, not {}",
+            "a device on a line has a unit from 1 to 247, not {}",
             arguments.unit
         )));
     }

@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::words::units;
-use super::link::{ParityWord, peer_of};
+use super::link::{FramingWord, ParityWord, peer_of};
 use super::probe::{TableWord, address};
 use super::run::{self, Ends};
 use super::{BadInput, advice, paste};
-use crate::config::{Link, Parity, SerialLine, show_duration};
+use crate::codec::pdu::exception_name;
+use crate::config::{Framing, Link, Parity, SerialLine, show_duration};
 use crate::model::{Coding, Kind, Table};
-use crate::south::probe::exception_name;
 use crate::south::scan::{
     Event, Found, Question, Settings, Target, Wanted, on_tcp, order, scan, usual,
 };
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// A Modbus TCP device or converter, as HOST or HOST:PORT; can be given several times
     #[arg(long, value_name = "HOST")]
     tcp: Vec<String>,
+    /// What the frames look like behind --tcp: rtu or ascii for a converter that passes them on
+    #[arg(long, value_enum, default_value_t = FramingWord::Tcp, conflicts_with = "rtu")]
+    framing: FramingWord,
     /// Units to try, as in 1-10,17 [default: 1-247, and on TCP 0 and 255 as well]
     #[arg(long, value_parser = units)]
     units: Option<Units>,
@@ -87,10 +90,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn targets(arguments: &Arguments) -> anyhow::Result<Vec<Target>> {
     let given = arguments.units.as_ref().map(|units| units.0.clone());
     let Some(port) = &arguments.rtu else {
-        let units = on_tcp(&given.unwrap_or_else(|| (0..=247).chain([255]).collect()));
+        let framing = Framing::from(arguments.framing);
+        let all = || match framing {
+            Framing::Tcp => (0..=247).chain([255]).collect(),
+            Framing::Rtu | Framing::Ascii => (1..=247).collect(),
+        };
+        let units = on_tcp(&given.unwrap_or_else(all));
         let links = arguments.tcp.iter().map(|peer| {
-            let (host, port) = peer_of("--tcp", peer)?;
-            Ok(Target { link: Link::modbus_tcp(host, port), units: units.clone() })
+            let to = peer_of("--tcp", peer)?;
+            let link = Link::modbus_tcp(to.host, to.port).with_framing(framing);
+            Ok(Target { link, units: units.clone() })
         });
         return links.collect();
     };
@@ -202,7 +211,7 @@ impl<'a> Report<'a> {
         match self.targets.get(target).map(|target| &target.link) {
             Some(link) => match link.serial() {
                 Some(line) => format!("{} {}", line.baud, line.character()),
-                None => super::link::name(link),
+                None => link.to_string(),
             },
             None => String::new(),
         }
@@ -284,10 +293,11 @@ fn identity(found: &Found) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" "))
 }
 
-/// In seconds below two minutes, in minutes above.
+/// In seconds below two minutes, in minutes above, rounded up.
 fn roughly(time: Duration) -> String {
-    let step = if time < Duration::from_secs(120) { 1 } else { 60 };
-    show_duration(Duration::from_secs(time.as_secs().div_ceil(step) * step))
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let step = if seconds < 120 { 1 } else { 60 };
+    show_duration(Duration::from_secs(seconds.div_ceil(step) * step))
 }
 
 #[cfg(test)]

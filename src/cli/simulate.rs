@@ -18,10 +18,12 @@ use self::place::{Place, Wanted};
 use super::run::{self, Ends};
 use super::{BadInput, check, paste};
 use crate::codec::registers::Decoded;
-use crate::config::{self, Plan};
+use crate::config::{self, Framing, Plan};
 use crate::model::{Clock, Table};
 use crate::runtime::SystemClock;
-use crate::south::simulator::{Faults, Line, Pty, RtuSlave, Start, Tag, TcpServer, World};
+use crate::south::simulator::{
+    Faults, Line, Pty, RtuSlave, Start, Tag, TcpServer, UdpServer, World,
+};
 
 /// How often the values move.
 const STEP: Duration = Duration::from_millis(200);
@@ -132,14 +134,25 @@ async fn serve(
     stop: &CancellationToken,
 ) -> anyhow::Result<Place> {
     let (devices, stop) = (line.devices.clone(), stop.clone());
+    let framing = line.link.modbus().map_or(Framing::Tcp, |modbus| modbus.framing);
     match place {
         Place::Tcp(wanted) => {
             let server = TcpServer::bind(wanted, devices)
                 .await
                 .with_context(|| format!("bus {} can't listen on {wanted}", line.name))?;
             let address = server.address()?;
+            let server = server.with_framing(framing);
             servers.spawn(async move { Ok(server.run(stop).await?) });
             Ok(Place::Tcp(address))
+        }
+        Place::Udp(wanted) => {
+            let server = UdpServer::bind(wanted, devices)
+                .await
+                .with_context(|| format!("bus {} can't listen on {wanted}", line.name))?;
+            let address = server.address()?;
+            let server = server.with_framing(framing);
+            servers.spawn(async move { Ok(server.run(stop).await?) });
+            Ok(Place::Udp(address))
         }
         Place::Pty(path) => {
             let plug = {
@@ -153,7 +166,8 @@ async fn serve(
             let mut pty = plug()?;
             servers.spawn(async move {
                 loop {
-                    RtuSlave::new(devices.clone()).run(pty, stop.clone()).await?;
+                    let slave = RtuSlave::new(devices.clone()).with_framing(framing);
+                    slave.run(pty, stop.clone()).await?;
                     let pause = tokio::time::sleep(REPLUG);
                     if stop.run_until_cancelled(pause).await.is_none() {
                         return Ok(());

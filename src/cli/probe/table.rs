@@ -220,8 +220,8 @@ mod tests {
     #[test]
     fn shows_every_register_with_what_starts_there() {
         let lines = shown(&[0x4367, 0x6B85], NARROW);
-        assert_eq!(lines[0], "  addr   hex    u16    i16  bcd                 bits  text");
-        assert_eq!(lines[1], "     6  4367  17255  17255    -  0100 0011 0110 0111  Cg");
+        assert_eq!(lines[0], "  addr   hex    u16    i16   bcd                 bits  text");
+        assert_eq!(lines[1], "     6  4367  17255  17255  4367  0100 0011 0110 0111  Cg");
         assert!(lines[5].starts_with("     6       231.42"), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.starts_with("     7       231")), "{lines:#?}");
         let swapped = shown(&[0x6B85, 0x4367], Look { width: 200, wide: true });

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cli::BadInput;
-use crate::config::{Link, SerialLine};
+use crate::config::{Endpoint, Link, ModbusLink, SerialLine, Wire};
 use crate::south::simulator::Line;
 
 /// Where one bus is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Place {
     Tcp(SocketAddr),
+    Udp(SocketAddr),
     Pty(PathBuf),
 }
 
@@ -78,8 +79,18 @@ impl Wanted {
                 }
             });
         }
+        // Asked for as an address, and of the kind that the bus is.
+        for (place, line) in places.iter_mut().zip(lines) {
+            if let (Place::Tcp(address), true) = (&place, is_udp(&line.link)) {
+                *place = Place::Udp(*address);
+            }
+        }
         places
     }
+}
+
+fn is_udp(link: &Link) -> bool {
+    link.modbus().is_some_and(|modbus| matches!(modbus.wire, Wire::Udp(_)))
 }
 
 /// `[BUS=]REST`; the bus must be one of its kind.
@@ -108,6 +119,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp {address}"),
+            Self::Udp(address) => write!(f, "udp {address}"),
             Self::Pty(path) => write!(f, "pty {}", path.display()),
         }
     }
@@ -116,13 +128,21 @@ impl fmt::Display for Place {
 impl Place {
     /// The link that reaches it, instead of the one in the configuration.
     pub(super) fn link(&self, like: &Link) -> Link {
-        match (self, like.serial()) {
-            (Self::Pty(path), Some(line)) => {
-                Link::modbus_rtu(SerialLine { port: path.clone(), ..line.clone() })
+        let Some(modbus) = like.modbus() else { return like.clone() };
+        let wire = match (self, &modbus.wire) {
+            (Self::Pty(path), Wire::Serial(line)) => {
+                Wire::Serial(SerialLine { port: path.clone(), ..line.clone() })
             }
-            (Self::Tcp(address), _) => Link::modbus_tcp(address.ip().to_string(), address.port()),
-            (Self::Pty(_), None) => like.clone(),
-        }
+            (Self::Tcp(address), _) => {
+                let (host, port) = (address.ip().to_string(), address.port());
+                return Link::modbus_tcp(host, port).with_framing(modbus.framing);
+            }
+            (Self::Udp(address), _) => {
+                Wire::Udp(Endpoint { host: address.ip().to_string(), port: address.port() })
+            }
+            (Self::Pty(_), other) => other.clone(),
+        };
+        Link::Modbus(ModbusLink { wire, framing: modbus.framing })
     }
 }
 
