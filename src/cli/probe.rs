@@ -120,9 +120,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         match wanted {
             Some(wanted) => Ok(find::show(table, &items, &wanted, arguments.tolerance)),
             None => {
+                let code = only_refusals(&items)?;
                 print(&table::show(table, &items, |_| false, probe.look()));
-                // Nothing but refusals is no success.
-                only_refusals(&items)
+                Ok(code)
             }
         }
     })

@@ -82,6 +82,7 @@ pub async fn scan(
         targets,
         question,
         patience: Patience::new(question.patience),
+        on_line: Vec::new(),
         tried: 0,
         of: targets.iter().map(|target| target.units.len()).sum(),
     };
@@ -102,6 +103,8 @@ struct Scan<'a> {
     targets: &'a [Target],
     question: Question,
     patience: Patience,
+    /// Units that answered on the port already: with other settings they can't.
+    on_line: Vec<u8>,
     tried: usize,
     of: usize,
 }
@@ -119,11 +122,18 @@ impl Scan<'_> {
             !matches!(target.link.modbus(), Some(modbus) if modbus.framing == Framing::Tcp);
         let mut held: Vec<Found> = Vec::new();
         for (index, unit) in target.units.iter().enumerate() {
+            if self.on_line.contains(unit) {
+                self.tried += 1;
+                continue;
+            }
             let left = self.left(at, index);
             tell(Event::Next { target: at, unit: *unit, tried: self.tried, of: self.of, left });
             let found = self.ask(at, *unit, &mut session).await?;
             self.tried += 1;
             let telling = !is_line && index < ANY_UNIT && target.units.len() > ANY_UNIT;
+            if target.link.serial().is_some() {
+                self.on_line.extend(found.as_ref().map(|found| found.unit));
+            }
             if !telling {
                 found.into_iter().for_each(|found| tell(Event::Found(found)));
                 continue;
