@@ -4,6 +4,7 @@ mod advice;
 mod check;
 mod demo;
 mod probe;
+mod profile;
 mod run;
 mod status;
 mod store;
@@ -32,6 +33,8 @@ enum Command {
     Status(status::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Device profiles: list, show and check them
+    Profile(profile::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };

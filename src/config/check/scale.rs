@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::vocabulary::Vocabulary;
 use crate::config::defaults::{LABELS_MAX, NOT_AVAILABLE_MAX};
 use crate::config::keys;
 use crate::config::kinds::{self, Family};
@@ -159,9 +160,22 @@ pub(super) fn not_available(
 }
 
 /// `labels: { 0: stopped, 1: running }`.
-pub(super) fn labels(section: &Section<'_>, kind: Kind, out: &mut Findings) -> Vec<Label> {
+/// Or the name of those that a profile has written once: `labels: state`.
+pub(super) fn labels(
+    section: &Section<'_>,
+    kind: Kind,
+    words: &Vocabulary<'_>,
+    out: &mut Findings,
+) -> Vec<Label> {
     let Some(field) = section.get("labels") else {
         return Vec::new();
+    };
+    let field = match field.text() {
+        Some(_) => match field.scalar(out, |name| words.labels(name)) {
+            Some(named) => named,
+            None => return Vec::new(),
+        },
+        None => field.clone(),
     };
     let (min, max) = match kinds::family(kind) {
         Family::Truth => (0, 1),
