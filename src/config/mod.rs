@@ -10,6 +10,7 @@ mod defaults;
 pub mod file;
 mod keys;
 mod kinds;
+mod link;
 mod plan;
 mod problem;
 pub mod profile;
@@ -22,6 +23,7 @@ mod values;
 pub mod wire;
 
 pub use file::load;
+pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
 pub use values::show_duration;

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod faults_rtu;
 mod faults_tcp;
+mod identify;
 mod scripted;
 
 use std::sync::{Arc, Mutex};
@@ -154,7 +155,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
-    let link = Link::ModbusTcp { host: "127.0.0.1".to_owned(), port };
+    let link = Link::modbus_tcp("127.0.0.1", port);
     BusPlan { name: name("hall"), link, pause: Duration::ZERO, devices }
 }
 
