@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::shipped::SHIPPED;
-use super::plan::{DevicePlan, Parity};
+use super::link::Parity;
+use super::plan::DevicePlan;
 use super::problem::{Complaint, Findings, Problem, Problems, Spot, closest};
 use super::raw::{self, Content, Node, Place, SyntaxError};
 use super::values::quoted;

@@ -37,7 +37,7 @@ fn all_load_without_warnings() {
 fn the_reference_shows_every_key() {
     let mut out = Findings::new("reference.yaml");
     let root = raw::tree(&text("reference.yaml")).unwrap();
-    let profiles = profile::Profiles::gather(&Wanted::of(&root).names, Own::default());
+    let profiles = Profiles::gather(&Wanted::of(&root).names, Own::default());
     check::check(&root, &profiles, &mut out).unwrap();
     let all: BTreeSet<(&str, String)> = keys::ALL
         .iter()
