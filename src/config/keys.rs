@@ -218,7 +218,7 @@ pub(super) static PARAMETER: Shape =
 pub(super) static GROUP: Shape =
     Shape { name: "group", keys: &["about", "default", "every", "tags"], refused: &[] };
 
-/// Those of a profile that a configuration has not; `configs/examples/profiles` shows each.
+/// Those of a profile that a configuration has not; `docs/profiles.md` shows each.
 #[cfg(test)]
 pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAMETER, &GROUP];
 

@@ -31,7 +31,8 @@ enum Base<'a> {
     /// It is named, but it can't be used, which has been said.
     Unknown,
     Profile {
-        profile: Profile<'a>,
+        profile: Box<Profile<'a>>,
+        /// Those that are read.
         groups: Vec<Name>,
     },
 }
@@ -54,7 +55,7 @@ pub(super) fn apply<'a>(
             words.labels.clone_from(&profile.labels);
             let groups = groups(&settings, &profile, out);
             settings = settings.over(&profile.device, &[]);
-            base = Base::Profile { profile, groups };
+            base = Base::Profile { profile: Box::new(profile), groups };
         }
     } else {
         settings.refuse(&["groups", "parameters"], "belongs to a profile, and none is named", out);

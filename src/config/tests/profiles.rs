@@ -1,9 +1,11 @@
 //! Device profiles: their mistakes, and what a device makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::keys;
 use super::super::profile::{self, OwnText, SHIPPED};
 use super::problems::{Rows, compare};
 use super::*;
@@ -238,6 +240,27 @@ fn a_profile_stands_on_its_own() {
 }
 
 #[test]
+fn the_documentation_shows_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/profiles.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> =
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let mut out = Findings::new("acme-em3.yaml");
+    let root = raw::tree(blocks[1]).unwrap();
+    check::profile(&root, "acme-em3", &mut out).unwrap();
+    let shapes = keys::OF_PROFILES.iter();
+    let all = shapes.flat_map(|s| s.keys.iter().map(|key| (s.name, (*key).to_owned())));
+    let missing: Vec<_> = all.filter(|key| !out.met.contains(key)).collect();
+    assert!(missing.is_empty(), "not in docs/profiles.md: {missing:?}");
+    assert!(out.into_problems().is_empty());
+    // The device beside it works with it.
+    let text = format!("{AROUND}{}", blocks[0].replace("bus: rs485a", "bus: rtu1"));
+    let loaded = with_own(&text, &[("acme-em3", blocks[1])]).unwrap_or_else(|p| panic!("{p}"));
+    let tags: Vec<_> = loaded.plan.tags().map(|(_, _, tag)| tag.name.as_str()).collect();
+    assert_eq!(tags, ["voltage_l1", "power_active", "contact_1", "energy_import", "door"]);
+}
+
+#[test]
 fn the_shipped_profiles_are_those_of_the_directory_and_sound() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/profiles");
     let files: BTreeSet<String> = file::profile_names(&directory).unwrap().into_iter().collect();
@@ -259,12 +282,16 @@ fn the_shipped_profiles_are_those_of_the_directory_and_sound() {
     }
 }
 
+fn put(path: &Path, text: &str) {
+    std::fs::File::create(path).unwrap().write_all(text.as_bytes()).unwrap();
+}
+
 #[test]
 fn own_profiles_win_by_name_and_are_reported() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fieldhold.yaml");
     let text = format!("{AROUND}devices: {{ d: {{ bus: tcp1, profile: sunspec-common }} }}");
-    std::fs::write(&path, &text).unwrap();
+    put(&path, &text);
     let used = |path: &Path| load(path).unwrap_or_else(|p| panic!("{p}")).profiles;
     let shipped =
         profile::Used { name: "sunspec-common".to_owned(), file: None, hides_shipped: false };
@@ -272,12 +299,12 @@ fn own_profiles_win_by_name_and_are_reported() {
 
     let own = directory.path().join("profiles/sunspec-common.yaml");
     std::fs::create_dir(own.parent().unwrap()).unwrap();
-    std::fs::write(&own, METER.replace("profile: meter", "profile: sunspec-common")).unwrap();
+    put(&own, &METER.replace("profile: meter", "profile: sunspec-common"));
     let found = used(&path);
     assert!(found[0].hides_shipped && found[0].file == Some(own.display().to_string()));
     assert_eq!(load(&path).unwrap().plan.tags().count(), 2);
 
-    std::fs::write(&path, format!("profiles: nowhere\n{text}")).unwrap();
+    put(&path, &format!("profiles: nowhere\n{text}"));
     let problems = load(&path).unwrap_err().to_string();
     assert!(problems.contains("fieldhold.yaml:1:11 profiles: "), "{problems}");
     assert!(problems.contains("nowhere can't be read: No such file"), "{problems}");
