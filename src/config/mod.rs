@@ -26,7 +26,7 @@ pub use file::load;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
-pub use values::show_duration;
+pub use values::{parse_duration, show_duration};
 
 use problem::{Findings, Spot};
 use profile::{Own, Profiles, Wanted};

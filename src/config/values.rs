@@ -49,6 +49,15 @@ pub(super) fn duration(
     }
 }
 
+/// A duration outside of a configuration, as on a command line: up to a year.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    duration(Duration::ZERO..=YEAR)(text).map_err(|complaint| match complaint.hint {
+        Some(hint) => format!("{}; {hint}", complaint.message),
+        None => complaint.message,
+    })
+}
+
 /// `256KiB`, `2GB`, in bytes.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Complaint> {
     move |text| {
