@@ -49,6 +49,8 @@ pub(super) static DEVICE: Shape = Shape {
         "order",
         "registers-max",
         "bits-max",
+        "write-with",
+        "write-expires",
         "tags",
     ],
     refused: &[("interval", "the poll interval is called every")],
@@ -92,7 +94,17 @@ pub(super) static MAP: Shape =
 pub(super) static PUBLISH: Shape =
     Shape { name: "publish", keys: &["change", "at-least", "at-most-every"], refused: &[] };
 
-pub(super) static WRITE: Shape = Shape { name: "write", keys: &["min", "max"], refused: &[] };
+pub(super) static WRITE: Shape = Shape {
+    name: "write",
+    keys: &["min", "max", "step", "values", "at-most-every", "expires", "verify", "safe"],
+    refused: &[
+        ("ttl", "how long a command is valid is called expires"),
+        ("rate", "write at-most-every: 1s"),
+    ],
+};
+
+pub(super) static SAFE: Shape =
+    Shape { name: "safe", keys: &["value", "after", "from-start"], refused: &[] };
 
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
@@ -224,7 +236,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 19] = [
+pub(super) static ALL: [&Shape; 20] = [
     &ROOT,
     &GATEWAY,
     &BUS,
@@ -235,6 +247,7 @@ pub(super) static ALL: [&Shape; 19] = [
     &MAP,
     &PUBLISH,
     &WRITE,
+    &SAFE,
     &TOPICS,
     &BROKER,
     &LISTENER,

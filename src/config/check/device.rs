@@ -8,17 +8,22 @@ use super::vocabulary::Vocabulary;
 use super::{apply, tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
-    UNIT_TCP,
+    TURNAROUND, UNIT_TCP, WRITE_EXPIRES, WRITE_EXPIRES_RANGE,
 };
 use crate::config::keys;
 use crate::config::kinds;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
+use crate::config::write_rule::WriteWith;
 use crate::model::{Name, Order};
+
+/// Functions that write, by their number.
+const WRITE_WITH: [(&str, WriteWith); 3] =
+    [("6", WriteWith::Six), ("16", WriteWith::Sixteen), ("23", WriteWith::TwentyThree)];
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
@@ -33,50 +38,58 @@ pub(super) struct Inherited<'a> {
     pub scope: &'a Scope<'a>,
     pub bus: Option<&'a Name>,
     pub device: &'a Name,
-    pub order: Order,
-    pub registers_max: u16,
-    pub bits_max: u16,
+    pub settings: &'a Settings,
     pub words: &'a Vocabulary<'a>,
+    /// Whether it is everybody on its line, whom nobody answers for.
+    pub broadcast: bool,
 }
 
 /// What is written in a device, or in the `device` of a profile, about how it is asked.
 pub(super) struct Settings {
     pub every: Option<Duration>,
     pub order: Order,
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
     pub registers_max: u16,
     pub bits_max: u16,
+    pub write_with: WriteWith,
+    /// How long commands are valid that don't say so themselves.
+    pub write_expires: Duration,
 }
 
 impl Settings {
     pub(super) fn of(section: &Section<'_>, out: &mut Findings) -> Self {
         let registers = values::integer(1..=i128::from(REGISTERS_MAX));
         let bits = values::integer(1..=i128::from(BITS_MAX));
-        let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
+        let expires = values::duration(WRITE_EXPIRES_RANGE);
         Self {
             every: section.scalar("every", out, values::duration(EVERY_RANGE)),
             order: section.scalar("order", out, kinds::order).unwrap_or_default(),
-            timeout: timeout.unwrap_or(TIMEOUT),
+            timeout: section.scalar("timeout", out, values::duration(TIMEOUT_RANGE)),
             registers_max: section.scalar("registers-max", out, registers).unwrap_or(REGISTERS_MAX),
             bits_max: section.scalar("bits-max", out, bits).unwrap_or(BITS_MAX),
+            write_with: section
+                .scalar("write-with", out, values::word(&WRITE_WITH))
+                .unwrap_or_default(),
+            write_expires: section.scalar("write-expires", out, expires).unwrap_or(WRITE_EXPIRES),
         }
     }
 
-    pub(super) fn inherited<'a>(
-        &self,
-        scope: &'a Scope<'a>,
-        bus: Option<&'a Name>,
-        device: &'a Name,
-        words: &'a Vocabulary<'a>,
-    ) -> Inherited<'a> {
-        Inherited {
-            scope,
-            bus,
-            device,
-            order: self.order,
+    /// A device that is asked in this way.
+    pub(super) fn device(
+        self,
+        name: Name,
+        unit: u8,
+        broadcast: bool,
+        tags: Vec<TagPlan>,
+    ) -> DevicePlan {
+        DevicePlan {
+            name,
+            unit,
+            timeout: self.timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT }),
             registers_max: self.registers_max,
             bits_max: self.bits_max,
-            words,
+            write_with: self.write_with,
+            tags,
         }
     }
 }
@@ -138,10 +151,18 @@ fn device(
     };
     let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
     let unit = unit(&own, bus, out).unwrap_or(UNIT_TCP);
+    let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
     let applied = apply::apply(own, scope.profiles, out);
     let settings = Settings::of(&applied.settings, out);
     let drafts = applied.drafts(settings.every.unwrap_or(EVERY), out);
-    let inherited = settings.inherited(scope, bus.map(|b| &b.name), &name, &applied.words);
+    let inherited = Inherited {
+        scope,
+        bus: bus.map(|b| &b.name),
+        device: &name,
+        settings: &settings,
+        words: &applied.words,
+        broadcast,
+    };
     let mut tags = Vec::with_capacity(drafts.len());
     for draft in drafts {
         if let Some((tag, spots)) = tag::check(draft, &inherited, out) {
@@ -149,8 +170,7 @@ fn device(
             tags.push(tag);
         }
     }
-    let Settings { timeout, registers_max, bits_max, .. } = settings;
-    (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
+    (settings.device(name, unit, broadcast, tags), index)
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
@@ -169,13 +189,7 @@ fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
 fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
     match bus {
-        Some(bus) if bus.link.is_line() => section.required("unit", out, |text| {
-            if text == "0" {
-                return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
-                    .hint("allowed are 1 to 247"));
-            }
-            values::integer(1..=247)(text)
-        }),
+        Some(bus) if bus.link.is_line() => section.required("unit", out, values::integer(0..=247)),
         _ => section.scalar("unit", out, values::integer(0..=255)),
     }
 }

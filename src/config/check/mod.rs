@@ -17,6 +17,7 @@ mod store;
 mod tag;
 mod uplink;
 mod vocabulary;
+mod write;
 
 pub(super) use self::profile::profile;
 use super::defaults::{TOPIC_TAG, UPLINKS_MAX};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::device::{Places, Scope, Settings};
+use super::device::{Inherited, Places, Scope, Settings};
 use super::tag::{self, Draft};
 use super::vocabulary::Vocabulary;
 use super::{across, bus};
@@ -251,7 +251,14 @@ fn all_tags(
     let parameters = read.parameters.iter().map(|(name, p)| (*name, value(p)));
     let words = Vocabulary { parameters: parameters.collect(), labels: read.labels.clone() };
     let settings = Settings::of(&read.device, out);
-    let inherited = settings.inherited(&scope, None, &name, &words);
+    let inherited = Inherited {
+        scope: &scope,
+        bus: None,
+        device: &name,
+        settings: &settings,
+        words: &words,
+        broadcast: false,
+    };
     let mut places = Places::default();
     let mut tags = Vec::new();
     for group in &read.groups {
@@ -265,8 +272,7 @@ fn all_tags(
             }
         }
     }
-    let Settings { timeout, registers_max, bits_max, .. } = settings;
-    let device = DevicePlan { name, unit: UNIT_TCP, timeout, registers_max, bits_max, tags };
+    let device = settings.device(name, UNIT_TCP, false, tags);
     across::overlaps(&device, &places, out);
     (device, places)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::device::Inherited;
 use super::vocabulary::Vocabulary;
-use super::{TAG_PLACEHOLDERS, rules, scale};
+use super::{TAG_PLACEHOLDERS, rules, scale, write};
 use crate::config::defaults::EVERY_RANGE;
 use crate::config::kinds;
 use crate::config::plan::{Registers, Source, TagPlan};
@@ -57,16 +57,17 @@ pub(super) fn check(
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
-    let every = section.scalar("every", out, values::duration(EVERY_RANGE));
+    let every = section.scalar("every", out, every);
     let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
     let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX)).unwrap_or_default();
     let topic = topic(&section, &name, device, out);
 
     // From here on the type must be known; a wrong one has been reported.
     let kind = kind?;
-    let coding = coding(&section, kind, order.unwrap_or(device.order), words, out);
+    let coding = coding(&section, kind, order.unwrap_or(device.settings.order), words, out);
     let publish = rules::publish(&section, &coding, out);
-    let write = rules::write(&section, &coding, table, out);
+    let write = write::check(&section, &coding, table, device, out);
+    let every = reading(&section, every, every_default, write.is_some(), device, out);
     let (table, Some(address)) = place? else { return None };
     span(&section, table, address, &coding, device, out);
     let topic = topic?;
@@ -74,7 +75,6 @@ pub(super) fn check(
         name: section.spot.clone(),
         topic: section.get("topic").map_or_else(|| section.spot.clone(), Field::spot),
     };
-    let every = every.unwrap_or(every_default);
     let plan = TagPlan {
         id: TagId(0),
         name,
@@ -87,6 +87,44 @@ pub(super) fn check(
         write,
     };
     Some((plan, spots))
+}
+
+/// `1s`, or `never`.
+fn every(text: &str) -> Result<Option<Duration>, Complaint> {
+    if text == "never" {
+        return Ok(None);
+    }
+    values::duration(EVERY_RANGE)(text).map(Some)
+}
+
+/// How often the tag is read: what is written, or what its device says.
+fn reading(
+    section: &Section<'_>,
+    every: Option<Option<Duration>>,
+    default: Duration,
+    writable: bool,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<Duration> {
+    if device.broadcast {
+        if every.is_some_and(|every| every.is_some()) {
+            let complaint = Complaint::new("nobody answers unit 0, so nothing is read from it");
+            out.error(&section.spot_of("every"), complaint.hint("leave every out"));
+        }
+        if !section.has("write") {
+            let complaint = Complaint::new("nobody answers unit 0, so its tags are only written");
+            out.error(&section.spot, complaint.hint("add write, or give the device's own unit"));
+        }
+        return None;
+    }
+    if every == Some(None) && !writable && !section.has("write") {
+        let message = "is never read and can't be written, so it is of no use";
+        out.error(
+            &section.spot_of("every"),
+            Complaint::new(message).hint("add write, or an interval"),
+        );
+    }
+    every.unwrap_or(Some(default))
 }
 
 fn table_and_address(
@@ -184,9 +222,9 @@ fn span(
 ) {
     let span = u32::from(coding.width()) * u32::from(coding.count);
     let (max, what, key) = if table.is_bits() {
-        (device.bits_max, "bits", "bits-max")
+        (device.settings.bits_max, "bits", "bits-max")
     } else {
-        (device.registers_max, "registers", "registers-max")
+        (device.settings.registers_max, "registers", "registers-max")
     };
     if span > u32::from(max) {
         let message = format!("takes {span} {what}, more than the {max} of one request ({key})");

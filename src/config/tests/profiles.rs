@@ -69,7 +69,10 @@ fn a_device_has_the_tags_and_settings_of_its_profile() {
     let registers = voltage.registers().unwrap();
     assert_eq!((registers.table, registers.address), (Table::Input, 102));
     assert_eq!(registers.coding.order, crate::model::Order::Cdab);
-    assert_eq!((voltage.every, voltage.topic.as_str()), (Duration::from_secs(2), "g/d/voltage"));
+    assert_eq!(
+        (voltage.every, voltage.topic.as_str()),
+        (Some(Duration::from_secs(2)), "g/d/voltage")
+    );
     let state = find(&plain, "state").registers().unwrap();
     assert_eq!(&*state.coding.labels[1].text, "on");
     assert_eq!(state.address, 100);
@@ -87,14 +90,14 @@ fn a_device_overrides_key_by_key() {
     let import = find(&own, "import");
     let linear = import.registers().unwrap().coding.linear.unwrap();
     assert_eq!((linear.divisor, import.unit.as_str()), (100.0, "kWh"));
-    assert_eq!(import.every, Duration::from_secs(60), "the tag's own interval");
+    assert_eq!(import.every, Some(Duration::from_secs(60)), "the tag's own interval");
     let voltage = find(&own, "voltage");
-    assert_eq!(voltage.every, Duration::from_secs(10), "the device's, not the group's");
+    assert_eq!(voltage.every, Some(Duration::from_secs(10)), "the device's, not the group's");
     let registers = voltage.registers().unwrap();
     assert_eq!((registers.table, registers.address), (Table::Holding, 7));
     let moved = device("parameters: { base: 0x200 }");
     assert_eq!(find(&moved, "voltage").registers().unwrap().address, 0x202);
-    assert_eq!(find(&device("groups: [energy]"), "export").every, Duration::from_secs(5));
+    assert_eq!(find(&device("groups: [energy]"), "export").every, Some(Duration::from_secs(5)));
 }
 
 #[test]
