@@ -68,6 +68,7 @@ pub(super) static TAG: Shape = Shape {
         "scale",
         "offset",
         "map",
+        "scale-register",
         "not-available",
         "labels",
         "count",

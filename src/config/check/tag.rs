@@ -1,5 +1,6 @@
 //! One tag: where it is read, what it means, where it goes.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::device::Inherited;
@@ -43,7 +44,7 @@ pub(super) struct Draft<'a> {
 /// The tables exclude each other, and so do the ways to scale: who overrides a tag of a profile
 /// with one of them means that one.
 pub(super) const EXCLUSIVE: [&[&str]; 2] =
-    [&["holding", "input", "coil", "discrete"], &["scale", "offset", "map"]];
+    [&["holding", "input", "coil", "discrete"], &["scale", "offset", "map", "scale-register"]];
 
 /// `None` when not even the registers are known; everything else is replaced by its default.
 pub(super) fn check(
@@ -69,7 +70,10 @@ pub(super) fn check(
     let write = write::check(&section, &coding, table, device, out);
     let every = reading(&section, every, every_default, write.is_some(), device, out);
     let (table, Some(address)) = place? else { return None };
-    span(&section, table, address, &coding, device, out);
+    let scale_register =
+        section.scalar("scale-register", out, |text| self::address(text, table, words));
+    let registers = Registers { table, address, coding, scale_register };
+    span(&section, &registers, device, out);
     let topic = topic?;
     let spots = TagSpots {
         name: section.spot.clone(),
@@ -81,7 +85,7 @@ pub(super) fn check(
         topic,
         class,
         every,
-        source: Source::Registers(Registers { table, address, coding }),
+        source: Source::Registers(registers),
         unit,
         publish,
         write,
@@ -205,6 +209,7 @@ fn coding(
         count,
         order,
         linear: scale::linear(section, kind, out),
+        scale_register: section.has("scale-register"),
         not_available: scale::not_available(section, kind, out),
         labels: scale::labels(section, kind, words, out),
         ..Coding::plain(kind)
@@ -212,27 +217,22 @@ fn coding(
 }
 
 /// A value must lie within its table and come in one answer, or it could be torn.
-fn span(
-    section: &Section<'_>,
-    table: Table,
-    address: u16,
-    coding: &Coding,
-    device: &Inherited<'_>,
-    out: &mut Findings,
-) {
-    let span = u32::from(coding.width()) * u32::from(coding.count);
-    let (max, what, key) = if table.is_bits() {
+fn span(section: &Section<'_>, registers: &Registers, device: &Inherited<'_>, out: &mut Findings) {
+    let Range { start, end } = registers.range();
+    let span = end - start;
+    let (max, what, key) = if registers.table.is_bits() {
         (device.settings.bits_max, "bits", "bits-max")
     } else {
         (device.settings.registers_max, "registers", "registers-max")
     };
     if span > u32::from(max) {
-        let message = format!("takes {span} {what}, more than the {max} of one request ({key})");
+        let and = if registers.scale_register.is_some() { " with its scale register" } else { "" };
+        let message =
+            format!("takes {span} {what}{and}, more than the {max} of one request ({key})");
         out.error(&section.spot, message);
     }
-    let last = u32::from(address) + span.saturating_sub(1);
-    if last > 65_535 {
-        out.error(&section.spot, format!("reaches address {last}, the last one is 65535"));
+    if end > 65_536 {
+        out.error(&section.spot, format!("reaches address {}, the last one is 65535", end - 1));
     }
 }
 
