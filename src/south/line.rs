@@ -14,6 +14,7 @@ use tokio_modbus::{Request, Response};
 
 use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
 use super::resync::{self, Suspects, Variant};
+use super::trace::Tap;
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -79,6 +80,7 @@ pub(crate) enum Pace {
 pub(crate) struct Line {
     client: Context,
     kind: Kind,
+    tap: Tap,
     pace: Pace,
     opened: Instant,
     last: Instant,
@@ -92,27 +94,30 @@ enum Kind {
 }
 
 impl Line {
-    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace) -> Self
+    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(TcpMatcher::new(seed));
-        let client = tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Tcp(matcher), pace)
+        let client =
+            tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone(), tap.clone()));
+        Self::new(client, Kind::Tcp(matcher), pace, tap)
     }
 
-    pub(crate) fn serial<T>(io: T, pace: Pace) -> Self
+    pub(crate) fn serial<T>(io: T, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(SerialMatcher::new());
-        let client = tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace)
+        let client =
+            tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone(), tap.clone()));
+        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace, tap)
     }
 
-    fn new(client: Context, kind: Kind, pace: Pace) -> Self {
+    fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
+        tap.connected();
         let now = Instant::now();
-        Self { client, kind, pace, opened: now, last: now, took: Duration::ZERO }
+        Self { client, kind, tap, pace, opened: now, last: now, took: Duration::ZERO }
     }
 
     pub(crate) fn counters(&self) -> GuardCounters {
@@ -300,7 +305,7 @@ impl Line {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
             Kind::Serial { matcher, .. } => matcher.lock().conclude(answered),
         };
-        match result {
+        let result = match result {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(_))) if saw == Saw::BadAnswer && self.is_tcp() => Err(Failure::BadAnswer),
             Ok(Ok(Err(code))) => Err(Failure::Exception { code: code.into(), doubtful: false }),
@@ -311,7 +316,9 @@ impl Line {
             }
             Err(_) if saw == Saw::BadAnswer => Err(Failure::BadAnswer),
             Err(_) => Err(Failure::NoAnswer),
-        }
+        };
+        self.tap.answered(result.as_ref().map(|_| ()), self.counters());
+        result
     }
 
     fn is_tcp(&self) -> bool {
