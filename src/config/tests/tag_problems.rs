@@ -459,19 +459,19 @@ fn a_scale_register_is_the_only_scale_and_close_by() {
         (
             "holding: 0, type: u16, scale-register: 9, scale: 0.1",
             &[
-                "t:6:71 devices.d.tags.t.scale-register: the register says the scale, so it can't be written as well",
+                "t:6:64 devices.d.tags.t.scale-register: the register says the scale, so it can't be written as well",
             ],
         ),
         (
             "holding: 10, type: text:2, scale-register: 9",
             &[
-                "t:6:75 devices.d.tags.t.scale-register: only numbers have a scale, an offset or a map; this type is none",
+                "t:6:68 devices.d.tags.t.scale-register: only numbers have a scale, an offset or a map; this type is none",
             ],
         ),
         (
             "holding: 200, type: u16, scale-register: 75",
             &[
-                "t:6:43 devices.d.tags.t: takes 126 registers with its scale register, more than the 125 of one request (registers-max)",
+                "t:6:36 devices.d.tags.t: takes 126 registers with its scale register, more than the 125 of one request (registers-max)",
             ],
         ),
         ("holding: 200, type: u16, scale-register: 76, write: { min: 0, max: 1000000 }", &[""]),
