@@ -6,6 +6,7 @@ mod demo;
 mod probe;
 mod profile;
 mod run;
+mod simulate;
 mod status;
 mod store;
 mod view;
@@ -35,6 +36,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Device profiles: list, show and check them
     Profile(profile::Arguments),
+    /// Play the devices of a configuration, with faults if wanted
+    Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
