@@ -6,6 +6,7 @@ mod demo;
 mod link;
 mod paste;
 mod probe;
+mod profile;
 mod run;
 mod scan;
 mod simulate;
@@ -41,6 +42,8 @@ enum Command {
     Probe(probe::Arguments),
     /// Look for devices on a serial line or behind addresses on TCP
     Scan(scan::Arguments),
+    /// Device profiles: list, show and check them
+    Profile(profile::Arguments),
     /// Play the devices of a configuration, with faults if wanted
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Scan(arguments) => scan::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -14,6 +14,7 @@ use super::probe::{TableWord, address};
 use super::run::{self, Ends};
 use super::{BadInput, advice, paste};
 use crate::codec::pdu::exception_name;
+use crate::config::profile;
 use crate::config::{Framing, Link, Parity, SerialLine, show_duration};
 use crate::model::{Coding, Kind, Table};
 use crate::south::scan::{
@@ -108,13 +109,32 @@ fn targets(arguments: &Arguments) -> anyhow::Result<Vec<Target>> {
         let problem = format!("a device on a serial line has a unit from 1 to 247, not {unit}");
         return Err(BadInput(problem).into());
     }
-    let wanted = Wanted { settings: settings(arguments), units, factory: Vec::new() };
+    let wanted = Wanted { settings: settings(arguments), units, factory: factory() };
     let target = |group: crate::south::scan::Group| {
         let Settings { baud, parity, stop_bits } = group.settings;
         let line = SerialLine { port: port.clone(), baud, data_bits: 8, parity, stop_bits };
         Target { link: Link::modbus_rtu(line), units: group.units }
     };
     Ok(order(&wanted).into_iter().map(target).collect())
+}
+
+/// How the devices of the shipped profiles leave their factories, the commonest first.
+fn factory() -> Vec<(Settings, u8)> {
+    let mut counted: Vec<((Settings, u8), usize)> = Vec::new();
+    for (name, text) in profile::SHIPPED {
+        let Ok((profile, _)) = profile::check(text, name, name) else { continue };
+        let Some(serial) = profile.head.serial else { continue };
+        let (Some(baud), Some(unit)) = (serial.baud, serial.unit) else { continue };
+        let parity = serial.parity.unwrap_or(Parity::None);
+        // One stop bit understands two.
+        let own = (Settings { baud, parity, stop_bits: 1 }, unit);
+        match counted.iter_mut().find(|(other, _)| *other == own) {
+            Some((_, count)) => *count += 1,
+            None => counted.push((own, 1)),
+        }
+    }
+    counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counted.into_iter().map(|(own, _)| own).collect()
 }
 
 /// The usual settings, as far as they are asked for, and those that nobody uses but were named.
@@ -333,6 +353,15 @@ mod tests {
         let characters: Vec<_> =
             two.iter().map(|target| target.link.serial().unwrap().character()).collect();
         assert_eq!(characters, ["8E1", "8E2"]);
+    }
+
+    #[test]
+    fn factory_settings_come_from_the_profiles() {
+        let factory = factory();
+        assert!(factory.len() > 3, "{factory:?}");
+        let first = parsed("--rtu /dev/x").unwrap().remove(0);
+        let line = first.link.serial().unwrap().clone();
+        assert!(factory.iter().any(|(s, unit)| s.baud == line.baud && first.units.contains(unit)));
     }
 
     #[test]
