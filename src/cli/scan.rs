@@ -78,11 +78,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         .map_err(anyhow::Error::from)
     });
     report.clear();
+    let all = match ended {
+        Ok(all) => all,
+        Err(error) if report.found.is_empty() => return Err(error),
+        Err(error) => {
+            report.print();
+            return Err(error);
+        }
+    };
     report.print();
-    match ended {
-        Ok(true) => {}
-        Ok(false) => eprintln!("ended before all was tried: {}", report.progress()),
-        Err(error) => return Err(error),
+    if !all {
+        eprintln!("ended before all was tried: {}", report.progress());
     }
     Ok(if report.found.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

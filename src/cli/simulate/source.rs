@@ -15,7 +15,7 @@ pub(super) struct Source {
 
 /// Warnings are left out: what only matters to a gateway is no matter here.
 pub(super) fn of_file(path: &Path) -> anyhow::Result<Source> {
-    let loaded = load(path).map_err(wrong)?;
+    let loaded = load(path).map_err(|problems| wrong(&problems))?;
     Ok(Source { plan: loaded.plan, before: String::new(), after: String::new() })
 }
 
@@ -24,8 +24,8 @@ pub(super) fn of_profile(name: &str, unit: Option<u8>, serial: bool) -> anyhow::
     let own = Path::new(file::PROFILES_DIRECTORY).join(format!("{name}{FILE_SUFFIX}"));
     let is_own = !name.contains('/') && own.exists();
     let profile = match profile::shipped(name) {
-        _ if is_own => file::load_profile(&own).map_err(wrong)?.0,
-        Some(text) => profile::check(text, name, name).map_err(wrong)?.0,
+        _ if is_own => file::load_profile(&own).map_err(|problems| wrong(&problems))?.0,
+        Some(text) => profile::check(text, name, name).map_err(|problems| wrong(&problems))?.0,
         None => {
             let hint = "`fieldhold profile list` shows all";
             return Err(BadInput(format!("there is no profile {name:?}; {hint}")).into());
@@ -34,10 +34,10 @@ pub(super) fn of_profile(name: &str, unit: Option<u8>, serial: bool) -> anyhow::
     let factory = profile.head.serial.as_ref();
     let unit = unit.or(factory.and_then(|factory| factory.unit)).unwrap_or(1);
     let bus = if serial { line(factory) } else { "modbus-tcp: { host: simulated }".to_owned() };
-    let before = format!("gateway: {{ name: simulation }}\n");
+    let before = "gateway: { name: simulation }\n".to_owned();
     let after = device(&profile, unit);
     let text = format!("{before}buses:\n  bus: {{ {bus} }}\n{after}");
-    let loaded = file::parse_in(Path::new(""), &text, name).map_err(wrong)?;
+    let loaded = file::parse_in(Path::new(""), &text, name).map_err(|problems| wrong(&problems))?;
     Ok(Source { plan: loaded.plan, before, after })
 }
 
@@ -64,7 +64,7 @@ fn line(factory: Option<&Factory>) -> String {
     )
 }
 
-fn wrong(problems: Problems) -> BadInput {
+fn wrong(problems: &Problems) -> BadInput {
     BadInput(problems.to_string())
 }
 
