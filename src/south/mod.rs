@@ -7,7 +7,7 @@
 //! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `bus` (the door).
+//! `trace` (the last exchanges, byte by byte), `bus` (the door).
 
 mod breaker;
 mod bus;
@@ -26,7 +26,9 @@ mod resync;
 mod schedule;
 pub mod simulator;
 mod status;
+pub mod trace;
 mod write;
+mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
