@@ -118,6 +118,9 @@ pub(super) fn host(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
+pub(super) const PARITIES: [(&str, Parity); 3] =
+    [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
+
 fn modbus_rtu(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_RTU, out);
     let port = section.required("port", out, values::text(PORT_BYTES_MAX));
@@ -127,8 +130,7 @@ fn modbus_rtu(field: &Field<'_>, out: &mut Findings) -> Link {
         _ => Err(Complaint::new(format!("{} is not possible", quoted(text)))
             .hint("Modbus RTU needs 8 data bits")),
     });
-    let words = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
-    let parity = section.scalar("parity", out, values::word(&words));
+    let parity = section.scalar("parity", out, values::word(&PARITIES));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
     Link::modbus_rtu(SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
@@ -154,8 +156,8 @@ fn shared_link(
         Wire::Serial(line) => (line.port.display().to_string(), true),
     };
     if let Some(first) = links.get(&key) {
-        let (path, line) = (&first.path, first.at.line);
-        let message = format!("{} is also {path} in line {line}", quoted(&key));
+        let (path, line) = (&first.path, first.line());
+        let message = format!("{} is also {path} in {line}", quoted(&key));
         if serial {
             let hint = "put the devices of one line on one bus";
             out.error(&field.key_spot(), Complaint::new(message).hint(hint));
