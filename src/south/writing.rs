@@ -332,7 +332,7 @@ mod tests {
     fn part(table: Table, address: u16, kind: Kind, words: &[u16], mask: Option<u16>) -> Part {
         Part {
             tag: 0,
-            from: Registers { table, address, coding: Coding::plain(kind) },
+            from: Registers { table, address, coding: Coding::plain(kind), scale_register: None },
             encoded: Encoded { words: words.to_vec(), mask },
             verify: Verify::ReadBack,
         }
