@@ -30,7 +30,7 @@ use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// With all devices silent, a TCP connection older than this is made anew before the next probe.
+/// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
 /// See the module.
@@ -40,13 +40,14 @@ pub(crate) struct Engine {
     pub(super) schedule: Schedule,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Line time of frames; zero on TCP, where the round trip is the device's.
+    /// Line time of frames; zero without a port, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
-    pub(super) serial: bool,
-    /// Whether unit 0 is everybody.
+    /// Whether unit 0 is everybody, and an answer does not say which request it is for.
     pub(super) is_line: bool,
     pub(super) commands: mpsc::Receiver<Command>,
     /// The command that is being carried out.
+    /// A command that is the next to begin.
+    pub(super) arrived: Option<Command>,
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
@@ -83,7 +84,7 @@ impl Engine {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
         let is_line = plan.link.is_line();
-        let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
+        let frames = LineTime::frames(&plan.link);
         let devices: Vec<Device> = plan
             .devices
             .into_iter()
@@ -106,10 +107,10 @@ impl Engine {
             schedule: Schedule::new(&intervals),
             sink: context.sink,
             clock: context.clock,
-            serial: frames.is_some(),
             is_line,
             frames,
             commands,
+            arrived: None,
             writing: None,
             status,
             tap,
@@ -137,6 +138,7 @@ impl Engine {
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
             let ended = self.work(&mut line, &stop).await;
             self.show_line(&line);
+            connector.left(&line);
             let line_before = self.status().line;
             self.line_before = line_before;
             match ended {
@@ -259,7 +261,8 @@ impl Engine {
         let mut ports_gone = false;
         loop {
             let now = self.now();
-            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            let write_waits =
+                self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
             match self.schedule.next(now, write_waits) {
                 Next::Write => {
                     if let Err(error) = self.write_step(line).await {
@@ -268,7 +271,8 @@ impl Engine {
                 }
                 Next::Plan { device, due } => {
                     let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
-                    if !self.serial && worked && !self.heard && self.schedule.all_silent() {
+                    if self.frames.is_none() && worked && !self.heard && self.schedule.all_silent()
+                    {
                         return Ended::Doubtful;
                     }
                     let at = self.clock.mono();
@@ -294,7 +298,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => self.begin(command),
+                            Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
                         () = tokio::time::sleep_until(until) => {}

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::device::{Inherited, Places, Scope, Settings};
 use super::tag::{self, Draft};
 use super::vocabulary::Vocabulary;
-use super::{across, bus};
-use super::{default_template, placeholder_name};
+
+use super::{across, default_template, link, placeholder_name};
 use crate::config::defaults::{BAUD_RANGE, EVERY, EVERY_RANGE, UNIT_TCP};
 use crate::config::keys;
 use crate::config::plan::{DevicePlan, Gateway};
@@ -100,7 +100,7 @@ fn head(section: &Section<'_>, stem: &str, out: &mut Findings) -> Option<Head> {
         let serial = section.section("serial", &keys::PROFILE_SERIAL, out);
         Factory {
             baud: serial.scalar("baud", out, values::integer(BAUD_RANGE)),
-            parity: serial.scalar("parity", out, values::word(&bus::PARITIES)),
+            parity: serial.scalar("parity", out, values::word(&link::PARITIES)),
             stop_bits: serial.scalar("stop-bits", out, values::integer(1..=2)),
             unit: serial.scalar("unit", out, values::integer(1..=247)),
         }
