@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::line::{Line, Pace};
+use super::line::Line;
 use super::port;
+use super::silence::Pace;
 use crate::config::wire::LineTime;
 use crate::config::{Link, ModbusLink, SerialLine, Wire};
 

@@ -12,8 +12,11 @@ use tokio_modbus::client::{Client, Context};
 use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 
-use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
+use super::guard::{
+    Echo, Guard, GuardCounters, Hear, Matcher, Saw, SerialMatcher, Shared, TcpMatcher,
+};
 use super::resync::{self, Suspects, Variant};
+use super::silence::{Pace, Silence};
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -66,29 +69,19 @@ pub(crate) enum Write {
     },
 }
 
-/// How the silence between two requests is kept.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Pace {
-    /// By blocking the thread: accurate, for a thread that serves this line alone.
-    Thread(Duration),
-    /// By the runtime's timer, to the millisecond.
-    Task(Duration),
-}
-
 /// See the module.
 pub(crate) struct Line {
     client: Context,
     kind: Kind,
-    pace: Pace,
+    silence: Silence,
     opened: Instant,
-    last: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
     took: Duration,
 }
 
 enum Kind {
     Tcp(Shared<TcpMatcher>),
-    Serial { matcher: Shared<SerialMatcher>, suspects: Suspects },
+    Serial { matcher: Shared<SerialMatcher>, ear: Box<dyn Hear>, suspects: Suspects },
 }
 
 impl Line {
@@ -106,13 +99,20 @@ impl Line {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(SerialMatcher::new());
-        let client = tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace)
+        let guard = Guard::new(io, matcher.clone());
+        let ear = guard.ear();
+        let client = tokio_modbus::client::rtu::attach(guard);
+        Self::new(client, Kind::Serial { matcher, ear, suspects: Suspects::default() }, pace)
     }
 
     fn new(client: Context, kind: Kind, pace: Pace) -> Self {
-        let now = Instant::now();
-        Self { client, kind, pace, opened: now, last: now, took: Duration::ZERO }
+        let silence = Silence::new(pace);
+        Self { client, kind, silence, opened: Instant::now(), took: Duration::ZERO }
+    }
+
+    /// The device needs this time after its answer, before anybody is asked.
+    pub(crate) fn pause_after(&mut self, unit: u8, pause: Duration) {
+        self.silence.pause_after(unit, pause);
     }
 
     pub(crate) fn counters(&self) -> GuardCounters {
@@ -146,11 +146,12 @@ impl Line {
         timeout: Duration,
     ) -> Result<Vec<u16>, Failure> {
         let plain = Variant { address, count, skip: 0 };
+        self.took = Duration::ZERO;
+        self.get_silent().await?;
         let now = self.opened.elapsed();
         let Kind::Serial { suspects, .. } = &mut self.kind else {
             return self.read_variant(unit, table, plain, timeout).await;
         };
-        self.took = Duration::ZERO;
         suspects.forget(now);
         let doubtful = suspects.any(unit);
         let variants = suspects.variants(unit, table, (address, count), most, now);
@@ -185,6 +186,9 @@ impl Line {
         }
         if let Kind::Serial { suspects, .. } = &mut self.kind {
             suspects.synchronised(unit);
+            if suspects.is_suspect(unit, table, count, now) {
+                return Err(Failure::NotAsked);
+            }
         }
         self.read_part(unit, table, plain, count, timeout).await
     }
@@ -200,7 +204,7 @@ impl Line {
     ) -> Result<Vec<u16>, Failure> {
         let result = self.read_variant(unit, table, variant, timeout).await;
         let now = self.opened.elapsed();
-        if let Kind::Serial { matcher, suspects } = &mut self.kind {
+        if let Kind::Serial { matcher, suspects, .. } = &mut self.kind {
             match &result {
                 Ok(_) => suspects.answered(unit),
                 Err(Failure::NoAnswer | Failure::BadAnswer) => {
@@ -289,12 +293,14 @@ impl Line {
         request: Request<'_>,
         timeout: Duration,
     ) -> Result<Response, Failure> {
-        keep_silence(self.pace, self.last.elapsed()).await;
+        self.get_silent().await?;
         self.client.set_slave(Slave(unit));
         let started = Instant::now();
         let result = tokio::time::timeout(timeout, self.client.call(request)).await;
-        self.last = Instant::now();
-        self.took = self.last.saturating_duration_since(started);
+        let ended = Instant::now();
+        self.took = ended.saturating_duration_since(started);
+        let broadcast = (unit == 0 && !self.is_tcp()).then_some(timeout);
+        self.silence.begins(ended, unit, broadcast);
         let answered = matches!(result, Ok(Ok(_)));
         let saw = match &self.kind {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
@@ -314,23 +320,21 @@ impl Line {
         }
     }
 
+    /// Waits until the line may be used, and learns what another master asked for meanwhile.
+    async fn get_silent(&mut self) -> Result<(), Failure> {
+        self.silence.keep().await;
+        let Kind::Serial { matcher, ear, suspects } = &mut self.kind else { return Ok(()) };
+        self.silence.hear(ear.as_mut(), matcher).await.map_err(Failure::Link)?;
+        let now = self.opened.elapsed();
+        for asked in matcher.lock().take_others() {
+            if let (Some(table), Some(bytes)) = (asked.table(), asked.data_bytes()) {
+                suspects.overheard(asked.unit, table, bytes.into(), now);
+            }
+        }
+        Ok(())
+    }
+
     fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))
-    }
-}
-
-/// Waits until the line has been silent for long enough.
-async fn keep_silence(pace: Pace, since: Duration) {
-    match pace {
-        Pace::Thread(gap) => {
-            if let Some(rest) = gap.checked_sub(since) {
-                std::thread::sleep(rest);
-            }
-        }
-        Pace::Task(gap) => {
-            if let Some(rest) = gap.checked_sub(since) {
-                tokio::time::sleep(rest).await;
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod faults_rtu;
 mod faults_tcp;
 mod identify;
+mod others;
 mod scripted;
 
 use std::sync::{Arc, Mutex};

@@ -12,7 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinSet;
 
 use crate::south::guard::frame_rtu;
-use crate::south::line::{Failure, Line, Pace};
+use crate::south::line::{Failure, Line};
+use crate::south::silence::Pace;
 use crate::south::simulator::find_request;
 
 /// What the slave does with one request.
