@@ -92,9 +92,12 @@ fn describe_bus(bus: &BusPlan) -> String {
         let from = width(&mut places.iter().map(String::len));
         for (tag, place) in device.tags.iter().zip(&places) {
             let set = if tag.write.is_some() { "  and /set" } else { "" };
-            let every = show_duration(tag.every);
+            let every = match tag.every {
+                Some(every) => format!("every {}", show_duration(every)),
+                None => "never read".to_owned(),
+            };
             let topic = tag.topic.as_str();
-            out += &format!("    {topic:<topics$}  {place:<from$}  every {every}{set}\n");
+            out += &format!("    {topic:<topics$}  {place:<from$}  {every}{set}\n");
         }
     }
     out
@@ -104,7 +107,7 @@ fn describe_bus(bus: &BusPlan) -> String {
 fn requests(device: &DevicePlan, time: LineTime) -> String {
     let mut out = String::new();
     for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
-        let tags = device.in_table(table);
+        let tags = device.in_table(table).filter(|(_, tag, _)| tag.every.is_some());
         let items: Vec<_> = tags.map(|(index, _, from)| Item::of(from, index)).collect();
         let most = if table.is_bits() { device.bits_max } else { device.registers_max };
         for block in blocks::plan(&items, time.cost(table), &Limits::new(most)) {

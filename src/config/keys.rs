@@ -38,10 +38,26 @@ pub(super) static MODBUS_RTU: Shape = Shape {
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
-    keys: &["bus", "unit", "every", "timeout", "order", "registers-max", "bits-max", "tags"],
+    keys: &[
+        "bus",
+        "unit",
+        "every",
+        "timeout",
+        "pause",
+        "order",
+        "addresses",
+        "registers-max",
+        "bits-max",
+        "write-with",
+        "write-expires",
+        "tags",
+    ],
     refused: &[
         ("profile", "device profiles come in a later version; write the tags here"),
         ("interval", "the poll interval is called every"),
+        ("zero-mode", "write addresses: from-0 or addresses: from-1"),
+        ("retries", "a lost answer is asked for again at the next poll; there is nothing to set"),
+        ("turnaround", "the time a device needs after its answer is called pause"),
     ],
 };
 
@@ -83,7 +99,17 @@ pub(super) static MAP: Shape =
 pub(super) static PUBLISH: Shape =
     Shape { name: "publish", keys: &["change", "at-least", "at-most-every"], refused: &[] };
 
-pub(super) static WRITE: Shape = Shape { name: "write", keys: &["min", "max"], refused: &[] };
+pub(super) static WRITE: Shape = Shape {
+    name: "write",
+    keys: &["min", "max", "step", "values", "at-most-every", "expires", "verify", "safe"],
+    refused: &[
+        ("ttl", "how long a command is valid is called expires"),
+        ("rate", "write at-most-every: 1s"),
+    ],
+};
+
+pub(super) static SAFE: Shape =
+    Shape { name: "safe", keys: &["value", "after", "from-start"], refused: &[] };
 
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
@@ -171,7 +197,7 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 19] = [
+pub(super) static ALL: [&Shape; 20] = [
     &ROOT,
     &GATEWAY,
     &BUS,
@@ -182,6 +208,7 @@ pub(super) static ALL: [&Shape; 19] = [
     &MAP,
     &PUBLISH,
     &WRITE,
+    &SAFE,
     &TOPICS,
     &BROKER,
     &LISTENER,

@@ -12,7 +12,7 @@ use super::connect::Connector;
 use super::engine::Engine;
 use super::status::BusStatus;
 use crate::config::BusPlan;
-use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink};
+use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -44,7 +44,7 @@ impl BusPort {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             *status.refused.entry(refusal.code()).or_default() += 1;
         }
-        (command.reply)(Outcome::Refused(refusal));
+        command.refuse(&refusal);
     }
 
     pub fn status(&self) -> BusStatus {

@@ -135,7 +135,7 @@ impl Engine {
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            self.refuse(command, Refusal::Stopping);
+            self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
     }
@@ -157,7 +157,10 @@ impl Engine {
                 connector.connect().await
             };
             match self.refusing(attempt, stop).await? {
-                Ok(line) => {
+                Ok(mut line) => {
+                    for device in &self.devices {
+                        line.pause_after(device.plan.unit, device.plan.pause);
+                    }
                     self.came_up();
                     return Some(line);
                 }
@@ -181,7 +184,7 @@ impl Engine {
                 () = stop.cancelled() => return None,
                 result = &mut work => return Some(result),
                 command = self.commands.recv(), if !ports_gone => match command {
-                    Some(command) => self.refuse(command, Refusal::LinkDown),
+                    Some(command) => self.refuse(command, &Refusal::LinkDown),
                     None => ports_gone = true,
                 },
             }

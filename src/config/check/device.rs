@@ -4,18 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bus::Drafts;
+use super::settings::{Numbering, Settings};
 use super::{tag, too_many};
-use crate::config::defaults::{
-    BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
-    UNIT_TCP,
-};
+use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, TIMEOUT, TURNAROUND, UNIT_TCP};
 use crate::config::keys;
-use crate::config::kinds;
 use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
+use crate::config::write_rule::WriteWith;
 use crate::model::{Name, Order};
 
 /// What holds for all devices.
@@ -32,8 +30,14 @@ pub(super) struct Inherited<'a> {
     pub device: &'a Name,
     pub every: Duration,
     pub order: Order,
+    pub numbering: Numbering,
     pub registers_max: u16,
     pub bits_max: u16,
+    pub write_with: WriteWith,
+    /// How long commands are valid that don't say so themselves.
+    pub write_expires: Duration,
+    /// Whether it is everybody on its line, whom nobody answers for.
+    pub broadcast: bool,
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.
@@ -93,23 +97,20 @@ fn device(
     };
     let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
     let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
-    let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
-    let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
-    let order = section.scalar("order", out, kinds::order).unwrap_or_default();
-    let registers_max = section
-        .scalar("registers-max", out, values::integer(1..=i128::from(REGISTERS_MAX)))
-        .unwrap_or(REGISTERS_MAX);
-    let bits_max = section
-        .scalar("bits-max", out, values::integer(1..=i128::from(BITS_MAX)))
-        .unwrap_or(BITS_MAX);
+    let settings = Settings::of(&section, out);
+    let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
         device: &name,
-        every,
-        order,
-        registers_max,
-        bits_max,
+        every: settings.every.unwrap_or(EVERY),
+        order: settings.order,
+        numbering: settings.numbering,
+        registers_max: settings.registers_max,
+        bits_max: settings.bits_max,
+        write_with: settings.write_with,
+        write_expires: settings.write_expires,
+        broadcast,
     };
     let mut tags = Vec::new();
     match section.get("tags") {
@@ -123,8 +124,9 @@ fn device(
         }
         None => section.missing("tags", out),
     }
-    let timeout = timeout.unwrap_or(TIMEOUT);
-    (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
+    let Settings { timeout, pause, registers_max, bits_max, write_with, .. } = settings;
+    let timeout = timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT });
+    (DevicePlan { name, unit, timeout, pause, registers_max, bits_max, write_with, tags }, index)
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
@@ -143,13 +145,7 @@ fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
 fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
     match bus {
-        Some(bus) if bus.link.is_line() => section.required("unit", out, |text| {
-            if text == "0" {
-                return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
-                    .hint("allowed are 1 to 247"));
-            }
-            values::integer(1..=247)(text)
-        }),
+        Some(bus) if bus.link.is_line() => section.required("unit", out, values::integer(0..=247)),
         _ => section.scalar("unit", out, values::integer(0..=255)),
     }
 }

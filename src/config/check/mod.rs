@@ -11,9 +11,11 @@ mod busy;
 mod device;
 mod rules;
 mod scale;
+mod settings;
 mod store;
 mod tag;
 mod uplink;
+mod write;
 
 use super::defaults::{TOPIC_TAG, UPLINKS_MAX};
 use super::keys;

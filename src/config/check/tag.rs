@@ -1,7 +1,10 @@
 //! One tag: where it is read, what it means, where it goes.
 
+use std::time::Duration;
+
 use super::device::Inherited;
-use super::{TAG_PLACEHOLDERS, rules, scale};
+use super::settings::Numbering;
+use super::{TAG_PLACEHOLDERS, rules, scale, write};
 use crate::config::defaults::EVERY_RANGE;
 use crate::config::plan::{Registers, Source, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
@@ -15,6 +18,7 @@ use crate::model::{Class, Coding, Kind, Name, Order, Table, TagId, TopicName};
 pub(super) struct TagSpots {
     pub name: Spot,
     pub topic: Spot,
+    pub numbering: Numbering,
 }
 
 /// Longest engineering unit, in bytes.
@@ -38,11 +42,11 @@ pub(super) fn check(
     out: &mut Findings,
 ) -> Option<(TagPlan, TagSpots)> {
     let section = field.section(&keys::TAG, out);
-    let place = table_and_address(&section, out);
+    let place = table_and_address(&section, device.numbering, out);
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
-    let every = section.scalar("every", out, values::duration(EVERY_RANGE));
+    let every = section.scalar("every", out, every);
     let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
     let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX)).unwrap_or_default();
     let topic = topic(&section, &name, device, out);
@@ -51,15 +55,16 @@ pub(super) fn check(
     let kind = kind?;
     let coding = coding(&section, kind, order.unwrap_or(device.order), out);
     let publish = rules::publish(&section, &coding, out);
-    let write = rules::write(&section, &coding, table, out);
+    let write = write::check(&section, &coding, table, device, out);
+    let every = reading(&section, every, write.is_some(), device, out);
     let (table, address) = place?;
     span(&section, table, address, &coding, device, out);
     let topic = topic?;
     let spots = TagSpots {
         name: field.key_spot(),
         topic: section.get("topic").map_or_else(|| field.key_spot(), Field::spot),
+        numbering: device.numbering,
     };
-    let every = every.unwrap_or(device.every);
     let plan = TagPlan {
         id: TagId(0),
         name,
@@ -74,7 +79,48 @@ pub(super) fn check(
     Some((plan, spots))
 }
 
-fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table, u16)> {
+/// `1s`, or `never`.
+fn every(text: &str) -> Result<Option<Duration>, Complaint> {
+    if text == "never" {
+        return Ok(None);
+    }
+    values::duration(EVERY_RANGE)(text).map(Some)
+}
+
+/// How often the tag is read: what is written, or what its device says.
+fn reading(
+    section: &Section<'_>,
+    every: Option<Option<Duration>>,
+    writable: bool,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<Duration> {
+    if device.broadcast {
+        if every.is_some_and(|every| every.is_some()) {
+            let complaint = Complaint::new("nobody answers unit 0, so nothing is read from it");
+            out.error(&section.spot_of("every"), complaint.hint("leave every out"));
+        }
+        if !section.has("write") {
+            let complaint = Complaint::new("nobody answers unit 0, so its tags are only written");
+            out.error(&section.spot, complaint.hint("add write, or give the device's own unit"));
+        }
+        return None;
+    }
+    if every == Some(None) && !writable && !section.has("write") {
+        let message = "is never read and can't be written, so it is of no use";
+        out.error(
+            &section.spot_of("every"),
+            Complaint::new(message).hint("add write, or an interval"),
+        );
+    }
+    every.unwrap_or(Some(device.every))
+}
+
+fn table_and_address(
+    section: &Section<'_>,
+    numbering: Numbering,
+    out: &mut Findings,
+) -> Option<(Table, u16)> {
     let mut written =
         TABLES.iter().filter_map(|(key, table)| section.get(key).map(|f| (f, *table)));
     let Some((field, table)) = written.next() else {
@@ -88,14 +134,14 @@ fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table
     if let Some((second, _)) = written.next() {
         out.error(&second.key_spot(), "a tag has one address; a second table is written here");
     }
-    let address = field.scalar(out, |text| address(text, table))?;
+    let address = field.scalar(out, |text| address(text, table, numbering))?;
     Some((table, address))
 }
 
-/// Addresses are those on the wire, from 0. Manuals often count from 1 with the table in front.
-fn address(text: &str, table: Table) -> Result<u16, Complaint> {
+/// Manuals often count from 1 with the table in front.
+fn address(text: &str, table: Table, numbering: Numbering) -> Result<u16, Complaint> {
     let number = values::whole(text)?;
-    if let Ok(address) = u16::try_from(number) {
+    if let Some(address) = numbering.address(number) {
         return Ok(address);
     }
     let complaint = Complaint::new(format!("{} is no address", quoted(text)));
@@ -105,12 +151,20 @@ fn address(text: &str, table: Table) -> Result<u16, Complaint> {
         Table::Input => 300_001,
         Table::Holding => 400_001,
     };
-    let reference = number.saturating_sub(first);
-    Err(if first > 1 && (0..=65_535).contains(&reference) {
-        complaint.hint(format!("the manual's {number} is address {reference} on the wire"))
-    } else {
-        complaint.hint("allowed are 0 to 65535")
-    })
+    let reference = u16::try_from(number.saturating_sub(first)).ok().filter(|_| first > 1);
+    Err(complaint.hint(match (reference, numbering) {
+        (Some(address), Numbering::FromZero) => {
+            format!("the manual's {number} is address {address} on the wire")
+        }
+        (Some(address), Numbering::FromOne) => {
+            let shown = numbering.shown(address.into());
+            format!("the manual's {number} is {shown} here, where addresses count from 1")
+        }
+        (None, Numbering::FromZero) => "allowed are 0 to 65535".to_owned(),
+        (None, Numbering::FromOne) => {
+            "allowed are 1 to 65536: the addresses of this device count from 1".to_owned()
+        }
+    }))
 }
 
 fn kind(section: &Section<'_>, table: Option<Table>, out: &mut Findings) -> Option<Kind> {
@@ -170,7 +224,8 @@ fn span(
     }
     let last = u32::from(address) + span.saturating_sub(1);
     if last > 65_535 {
-        out.error(&section.spot, format!("reaches address {last}, the last one is 65535"));
+        let (last, end) = (device.numbering.shown(last), device.numbering.shown(65_535));
+        out.error(&section.spot, format!("reaches address {last}, the last one is {end}"));
     }
 }
 
