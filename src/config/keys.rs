@@ -23,7 +23,7 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "pause"],
+    keys: &["modbus-tcp", "modbus-rtu", "pause", "trace"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::connect::Connector;
 use super::engine::Engine;
 use super::status::BusStatus;
+use super::trace::{Framing, Page, Tap};
 use crate::config::BusPlan;
-use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink};
+use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -30,6 +31,7 @@ pub struct BusContext {
 pub struct BusPort {
     commands: mpsc::Sender<Command>,
     status: Arc<Mutex<BusStatus>>,
+    tap: Tap,
 }
 
 impl BusPort {
@@ -49,6 +51,11 @@ impl BusPort {
 
     pub fn status(&self) -> BusStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last exchanges from number `since` on, timed by `wall`, the time now.
+    pub fn trace(&self, since: u64, wall: Wall) -> Page {
+        self.tap.page(self.status().link, since, wall)
     }
 }
 
@@ -89,8 +96,10 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let own_thread = plan.link.serial().is_some();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
-    let engine = Engine::new(plan, context, commands, Arc::clone(&status));
-    (BusPort { commands: sender, status }, BusRunner { engine, connector, own_thread })
+    let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
+    let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
+    let engine = Engine::new(plan, context, commands, Arc::clone(&status), tap.clone());
+    (BusPort { commands: sender, status, tap }, BusRunner { engine, connector, own_thread })
 }
 
 impl BusRunner {

@@ -21,6 +21,7 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
+use super::trace::{Purpose, Tap};
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     pub(super) serial: bool,
     commands: mpsc::Receiver<Command>,
     pub(super) status: Arc<Mutex<BusStatus>>,
+    pub(super) tap: Tap,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -71,6 +73,7 @@ impl Engine {
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
+        tap: Tap,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
@@ -101,6 +104,7 @@ impl Engine {
             frames,
             commands,
             status,
+            tap,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -152,9 +156,10 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
-                connector.connect().await
+                connector.connect(tap).await
             };
             match self.refusing(attempt, stop).await? {
                 Ok(mut line) => {
@@ -310,6 +315,8 @@ impl Engine {
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
         let timeout = device.timeout(frames, self.schedule.is_doubtful(index));
         let (unit, most) = (device.plan.unit, device.most(*table));
+        let silent = self.schedule.silent_since(index).is_some();
+        self.tap.about(Some(index), if silent { Purpose::Probe } else { Purpose::Poll });
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
         self.exchanged(index, line, frames, result.as_ref().map(|_| ()));

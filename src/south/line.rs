@@ -17,6 +17,7 @@ use super::guard::{
 };
 use super::resync::{self, Suspects, Variant};
 use super::silence::{Pace, Silence};
+use super::trace::Tap;
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -73,6 +74,7 @@ pub(crate) enum Write {
 pub(crate) struct Line {
     client: Context,
     kind: Kind,
+    tap: Tap,
     silence: Silence,
     opened: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
@@ -85,29 +87,31 @@ enum Kind {
 }
 
 impl Line {
-    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace) -> Self
+    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(TcpMatcher::new(seed));
-        let client = tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Tcp(matcher), pace)
+        let client =
+            tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone(), tap.clone()));
+        Self::new(client, Kind::Tcp(matcher), pace, tap)
     }
 
-    pub(crate) fn serial<T>(io: T, pace: Pace) -> Self
+    pub(crate) fn serial<T>(io: T, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(SerialMatcher::new());
-        let guard = Guard::new(io, matcher.clone());
+        let guard = Guard::new(io, matcher.clone(), tap.clone());
         let ear = guard.ear();
         let client = tokio_modbus::client::rtu::attach(guard);
-        Self::new(client, Kind::Serial { matcher, ear, suspects: Suspects::default() }, pace)
+        Self::new(client, Kind::Serial { matcher, ear, suspects: Suspects::default() }, pace, tap)
     }
 
-    fn new(client: Context, kind: Kind, pace: Pace) -> Self {
+    fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
+        tap.connected();
         let silence = Silence::new(pace);
-        Self { client, kind, silence, opened: Instant::now(), took: Duration::ZERO }
+        Self { client, kind, tap, silence, opened: Instant::now(), took: Duration::ZERO }
     }
 
     /// The device needs this time after its answer, before anybody is asked.
@@ -306,7 +310,7 @@ impl Line {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
             Kind::Serial { matcher, .. } => matcher.lock().conclude(answered),
         };
-        match result {
+        let result = match result {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(_))) if saw == Saw::BadAnswer && self.is_tcp() => Err(Failure::BadAnswer),
             Ok(Ok(Err(code))) => Err(Failure::Exception { code: code.into(), doubtful: false }),
@@ -317,7 +321,9 @@ impl Line {
             }
             Err(_) if saw == Saw::BadAnswer => Err(Failure::BadAnswer),
             Err(_) => Err(Failure::NoAnswer),
-        }
+        };
+        self.tap.answered(result.as_ref().map(|_| ()), self.counters());
+        result
     }
 
     /// Waits until the line may be used, and learns what another master asked for meanwhile.

@@ -7,7 +7,7 @@
 //! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `bus` (the door).
+//! `trace` (the last exchanges, byte by byte), `bus` (the door).
 
 mod breaker;
 mod bus;
@@ -27,6 +27,7 @@ mod schedule;
 mod silence;
 pub mod simulator;
 mod status;
+pub mod trace;
 mod write;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::connect::Connector;
 use super::identify;
 use super::line::{Failure, Line};
+use super::trace::Tap;
 use crate::config::Link;
 use crate::model::{Blame, Table};
 
@@ -71,7 +72,7 @@ pub async fn identify(
 
 async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
     let mut connector = Connector::new(link, Duration::ZERO, timeout);
-    connector.connect().await.map_err(|source| ProbeError::Link { source })
+    connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })
 }
 
 fn failed(failure: Failure, timeout: Duration) -> ProbeError {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line, Write};
+use super::trace::Purpose;
 use crate::codec::registers::{Encoded, encode};
 use crate::config::{Registers, TagPlan};
 use crate::model::{Command, Outcome, Refusal, Set, Table, Value};
@@ -106,6 +107,7 @@ impl Engine {
         if !self.schedule.may_write(device, self.now()) {
             return Err(Refusal::NoAnswer.into());
         }
+        self.tap.about(Some(device), Purpose::Write);
         // On a line that may echo, only an answered read tells a device from our own echo.
         if line.echo() == Some(Echo::Unknown) {
             self.look(line, device, from).await?;

@@ -254,7 +254,7 @@ fn addresses_may_count_from_one_and_a_device_may_want_a_pause() {
         ),
         (
             "t: { holding: 10, type: f32 }, u: { holding: 11, type: f32 }",
-            "t:6:108 devices.d.tags.u: begins at 11 within t, which takes 10 to 11 (line 6); check the addresses",
+            "t:6:108 warning: devices.d.tags.u: begins at 11 within t, which takes 10 to 11 (line 6); check the addresses",
         ),
     ] {
         assert_eq!(said(&text(tags)), want, "{tags}");

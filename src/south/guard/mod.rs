@@ -18,12 +18,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use expect::Expect;
 pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu};
 pub(crate) use tcp::TcpMatcher;
+
+use super::trace::Tap;
 
 /// Bytes read from the port in one go.
 const CHUNK_BYTES: usize = 512;
@@ -31,7 +33,7 @@ const CHUNK_BYTES: usize = 512;
 const DRAIN_CHUNKS_MAX: usize = 64;
 
 /// Everything a line carried that was not an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardCounters {
     /// Frames of the asked unit and function whose checksum was wrong.
     pub damaged: u64,
@@ -50,6 +52,19 @@ pub struct GuardCounters {
 }
 
 impl GuardCounters {
+    /// What was counted since `before`.
+    pub(crate) fn minus(self, before: Self) -> Self {
+        Self {
+            damaged: self.damaged.saturating_sub(before.damaged),
+            foreign: self.foreign.saturating_sub(before.foreign),
+            collisions: self.collisions.saturating_sub(before.collisions),
+            late: self.late.saturating_sub(before.late),
+            wrong_shape: self.wrong_shape.saturating_sub(before.wrong_shape),
+            echoes: self.echoes.saturating_sub(before.echoes),
+            noise_bytes: self.noise_bytes.saturating_sub(before.noise_bytes),
+        }
+    }
+
     /// The sum.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
@@ -127,11 +142,12 @@ impl<T> Port<T> {
 struct Ear<T, M> {
     port: Port<T>,
     matcher: Shared<M>,
+    tap: Tap,
 }
 
 impl<T: AsyncRead + Unpin + Send, M: Matcher> Hear for Ear<T, M> {
     fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        match poll_chunk(&self.port, &self.matcher, cx, M::stale) {
+        match poll_chunk(&self.port, &self.matcher, &self.tap, cx, M::stale) {
             Poll::Pending => Poll::Ready(Ok(0)),
             heard => heard,
         }
@@ -142,6 +158,7 @@ impl<T: AsyncRead + Unpin + Send, M: Matcher> Hear for Ear<T, M> {
 fn poll_chunk<T: AsyncRead + Unpin, M>(
     port: &Port<T>,
     matcher: &Shared<M>,
+    tap: &Tap,
     cx: &mut Context<'_>,
     feed: impl FnOnce(&mut M, &[u8]) -> io::Result<()>,
 ) -> Poll<io::Result<usize>> {
@@ -151,6 +168,7 @@ fn poll_chunk<T: AsyncRead + Unpin, M>(
     if chunk.filled().is_empty() {
         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
     }
+    tap.came(chunk.filled());
     feed(&mut matcher.lock(), chunk.filled())?;
     Poll::Ready(Ok(chunk.filled().len()))
 }
@@ -159,6 +177,8 @@ fn poll_chunk<T: AsyncRead + Unpin, M>(
 pub(crate) struct Guard<T, M> {
     port: Port<T>,
     matcher: Shared<M>,
+    /// Sees every byte that passes.
+    tap: Tap,
     /// The request on its way out.
     out: Vec<u8>,
     sent: usize,
@@ -180,14 +200,14 @@ where
     /// For the time between requests.
     pub(crate) fn ear(&self) -> Box<dyn Hear> {
         let port = Port(Arc::clone(&self.port.0));
-        Box::new(Ear { port, matcher: self.matcher.clone() })
+        Box::new(Ear { port, matcher: self.matcher.clone(), tap: self.tap.clone() })
     }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
-    pub(crate) fn new(io: T, matcher: Shared<M>) -> Self {
+    pub(crate) fn new(io: T, matcher: Shared<M>, tap: Tap) -> Self {
         let port = Port(Arc::new(Mutex::new(io)));
-        Self { port, matcher, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
+        Self { port, matcher, tap, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
     }
 
     fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -209,7 +229,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         for _ in 0..DRAIN_CHUNKS_MAX {
-            match poll_chunk(&this.port, &this.matcher, cx, M::stale) {
+            match poll_chunk(&this.port, &this.matcher, &this.tap, cx, M::stale) {
                 Poll::Pending => break,
                 Poll::Ready(heard) => drop(heard?),
             }
@@ -217,6 +237,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
         this.up.clear();
         this.handed = 0;
         this.out = this.matcher.lock().begin(frame)?;
+        this.tap.sent(&this.out);
         this.sent = 0;
         if let Poll::Ready(result) = this.poll_push(cx) {
             result?;
@@ -254,7 +275,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncRead for Guard<T, M> {
                 this.handed = 0;
                 continue;
             }
-            ready!(poll_chunk(&this.port, &this.matcher, cx, M::feed))?;
+            ready!(poll_chunk(&this.port, &this.matcher, &this.tap, cx, M::feed))?;
         }
     }
 }

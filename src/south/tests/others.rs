@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::scripted::{Asked, Deed, TIMEOUT, Tally, rtu};
+use super::scripted::{Asked, Deed, TIMEOUT, Tally, rtu, tap};
 use crate::model::Table;
 use crate::south::guard::frame_rtu;
 use crate::south::line::{Line, Write};
 use crate::south::silence::Pace;
+use crate::south::trace::Framing;
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -138,7 +139,7 @@ async fn arrivals(far: &mut tokio::io::DuplexStream, bytes: usize) -> Vec<Instan
 #[tokio::test(start_paused = true)]
 async fn we_never_talk_into_its_frame_and_let_its_device_answer() {
     let (near, mut far) = tokio::io::duplex(1024);
-    let mut line = Line::serial(near, Pace::Task(ms(4)));
+    let mut line = Line::serial(near, Pace::Task(ms(4)), tap(Framing::Rtu));
     let request = frame_rtu(9, &[3, 0, 0, 0, 2]);
     let answer = frame_rtu(9, &[3, 4, 0, 1, 0, 2]);
     let other = async {
@@ -170,7 +171,7 @@ async fn we_never_talk_into_its_frame_and_let_its_device_answer() {
 async fn a_line_that_is_never_silent_is_used_all_the_same() {
     let (near, far) = tokio::io::duplex(1024);
     let (mut from, mut to) = tokio::io::split(far);
-    let mut line = Line::serial(near, Pace::Task(ms(4)));
+    let mut line = Line::serial(near, Pace::Task(ms(4)), tap(Framing::Rtu));
     let mut noise = tokio::task::JoinSet::new();
     noise.spawn(async move {
         while to.write_all(&[0x55]).await.is_ok() {
