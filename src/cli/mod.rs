@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod probe;
 mod run;
+mod simulate;
 mod status;
 mod store;
 mod view;
@@ -32,6 +33,8 @@ enum Command {
     Status(status::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Play the devices of a configuration, with faults if wanted
+    Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
