@@ -8,6 +8,7 @@ mod run;
 mod simulate;
 mod status;
 mod store;
+mod trace;
 mod view;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
+    /// Show the last exchanges of a bus, byte by byte
+    Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
     /// Play the devices of a configuration, with faults if wanted
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -22,6 +22,7 @@ use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
 use super::trace::{Purpose, Tap};
+use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
@@ -42,7 +43,11 @@ pub(crate) struct Engine {
     /// Line time of frames; zero on TCP, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
     pub(super) serial: bool,
-    commands: mpsc::Receiver<Command>,
+    /// Whether unit 0 is everybody.
+    pub(super) is_line: bool,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// The command that is being carried out.
+    pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
     pub(super) started: Instant,
@@ -77,6 +82,7 @@ impl Engine {
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
+        let is_line = plan.link.is_line();
         let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
         let devices: Vec<Device> = plan
             .devices
@@ -101,8 +107,10 @@ impl Engine {
             sink: context.sink,
             clock: context.clock,
             serial: frames.is_some(),
+            is_line,
             frames,
             commands,
+            writing: None,
             status,
             tap,
             started: Instant::now(),
@@ -132,10 +140,14 @@ impl Engine {
             let line_before = self.status().line;
             self.line_before = line_before;
             match ended {
-                Ended::Stopped => break,
+                Ended::Stopped => {
+                    self.abandon_writing(&Refusal::Stopping);
+                    break;
+                }
                 Ended::Broken(error) => self.broken(&error),
                 Ended::Doubtful => {}
             }
+            self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
@@ -250,11 +262,10 @@ impl Engine {
         let mut ports_gone = false;
         loop {
             let now = self.now();
-            match self.schedule.next(now, !self.commands.is_empty()) {
+            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            match self.schedule.next(now, write_waits) {
                 Next::Write => {
-                    if let Ok(command) = self.commands.try_recv()
-                        && let Err(error) = self.carry_out(line, command).await
-                    {
+                    if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
                     }
                 }
@@ -286,11 +297,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => {
-                                if let Err(error) = self.carry_out(line, command).await {
-                                    return Ended::Broken(error);
-                                }
-                            }
+                            Some(command) => self.begin(command),
                             None => ports_gone = true,
                         },
                         () = tokio::time::sleep_until(until) => {}

@@ -63,6 +63,8 @@ pub(crate) enum Write {
     Coils(Vec<bool>),
     Register(u16),
     Registers(Vec<u16>),
+    /// Function 23: as above, and the answer is what the same registers hold then.
+    AndRead(Vec<u16>),
     /// Function 22: `(current & and) | (or & !and)`.
     Mask {
         and: u16,
@@ -79,7 +81,14 @@ pub(crate) struct Line {
     opened: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
     took: Duration,
+    /// Until then the answer to a write with function 23 may come that got none in time.
+    late_until: Option<Instant>,
 }
+
+/// The unit that is everybody on a line.
+const BROADCAST: u8 = 0;
+/// How late an answer may be at most, beyond which nothing is expected of it.
+const LATE_MAX: Duration = Duration::from_secs(10);
 
 enum Kind {
     Tcp(Shared<TcpMatcher>),
@@ -111,7 +120,8 @@ impl Line {
     fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
         tap.connected();
         let silence = Silence::new(pace);
-        Self { client, kind, tap, silence, opened: Instant::now(), took: Duration::ZERO }
+        let (opened, took) = (Instant::now(), Duration::ZERO);
+        Self { client, kind, tap, silence, opened, took, late_until: None }
     }
 
     /// The device needs this time after its answer, before anybody is asked.
@@ -256,38 +266,49 @@ impl Line {
         }
     }
 
-    /// Writes once; an answer that does not repeat the write is none.
+    /// Writes once; an answer that does not repeat the write is none. With function 23 it gives
+    /// what the registers hold, unless that may be a late answer to an earlier write.
     pub(crate) async fn write(
         &mut self,
         unit: u8,
         address: u16,
         write: &Write,
         timeout: Duration,
-    ) -> Result<(), Failure> {
-        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        let (request, expected) = match write {
-            Write::Coil(on) => {
-                (Request::WriteSingleCoil(address, *on), Response::WriteSingleCoil(address, *on))
-            }
-            Write::Coils(bits) => (
-                Request::WriteMultipleCoils(address, Cow::Borrowed(bits)),
-                Response::WriteMultipleCoils(address, count(bits.len())),
-            ),
-            Write::Register(word) => (
-                Request::WriteSingleRegister(address, *word),
-                Response::WriteSingleRegister(address, *word),
-            ),
-            Write::Registers(words) => (
-                Request::WriteMultipleRegisters(address, Cow::Borrowed(words)),
-                Response::WriteMultipleRegisters(address, count(words.len())),
-            ),
-            Write::Mask { and, or } => (
-                Request::MaskWriteRegister(address, *and, *or),
-                Response::MaskWriteRegister(address, *and, *or),
-            ),
+    ) -> Result<Option<Vec<u16>>, Failure> {
+        let (request, expected) = request_of(address, write);
+        let result = self.exchange(unit, request, timeout).await;
+        let Write::AndRead(words) = write else {
+            return if result? == expected { Ok(None) } else { Err(Failure::BadAnswer) };
         };
-        let response = self.exchange(unit, request, timeout).await?;
-        if response == expected { Ok(()) } else { Err(Failure::BadAnswer) }
+        let in_doubt = self.late_until.is_some_and(|until| Instant::now() < until);
+        match result {
+            Ok(Response::ReadWriteMultipleRegisters(held)) if held.len() == words.len() => {
+                Ok((!in_doubt).then_some(held))
+            }
+            Ok(_) => Err(Failure::BadAnswer),
+            Err(failure) => {
+                if !self.is_tcp() {
+                    self.late_until = Some(Instant::now() + LATE_MAX.max(timeout * 4));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes to everybody on the line, which nobody answers, and leaves the line alone for `time`,
+    /// from the first byte on.
+    pub(crate) async fn broadcast(
+        &mut self,
+        address: u16,
+        write: &Write,
+        time: Duration,
+    ) -> Result<(), Failure> {
+        let (request, _) = request_of(address, write);
+        self.exchange(BROADCAST, request, time).await?;
+        tokio::time::sleep(time.saturating_sub(self.took)).await;
+        self.took = self.took.max(time);
+        self.silence.begins(Instant::now(), BROADCAST);
+        Ok(())
     }
 
     /// One request and its answer, whatever they are.
@@ -303,8 +324,7 @@ impl Line {
         let result = tokio::time::timeout(timeout, self.client.call(request)).await;
         let ended = Instant::now();
         self.took = ended.saturating_duration_since(started);
-        let broadcast = (unit == 0 && !self.is_tcp()).then_some(timeout);
-        self.silence.begins(ended, unit, broadcast);
+        self.silence.begins(ended, unit);
         let answered = matches!(result, Ok(Ok(_)));
         let saw = match &self.kind {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
@@ -342,5 +362,38 @@ impl Line {
 
     fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))
+    }
+}
+
+/// The request that writes this, and the answer that repeats it.
+fn request_of(address: u16, write: &Write) -> (Request<'_>, Response) {
+    let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    match write {
+        Write::Coil(on) => {
+            (Request::WriteSingleCoil(address, *on), Response::WriteSingleCoil(address, *on))
+        }
+        Write::Coils(bits) => (
+            Request::WriteMultipleCoils(address, Cow::Borrowed(bits)),
+            Response::WriteMultipleCoils(address, count(bits.len())),
+        ),
+        Write::Register(word) => (
+            Request::WriteSingleRegister(address, *word),
+            Response::WriteSingleRegister(address, *word),
+        ),
+        Write::Registers(words) => (
+            Request::WriteMultipleRegisters(address, Cow::Borrowed(words)),
+            Response::WriteMultipleRegisters(address, count(words.len())),
+        ),
+        Write::AndRead(words) => {
+            let (count, words) = (count(words.len()), Cow::Borrowed(words.as_slice()));
+            (
+                Request::ReadWriteMultipleRegisters(address, count, address, words),
+                Response::ReadWriteMultipleRegisters(Vec::new()),
+            )
+        }
+        Write::Mask { and, or } => (
+            Request::MaskWriteRegister(address, *and, *or),
+            Response::MaskWriteRegister(address, *and, *or),
+        ),
     }
 }

@@ -55,11 +55,10 @@ impl Silence {
         }
     }
 
-    /// An exchange ended now. Nobody answers a broadcast, so its timeout is the time that all
-    /// devices need to take it in (Modbus over Serial Line V1.02, 2.4.1).
-    pub(crate) fn begins(&mut self, now: Instant, unit: u8, broadcast: Option<Duration>) {
+    /// An exchange with this unit ended.
+    pub(crate) fn begins(&mut self, now: Instant, unit: u8) {
         self.since = now;
-        self.rest = broadcast.or(self.pauses.get(&unit).copied()).unwrap_or_default();
+        self.rest = self.pauses.get(&unit).copied().unwrap_or_default();
     }
 
     /// Waits until the line has been silent for long enough.

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use expect::Expect;
-pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu};
+pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu, sound_frame};
 pub(crate) use tcp::TcpMatcher;
 
 use super::trace::Tap;

@@ -304,15 +304,13 @@ async fn a_write_whose_echo_differs_is_no_success() {
 #[tokio::test(start_paused = true)]
 async fn a_broadcast_is_answered_at_once_and_a_broadcast_read_refused() {
     let mut slave = rtu(false, |_| Deed::silence());
-    let turnaround = Duration::from_millis(100);
+    let long = Duration::from_secs(5);
     let started = tokio::time::Instant::now();
-    slave.line.write(0, 5, &Write::Register(77), turnaround).await.unwrap();
-    assert!(started.elapsed() < Duration::from_millis(5));
-    // The devices get their time to take it in, before anybody is asked.
-    slave.line.write(0, 5, &Write::Registers(vec![1, 2]), turnaround).await.unwrap();
-    assert!((turnaround..2 * turnaround).contains(&started.elapsed()));
+    slave.line.write(0, 5, &Write::Register(77), long).await.unwrap();
+    slave.line.write(0, 5, &Write::Registers(vec![1, 2]), long).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(1));
     assert_eq!(value(5, 1), 0x0501);
-    let result = slave.line.read(0, Table::Holding, (5, 1), 125, TIMEOUT).await;
+    let result = slave.line.read(0, Table::Holding, (5, 1), 125, long).await;
     assert!(matches!(result, Err(Failure::Link(_))), "{result:?}");
 }
 
