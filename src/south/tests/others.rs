@@ -6,12 +6,17 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
-use super::scripted::{Asked, Deed, TIMEOUT, Tally, rtu, tap};
+use super::scripted::{Asked, Deed, Scripted, TIMEOUT, Tally, start, tap};
+use crate::config::Framing;
 use crate::model::Table;
-use crate::south::guard::frame_rtu;
+use crate::south::guard::{SerialMatcher, frame_rtu};
 use crate::south::line::{Line, Write};
 use crate::south::silence::Pace;
-use crate::south::trace::Framing;
+use crate::south::trace;
+
+fn line(script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
+    start(Framing::Rtu, false, script)
+}
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -20,13 +25,13 @@ fn ms(n: u64) -> Duration {
 /// What another master asks of our device: the same table and length, another address.
 fn like_ours(asked: &Asked) -> Vec<u8> {
     let [n1, n0] = asked.count().to_be_bytes();
-    asked.rtu(&[3, 0, 200, n1, n0])
+    asked.frame(&[3, 0, 200, n1, n0])
 }
 
 /// Of a device that was asked for so many registers by the other master.
 fn answer_of(asked: &Asked, count: u8) -> Vec<u8> {
     let words = (0..2 * count).map(|_| 0xEE);
-    asked.rtu(&[3, 2 * count].into_iter().chain(words).collect::<Vec<u8>>())
+    asked.frame(&[3, 2 * count].into_iter().chain(words).collect::<Vec<u8>>())
 }
 
 /// The answer to that: no value of it is one that we asked for.
@@ -47,7 +52,7 @@ async fn its_requests_and_answers_are_collisions_and_no_foreign_frames() {
         frame_rtu(9, &[0x84, 2]),
     ];
     let after = exchange.concat();
-    let mut slave = rtu(false, move |asked| {
+    let mut slave = line(move |asked| {
         let after = if asked.number == 2 { after.clone() } else { Vec::new() };
         Deed { after, pause: ms(5), ..Deed::well() }
     });
@@ -72,7 +77,7 @@ async fn an_answer_that_may_be_meant_for_it_is_nobodys() {
         |asked| Deed { after: like_ours(asked), pause: ms(45), ..Deed::silence() },
     ];
     for (kind, deed) in kinds.into_iter().enumerate() {
-        let mut slave = rtu(false, move |asked| match asked.number {
+        let mut slave = line(move |asked| match asked.number {
             3 => deed(asked),
             4 if kind == 3 => Deed::before(answer_of(asked, 10)),
             _ => Deed::well(),
@@ -87,8 +92,8 @@ async fn an_answer_that_may_be_meant_for_it_is_nobodys() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exception_that_may_be_meant_for_it_is_nobodys() {
-    let mut slave = rtu(false, |asked| match asked.number {
-        2 => Deed::before([asked.rtu(&[3, 0, 200, 0, 3]), asked.rtu(&[0x83, 2])].concat()),
+    let mut slave = line(|asked| match asked.number {
+        2 => Deed::before([asked.frame(&[3, 0, 200, 0, 3]), asked.frame(&[0x83, 2])].concat()),
         _ => Deed::well(),
     });
     assert_eq!(slave.reads(4, 5, 10).await, Tally { right: 4, ..Tally::default() });
@@ -97,7 +102,7 @@ async fn an_exception_that_may_be_meant_for_it_is_nobodys() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_nobody_answered_is_not_waited_for_for_ever() {
-    let mut slave = rtu(false, |asked| match asked.number {
+    let mut slave = line(|asked| match asked.number {
         2 => Deed { after: like_ours(asked), pause: ms(5), ..Deed::well() },
         _ => Deed::well(),
     });
@@ -116,8 +121,8 @@ async fn a_request_that_nobody_answered_is_not_waited_for_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_whose_answer_differs_is_no_collision() {
-    let mut slave = rtu(false, |asked| match asked.pdu[0] {
-        6 => Deed::instead(asked.rtu(&[6, 0, 5, 0, 78])),
+    let mut slave = line(|asked| match asked.pdu[0] {
+        6 => Deed::instead(asked.frame(&[6, 0, 5, 0, 78])),
         _ => Deed::well(),
     });
     let _ = slave.reads(1, 5, 1).await;
@@ -139,7 +144,8 @@ async fn arrivals(far: &mut tokio::io::DuplexStream, bytes: usize) -> Vec<Instan
 #[tokio::test(start_paused = true)]
 async fn we_never_talk_into_its_frame_and_let_its_device_answer() {
     let (near, mut far) = tokio::io::duplex(1024);
-    let mut line = Line::serial(near, Pace::Task(ms(4)), tap(Framing::Rtu));
+    let mut line =
+        Line::serial(near, SerialMatcher::rtu(), Pace::Task(ms(4)), tap(trace::Framing::Rtu));
     let request = frame_rtu(9, &[3, 0, 0, 0, 2]);
     let answer = frame_rtu(9, &[3, 4, 0, 1, 0, 2]);
     let other = async {
@@ -171,7 +177,8 @@ async fn we_never_talk_into_its_frame_and_let_its_device_answer() {
 async fn a_line_that_is_never_silent_is_used_all_the_same() {
     let (near, far) = tokio::io::duplex(1024);
     let (mut from, mut to) = tokio::io::split(far);
-    let mut line = Line::serial(near, Pace::Task(ms(4)), tap(Framing::Rtu));
+    let mut line =
+        Line::serial(near, SerialMatcher::rtu(), Pace::Task(ms(4)), tap(trace::Framing::Rtu));
     let mut noise = tokio::task::JoinSet::new();
     noise.spawn(async move {
         while to.write_all(&[0x55]).await.is_ok() {
@@ -189,7 +196,7 @@ async fn a_line_that_is_never_silent_is_used_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_needs_a_pause_gets_it_and_no_other() {
-    let mut slave = rtu(false, |_| Deed::well());
+    let mut slave = line(|_| Deed::well());
     slave.line.pause_after(7, ms(20));
     let mut gaps = Vec::new();
     for unit in [7, 7, 8, 8, 7] {
