@@ -1,26 +1,27 @@
 //! Devices: whose bus they are on, how they are asked, and their tags.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::bus::Drafts;
-use super::settings::{Numbering, Settings};
-use super::{tag, too_many};
-use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, TIMEOUT, TURNAROUND, UNIT_TCP};
+use super::settings::Settings;
+use super::vocabulary::Vocabulary;
+use super::{apply, tag, too_many};
+use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, UNIT_TCP};
 use crate::config::keys;
 use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
+use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
-use crate::config::write_rule::WriteWith;
-use crate::model::{Name, Order};
+use crate::model::Name;
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
     pub gateway: &'a Gateway,
     pub template: &'a Template,
     pub limits: Option<&'a BrokerLimits>,
+    pub profiles: &'a Profiles,
 }
 
 /// What a device hands down to its tags.
@@ -28,14 +29,8 @@ pub(super) struct Inherited<'a> {
     pub scope: &'a Scope<'a>,
     pub bus: Option<&'a Name>,
     pub device: &'a Name,
-    pub every: Duration,
-    pub order: Order,
-    pub numbering: Numbering,
-    pub registers_max: u16,
-    pub bits_max: u16,
-    pub write_with: WriteWith,
-    /// How long commands are valid that don't say so themselves.
-    pub write_expires: Duration,
+    pub settings: &'a Settings,
+    pub words: &'a Vocabulary<'a>,
     /// Whether it is everybody on its line, whom nobody answers for.
     pub broadcast: bool,
 }
@@ -88,45 +83,35 @@ fn device(
     places: &mut Places,
     out: &mut Findings,
 ) -> (DevicePlan, Option<usize>) {
-    let section = field.section(&keys::DEVICE, out);
+    let own = field.section(&keys::DEVICE, out);
     // Where not all buses are known, a name that is not among them may well be right.
     let index = if buses.complete {
-        section.required("bus", out, |text| find_bus(text, buses))
+        own.required("bus", out, |text| find_bus(text, buses))
     } else {
-        section.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
+        own.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
     };
     let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
-    let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
-    let settings = Settings::of(&section, out);
+    let unit = unit(&own, bus, out).unwrap_or(UNIT_TCP);
     let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
+    let applied = apply::apply(own, scope.profiles, out);
+    let settings = Settings::of(&applied.settings, out);
+    let drafts = applied.drafts(settings.every.unwrap_or(EVERY), out);
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
         device: &name,
-        every: settings.every.unwrap_or(EVERY),
-        order: settings.order,
-        numbering: settings.numbering,
-        registers_max: settings.registers_max,
-        bits_max: settings.bits_max,
-        write_with: settings.write_with,
-        write_expires: settings.write_expires,
+        settings: &settings,
+        words: &applied.words,
         broadcast,
     };
-    let mut tags = Vec::new();
-    match section.get("tags") {
-        Some(field) => {
-            for (tag_name, field) in field.named(out) {
-                if let Some((tag, spots)) = tag::check(tag_name, &field, &inherited, out) {
-                    places.tags.insert((name.clone(), tag.name.clone()), spots);
-                    tags.push(tag);
-                }
-            }
+    let mut tags = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        if let Some((tag, spots)) = tag::check(draft, &inherited, out) {
+            places.tags.insert((name.clone(), tag.name.clone()), spots);
+            tags.push(tag);
         }
-        None => section.missing("tags", out),
     }
-    let Settings { timeout, pause, registers_max, bits_max, write_with, .. } = settings;
-    let timeout = timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT });
-    (DevicePlan { name, unit, timeout, pause, registers_max, bits_max, write_with, tags }, index)
+    (settings.device(name, unit, broadcast, tags), index)
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
@@ -159,11 +144,9 @@ fn shared_unit(
     out: &mut Findings,
 ) {
     if let Some(other) = bus.devices.iter().find(|d| d.unit == plan.unit) {
-        let line = places.devices.get(&other.name).map_or(0, |spot| spot.at.line);
-        let message = format!(
-            "has the same unit {} on {} as {} in line {line}",
-            plan.unit, bus.name, other.name
-        );
+        let line = places.devices.get(&other.name).map(Spot::line).unwrap_or_default();
+        let message =
+            format!("has the same unit {} on {} as {} in {line}", plan.unit, bus.name, other.name);
         out.warning(&field.key_spot(), message);
     }
 }

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use crate::config::defaults::{
-    BITS_MAX, EVERY_RANGE, PAUSE_RANGE, REGISTERS_MAX, TIMEOUT_RANGE, WRITE_EXPIRES,
-    WRITE_EXPIRES_RANGE,
+    BITS_MAX, EVERY_RANGE, PAUSE_RANGE, REGISTERS_MAX, TIMEOUT, TIMEOUT_RANGE, TURNAROUND,
+    WRITE_EXPIRES, WRITE_EXPIRES_RANGE,
 };
 use crate::config::kinds;
+use crate::config::plan::{DevicePlan, TagPlan};
 use crate::config::problem::Findings;
 use crate::config::section::Section;
 use crate::config::values;
 use crate::config::write_rule::WriteWith;
-use crate::model::Order;
+use crate::model::{Name, Order};
 
 /// Functions that write, by their number.
 const WRITE_WITH: [(&str, WriteWith); 3] =
@@ -30,6 +31,7 @@ pub(super) struct Settings {
     pub registers_max: u16,
     pub bits_max: u16,
     pub write_with: WriteWith,
+    /// How long commands are valid that don't say so themselves.
     pub write_expires: Duration,
 }
 
@@ -63,6 +65,28 @@ impl Settings {
                 .scalar("write-with", out, values::word(&WRITE_WITH))
                 .unwrap_or_default(),
             write_expires: section.scalar("write-expires", out, expires).unwrap_or(WRITE_EXPIRES),
+        }
+    }
+}
+
+impl Settings {
+    /// A device that is asked in this way.
+    pub(super) fn device(
+        self,
+        name: Name,
+        unit: u8,
+        broadcast: bool,
+        tags: Vec<TagPlan>,
+    ) -> DevicePlan {
+        DevicePlan {
+            name,
+            unit,
+            timeout: self.timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT }),
+            pause: self.pause,
+            registers_max: self.registers_max,
+            bits_max: self.bits_max,
+            write_with: self.write_with,
+            tags,
         }
     }
 }
