@@ -27,8 +27,19 @@ pub(super) static BUS: Shape = Shape {
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 
-pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
+pub(super) static MODBUS_TCP: Shape = Shape {
+    name: "modbus-tcp",
+    keys: &["host", "port", "framing", "backup", "tls", "listen", "allow"],
+    refused: &[],
+};
+
+pub(super) static BACKUP: Shape = Shape { name: "backup", keys: &["host", "port"], refused: &[] };
+
+pub(super) static MODBUS_TLS: Shape = Shape {
+    name: "modbus tls",
+    keys: &["ca", "certificate", "key", "server-name"],
+    refused: &[("cert", "our own certificate is called certificate")],
+};
 
 pub(super) static MODBUS_UDP: Shape =
     Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
@@ -198,11 +209,13 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 22] = [
+pub(super) static ALL: [&Shape; 24] = [
     &ROOT,
     &GATEWAY,
     &BUS,
     &MODBUS_TCP,
+    &BACKUP,
+    &MODBUS_TLS,
     &MODBUS_UDP,
     &MODBUS_RTU,
     &MODBUS_ASCII,

@@ -11,6 +11,7 @@ pub mod file;
 mod keys;
 mod kinds;
 mod link;
+mod network;
 mod plan;
 mod problem;
 mod raw;
@@ -24,6 +25,7 @@ mod write_rule;
 
 pub use file::load;
 pub use link::*;
+pub use network::Network;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
 pub use values::{parse_duration, show_duration};

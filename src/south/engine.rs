@@ -69,6 +69,8 @@ enum Ended {
     Broken(io::Error),
     /// Nobody answers: the connection may be dead without a word.
     Doubtful,
+    /// The last request got no answer, and a newer connection waits.
+    Replaced,
 }
 
 impl Engine {
@@ -133,7 +135,7 @@ impl Engine {
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
-            let ended = self.work(&mut line, &stop).await;
+            let ended = self.work(&mut line, &mut connector, &stop).await;
             self.show_line(&line);
             connector.left(&line);
             let line_before = self.status().line;
@@ -143,8 +145,14 @@ impl Engine {
                     self.abandon_writing(&Refusal::Stopping);
                     break;
                 }
-                Ended::Broken(error) => self.broken(&error),
-                Ended::Doubtful => {}
+                Ended::Broken(error) => {
+                    if self.answers == 0 {
+                        connector.distrust();
+                    }
+                    self.broken(&error);
+                }
+                Ended::Doubtful => connector.distrust(),
+                Ended::Replaced => {}
             }
             self.abandon_writing(&Refusal::LinkDown);
         }
@@ -172,9 +180,11 @@ impl Engine {
                 tokio::time::sleep(wait).await;
                 connector.connect(tap).await
             };
-            match self.refusing(attempt, stop).await? {
+            let attempt = self.refusing(attempt, stop).await?;
+            self.status().refused_peers = connector.refused_peers();
+            match attempt {
                 Ok(line) => {
-                    self.came_up();
+                    self.came_up(connector.peer().as_deref());
                     return Some(line);
                 }
                 Err(error) => self.went_down(&error.to_string()),
@@ -204,7 +214,7 @@ impl Engine {
         }
     }
 
-    fn came_up(&mut self) {
+    fn came_up(&mut self, peer: Option<&str>) {
         let since = self.clock.mono();
         let now = self.now();
         let after_outage = std::mem::take(&mut self.outage);
@@ -213,15 +223,19 @@ impl Engine {
         }
         self.schedule.restart(now, after_outage);
         self.answers = 0;
+        // Nothing was asked yet.
+        self.heard = true;
         self.connected = now;
         let mut status = self.status();
         let first = status.connects == 0;
         status.connects += 1;
         status.state = LinkState::Up { since: since.0 };
+        let moved = status.peer.as_deref() != peer && !first;
+        status.peer = peer.map(str::to_owned);
         let link = status.link.clone();
         drop(status);
-        if first || after_outage {
-            info!(bus = %self.name, %link, "bus is up");
+        if first || after_outage || moved {
+            info!(bus = %self.name, %link, peer, "bus is up");
         }
     }
 
@@ -254,9 +268,17 @@ impl Engine {
     }
 
     /// Works until stopped or broken.
-    async fn work(&mut self, line: &mut Line, stop: &CancellationToken) -> Ended {
+    async fn work(
+        &mut self,
+        line: &mut Line,
+        connector: &mut Connector,
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut ports_gone = false;
         loop {
+            if !self.heard && connector.has_newer() {
+                return Ended::Replaced;
+            }
             let now = self.now();
             let write_waits = self.writing.is_some() || !self.commands.is_empty();
             match self.schedule.next(now, write_waits) {
@@ -289,6 +311,7 @@ impl Engine {
                 }
                 Next::Wait(until) => {
                     self.show_utilisation();
+                    self.status().refused_peers = connector.refused_peers();
                     let until = self.started + until;
                     tokio::select! {
                         biased;
@@ -297,6 +320,7 @@ impl Engine {
                             Some(command) => self.begin(command),
                             None => ports_gone = true,
                         },
+                        () = connector.newer(), if !self.heard => return Ended::Replaced,
                         () = tokio::time::sleep_until(until) => {}
                     }
                 }

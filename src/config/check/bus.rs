@@ -69,23 +69,28 @@ fn shared_link(
     links: &mut HashMap<String, Spot>,
     out: &mut Findings,
 ) {
-    let key =
-        match &plan.link {
-            Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
-                line.port.display().to_string()
-            }
-            Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to }), .. }) => {
-                if to.host.is_empty() { String::new() } else { to.to_string() }
-            }
-            // A datagram socket takes nothing away from others.
-            Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
-        };
+    let key = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
+            line.port.display().to_string()
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to, .. }), .. }) => {
+            if to.host.is_empty() { String::new() } else { to.to_string() }
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Listen(wire), .. }) => wire.at.to_string(),
+        // A datagram socket takes nothing away from others.
+        Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
+    };
     if key.is_empty() {
         return;
     }
     if let Some(first) = links.get(&key) {
         let (path, line) = (&first.path, first.at.line);
         let message = format!("{} is also {path} in line {line}", quoted(&key));
+        if matches!(plan.link.modbus(), Some(ModbusLink { wire: Wire::Listen(_), .. })) {
+            let hint = "give each converter a port of its own";
+            out.error(&field.key_spot(), Complaint::new(message).hint(hint));
+            return;
+        }
         let one_bus =
             Complaint::new(message.clone()).hint("put the devices of one line on one bus");
         if plan.link.serial().is_some() {
