@@ -84,8 +84,8 @@ fn shared_link(
         return;
     }
     if let Some(first) = links.get(&key) {
-        let (path, line) = (&first.path, first.at.line);
-        let message = format!("{} is also {path} in line {line}", quoted(&key));
+        let (path, line) = (&first.path, first.line());
+        let message = format!("{} is also {path} in {line}", quoted(&key));
         if matches!(plan.link.modbus(), Some(ModbusLink { wire: Wire::Listen(_), .. })) {
             let hint = "give each converter a port of its own";
             out.error(&field.key_spot(), Complaint::new(message).hint(hint));
