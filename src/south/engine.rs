@@ -186,7 +186,10 @@ impl Engine {
             let attempt = self.refusing(attempt, stop).await?;
             self.status().refused_peers = connector.refused_peers();
             match attempt {
-                Ok(line) => {
+                Ok(mut line) => {
+                    for device in &self.devices {
+                        line.pause_after(device.plan.unit, device.plan.pause);
+                    }
                     self.came_up(connector.peer().as_deref());
                     return Some(line);
                 }
