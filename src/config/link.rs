@@ -42,6 +42,8 @@ pub struct TcpWire {
     pub backup: Option<Endpoint>,
     /// `None` for plain TCP.
     pub tls: Option<ModbusTls>,
+    /// Most connections of all buses to this host together; `None` for one each.
+    pub connections: Option<usize>,
 }
 
 /// Modbus/TCP Security.
@@ -62,7 +64,7 @@ pub struct ListenWire {
 impl TcpWire {
     /// Plain TCP to one host.
     pub fn new(to: Endpoint) -> Self {
-        Self { to, backup: None, tls: None }
+        Self { to, backup: None, tls: None, connections: None }
     }
 }
 

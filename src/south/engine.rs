@@ -33,6 +33,9 @@ const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
+/// A bus that is never idle hangs up after this time if another one waits for the connection.
+const TURN: Duration = Duration::from_secs(1);
+
 /// See the module.
 pub(crate) struct Engine {
     pub(super) name: Name,
@@ -73,6 +76,8 @@ enum Ended {
     Doubtful,
     /// The last request got no answer, and a newer connection waits.
     Replaced,
+    /// Another bus waits for the connection, and there is nothing to do until then.
+    Yielded(Instant),
 }
 
 impl Engine {
@@ -156,7 +161,15 @@ impl Engine {
                 }
                 Ended::Doubtful => connector.distrust(),
                 Ended::Replaced => {}
+                Ended::Yielded(until) => {
+                    drop(line);
+                    connector.hung_up();
+                    self.rest(until, &stop).await;
+                    continue;
+                }
             }
+            drop(line);
+            connector.hung_up();
             self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
@@ -164,6 +177,18 @@ impl Engine {
             self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
+    }
+
+    /// Without a connection until there is something to do.
+    async fn rest(&mut self, until: Instant, stop: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+            Some(command) = self.commands.recv(), if self.arrived.is_none() => {
+                self.arrived = Some(command);
+            }
+        }
     }
 
     /// Tries until there is a line; `None` when stopped.
@@ -178,9 +203,14 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            if !self.outage {
+                // Waiting for a turn is no outage: commands wait too.
+                stop.run_until_cancelled(connector.turn()).await?;
+            }
             let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
+                connector.turn().await;
                 connector.connect(tap).await
             };
             let attempt = self.refusing(attempt, stop).await?;
@@ -193,7 +223,10 @@ impl Engine {
                     self.came_up(connector.peer().as_deref());
                     return Some(line);
                 }
-                Err(error) => self.went_down(&error.to_string()),
+                Err(error) => {
+                    connector.hung_up();
+                    self.went_down(&error.to_string());
+                }
             }
             wait = self.backoff.next_delay();
         }
@@ -300,6 +333,10 @@ impl Engine {
                     {
                         return Ended::Doubtful;
                     }
+                    let had_its_time = now > self.connected + TURN;
+                    if had_its_time && self.writing.is_none() && connector.is_wanted() {
+                        return Ended::Yielded(Instant::now());
+                    }
                     let at = self.clock.mono();
                     let Some(state) = self.devices.get_mut(device) else { continue };
                     let (requests, resting) = state.start_job(due, at);
@@ -320,6 +357,7 @@ impl Engine {
                     self.show_utilisation();
                     self.status().refused_peers = connector.refused_peers();
                     let until = self.started + until;
+                    let wanted = connector.wanted();
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
@@ -327,6 +365,7 @@ impl Engine {
                             Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
+                        () = wanted => return Ended::Yielded(until),
                         () = connector.newer(), if !self.heard => return Ended::Replaced,
                         () = tokio::time::sleep_until(until) => {}
                     }

@@ -36,7 +36,7 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Drafts {
     too_many("buses", named.len(), BUSES_MAX, &field.key_spot(), out);
     let complete = out.errors() == before;
     let mut all = Vec::with_capacity(named.len());
-    let mut links: HashMap<String, Spot> = HashMap::new();
+    let mut links = HashMap::new();
     for (name, field) in named {
         let errors = out.errors();
         let plan = bus(name, &field, out);
@@ -66,7 +66,7 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
 fn shared_link(
     plan: &BusPlan,
     field: &Field<'_>,
-    links: &mut HashMap<String, Spot>,
+    links: &mut HashMap<String, (Spot, Option<usize>)>,
     out: &mut Findings,
 ) {
     let key = match &plan.link {
@@ -83,7 +83,11 @@ fn shared_link(
     if key.is_empty() {
         return;
     }
-    if let Some(first) = links.get(&key) {
+    let connections = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.connections,
+        Link::Modbus(_) => None,
+    };
+    if let Some((first, of_first)) = links.get(&key) {
         let (path, line) = (&first.path, first.line());
         let message = format!("{} is also {path} in {line}", quoted(&key));
         if matches!(plan.link.modbus(), Some(ModbusLink { wire: Wire::Listen(_), .. })) {
@@ -97,11 +101,17 @@ fn shared_link(
             out.error(&field.key_spot(), one_bus);
         } else if plan.link.is_line() {
             out.warning(&field.key_spot(), one_bus);
+        } else if connections.is_some() || of_first.is_some() {
+            if connections != *of_first {
+                let complaint = Complaint::new(format!("{message}, with another connections"));
+                let hint = "write the same connections: … on all buses to this host";
+                out.error(&field.key_spot(), complaint.hint(hint));
+            }
         } else {
-            let hint = "many devices take only one connection";
+            let hint = "many devices take only one connection; with connections: 1 they share it";
             out.warning(&field.key_spot(), Complaint::new(message).hint(hint));
         }
         return;
     }
-    links.insert(key, field.key_spot());
+    links.insert(key, (field.key_spot(), connections));
 }

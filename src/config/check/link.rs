@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::files;
-use crate::config::defaults::{ALLOW_MAX, BAUD_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT};
+use crate::config::defaults::{
+    ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT,
+};
 use crate::config::keys::{self, Shape};
 use crate::config::link::{
     Endpoint, Framing, Link, ListenWire, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, Wire,
@@ -60,7 +62,7 @@ fn modbus_tcp(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_TCP, out);
     let framing = framing(&section, out);
     let wire = if section.has("listen") {
-        for key in ["host", "port", "backup", "tls"] {
+        for key in ["host", "port", "backup", "tls", "connections"] {
             if section.has(key) {
                 let message = format!("{key} has no use where the other side connects (listen)");
                 out.error(&section.spot_of(key), message);
@@ -89,7 +91,14 @@ fn dialled(section: &Section<'_>, framing: Framing, out: &mut Findings) -> TcpWi
         }
         backup
     });
-    TcpWire { to, backup, tls }
+    let connections = section.scalar("connections", out, values::integer(CONNECTIONS_RANGE));
+    if framing != Framing::Tcp && connections.is_some() {
+        // A late answer to one bus could pass as the answer to another.
+        let complaint = Complaint::new("buses can't take turns on the frames of one line");
+        let hint = "put the devices of one line on one bus";
+        out.error(&section.spot_of("connections"), complaint.hint(hint));
+    }
+    TcpWire { to, backup, tls, connections }
 }
 
 fn tls(bus: &Section<'_>, framing: Framing, out: &mut Findings) -> Option<ModbusTls> {

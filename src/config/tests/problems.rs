@@ -178,6 +178,14 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, connections: 2 } }\n  b: { modbus-tcp: { host: h, connections: 2 } }\n  c: { modbus-tcp: { host: h } }\n  d: { modbus-tcp: { host: i, framing: rtu, connections: 1 } }\n  e: { modbus-tcp: { host: j, connections: 0 } }",
+            &[
+                "t:6:3 buses.c: \"h:502\" is also buses.a in line 4, with another connections; write the same connections: … on all buses to this host",
+                "t:7:58 buses.d.modbus-tcp.connections: buses can't take turns on the frames of one line; put the devices of one line on one bus",
+                "t:8:44 buses.e.modbus-tcp.connections: 0 is out of range; allowed are 1 to 64",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
             &["t:4:12 devices.d: the key unit is missing"],
         ),

@@ -3,8 +3,10 @@
 mod datagrams;
 mod dial;
 mod listen;
+mod quota;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -12,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::dial::Dialler;
 use self::listen::Listener;
+pub use self::quota::Quotas;
+use self::quota::{Place, Quota};
 use super::guard::{SerialMatcher, TcpMatcher};
 use super::line::Line;
 use super::port;
@@ -37,6 +41,9 @@ pub(crate) struct Connector {
     listen: Duration,
     /// Answers to requests of before, perhaps of an earlier life of this bus, may still come.
     owed: bool,
+    /// Where connections to the host are counted.
+    quota: Option<Arc<Quota>>,
+    place: Option<Place>,
 }
 
 enum Source {
@@ -48,13 +55,17 @@ enum Source {
 
 impl Connector {
     /// `timeout` is the longest one of the devices.
-    pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration) -> Self {
+    pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration, quotas: &Quotas) -> Self {
         let frame = LineTime::of(link).read_registers(REGISTERS_MAX);
         let pace = match LineTime::frames(link) {
             Some(frames) => Pace::Thread(frames.silence() + pause),
             None => Pace::Task(pause),
         };
         let Link::Modbus(ModbusLink { wire, framing }) = link;
+        let quota = match wire {
+            Wire::Tcp(wire) => wire.connections.map(|most| quotas.to(&wire.to, most)),
+            Wire::Serial(_) | Wire::Udp(_) | Wire::Listen(_) => None,
+        };
         let source = match wire.clone() {
             Wire::Serial(line) => Source::Serial(line),
             Wire::Tcp(wire) => Source::Tcp(Dialler::new(wire)),
@@ -62,7 +73,7 @@ impl Connector {
             Wire::Listen(wire) => Source::Listen(Listener::new(wire)),
         };
         let listen = (timeout + frame).min(LISTEN_MAX);
-        Self { source, framing: *framing, pace, listen, owed: true }
+        Self { source, framing: *framing, pace, listen, owed: true, quota, place: None }
     }
 
     /// Who is at the other end, where the link does not say it.
@@ -91,6 +102,33 @@ impl Connector {
     pub(crate) fn distrust(&mut self) {
         if let Source::Tcp(dialler) = &mut self.source {
             dialler.distrust();
+        }
+    }
+
+    /// Waits until one more connection may be made.
+    pub(crate) async fn turn(&mut self) {
+        if let (Some(quota), None) = (&self.quota, &self.place) {
+            self.place = quota.place().await;
+        }
+    }
+
+    /// The connection is gone, or was not made: another bus may have its place.
+    pub(crate) fn hung_up(&mut self) {
+        self.place = None;
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.quota.as_ref().is_some_and(|quota| quota.is_wanted())
+    }
+
+    /// Ends when another bus waits for a place.
+    pub(crate) fn wanted(&self) -> impl Future<Output = ()> + use<> {
+        let quota = self.quota.clone();
+        async move {
+            match quota {
+                Some(quota) => quota.wanted().await,
+                None => std::future::pending().await,
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! Every wire and framing against the simulator, from the connector up: values, commands, and a
 //! server that goes and returns.
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+
 use tokio::task::JoinSet;
 
 use super::*;
@@ -283,6 +286,50 @@ async fn a_converter_dials_in_and_a_newer_one_takes_over_when_it_falls_silent() 
         let (_third, _connection) = dial_in(at, framing, 3).await;
         stand.until("the third", |s| s.value(1) == Some(Value::U64(3))).await;
         stand.stop().await;
+    }
+}
+
+/// More buses than connections: all are served in turn, and no further connection is made.
+#[tokio::test]
+async fn buses_share_the_connections_to_one_host() {
+    for most in [1, 2] {
+        let devices = devices();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (now, highest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut running = JoinSet::new();
+        let counts = (now.clone(), highest.clone());
+        running.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (now, highest) = counts.clone();
+                let slave = RtuSlave::new(devices.clone()).with_framing(Framing::Tcp);
+                connections.spawn(async move {
+                    highest.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                    let _ = slave.run(stream, CancellationToken::new()).await;
+                    now.fetch_sub(1, SeqCst);
+                });
+            }
+        });
+        let quotas = crate::south::Quotas::default();
+        let wire = TcpWire { connections: Some(most), ..TcpWire::new(local(port)) };
+        let stand = || {
+            let plan = plan_of(Wire::Tcp(wire.clone()), Framing::Tcp);
+            Stand::start_among(plan, &[], quotas.clone())
+        };
+        let stands = [stand(), stand(), stand(), stand()];
+        for stand in &stands {
+            stand.until("a turn", |s| s.of(1).len() >= 20).await;
+            let done = stand.command("a", "t1", Value::U64(12)).await;
+            assert!(matches!(done, Outcome::Done { .. }), "{done:?}");
+        }
+        for stand in stands {
+            assert!(stand.of(1).iter().all(|reading| reading.value() == Some(&Value::U64(12))));
+            let status = stand.stop().await;
+            assert!(status.connects > 1 && status.refused.is_empty(), "{status:#?}");
+        }
+        // The server may learn of the end of one connection after the beginning of the next.
+        assert!(highest.load(SeqCst) <= most + 1, "{} at once", highest.load(SeqCst));
     }
 }
 
