@@ -23,9 +23,18 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "pause", "trace"],
+    keys: &["modbus-tcp", "modbus-rtu", "pause", "trace", "share"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
+
+pub(super) static SHARE: Shape = Shape {
+    name: "share",
+    keys: &["listen", "allow", "mode", "write", "stale", "connections"],
+    refused: &[("port", "write listen: \"127.0.0.1:1502\"")],
+};
+
+pub(super) static WRITABLE: Shape =
+    Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
 
 pub(super) static MODBUS_TCP: Shape =
     Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };
@@ -192,10 +201,12 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 20] = [
+pub(super) static ALL: [&Shape; 22] = [
     &ROOT,
     &GATEWAY,
     &BUS,
+    &SHARE,
+    &WRITABLE,
     &MODBUS_TCP,
     &MODBUS_RTU,
     &DEVICE,

@@ -15,6 +15,7 @@ mod plan;
 mod problem;
 mod raw;
 mod section;
+mod share;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use file::load;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
+pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 

@@ -15,6 +15,7 @@ use tokio_modbus::{Request, Response};
 use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
 use super::resync::{self, Suspects, Variant};
 use super::trace::Tap;
+use crate::config::wire::LineTime;
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -65,6 +66,19 @@ pub(crate) enum Write {
         and: u16,
         or: u16,
     },
+}
+
+impl Write {
+    /// What its frames take on a line.
+    pub(crate) fn time(&self, line: &LineTime) -> Duration {
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        match self {
+            Self::Coil(_) | Self::Register(_) => line.write_one(),
+            Self::Coils(bits) => line.write_bits(count(bits.len())),
+            Self::Registers(words) => line.write_registers(count(words.len())),
+            Self::Mask { .. } => line.mask_write(),
+        }
+    }
 }
 
 /// How the silence between two requests is kept.

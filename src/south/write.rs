@@ -157,6 +157,11 @@ impl Engine {
         let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
         let result = line.read(unit, from.table, (from.address, count), most, timeout).await;
         self.commanded(device, line, result.as_ref().map(|_| ()));
+        if let (Ok(words), Some(guests), Some(state)) =
+            (&result, &self.guests, self.devices.get(device))
+        {
+            guests.keep(unit, (from.table, from.address), words, state.slowest_of_all());
+        }
         result
     }
 
@@ -227,6 +232,9 @@ impl Engine {
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
         let timeout = state.plan.timeout + frames;
         let result = line.write(state.plan.unit, from.address, write, timeout).await;
+        if let Some(guests) = &self.guests {
+            guests.changed(state.plan.unit, from.table, from.address, from.coding.span().max(1));
+        }
         self.commanded(device, line, result.as_ref().copied());
         result
     }

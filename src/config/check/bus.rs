@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::too_many;
+use super::{share, too_many};
 use crate::config::defaults::{
     BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE, TRACE_BYTES, TRACE_RANGE,
 };
@@ -75,11 +75,13 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     };
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
+    let share = section.get("share").and_then(|field| share::check(field, out));
     BusPlan {
         name,
         link: link.unwrap_or_else(|| Link::modbus_tcp("", MODBUS_TCP_PORT)),
         pause: pause.unwrap_or(Duration::ZERO),
         trace_bytes: trace.unwrap_or(TRACE_BYTES),
+        share,
         devices: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ mod busy;
 mod device;
 mod rules;
 mod scale;
+mod share;
 mod store;
 mod tag;
 mod uplink;

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Framing;
 use crate::south::guard::frame_rtu;
 use crate::south::line::{Failure, Line, Pace};
-pub(super) use crate::south::simulator::{Deed, mbap};
+pub(super) use crate::south::mbap::frame as mbap;
+pub(super) use crate::south::simulator::Deed;
 use crate::south::simulator::{Tempo, serve};
 use crate::south::trace::{self, Tap};
 
