@@ -23,7 +23,7 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "pause", "trace", "share"],
+    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace", "share"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 
@@ -37,13 +37,19 @@ pub(super) static WRITABLE: Shape =
     Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
 
 pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };
+    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
+
+pub(super) static MODBUS_UDP: Shape =
+    Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
 
 pub(super) static MODBUS_RTU: Shape = Shape {
     name: "modbus-rtu",
     keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
     refused: &[],
 };
+
+pub(super) static MODBUS_ASCII: Shape =
+    Shape { name: "modbus-ascii", keys: MODBUS_RTU.keys, refused: &[] };
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
@@ -201,14 +207,16 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 22] = [
+pub(super) static ALL: [&Shape; 24] = [
     &ROOT,
     &GATEWAY,
     &BUS,
     &SHARE,
     &WRITABLE,
     &MODBUS_TCP,
+    &MODBUS_UDP,
     &MODBUS_RTU,
+    &MODBUS_ASCII,
     &DEVICE,
     &TAG,
     &MAP,

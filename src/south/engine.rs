@@ -23,6 +23,7 @@ use super::schedule::{Next, Schedule};
 use super::share::{Guests, next_pass};
 use super::status::{BusStatus, LinkState, Meter};
 use super::trace::{Purpose, Tap};
+use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
@@ -30,7 +31,7 @@ use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// With all devices silent, a TCP connection older than this is made anew before the next probe.
+/// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
 /// See the module.
@@ -40,10 +41,13 @@ pub(crate) struct Engine {
     pub(super) schedule: Schedule,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Line time of frames; zero on TCP, where the round trip is the device's.
+    /// Line time of frames; zero without a port, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
-    pub(super) serial: bool,
-    commands: mpsc::Receiver<Command>,
+    /// Whether unit 0 is everybody, and an answer does not say which request it is for.
+    pub(super) is_line: bool,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// The command that is being carried out.
+    pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
     /// Clients of the bus's server face.
@@ -81,7 +85,8 @@ impl Engine {
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
-        let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
+        let is_line = plan.link.is_line();
+        let frames = LineTime::frames(&plan.link);
         let devices: Vec<Device> = plan
             .devices
             .into_iter()
@@ -104,9 +109,10 @@ impl Engine {
             schedule: Schedule::new(&intervals),
             sink: context.sink,
             clock: context.clock,
-            serial: frames.is_some(),
+            is_line,
             frames,
             commands,
+            writing: None,
             status,
             tap,
             guests,
@@ -134,13 +140,18 @@ impl Engine {
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
             let ended = self.work(&mut line, &stop).await;
             self.show_line(&line);
+            connector.left(&line);
             let line_before = self.status().line;
             self.line_before = line_before;
             match ended {
-                Ended::Stopped => break,
+                Ended::Stopped => {
+                    self.abandon_writing(&Refusal::Stopping);
+                    break;
+                }
                 Ended::Broken(error) => self.broken(&error),
                 Ended::Doubtful => {}
             }
+            self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
@@ -253,7 +264,8 @@ impl Engine {
         let mut ports_gone = false;
         while !stop.is_cancelled() {
             let now = self.now();
-            let next = self.schedule.next(now, !self.commands.is_empty());
+            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            let next = self.schedule.next(now, write_waits);
             let guest = self.guests.as_mut().and_then(|guests| guests.turn(&next, now));
             if let Some(pass) = guest {
                 if let Err(error) = self.pass(line, pass).await {
@@ -263,15 +275,14 @@ impl Engine {
             }
             match next {
                 Next::Write => {
-                    if let Ok(command) = self.commands.try_recv()
-                        && let Err(error) = self.carry_out(line, command).await
-                    {
+                    if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
                     }
                 }
                 Next::Plan { device, due } => {
                     let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
-                    if !self.serial && worked && !self.heard && self.schedule.all_silent() {
+                    if self.frames.is_none() && worked && !self.heard && self.schedule.all_silent()
+                    {
                         return Ended::Doubtful;
                     }
                     let at = self.clock.mono();
@@ -297,11 +308,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => {
-                                if let Err(error) = self.carry_out(line, command).await {
-                                    return Ended::Broken(error);
-                                }
-                            }
+                            Some(command) => self.begin(command),
                             None => ports_gone = true,
                         },
                         pass = next_pass(&mut self.guests) => {

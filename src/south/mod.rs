@@ -30,6 +30,7 @@ pub mod simulator;
 mod status;
 pub mod trace;
 mod write;
+mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;

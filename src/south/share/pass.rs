@@ -86,7 +86,7 @@ impl Guests {
     }
 
     /// These may hold something else now.
-    pub(crate) fn changed(&self, unit: u8, table: Table, start: u16, count: u16) {
+    pub(crate) fn changed(&self, unit: u8, table: Table, (start, count): (u16, u16)) {
         let end = start.saturating_add(count.saturating_sub(1));
         self.shared.cache().expire(unit, table, &(start..=end));
     }
@@ -133,6 +133,9 @@ impl Engine {
         }
         let of_unit = |device: &crate::south::device::Device| device.plan.unit == pass.unit;
         let index = self.devices.iter().position(of_unit).ok_or(Refused::Code(NO_PATH))?;
+        if self.is_broadcast(index) {
+            return Err(Refused::Code(NO_PATH));
+        }
         // A silent device costs a timeout: that is counted with the probes of the silent ones.
         if !self.schedule.may_write(index, self.now()) {
             return Err(Refused::Code(NO_ANSWER));
@@ -151,12 +154,12 @@ impl Engine {
         let timeout = device.plan.timeout + frames;
         self.status().writes += 1;
         let result = line.write(pass.unit, start, write, timeout).await;
-        self.commanded(index, line, result.as_ref().copied());
+        self.commanded(index, line, result.as_ref().map(|_| ()));
         // Whatever was answered: it may have been carried out.
         if let Some(guests) = &self.guests {
-            guests.changed(pass.unit, table, start, count);
+            guests.changed(pass.unit, table, (start, count));
         }
-        result.map(|()| Vec::new()).map_err(Refused::from)
+        result.map(|_| Vec::new()).map_err(Refused::from)
     }
 
     async fn pass_read(
