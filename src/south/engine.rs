@@ -47,6 +47,8 @@ pub(crate) struct Engine {
     pub(super) is_line: bool,
     pub(super) commands: mpsc::Receiver<Command>,
     /// The command that is being carried out.
+    /// A command that is the next to begin.
+    pub(super) arrived: Option<Command>,
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
@@ -112,6 +114,7 @@ impl Engine {
             is_line,
             frames,
             commands,
+            arrived: None,
             writing: None,
             status,
             tap,
@@ -264,7 +267,8 @@ impl Engine {
         let mut ports_gone = false;
         while !stop.is_cancelled() {
             let now = self.now();
-            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            let write_waits =
+                self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
             let next = self.schedule.next(now, write_waits);
             let guest = self.guests.as_mut().and_then(|guests| guests.turn(&next, now));
             if let Some(pass) = guest {
@@ -308,7 +312,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => self.begin(command),
+                            Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
                         pass = next_pass(&mut self.guests) => {
