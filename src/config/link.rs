@@ -7,8 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::network::Network;
 use super::plan::TlsPlan;
+use super::share::Network;
 
 /// What a bus talks through.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,12 +11,12 @@ pub mod file;
 mod keys;
 mod kinds;
 mod link;
-mod network;
 mod plan;
 mod problem;
 pub mod profile;
 mod raw;
 mod section;
+mod share;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -26,9 +26,9 @@ mod write_rule;
 
 pub use file::load;
 pub use link::*;
-pub use network::Network;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
+pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 

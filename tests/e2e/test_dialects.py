@@ -122,4 +122,5 @@ def test_tls_with_client_certificate(tmp_path, started):
     probe("--tcp", f"127.0.0.1:{port}", "--tls", "--ca", pki / "ca.pem", *own)
     without = [BINARY, "probe", "--tcp", f"127.0.0.1:{port}", "--tls", "--ca", pki / "ca.pem", "holding", "0"]
     refused = subprocess.run([str(word) for word in without], capture_output=True, text=True, timeout=30)
-    assert refused.returncode == 1 and "CertificateRequired" in refused.stderr, refused.stderr
+    # What is said of it depends on how the server ends the connection.
+    assert refused.returncode == 1 and "the link can't be used" in refused.stderr, refused.stderr

@@ -10,9 +10,9 @@ use crate::config::keys::{self, Shape};
 use crate::config::link::{
     Endpoint, Framing, Link, ListenWire, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, Wire,
 };
-use crate::config::network::Network;
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::{Field, Section};
+use crate::config::share::Network;
 use crate::config::values::{self, quoted};
 
 /// Longest host name (RFC 1035, 2.3.4) and more than the longest path that makes sense.
@@ -134,7 +134,7 @@ fn listen(section: &Section<'_>, out: &mut Findings) -> ListenWire {
 }
 
 fn network(text: &str) -> Result<Network, Complaint> {
-    text.parse().map_err(|()| {
+    Network::parse(text).ok_or_else(|| {
         Complaint::new(format!("{} is no address or network", quoted(text)))
             .hint("write it as in 10.0.0.7 or 10.0.0.0/24")
     })

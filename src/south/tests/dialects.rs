@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{
-    Endpoint, Framing, ListenWire, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, TlsPlan,
-    Wire,
+    Endpoint, Framing, ListenWire, ModbusLink, ModbusTls, Network, Parity, SerialLine, TcpWire,
+    TlsPlan, Wire,
 };
 use crate::south::probe;
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer, UdpServer};
@@ -41,6 +41,7 @@ async fn works(link: Link, devices: &Devices) {
         link,
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: vec![device("a", 3, tags)],
     };
     let stand = Stand::start(plan);
@@ -111,6 +112,7 @@ async fn a_udp_server_that_is_not_there_is_a_silent_device_and_found_when_it_com
         link: Link::Modbus(link),
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: vec![device("a", 3, vec![tag(1, Table::Holding, 2)])],
     };
     let stand = Stand::start(plan);
@@ -178,6 +180,7 @@ fn plan_of(wire: Wire, framing: Framing) -> BusPlan {
         link: Link::Modbus(ModbusLink { wire, framing }),
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: vec![device("a", 3, vec![tag(1, Table::Holding, 2)])],
     }
 }
@@ -268,7 +271,7 @@ async fn dial_in(
 async fn a_converter_dials_in_and_a_newer_one_takes_over_when_it_falls_silent() {
     for framing in [Framing::Rtu, Framing::Tcp, Framing::Ascii] {
         let at = free().await;
-        let wire = ListenWire { at, allow: vec!["127.0.0.0/8".parse().unwrap()] };
+        let wire = ListenWire { at, allow: vec![Network::parse("127.0.0.0/8").unwrap()] };
         let stand = Stand::start(plan_of(Wire::Listen(wire), framing));
         let (first, _connection) = dial_in(at, framing, 1).await;
         stand.until("the first", |s| s.value(1) == Some(Value::U64(1))).await;
@@ -336,7 +339,7 @@ async fn buses_share_the_connections_to_one_host() {
 #[tokio::test]
 async fn who_is_not_allowed_is_turned_away_and_counted() {
     let at = free().await;
-    let wire = ListenWire { at, allow: vec!["10.0.0.0/8".parse().unwrap()] };
+    let wire = ListenWire { at, allow: vec![Network::parse("10.0.0.0/8").unwrap()] };
     let stand = Stand::start(plan_of(Wire::Listen(wire), Framing::Rtu));
     let (_devices, mut connection) = dial_in(at, Framing::Rtu, 1).await;
     // It is hung up on.
