@@ -31,6 +31,9 @@ pub fn bus(link: &Link) -> String {
         }
         Wire::Tcp(TcpWire { to, .. }) => endpoint("modbus-tcp", to, framing),
         Wire::Udp(to) => endpoint("modbus-udp", to, framing),
+        Wire::Listen(listen) => {
+            format!("{{ modbus-tcp: {{ listen: \"{}\"{framing} }} }}", listen.at)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::words::units;
-use super::link::{FramingWord, ParityWord, peer_of};
+use super::link::{FramingWord, MODBUS_PORT, ParityWord, peer_of};
 use super::probe::{TableWord, address};
 use super::run::{self, Ends};
 use super::{BadInput, advice, paste};
@@ -104,7 +104,7 @@ fn targets(arguments: &Arguments) -> anyhow::Result<Vec<Target>> {
         };
         let units = on_tcp(&given.unwrap_or_else(all));
         let links = arguments.tcp.iter().map(|peer| {
-            let to = peer_of("--tcp", peer)?;
+            let to = peer_of("--tcp", peer, MODBUS_PORT)?;
             let link = Link::modbus_tcp(to.host, to.port).with_framing(framing);
             Ok(Target { link, units: units.clone() })
         });

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::link::Link;
+use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
@@ -39,6 +40,8 @@ pub struct BusPlan {
     pub pause: Duration,
     /// Memory for the last exchanges; 0 keeps none.
     pub trace_bytes: usize,
+    /// The server face for other masters, if the bus is shared.
+    pub share: Option<SharePlan>,
     pub devices: Vec<DevicePlan>,
 }
 
@@ -303,7 +306,9 @@ impl Plan {
 
     /// Lets relative paths start at `directory`. Secrets are looked up when they are needed.
     pub(super) fn anchor(&mut self, directory: &Path) {
-        let tls = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let of_buses = self.buses.iter_mut().filter_map(|bus| bus.link.tls_mut());
+        let of_uplinks = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let tls = of_buses.chain(of_uplinks);
         let certificates = tls.flat_map(|tls| {
             let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter_mut().chain(client)

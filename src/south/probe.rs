@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use self::split::{Item, Split};
-use super::connect::Connector;
+use super::connect::{Connector, Quotas};
 use super::identify;
 use super::line::{Failure, Line};
 use super::trace::Tap;
@@ -59,7 +59,7 @@ pub struct Session {
 
 impl Session {
     pub async fn open(link: &Link, timeout: Duration) -> Result<Self, ProbeError> {
-        let mut connector = Connector::new(link, Duration::ZERO, timeout);
+        let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
         let line =
             connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })?;
         Ok(Self { line, timeout })
