@@ -104,6 +104,7 @@ async fn reload(gateway: &Gateway, path: &Path) {
 fn answer(gateway: &Gateway, word: &str) -> Option<String> {
     match word {
         "status" => serde_json::to_string(&gateway.status()).ok(),
+        "audit" => serde_json::to_string(&gateway.audit()).ok(),
         _ => None,
     }
 }

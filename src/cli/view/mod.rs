@@ -5,6 +5,7 @@
 //! gives way, and says how many it left out.
 
 mod account;
+mod commands;
 mod field;
 mod json;
 mod line;
@@ -41,6 +42,7 @@ pub fn listing(status: &Value, width: usize) -> Vec<Line> {
     out.extend(tags::lines(status, width, TAGS_LISTED_MAX));
     out.push(Line::new());
     out.extend(north::lines(status, north::Detail::Classes));
+    out.extend(commands::lines(status));
     out
 }
 

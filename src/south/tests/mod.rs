@@ -10,6 +10,7 @@ mod faults_tcp;
 mod identify;
 mod scripted;
 mod traces;
+mod writes;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -169,6 +170,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     }
 }
