@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::wire::LineTime;
-use crate::config::{
-    BusPlan, DevicePlan, Link, ModbusLink, Plan, Source, TagPlan, Wire, show_duration,
-};
+use crate::config::{BusPlan, DevicePlan, Plan, Source, TagPlan, show_duration};
 use crate::model::Table;
 
 #[derive(Debug, clap::Args)]
@@ -63,13 +61,7 @@ fn describe(plan: &Plan) -> String {
 
 fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
-    let Link::Modbus(ModbusLink { wire, .. }) = &bus.link;
-    let link = match wire {
-        Wire::Tcp(to) => format!("Modbus TCP {to}"),
-        Wire::Serial(line) => {
-            format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
-        }
-    };
+    let link = &bus.link;
     let mut out = format!(
         "bus {}: {link}, {:.1} requests/s, {:.1} % of the line's time\n",
         bus.name,

@@ -4,11 +4,13 @@ mod advice;
 mod audit;
 mod check;
 mod demo;
+mod link;
 mod probe;
 mod run;
 mod simulate;
 mod status;
 mod store;
+mod trace;
 mod view;
 
 use std::path::PathBuf;
@@ -34,6 +36,8 @@ enum Command {
     Status(status::Arguments),
     /// Show who commanded what, and what became of it
     Audit(audit::Arguments),
+    /// Show the last exchanges of a bus, byte by byte
+    Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
     /// Play the devices of a configuration, with faults if wanted
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -2,4 +2,6 @@
 
 pub mod columnar;
 pub mod json;
+pub mod pcap;
+pub mod pdu;
 pub mod registers;

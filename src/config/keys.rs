@@ -23,18 +23,24 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "pause", "trace"],
+    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 
 pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };
+    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
+
+pub(super) static MODBUS_UDP: Shape =
+    Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
 
 pub(super) static MODBUS_RTU: Shape = Shape {
     name: "modbus-rtu",
     keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
     refused: &[],
 };
+
+pub(super) static MODBUS_ASCII: Shape =
+    Shape { name: "modbus-ascii", keys: MODBUS_RTU.keys, refused: &[] };
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
@@ -192,12 +198,14 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 20] = [
+pub(super) static ALL: [&Shape; 22] = [
     &ROOT,
     &GATEWAY,
     &BUS,
     &MODBUS_TCP,
+    &MODBUS_UDP,
     &MODBUS_RTU,
+    &MODBUS_ASCII,
     &DEVICE,
     &TAG,
     &MAP,

@@ -8,14 +8,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
-use crate::config::{BusPlan, Link, ModbusLink, Wire};
+use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
 
 /// State and counters of one bus since its runner was made.
 #[derive(Debug, Clone, Serialize)]
 pub struct BusStatus {
     pub name: String,
-    /// `modbus-tcp host:port` or `modbus-rtu /dev/... 19200 8E1`.
+    /// As [`Link`](crate::config::Link) prints itself.
     pub link: String,
     pub state: LinkState,
     /// When the link came up, over and over.
@@ -125,7 +125,7 @@ impl BusStatus {
         };
         Self {
             name: plan.name.to_string(),
-            link: describe(&plan.link),
+            link: plan.link.to_string(),
             state: LinkState::Connecting,
             connects: 0,
             requests: 0,
@@ -142,17 +142,6 @@ impl BusStatus {
 impl DeviceState {
     pub(crate) fn silent(since: Mono, fault: Fault) -> Self {
         Self::Silent { since: since.0, fault: fault.to_string() }
-    }
-}
-
-/// The link as people write it.
-pub(crate) fn describe(link: &Link) -> String {
-    let Link::Modbus(ModbusLink { wire, .. }) = link;
-    match wire {
-        Wire::Tcp(to) => format!("modbus-tcp {to}"),
-        Wire::Serial(line) => {
-            format!("modbus-rtu {} {} {}", line.port.display(), line.baud, line.character())
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod broker;
 mod bus;
 mod busy;
 mod device;
+mod link;
 mod rules;
 mod scale;
 mod store;

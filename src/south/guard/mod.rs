@@ -7,6 +7,7 @@
 //! Invariants: bytes that came before a request are never part of its answer; a frame that does
 //! not match in every checked field is never handed up; nothing here waits for a clock.
 
+pub(crate) mod ascii;
 mod expect;
 mod serial;
 mod tcp;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use expect::Expect;
-pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu};
+pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu, sound_frame};
 pub(crate) use tcp::TcpMatcher;
 
 use super::trace::Tap;

@@ -9,6 +9,7 @@
 //! oldest go first; of one exchange at most [`BYTES_MAX`] bytes in [`PIECES_MAX`] pieces; a number
 //! is given to every exchange, so who reads on sees what was lost in between.
 
+mod frames;
 mod page;
 mod verdict;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use frames::{Frame, Role, frames};
 pub use page::{Exchange, Page, Part};
 pub use verdict::{Purpose, Verdict, Way};
 
@@ -50,6 +52,7 @@ impl Framing {
             Link::Modbus(link) => match link.framing {
                 config::Framing::Tcp => Self::Mbap,
                 config::Framing::Rtu => Self::Rtu,
+                config::Framing::Ascii => Self::Other,
             },
         }
     }
@@ -71,6 +74,8 @@ struct Ring {
     memory: usize,
     /// Times are counted from here.
     origin: Instant,
+    /// The wall time of the origin, in microseconds, as of the last page.
+    origin_wall_us: Option<i64>,
     kept: VecDeque<Record>,
     /// The exchange under way. It is begun by the first byte and ended by the verdict.
     open: Record,
@@ -121,6 +126,7 @@ impl Tap {
             memory_max,
             memory: 0,
             origin: Instant::now(),
+            origin_wall_us: None,
             kept: VecDeque::new(),
             open: Record::default(),
             next: 0,

@@ -11,6 +11,9 @@ const PAGE_EXCHANGES_MAX: usize = 500;
 /// Bytes of the line on one page at most, which its text is two or three times as long as.
 const PAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// A clock that moved by as much was set.
+const WALL_STEP_US: u64 = 100_000;
+
 /// Some exchanges of a bus, oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Page {
@@ -65,13 +68,12 @@ impl Tap {
 }
 
 impl Ring {
-    fn page(&self, link: String, since: u64, wall: Wall) -> Page {
+    fn page(&mut self, link: String, since: u64, wall: Wall) -> Page {
         let kept = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
         let oldest = self.next.saturating_sub(kept);
         let first = since.clamp(oldest, self.next);
         let skip = usize::try_from(first - oldest).unwrap_or(usize::MAX);
-        let now_us = i64::try_from(self.origin.elapsed().as_micros()).unwrap_or(i64::MAX);
-        let origin_us = wall.0.saturating_mul(1000).saturating_sub(now_us);
+        let origin_us = self.origin_wall_us(wall);
         let mut exchanges = Vec::new();
         let mut bytes = 0;
         for (number, record) in (first..).zip(self.kept.iter().skip(skip)) {
@@ -91,6 +93,15 @@ impl Ring {
             lost: first.saturating_sub(since),
             exchanges,
         }
+    }
+
+    /// The clock counts milliseconds, so what it says of the origin wavers by one; only a step of
+    /// the clock is followed, or times would run backwards from page to page.
+    fn origin_wall_us(&mut self, wall: Wall) -> i64 {
+        let now_us = i64::try_from(self.origin.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let new = wall.0.saturating_mul(1000).saturating_sub(now_us);
+        let kept = self.origin_wall_us.filter(|kept| new.abs_diff(*kept) < WALL_STEP_US);
+        *self.origin_wall_us.insert(kept.unwrap_or(new))
     }
 
     fn exchange(&self, number: u64, record: &Record, origin_us: i64) -> Exchange {
