@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod link;
 mod probe;
+mod profile;
 mod run;
 mod simulate;
 mod status;
@@ -40,6 +41,8 @@ enum Command {
     Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Device profiles: list, show and check them
+    Profile(profile::Arguments),
     /// Play the devices of a configuration, with faults if wanted
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -11,12 +11,12 @@ pub fn lines(status: &Value) -> Vec<Line> {
     let safe_values = number(status, "/commands/safe_values");
     let mut out = Vec::new();
     if received + safe_values > 0 {
-        let refused: Vec<String> = entries(status, "/commands/refused")
-            .map(|(code, n)| format!("{} {code}", n.as_u64().unwrap_or(0)))
+        let refused: Vec<_> = entries(status, "/commands/refused")
+            .map(|(why, n)| format!("{why} {}", n.as_u64().unwrap_or(0)))
             .collect();
         let mut line = Line::new()
-            .text(count(received, "command"))
-            .add(Tone::Faint, format!(", {} carried out", number(status, "/commands/done")));
+            .add(Tone::Strong, "commands")
+            .text(format!("            {} carried out", number(status, "/commands/done")));
         if !refused.is_empty() {
             line = line.add(Tone::Doubt, format!(", refused: {}", refused.join(", ")));
         }
@@ -62,7 +62,7 @@ mod tests {
         } });
         let shown: Vec<String> = lines(&status).iter().map(ToString::to_string).collect();
         let want = [
-            "12 commands, 9 carried out, refused: 2 out-of-limits, 1 too-soon, 1 safe value written",
+            "commands            9 carried out, refused: out-of-limits 2, too-soon 1, 1 safe value written",
             "  ○ press.run  safe value in 29 s",
             "  ▲ press.speed  at its safe value for 4.0 s",
         ];

@@ -42,7 +42,6 @@ pub fn listing(status: &Value, width: usize) -> Vec<Line> {
     out.extend(tags::lines(status, width, TAGS_LISTED_MAX));
     out.push(Line::new());
     out.extend(north::lines(status, north::Detail::Classes));
-    out.extend(commands::lines(status));
     out
 }
 

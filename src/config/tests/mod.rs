@@ -4,6 +4,7 @@ mod files;
 mod mutations;
 mod plans;
 mod problems;
+mod profiles;
 mod tag_problems;
 
 use super::*;

@@ -26,7 +26,9 @@ use super::doors::Doors;
 use super::live::Board;
 use super::locks::lock;
 use crate::config::Plan;
-use crate::model::{Clock, Command, Mono, Origin, Outcome, Refusal, Set, SetRequest, Value};
+use crate::model::{
+    Clock, Command, Mono, Name, Origin, Outcome, Refusal, Set, SetRequest, TopicName, Value,
+};
 use crate::store::Store;
 
 use check::{Checked, Denied};
@@ -163,7 +165,7 @@ impl Desk {
         self.hand_over(&bus, Command { device, sets: for_bus, expires, reply });
     }
 
-    fn hand_over(&self, bus: &crate::model::Name, command: Command) {
+    fn hand_over(&self, bus: &Name, command: Command) {
         match self.doors.bus(bus) {
             Some(port) => port.try_send(command),
             None => command.refuse(&Refusal::LinkDown),
@@ -220,6 +222,7 @@ impl Desk {
             None => {
                 tracing::info!(topic = %request.topic, from = %request.origin, "command {code}")
             }
+            Some(_) if request.origin == Origin::Safe => {}
             Some(refusal) => {
                 tracing::info!(topic = %request.topic, %refusal, from = %request.origin, "command refused");
             }
@@ -250,17 +253,25 @@ impl Desk {
         let now = self.clock.mono();
         let due = lock(&self.turns).take_due(now);
         let targets = Arc::clone(&lock(&self.targets));
-        for key in due {
+        for (key, tries) in due {
             let Some(target) = targets.get(&key) else { continue };
             let Some(safe) = &target.rule.safe else { continue };
             let (tag, after) = (format!("{}.{}", key.0, key.1), safe.after);
-            tracing::warn!(tag, value = %safe.value, ?after, "no command for too long: writing the safe value");
-            self.write_safe_value(key, target.clone(), safe.value.clone(), now);
+            if tries == 0 {
+                tracing::warn!(tag, value = %safe.value, ?after, "no command for too long: writing the safe value");
+            }
+            self.write_safe_value((key, tries), target.clone(), safe.value.clone(), now);
         }
     }
 
-    fn write_safe_value(self: &Arc<Self>, key: Key, target: Arc<Target>, value: Value, now: Mono) {
-        let Ok(topic) = crate::model::TopicName::new(&format!("{}/set", target.topic)) else {
+    fn write_safe_value(
+        self: &Arc<Self>,
+        (key, tries): (Key, u32),
+        target: Arc<Target>,
+        value: Value,
+        now: Mono,
+    ) {
+        let Ok(topic) = TopicName::new(&format!("{}/set", target.topic)) else {
             return;
         };
         let request = SetRequest {
@@ -283,7 +294,11 @@ impl Desk {
             desk.turned.notify_one();
             match outcome {
                 Outcome::Refused(refusal) => {
-                    tracing::error!(tag = %format_args!("{}.{}", key.0, key.1), %refusal, again, "the safe value could not be written");
+                    // A device that stays away is said once.
+                    if tries == 0 || !again {
+                        let tag = format!("{}.{}", key.0, key.1);
+                        tracing::error!(tag, %refusal, again, "the safe value could not be written");
+                    }
                     *lock(&desk.tally.refused).entry(refusal.code()).or_default() += 1;
                 }
                 _ => drop(desk.tally.safe.fetch_add(1, Ordering::Relaxed)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::check::Denied;
 use super::targets::Target;
-use crate::model::{Clock, Outcome, SetRequest, Value};
+use crate::model::{Clock, Outcome, Refusal, SetRequest, Value};
 use crate::runtime::live::Board;
 use crate::store::{AuditRecord, Store};
 
@@ -39,7 +39,7 @@ impl Recorder {
         for (((target, asked), old), outcome) in sets.iter().zip(before).zip(outcomes) {
             let read_back = match outcome {
                 Outcome::Done { read_back } => Some(read_back.to_string()),
-                Outcome::Refused(crate::model::Refusal::ReadBack(value)) => Some(value.to_string()),
+                Outcome::Refused(Refusal::ReadBack(value)) => Some(value.to_string()),
                 _ => None,
             };
             self.keep(AuditRecord {

@@ -144,6 +144,17 @@ async fn the_safe_value_is_written_once_when_the_master_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_command_that_never_reached_the_device_arms_no_safe_value() {
+    let mut bench = Bench::new();
+    for refusal in [Refusal::LinkDown, Refusal::Busy, Refusal::Expired] {
+        bench.send("edge/press/run/set", "1").await;
+        bench.answer(|_| Outcome::Refused(refusal.clone())).await;
+        assert!(bench.is_quiet(Duration::from_secs(3600)).await, "{refusal}");
+    }
+    assert!(bench.commands.status().safe.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_safe_value_that_gets_no_answer_is_tried_again_until_it_does() {
     let mut bench = Bench::new();
     bench.send("edge/press/run/set", "1").await;

@@ -113,14 +113,14 @@ impl Turns {
         self.turns.values().filter_map(|turn| turn.safe.due()).min()
     }
 
-    /// The tags whose safe value is due; each is under way from now on.
-    pub fn take_due(&mut self, now: Mono) -> Vec<Key> {
+    /// The tags whose safe value is due, and how often it was tried; each is under way from now on.
+    pub fn take_due(&mut self, now: Mono) -> Vec<(Key, u32)> {
         let mut due = Vec::new();
         for (key, turn) in &mut self.turns {
             if turn.safe.due().is_some_and(|at| at <= now) {
                 let tries = if let Safe::Again { tries, .. } = turn.safe { tries } else { 0 };
                 turn.safe = Safe::UnderWay { tries };
-                due.push(key.clone());
+                due.push((key.clone(), tries));
             }
         }
         due.sort();
@@ -246,7 +246,7 @@ mod tests {
         turns.accepted(&key(), at(20));
         assert_eq!(turns.next_due(), Some(at(50)), "the master is there");
         assert!(turns.take_due(at(49)).is_empty());
-        assert_eq!(turns.take_due(at(50)), [key()]);
+        assert_eq!(turns.take_due(at(50)), [(key(), 0)]);
         assert!(turns.take_due(at(51)).is_empty(), "it is under way");
         assert!(!turns.safe_ended(&key(), &DONE, at(51)));
         assert_eq!(turns.next_due(), None, "its own write starts nothing");
@@ -264,8 +264,8 @@ mod tests {
         assert_eq!(turns.next_due(), Some(at(30)), "from the start");
         let mut now = at(30);
         let mut waits = Vec::new();
-        for _ in 0..8 {
-            assert_eq!(turns.take_due(now), [key()]);
+        for tries in 0..8 {
+            assert_eq!(turns.take_due(now), [(key(), tries)]);
             assert!(turns.safe_ended(&key(), &NO_ANSWER, now));
             let next = turns.next_due().unwrap();
             waits.push((next - now).as_secs());
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         turns.accepted(&key(), now);
         assert_eq!(turns.next_due(), Some(now + 30 * S));
-        assert_eq!(turns.take_due(now + 30 * S), [key()]);
+        assert_eq!(turns.take_due(now + 30 * S), [(key(), 0)]);
         let refused = Outcome::Refused(Refusal::Exception(3));
         assert!(!turns.safe_ended(&key(), &refused, now + 30 * S), "it answered");
         assert_eq!(turns.next_due(), None);
