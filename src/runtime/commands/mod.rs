@@ -220,7 +220,7 @@ impl Desk {
             refusal.map_or_else(|| outcomes.first().map_or("done", Outcome::code), Refusal::code);
         match refusal {
             None => {
-                tracing::info!(topic = %request.topic, from = %request.origin, "command {code}")
+                tracing::info!(topic = %request.topic, from = %request.origin, "command {code}");
             }
             Some(_) if request.origin == Origin::Safe => {}
             Some(refusal) => {
