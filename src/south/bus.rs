@@ -58,7 +58,7 @@ impl BusPort {
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(BusStatus::new(plan)));
         let tap = Tap::new(Framing::of(&plan.link), Vec::new(), plan.trace_bytes);
-        (Self { commands, status, tap }, waiting)
+        (Self { commands, status, tap, share: None }, waiting)
     }
 
     pub fn status(&self) -> BusStatus {

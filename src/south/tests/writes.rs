@@ -117,6 +117,7 @@ impl Bench {
             link,
             pause: Duration::ZERO,
             trace_bytes: 64 * 1024,
+            share: None,
             devices: plans,
         };
         let stand = Stand::start(plan);
