@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::defaults::PIPELINE;
 use super::plan::TlsPlan;
 use super::share::Network;
 
@@ -44,6 +45,8 @@ pub struct TcpWire {
     pub tls: Option<ModbusTls>,
     /// Most connections of all buses to this host together; `None` for one each.
     pub connections: Option<usize>,
+    /// Most reads of one device that are in flight together; 1 for one after the other.
+    pub pipeline: usize,
 }
 
 /// Modbus/TCP Security.
@@ -64,7 +67,7 @@ pub struct ListenWire {
 impl TcpWire {
     /// Plain TCP to one host.
     pub fn new(to: Endpoint) -> Self {
-        Self { to, backup: None, tls: None, connections: None }
+        Self { to, backup: None, tls: None, connections: None, pipeline: PIPELINE }
     }
 }
 
@@ -159,6 +162,14 @@ impl Link {
                 wire.tls.as_mut().map(|tls| &mut tls.files)
             }
             Self::Modbus(_) => None,
+        }
+    }
+
+    /// Most reads of one device that are in flight together.
+    pub fn pipeline(&self) -> usize {
+        match self {
+            Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.pipeline,
+            Self::Modbus(_) => 1,
         }
     }
 

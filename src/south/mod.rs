@@ -7,7 +7,7 @@
 //! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `trace` (the last exchanges, byte by byte), `bus` (the door).
+//! `pipeline` (reads in flight together), `trace` (the last exchanges, byte by byte), `bus` (the door).
 
 mod breaker;
 mod bus;
@@ -19,6 +19,7 @@ mod identify;
 mod latency;
 mod line;
 mod mbap;
+mod pipeline;
 mod port;
 pub mod probe;
 mod publish;

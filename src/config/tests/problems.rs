@@ -186,6 +186,10 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, pipeline: 17 } }\n  b: { modbus-tcp: { host: i, framing: rtu, pipeline: 4 } }\n  c: { modbus-tcp: { host: j, pipeline: 4 }, pause: 5ms }\n  d: { modbus-tcp: { host: k, pipeline: 4 }, pause: 0ms }\n  e: { modbus-tcp: { listen: '127.0.0.1:4001', pipeline: 2 } }\n  f: { modbus-udp: { host: l, pipeline: 2 } }",
+            &["?"],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
             &["t:4:12 devices.d: the key unit is missing"],
         ),

@@ -39,6 +39,8 @@ pub(crate) struct Connector {
     framing: Framing,
     pace: Pace,
     listen: Duration,
+    /// Reads in flight together.
+    pipeline: usize,
     /// Answers to requests of before, perhaps of an earlier life of this bus, may still come.
     owed: bool,
     /// Where connections to the host are counted.
@@ -73,7 +75,8 @@ impl Connector {
             Wire::Listen(wire) => Source::Listen(Listener::new(wire)),
         };
         let listen = (timeout + frame).min(LISTEN_MAX);
-        Self { source, framing: *framing, pace, listen, owed: true, quota, place: None }
+        let (framing, pipeline) = (*framing, link.pipeline());
+        Self { source, framing, pace, listen, pipeline, owed: true, quota, place: None }
     }
 
     /// Who is at the other end, where the link does not say it.
@@ -157,7 +160,7 @@ impl Connector {
                 // Ids begin at random.
                 let matcher = TcpMatcher::new(fastrand::u16(1..));
                 let matcher = if datagrams { matcher.in_datagrams() } else { matcher };
-                Line::tcp(stream, matcher, self.pace, tap)
+                Line::pipelined(stream, matcher, self.pace, tap, self.pipeline)
             }
             Framing::Rtu => Line::serial(stream, SerialMatcher::rtu(), self.pace, tap),
             Framing::Ascii => Line::serial(stream, SerialMatcher::ascii(), self.pace, tap),

@@ -11,6 +11,7 @@ mod faults_tcp;
 mod faults_udp;
 mod identify;
 mod others;
+mod pipeline;
 mod scripted;
 mod share;
 mod traces;
