@@ -29,12 +29,26 @@ pub(super) const TOPIC_TAG: &str = "{site}/{gateway}/{device}/{tag}";
 pub(super) const TOPIC_BACKLOG: &str = "{site}/{gateway}/backlog";
 
 pub(super) const MODBUS_TCP_PORT: u16 = 502;
+/// Modbus/TCP Security V36, 5.1.
+pub(super) const MODBUS_TLS_PORT: u16 = 802;
+/// Connections that buses share.
+pub(super) const CONNECTIONS_RANGE: RangeInclusive<i128> = 1..=64;
+/// Networks whose converters may connect.
+pub(super) const ALLOW_MAX: usize = 64;
 pub(super) const BAUD_RANGE: RangeInclusive<i128> = 300..=4_000_000;
 pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(10);
 
 /// Of one bus: some hundred short exchanges.
 pub(super) const TRACE_BYTES: usize = 64 * 1024;
 pub(super) const TRACE_RANGE: Sizes = 0..=64 * MIB;
+
+/// Of a bus's server face.
+pub(super) const SHARE_ALLOW: [&str; 2] = ["127.0.0.0/8", "::1"];
+pub(super) const SHARE_CONNECTIONS: usize = 8;
+pub(super) const SHARE_CONNECTIONS_RANGE: RangeInclusive<i128> = 1..=64;
+pub(super) const STALE_RANGE: Durations = Duration::from_millis(100)..=DAY;
+pub(super) const NETWORKS_MAX: usize = 64;
+pub(super) const WRITABLE_MAX: usize = 256;
 
 pub(super) const UNIT_TCP: u8 = 1;
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -54,6 +68,11 @@ pub(super) const WRITE_EXPIRES: Duration = Duration::from_secs(10);
 pub(super) const WRITE_EXPIRES_RANGE: Durations = Duration::from_millis(100)..=DAY;
 pub(super) const SAFE_AFTER_RANGE: Durations = Duration::from_millis(100)..=DAY;
 pub(super) const ALLOWED_MAX: usize = 1_000;
+/// What one request can write: functions 16, 15 and 23 (Modbus Application Protocol V1.1b3, 6.12,
+/// 6.11 and 6.17).
+pub const WRITE_REGISTERS_MAX: u16 = 123;
+pub const WRITE_BITS_MAX: u16 = 1_968;
+pub const WRITE_AND_READ_MAX: u16 = 121;
 /// The turnaround after a broadcast (Modbus over Serial Line V1.02, 2.4.1: 100 to 200 ms).
 pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
 

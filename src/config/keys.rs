@@ -23,12 +23,32 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace"],
+    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace", "share"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 
-pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
+pub(super) static MODBUS_TCP: Shape = Shape {
+    name: "modbus-tcp",
+    keys: &["host", "port", "framing", "backup", "tls", "connections", "listen", "allow"],
+    refused: &[],
+};
+
+pub(super) static BACKUP: Shape = Shape { name: "backup", keys: &["host", "port"], refused: &[] };
+
+pub(super) static MODBUS_TLS: Shape = Shape {
+    name: "modbus tls",
+    keys: &["ca", "certificate", "key", "server-name"],
+    refused: &[("cert", "our own certificate is called certificate")],
+};
+
+pub(super) static SHARE: Shape = Shape {
+    name: "share",
+    keys: &["listen", "allow", "mode", "write", "stale", "connections"],
+    refused: &[("port", "write listen: \"127.0.0.1:1502\"")],
+};
+
+pub(super) static WRITABLE: Shape =
+    Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
 
 pub(super) static MODBUS_UDP: Shape =
     Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
@@ -250,11 +270,15 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 22] = [
+pub(super) static ALL: [&Shape; 26] = [
     &ROOT,
     &GATEWAY,
     &BUS,
+    &SHARE,
+    &WRITABLE,
     &MODBUS_TCP,
+    &BACKUP,
+    &MODBUS_TLS,
     &MODBUS_UDP,
     &MODBUS_RTU,
     &MODBUS_ASCII,

@@ -16,6 +16,7 @@ mod problem;
 pub mod profile;
 mod raw;
 mod section;
+mod share;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -23,10 +24,13 @@ mod values;
 pub mod wire;
 mod write_rule;
 
+pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
+pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
+pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 

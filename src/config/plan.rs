@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::link::Link;
+use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
@@ -39,6 +40,8 @@ pub struct BusPlan {
     pub pause: Duration,
     /// Memory for the last exchanges; 0 keeps none.
     pub trace_bytes: usize,
+    /// The server face for other masters, if the bus is shared.
+    pub share: Option<SharePlan>,
     pub devices: Vec<DevicePlan>,
 }
 
@@ -57,6 +60,9 @@ pub struct DevicePlan {
     /// Most coils or discrete inputs in one request, 1 to 2000.
     pub bits_max: u16,
     pub write_with: WriteWith,
+    /// Where commands for several tags come, with `/set`: the tags' template without the level of
+    /// the tag. `None` if no tag can be written, or if that does not name the device.
+    pub topic: Option<TopicName>,
     pub tags: Vec<TagPlan>,
 }
 
@@ -293,6 +299,10 @@ impl Plan {
         })
     }
 
+    pub fn devices(&self) -> impl Iterator<Item = &DevicePlan> {
+        self.buses.iter().flat_map(|bus| &bus.devices)
+    }
+
     /// Gives every tag its number: `ids` are those of [`Plan::metas`], in the same order.
     pub fn assign_ids(&mut self, ids: &[TagId]) {
         let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
@@ -303,7 +313,9 @@ impl Plan {
 
     /// Lets relative paths start at `directory`. Secrets are looked up when they are needed.
     pub(super) fn anchor(&mut self, directory: &Path) {
-        let tls = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let of_buses = self.buses.iter_mut().filter_map(|bus| bus.link.tls_mut());
+        let of_uplinks = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let tls = of_buses.chain(of_uplinks);
         let certificates = tls.flat_map(|tls| {
             let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter_mut().chain(client)

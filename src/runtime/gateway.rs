@@ -19,8 +19,8 @@ use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
-use crate::south::{self, BusContext};
-use crate::store::{ConsumerSpec, Options, Store, StoreError};
+use crate::south::{self, BusContext, Quotas};
+use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -41,6 +41,8 @@ pub struct Gateway {
     plan: Mutex<Plan>,
     intake: Arc<Intake>,
     inbox: mpsc::Sender<SetRequest>,
+    /// Connections to hosts that several buses share.
+    quotas: Quotas,
     /// Directory of the configuration file, where secret files are looked up.
     secrets_dir: PathBuf,
 }
@@ -68,7 +70,12 @@ impl Gateway {
         let store = Store::open(Options::from(&plan.store), Arc::clone(&clock))?;
         let (intake, live, board) = live::lane(store.clone(), Arc::clone(&clock));
         let doors = Arc::new(Doors::default());
-        let commands = Arc::new(Commands::new(Arc::clone(&clock), Arc::clone(&doors)));
+        let commands = Arc::new(Commands::new(
+            Arc::clone(&clock),
+            Arc::clone(&doors),
+            Arc::clone(&board),
+            store.clone(),
+        ));
         let (inbox, requests) = mpsc::channel(INBOX_MAX);
         let gateway = Self {
             units: Units::new(Arc::clone(&clock)),
@@ -80,6 +87,7 @@ impl Gateway {
             plan: Mutex::new(plan.clone()),
             intake,
             inbox,
+            quotas: Quotas::default(),
             secrets_dir,
         };
         gateway.start_inner_units(live, requests);
@@ -144,6 +152,11 @@ impl Gateway {
         self.doors.broker()?.addresses().first().copied()
     }
 
+    /// The newest records of commands; older ones are in the store's file alone.
+    pub fn audit(&self) -> Vec<AuditRow> {
+        self.store.audit()
+    }
+
     /// The plan that is running.
     pub fn plan(&self) -> Plan {
         lock(&self.plan).clone()
@@ -193,12 +206,14 @@ impl Gateway {
 
     fn start_bus(&self, plan: BusPlan) {
         let (doors, intake) = (Arc::clone(&self.doors), Arc::clone(&self.intake));
+        let quotas = self.quotas.clone();
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
         self.units.start(&bus_unit(&plan.name), move |stop| {
             let context = BusContext {
                 sink: intake.clone(),
                 clock: Arc::clone(&clock),
                 facts: store.facts(),
+                quotas: quotas.clone(),
             };
             let (port, runner) = south::bus(plan.clone(), context);
             doors.set_bus(&plan.name, Some(port));
@@ -302,6 +317,7 @@ impl Gateway {
         self.commands.set_plan(plan);
         self.doors.set_rules(Rules {
             reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
+            devices: plan.devices().filter_map(|device| device.topic.clone()).collect(),
             forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
         });
         self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));

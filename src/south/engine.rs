@@ -20,6 +20,7 @@ use super::device::{Device, Request};
 use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
+use super::share::{Guests, next_pass};
 use super::status::{BusStatus, LinkState, Meter};
 use super::trace::{Purpose, Tap};
 use super::writing::Writing;
@@ -32,6 +33,9 @@ const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
+
+/// A bus that is never idle hangs up after this time if another one waits for the connection.
+const TURN: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(crate) struct Engine {
@@ -51,6 +55,8 @@ pub(crate) struct Engine {
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
+    /// Clients of the bus's server face.
+    pub(super) guests: Option<Guests>,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -71,6 +77,10 @@ enum Ended {
     Broken(io::Error),
     /// Nobody answers: the connection may be dead without a word.
     Doubtful,
+    /// The last request got no answer, and a newer connection waits.
+    Replaced,
+    /// Another bus waits for the connection, and there is nothing to do until then.
+    Yielded(Instant),
 }
 
 impl Engine {
@@ -80,6 +90,7 @@ impl Engine {
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
         tap: Tap,
+        guests: Option<Guests>,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
@@ -114,6 +125,7 @@ impl Engine {
             writing: None,
             status,
             tap,
+            guests,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -136,7 +148,7 @@ impl Engine {
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
-            let ended = self.work(&mut line, &stop).await;
+            let ended = self.work(&mut line, &mut connector, &stop).await;
             self.show_line(&line);
             connector.left(&line);
             let line_before = self.status().line;
@@ -146,9 +158,23 @@ impl Engine {
                     self.abandon_writing(&Refusal::Stopping);
                     break;
                 }
-                Ended::Broken(error) => self.broken(&error),
-                Ended::Doubtful => {}
+                Ended::Broken(error) => {
+                    if self.answers == 0 {
+                        connector.distrust();
+                    }
+                    self.broken(&error);
+                }
+                Ended::Doubtful => connector.distrust(),
+                Ended::Replaced => {}
+                Ended::Yielded(until) => {
+                    drop(line);
+                    connector.hung_up();
+                    self.rest(until, &stop).await;
+                    continue;
+                }
             }
+            drop(line);
+            connector.hung_up();
             self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
@@ -156,6 +182,18 @@ impl Engine {
             self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
+    }
+
+    /// Without a connection until there is something to do.
+    async fn rest(&mut self, until: Instant, stop: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+            Some(command) = self.commands.recv(), if self.arrived.is_none() => {
+                self.arrived = Some(command);
+            }
+        }
     }
 
     /// Tries until there is a line; `None` when stopped.
@@ -170,26 +208,36 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            if !self.outage {
+                // Waiting for a turn is no outage: commands wait too.
+                stop.run_until_cancelled(connector.turn()).await?;
+            }
             let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
+                connector.turn().await;
                 connector.connect(tap).await
             };
-            match self.refusing(attempt, stop).await? {
+            let attempt = self.refusing(attempt, stop).await?;
+            self.status().refused_peers = connector.refused_peers();
+            match attempt {
                 Ok(mut line) => {
                     for device in &self.devices {
                         line.pause_after(device.plan.unit, device.plan.pause);
                     }
-                    self.came_up();
+                    self.came_up(connector.peer().as_deref());
                     return Some(line);
                 }
-                Err(error) => self.went_down(&error.to_string()),
+                Err(error) => {
+                    connector.hung_up();
+                    self.went_down(&error.to_string());
+                }
             }
             wait = self.backoff.next_delay();
         }
     }
 
-    /// Waits for `work` while refusing commands; `None` when stopped.
+    /// Waits for `work` while refusing commands and clients; `None` when stopped.
     async fn refusing<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -206,11 +254,12 @@ impl Engine {
                     Some(command) => self.refuse(command, &Refusal::LinkDown),
                     None => ports_gone = true,
                 },
+                pass = next_pass(&mut self.guests) => Self::refuse_pass(pass),
             }
         }
     }
 
-    fn came_up(&mut self) {
+    fn came_up(&mut self, peer: Option<&str>) {
         let since = self.clock.mono();
         let now = self.now();
         let after_outage = std::mem::take(&mut self.outage);
@@ -219,15 +268,19 @@ impl Engine {
         }
         self.schedule.restart(now, after_outage);
         self.answers = 0;
+        // Nothing was asked yet.
+        self.heard = true;
         self.connected = now;
         let mut status = self.status();
         let first = status.connects == 0;
         status.connects += 1;
         status.state = LinkState::Up { since: since.0 };
+        let moved = status.peer.as_deref() != peer && !first;
+        status.peer = peer.map(str::to_owned);
         let link = status.link.clone();
         drop(status);
-        if first || after_outage {
-            info!(bus = %self.name, %link, "bus is up");
+        if first || after_outage || moved {
+            info!(bus = %self.name, %link, peer, "bus is up");
         }
     }
 
@@ -260,13 +313,29 @@ impl Engine {
     }
 
     /// Works until stopped or broken.
-    async fn work(&mut self, line: &mut Line, stop: &CancellationToken) -> Ended {
+    async fn work(
+        &mut self,
+        line: &mut Line,
+        connector: &mut Connector,
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut ports_gone = false;
-        loop {
+        while !stop.is_cancelled() {
+            if !self.heard && connector.has_newer() {
+                return Ended::Replaced;
+            }
             let now = self.now();
             let write_waits =
                 self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
-            match self.schedule.next(now, write_waits) {
+            let next = self.schedule.next(now, write_waits);
+            let guest = self.guests.as_mut().and_then(|guests| guests.turn(&next, now));
+            if let Some(pass) = guest {
+                if let Err(error) = self.pass(line, pass).await {
+                    return Ended::Broken(error);
+                }
+                continue;
+            }
+            match next {
                 Next::Write => {
                     if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
@@ -277,6 +346,10 @@ impl Engine {
                     if self.frames.is_none() && worked && !self.heard && self.schedule.all_silent()
                     {
                         return Ended::Doubtful;
+                    }
+                    let had_its_time = now > self.connected + TURN;
+                    if had_its_time && self.writing.is_none() && connector.is_wanted() {
+                        return Ended::Yielded(Instant::now());
                     }
                     let at = self.clock.mono();
                     let Some(state) = self.devices.get_mut(device) else { continue };
@@ -296,7 +369,9 @@ impl Engine {
                 }
                 Next::Wait(until) => {
                     self.show_utilisation();
+                    self.status().refused_peers = connector.refused_peers();
                     let until = self.started + until;
+                    let wanted = connector.wanted();
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
@@ -304,14 +379,19 @@ impl Engine {
                             Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
+                        () = wanted => return Ended::Yielded(until),
+                        () = connector.newer(), if !self.heard => return Ended::Replaced,
+                        pass = next_pass(&mut self.guests) => {
+                            if let Err(error) = self.pass(line, pass).await {
+                                return Ended::Broken(error);
+                            }
+                        }
                         () = tokio::time::sleep_until(until) => {}
                     }
                 }
             }
-            if stop.is_cancelled() {
-                return Ended::Stopped;
-            }
         }
+        Ended::Stopped
     }
 
     /// Sends the device's next request and hands on what came of it.
@@ -334,6 +414,10 @@ impl Engine {
         let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
         match result {
             Ok(words) => {
+                if let Some(guests) = &self.guests {
+                    let every = device.slowest(&block.items);
+                    guests.keep(unit, (*table, block.start), &words, every);
+                }
                 let readings = device.readings(block, &words, at);
                 let healed = device.report(&request, Report::Answered, at);
                 self.emit(index, readings);

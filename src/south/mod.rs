@@ -18,12 +18,15 @@ mod guard;
 mod identify;
 mod latency;
 mod line;
+mod mbap;
 mod port;
 pub mod probe;
 mod publish;
 mod report;
 mod resync;
+pub mod scan;
 mod schedule;
+mod share;
 mod silence;
 pub mod simulator;
 mod status;
@@ -32,7 +35,9 @@ mod write;
 mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
+pub use connect::Quotas;
 pub use guard::GuardCounters;
+pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
+use super::share::ShareStatus;
 use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
 
@@ -17,6 +18,11 @@ pub struct BusStatus {
     pub name: String,
     /// As [`Link`](crate::config::Link) prints itself.
     pub link: String,
+    /// Who is at the other end, where the link does not say it: the backup, a converter that
+    /// connected.
+    pub peer: Option<String>,
+    /// Connections from addresses that may not make one.
+    pub refused_peers: u64,
     pub state: LinkState,
     /// When the link came up, over and over.
     pub connects: u64,
@@ -31,6 +37,8 @@ pub struct BusStatus {
     /// Share of the last minute in which the line was busy, 0 to 1.
     pub utilisation: f64,
     pub devices: Vec<DeviceStatus>,
+    /// The server face, if the bus is shared.
+    pub share: Option<ShareStatus>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -126,6 +134,8 @@ impl BusStatus {
         Self {
             name: plan.name.to_string(),
             link: plan.link.to_string(),
+            peer: None,
+            refused_peers: 0,
             state: LinkState::Connecting,
             connects: 0,
             requests: 0,
@@ -135,6 +145,7 @@ impl BusStatus {
             echo: None,
             utilisation: 0.0,
             devices: plan.devices.iter().map(device).collect(),
+            share: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! nobody uses.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
@@ -19,6 +20,7 @@ pub(super) fn check(
 ) {
     topics(plan, places, uplinks, out);
     same_client(plan, uplinks, out);
+    same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
             overlaps(device, places, out);
@@ -67,6 +69,7 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
             out.error(&here.topic, message);
         }
     }
+    set_topics(plan, places, &taken, out);
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
         let own = uplink.backlog_topic.as_str();
         let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
@@ -77,6 +80,41 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
                 line(d, t)
             );
             out.error(spot, message);
+        }
+    }
+}
+
+/// `<device topic>/set` takes commands for several tags of the device, and nothing else.
+fn set_topics(
+    plan: &Plan,
+    places: &Places,
+    taken: &HashMap<&str, (&Name, &Name)>,
+    out: &mut Findings,
+) {
+    let mut devices: HashMap<&str, &Name> = HashMap::new();
+    for device in plan.buses.iter().flat_map(|bus| &bus.devices) {
+        let Some(topic) = &device.topic else { continue };
+        let set = format!("{topic}/set");
+        for own in [topic.as_str(), &set] {
+            let Some((d, t)) = taken.get(own) else { continue };
+            let place = places.tags.get(&((*d).clone(), (*t).clone()));
+            let Some(here) = place else { continue };
+            let message = format!(
+                "the topic {} is where commands for several tags of devices.{} come ({set})",
+                quoted(own),
+                device.name
+            );
+            let hint = "give the tag another name or topic";
+            out.error(&here.topic, Complaint::new(message).hint(hint));
+        }
+        if let Some(other) = devices.insert(topic.as_str(), &device.name)
+            && let Some(spot) = places.devices.get(&device.name)
+        {
+            let message = format!(
+                "commands for several tags would come on {}, as those of devices.{other} do",
+                quoted(&set)
+            );
+            out.error(spot, Complaint::new(message).hint("change topics.tag, or a name"));
         }
     }
 }
@@ -94,6 +132,22 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
             out.error(spot, message);
         } else {
             clients.insert(client, spot.at.line);
+        }
+    }
+}
+
+/// One address has one listener.
+fn same_address(plan: &Plan, places: &Places, out: &mut Findings) {
+    let brokers = plan.broker.iter().flat_map(|broker| &broker.listeners);
+    let mut taken: HashMap<SocketAddr, String> =
+        brokers.map(|address| (*address, "broker.listeners".to_owned())).collect();
+    for bus in &plan.buses {
+        let (Some(share), Some(spot)) = (&bus.share, places.buses.get(&bus.name)) else { continue };
+        if let Some(other) = taken.get(&share.listen) {
+            let message = format!("its share listens on {}, as {other} does", share.listen);
+            out.error(spot, Complaint::new(message).hint("give each a port of its own"));
+        } else if share.listen.port() != 0 {
+            taken.insert(share.listen, format!("buses.{}", bus.name));
         }
     }
 }

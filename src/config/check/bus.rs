@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{link, too_many};
+use super::{link, share, too_many};
 use crate::config::defaults::{BUSES_MAX, PAUSE_RANGE, TRACE_BYTES, TRACE_RANGE};
 use crate::config::keys;
 use crate::config::link::{Link, ModbusLink, TcpWire, Wire};
@@ -36,7 +36,7 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Drafts {
     too_many("buses", named.len(), BUSES_MAX, &field.key_spot(), out);
     let complete = out.errors() == before;
     let mut all = Vec::with_capacity(named.len());
-    let mut links: HashMap<String, Spot> = HashMap::new();
+    let mut links = HashMap::new();
     for (name, field) in named {
         let errors = out.errors();
         let plan = bus(name, &field, out);
@@ -53,11 +53,13 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let link = link::check(&section, out).unwrap_or_else(link::placeholder);
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
+    let share = section.get("share").and_then(|field| share::check(field, out));
     BusPlan {
         name,
         link,
         pause: pause.unwrap_or(Duration::ZERO),
         trace_bytes: trace.unwrap_or(TRACE_BYTES),
+        share,
         devices: Vec::new(),
     }
 }
@@ -66,37 +68,52 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
 fn shared_link(
     plan: &BusPlan,
     field: &Field<'_>,
-    links: &mut HashMap<String, Spot>,
+    links: &mut HashMap<String, (Spot, Option<usize>)>,
     out: &mut Findings,
 ) {
-    let key =
-        match &plan.link {
-            Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
-                line.port.display().to_string()
-            }
-            Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to }), .. }) => {
-                if to.host.is_empty() { String::new() } else { to.to_string() }
-            }
-            // A datagram socket takes nothing away from others.
-            Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
-        };
+    let key = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
+            line.port.display().to_string()
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to, .. }), .. }) => {
+            if to.host.is_empty() { String::new() } else { to.to_string() }
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Listen(wire), .. }) => wire.at.to_string(),
+        // A datagram socket takes nothing away from others.
+        Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
+    };
     if key.is_empty() {
         return;
     }
-    if let Some(first) = links.get(&key) {
+    let connections = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.connections,
+        Link::Modbus(_) => None,
+    };
+    if let Some((first, of_first)) = links.get(&key) {
         let (path, line) = (&first.path, first.line());
         let message = format!("{} is also {path} in {line}", quoted(&key));
+        if matches!(plan.link.modbus(), Some(ModbusLink { wire: Wire::Listen(_), .. })) {
+            let hint = "give each converter a port of its own";
+            out.error(&field.key_spot(), Complaint::new(message).hint(hint));
+            return;
+        }
         let one_bus =
             Complaint::new(message.clone()).hint("put the devices of one line on one bus");
         if plan.link.serial().is_some() {
             out.error(&field.key_spot(), one_bus);
         } else if plan.link.is_line() {
             out.warning(&field.key_spot(), one_bus);
+        } else if connections.is_some() || of_first.is_some() {
+            if connections != *of_first {
+                let complaint = Complaint::new(format!("{message}, with another connections"));
+                let hint = "write the same connections: … on all buses to this host";
+                out.error(&field.key_spot(), complaint.hint(hint));
+            }
         } else {
-            let hint = "many devices take only one connection";
+            let hint = "many devices take only one connection; with connections: 1 they share it";
             out.warning(&field.key_spot(), Complaint::new(message).hint(hint));
         }
         return;
     }
-    links.insert(key, field.key_spot());
+    links.insert(key, (field.key_spot(), connections));
 }

@@ -164,6 +164,28 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, backup: { host: h, port: 502 }, allow: [] } }\n  b: { modbus-tcp: { host: i, framing: rtu, tls: { key: k } } }\n  c: { modbus-tcp: { listen: ':4001', host: h } }\n  d: { modbus-tcp: { listen: '0.0.0.0:4001' } }\n  e: { modbus-tcp: { listen: '0.0.0.0:4001', allow: [10.0.0.0/33, 10.0.0.1] } }",
+            &[
+                "t:4:31 buses.a.modbus-tcp.backup: h:502 is the host itself",
+                "t:4:70 buses.a.modbus-tcp.allow: allow has no use without listen; write listen: \"0.0.0.0:4001\"",
+                "t:5:45 buses.b.modbus-tcp.tls: TLS is for devices that speak Modbus TCP (Modbus/TCP Security); leave out framing or tls",
+                "t:5:57 buses.b.modbus-tcp.tls.key: key needs certificate beside it",
+                "t:6:30 buses.c.modbus-tcp.listen: \":4001\" is no address with a port; write 0.0.0.0:4001 for all",
+                "t:6:45 buses.c.modbus-tcp.host: host has no use where the other side connects (listen)",
+                "t:7:30 warning: buses.d.modbus-tcp.listen: whoever connects here is taken for the converter; write allow: [ address of the converter ]",
+                "t:8:3 buses.e: \"0.0.0.0:4001\" is also buses.d in line 7; give each converter a port of its own",
+                "t:8:54 buses.e.modbus-tcp.allow[0]: \"10.0.0.0/33\" is no address or network; write it as in 10.0.0.7 or 10.0.0.0/24",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, connections: 2 } }\n  b: { modbus-tcp: { host: h, connections: 2 } }\n  c: { modbus-tcp: { host: h } }\n  d: { modbus-tcp: { host: i, framing: rtu, connections: 1 } }\n  e: { modbus-tcp: { host: j, connections: 0 } }",
+            &[
+                "t:6:3 buses.c: \"h:502\" is also buses.a in line 4, with another connections; write the same connections: … on all buses to this host",
+                "t:7:58 buses.d.modbus-tcp.connections: buses can't take turns on the frames of one line; put the devices of one line on one bus",
+                "t:8:44 buses.e.modbus-tcp.connections: 0 is out of range; allowed are 1 to 64",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
             &["t:4:12 devices.d: the key unit is missing"],
         ),
@@ -330,5 +352,48 @@ fn a_password_is_never_repeated() {
         );
         let said = said(&text);
         assert!(said.lines().count() == 2 && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn a_face_says_what_is_wrong_with_it() {
+    let text = "\
+gateway: { name: g }
+buses:
+  a: { modbus-tcp: { host: h }, share: { port: 1502 } }
+  b: { modbus-tcp: { host: i }, share: { listen: localhost:1502, mode: cache } }
+  c: { modbus-tcp: { host: j }, share: { listen: \"127.0.0.1:1502\", allow: [192.168.1] } }
+  d: { modbus-tcp: { host: k }, share: { listen: \"127.0.0.1:1502\", write: [ { unit: 3 } ] } }
+  e: { modbus-tcp: { host: l }, share: { listen: \"127.0.0.1:1505\", write: [ { unit: 3, coil: 9..4 } ] } }
+  f: { modbus-tcp: { host: m }, share: { listen: \"127.0.0.1:1883\", connections: 0 } }
+broker: {}
+";
+    let want = "\
+t:3:42 buses.a.share.port: write listen: \"127.0.0.1:1502\"
+t:4:50 buses.b.share.listen: \"localhost:1502\" is no address with a port; write 127.0.0.1:1502
+t:4:72 buses.b.share.mode: \"cache\" is unknown; did you mean cached?
+t:5:76 buses.c.share.allow[0]: \"192.168.1\" is no network; write it as in 192.168.1.0/24 or 192.168.1.7
+t:6:77 buses.d.share.write[0]: says what may be written: either holding or coil; write holding: 100..119
+t:7:94 buses.e.share.write[0].coil: \"9..4\" ends before it begins
+t:8:81 buses.f.share.connections: 0 is out of range; allowed are 1 to 64";
+    assert_eq!(said(text), want);
+}
+
+#[test]
+fn one_address_has_one_listener() {
+    let text = "\
+gateway: { name: g }
+buses:
+  a: { modbus-tcp: { host: h }, share: { listen: \"127.0.0.1:1502\" } }
+  b: { modbus-tcp: { host: i }, share: { listen: \"127.0.0.1:1502\" } }
+  c: { modbus-tcp: { host: j }, share: { listen: \"127.0.0.1:1883\" } }
+broker: {}
+";
+    let said = said(text);
+    for line in [
+        "t:4:3 buses.b: its share listens on 127.0.0.1:1502, as buses.a does; give each a port of its own",
+        "t:5:3 buses.c: its share listens on 127.0.0.1:1883, as broker.listeners does; give each a port of its own",
+    ] {
+        assert!(said.contains(line), "{said}");
     }
 }

@@ -22,9 +22,9 @@ pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
 pub use signal::Signal;
-pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
-pub(crate) use slave::{mbap, serve};
+pub(crate) use slave::serve;
+pub use slave::{Asked, Deed, Tempo};
 pub use tcp::TcpServer;
 pub use udp::UdpServer;
 pub use world::{Line, SetError, Start, Tag, World};
@@ -75,17 +75,13 @@ impl Devices {
     /// The right answer, if anyone answers, and what is done with it.
     pub(crate) fn respond(&self, asked: &Asked, framing: Framing) -> (Option<Vec<u8>>, Deed) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let hits = faults.hits(asked, framing, self.begun.elapsed());
-        let refusal = hits.iter().find_map(Fault::exception);
-        let right = match (refusal, asked.pdu.first()) {
-            (Some(code), Some(function)) => Some(vec![function | 0x80, code]),
-            _ if framing != Framing::Tcp && asked.unit == 0 => {
-                self.bank().broadcast(&asked.pdu);
-                None
+        faults.respond(asked, framing, self.begun.elapsed(), || {
+            let mut bank = self.bank();
+            if framing != Framing::Tcp && asked.unit == 0 {
+                bank.broadcast(&asked.pdu);
+                return None;
             }
-            _ => self.bank().answer(asked.unit, &asked.pdu),
-        };
-        let deed = faults.deed(&hits, asked, right.as_deref(), framing);
-        (right, deed)
+            bank.answer(asked.unit, &asked.pdu)
+        })
     }
 }

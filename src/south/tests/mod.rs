@@ -6,12 +6,15 @@ mod bus_tcp;
 mod commands;
 mod demo;
 mod dialects;
+mod faults_named;
 mod faults_tcp;
 mod faults_udp;
 mod identify;
 mod others;
 mod scripted;
+mod share;
 mod traces;
+mod writes;
 
 /// The faults of a line, once in each framing.
 #[path = "."]
@@ -96,13 +99,18 @@ impl Stand {
         Self::start_with(plan, &[])
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it in stop")]
     fn start_with(plan: BusPlan, facts: &[(&str, &str)]) -> Self {
+        Self::start_among(plan, facts, crate::south::Quotas::default())
+    }
+
+    /// Sharing connections with others.
+    #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it in stop")]
+    fn start_among(plan: BusPlan, facts: &[(&str, &str)], quotas: crate::south::Quotas) -> Self {
         let clock = Arc::new(TestClock(Instant::now()));
         let collected = Arc::new(Collected::default());
         let facts = facts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let sink: Arc<dyn Sink> = collected.clone();
-        let (port, runner) = bus(plan, BusContext { sink, clock: clock.clone(), facts });
+        let (port, runner) = bus(plan, BusContext { sink, clock: clock.clone(), facts, quotas });
         let stop = CancellationToken::new();
         let runner = tokio::spawn(runner.run(stop.clone()));
         Self { port, clock, collected, stop, runner }
@@ -176,7 +184,14 @@ fn ms(n: u64) -> Duration {
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::modbus_tcp("127.0.0.1", port);
-    BusPlan { name: name("hall"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
+    BusPlan {
+        name: name("hall"),
+        link,
+        pause: Duration::ZERO,
+        trace_bytes: 64 * 1024,
+        share: None,
+        devices,
+    }
 }
 
 fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
@@ -188,6 +203,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     }
 }

@@ -44,6 +44,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     };
     BusPlan {
@@ -51,6 +52,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         link: Link::modbus_rtu(line),
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: devices.into_iter().map(device).collect(),
     }
 }
