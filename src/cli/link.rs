@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::BadInput;
-use crate::config::{Endpoint, Framing, Link, ModbusLink, Parity, SerialLine, TcpWire, Wire};
+use crate::config::{
+    Endpoint, Framing, Link, ModbusLink, Parity, SerialLine, Switching, TcpWire, Wire,
+};
 
 const MODBUS_PORT: u16 = 502;
 
@@ -92,6 +94,7 @@ impl LinkArguments {
             parity,
             // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
             stop_bits: self.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 }),
+            switching: Switching::Adapter,
         }
     }
 }

@@ -172,7 +172,10 @@ impl Engine {
         loop {
             let tap = self.tap.clone();
             let attempt = async {
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = connector.appears() => {}
+                }
                 connector.connect(tap).await
             };
             match self.refusing(attempt, stop).await? {
@@ -181,12 +184,22 @@ impl Engine {
                         line.pause_after(device.plan.unit, device.plan.pause);
                     }
                     self.came_up();
+                    self.remark(connector.remarks());
                     return Some(line);
                 }
                 Err(error) => self.went_down(&error.to_string()),
             }
             wait = self.backoff.next_delay();
         }
+    }
+
+    /// Shows what a port could not be given, and logs it once.
+    fn remark(&self, remarks: &[String]) {
+        let mut status = self.status();
+        for remark in remarks.iter().filter(|remark| !status.remarks.contains(remark)) {
+            warn!(bus = %self.name, remark, "the port is not as it should be");
+        }
+        status.remarks = remarks.to_vec();
     }
 
     /// Waits for `work` while refusing commands; `None` when stopped.

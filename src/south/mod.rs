@@ -23,6 +23,7 @@ pub mod probe;
 mod publish;
 mod report;
 mod resync;
+mod rts;
 mod schedule;
 mod silence;
 pub mod simulator;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::switching;
 use crate::config::defaults::{BAUD_RANGE, MODBUS_TCP_PORT};
 use crate::config::keys::{self, Shape};
 use crate::config::link::{Endpoint, Framing, Link, ModbusLink, Parity, SerialLine, TcpWire, Wire};
@@ -133,11 +134,13 @@ fn serial(
     });
     let parity = section.scalar("parity", out, values::word(&PARITIES));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
+    let switching = switching::check(&section, out);
     SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
         baud: baud.unwrap_or(19_200),
         data_bits: data_bits.unwrap_or(if framing == Framing::Ascii { 7 } else { 8 }),
         parity: parity.unwrap_or(Parity::Even),
         stop_bits: stop_bits.unwrap_or(1),
+        switching,
     }
 }

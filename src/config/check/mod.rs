@@ -16,6 +16,7 @@ mod rules;
 mod scale;
 mod settings;
 mod store;
+mod switching;
 mod tag;
 mod uplink;
 mod vocabulary;

@@ -11,13 +11,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::guard::{SerialMatcher, TcpMatcher};
 use super::line::Line;
 use super::port;
+use super::rts::RtsPort;
 use super::silence::Pace;
 use super::trace::Tap;
 use crate::config::wire::LineTime;
-use crate::config::{Framing, Link, ModbusLink, Wire};
+use crate::config::{Framing, Link, ModbusLink, Switching, Wire};
 
 /// The longest time a line is only listened to before its first request.
 const LISTEN_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether an adapter is plugged in again: cheaper than to try to open it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Of one answer.
 const REGISTERS_MAX: u16 = 125;
 
@@ -28,6 +31,7 @@ pub(crate) struct Connector {
     listen: Duration,
     /// Answers to requests of before, perhaps of an earlier life of this bus, may still come.
     owed: bool,
+    remarks: Vec<String>,
 }
 
 impl Connector {
@@ -39,12 +43,35 @@ impl Connector {
             None => Pace::Task(pause),
         };
         let Link::Modbus(link) = link;
-        Self { link: link.clone(), pace, listen: (timeout + frame).min(LISTEN_MAX), owed: true }
+        Self {
+            link: link.clone(),
+            pace,
+            listen: (timeout + frame).min(LISTEN_MAX),
+            owed: true,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// What the line could not be given, and can do without.
+    pub(crate) fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// Notes how the last line was left.
     pub(crate) fn left(&mut self, line: &Line) {
         self.owed = line.owes();
+    }
+
+    /// Comes back when a port that is not there is plugged in, and never otherwise.
+    pub(crate) async fn appears(&self) {
+        match &self.link.wire {
+            Wire::Serial(line) if !line.port.exists() => {
+                while !line.port.exists() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+            _ => std::future::pending().await,
+        }
     }
 
     /// `tap` sees every byte of the line.
@@ -58,7 +85,18 @@ impl Connector {
                 }
                 Framing::Rtu | Framing::Ascii => self.over(datagrams::open(to).await?, tap),
             },
-            Wire::Serial(line) => self.over(port::open(line)?, tap),
+            Wire::Serial(line) => {
+                let port::Opened { stream, remarks } = port::open(line)?;
+                let line = match line.switching {
+                    Switching::Gateway(times) => {
+                        let character = LineTime::serial(line, Duration::ZERO).character();
+                        self.over(RtsPort::new(stream, times, character)?, tap)
+                    }
+                    Switching::Adapter | Switching::Driver(_) => self.over(stream, tap),
+                };
+                self.remarks = remarks;
+                line
+            }
         };
         if self.owed && self.link.framing != Framing::Tcp {
             // What comes now could pass as the answer to our first request. It becomes stale input.

@@ -4,7 +4,7 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{Endpoint, Framing, ModbusLink, Parity, SerialLine, TcpWire, Wire};
+use crate::config::{Endpoint, Framing, ModbusLink, Parity, SerialLine, Switching, TcpWire, Wire};
 use crate::south::probe;
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer, UdpServer};
 
@@ -86,6 +86,7 @@ async fn ascii_on_a_port() {
         data_bits: 8,
         parity: Parity::None,
         stop_bits: 1,
+        switching: Switching::Adapter,
     };
     let mut running = JoinSet::new();
     let slave = RtuSlave::new(devices.clone()).with_framing(Framing::Ascii);
