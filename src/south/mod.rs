@@ -18,6 +18,7 @@ mod guard;
 mod identify;
 mod latency;
 mod line;
+mod mbap;
 mod port;
 pub mod probe;
 mod publish;
@@ -25,6 +26,7 @@ mod report;
 mod resync;
 mod rts;
 mod schedule;
+mod share;
 mod silence;
 pub mod simulator;
 mod status;
@@ -34,6 +36,7 @@ mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
+pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]
 mod tests;

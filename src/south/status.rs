@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
+use super::share::ShareStatus;
 use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
 
@@ -33,6 +34,8 @@ pub struct BusStatus {
     /// What the port could not be given, and can do without.
     pub remarks: Vec<String>,
     pub devices: Vec<DeviceStatus>,
+    /// The server face, if the bus is shared.
+    pub share: Option<ShareStatus>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -139,6 +142,7 @@ impl BusStatus {
             utilisation: 0.0,
             remarks: Vec::new(),
             devices: plan.devices.iter().map(device).collect(),
+            share: None,
         }
     }
 }
