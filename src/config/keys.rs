@@ -267,7 +267,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 24] = [
+pub(super) static ALL: [&Shape; 26] = [
     &ROOT,
     &GATEWAY,
     &BUS,
