@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fieldhold::config;
 use fieldhold::model::{Batch, Clock, Mono, Sink, Table, Wall};
 use fieldhold::south::simulator::{Bank, Devices, Pty, RtuSlave};
-use fieldhold::south::{BusContext, bus};
+use fieldhold::south::{BusContext, Quotas, bus};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -95,7 +95,8 @@ async fn a_hundred_times_unplugged_it_resumes_and_leaks_nothing() {
     let clock = Arc::new(Monotonic(tokio::time::Instant::now()));
     let sink: Arc<dyn Sink> = good.clone();
     let mut slave = plug(&devices, &path);
-    let (port, runner) = bus(plan, BusContext { sink, clock, facts: Vec::new() });
+    let (port, runner) =
+        bus(plan, BusContext { sink, clock, facts: Vec::new(), quotas: Quotas::default() });
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let stopped = stop.clone();
