@@ -25,6 +25,7 @@ mod publish;
 mod report;
 mod resync;
 mod rts;
+pub mod scan;
 mod schedule;
 mod share;
 mod silence;
