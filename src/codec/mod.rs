@@ -1,5 +1,6 @@
-//! Bytes ↔ meaning: registers, payloads. Pure.
+//! Bytes ↔ meaning: registers, frames of sensors, payloads. Pure.
 
 pub mod columnar;
 pub mod json;
 pub mod registers;
+pub mod sensor;

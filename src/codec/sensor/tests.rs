@@ -1,0 +1,1 @@
+//! Frames cut and decoded.
