@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::wire::LineTime;
-use crate::config::{BusPlan, DevicePlan, Link, Plan, Source, TagPlan, show_duration};
+use crate::config::{
+    BusPlan, DevicePlan, Link, ModbusLink, Plan, Source, TagPlan, Wire, show_duration,
+};
 use crate::model::Table;
 
 #[derive(Debug, clap::Args)]
@@ -61,9 +63,10 @@ fn describe(plan: &Plan) -> String {
 
 fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
-    let link = match &bus.link {
-        Link::ModbusTcp { host, port } => format!("Modbus TCP {host}:{port}"),
-        Link::ModbusRtu(line) => {
+    let Link::Modbus(ModbusLink { wire, .. }) = &bus.link;
+    let link = match wire {
+        Wire::Tcp(to) => format!("Modbus TCP {to}"),
+        Wire::Serial(line) => {
             format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
         }
     };

@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn link(arguments: &Arguments) -> anyhow::Result<Link> {
     if let Some(peer) = &arguments.tcp {
         let (host, port) = peer_of(peer)?;
-        return Ok(Link::ModbusTcp { host, port });
+        return Ok(Link::modbus_tcp(host, port));
     }
     let Some(port) = arguments.rtu.clone() else {
         return Err(bad("give --tcp or --rtu".to_owned()));
@@ -121,7 +121,7 @@ fn link(arguments: &Arguments) -> anyhow::Result<Link> {
     };
     // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
     let stop_bits = arguments.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 });
-    Ok(Link::ModbusRtu(SerialLine { port, baud: arguments.baud, data_bits: 8, parity, stop_bits }))
+    Ok(Link::modbus_rtu(SerialLine { port, baud: arguments.baud, data_bits: 8, parity, stop_bits }))
 }
 
 /// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.

@@ -18,7 +18,8 @@ use std::time::Duration;
 
 pub use self::healing::{Cause, Change, Healer, Learned, Planned, Report};
 pub use self::load::{Load, load, load_at, utilisation};
-use super::plan::{Link, Registers};
+use super::link::Link;
+use super::plan::Registers;
 pub use super::wire::Cost;
 
 /// What has to be read for one tag: addresses `start..end` of one table of one device.
@@ -67,10 +68,7 @@ const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// The longest line time of a block of several items on this link.
 pub fn block_time_max(link: &Link) -> Option<Duration> {
-    match link {
-        Link::ModbusTcp { .. } => None,
-        Link::ModbusRtu(_) => Some(SERIAL_BLOCK_TIME_MAX),
-    }
+    link.serial().map(|_| SERIAL_BLOCK_TIME_MAX)
 }
 
 /// One request and the tags that are read with it.

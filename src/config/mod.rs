@@ -10,6 +10,7 @@ mod defaults;
 pub mod file;
 mod keys;
 mod kinds;
+mod link;
 mod plan;
 mod problem;
 mod raw;
@@ -21,6 +22,7 @@ mod values;
 pub mod wire;
 
 pub use file::load;
+pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
 pub use values::show_duration;

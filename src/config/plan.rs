@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::link::Link;
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
 /// A whole configuration that passed every check.
@@ -35,31 +36,6 @@ pub struct BusPlan {
     /// Least silence between two requests, on top of what the protocol asks for.
     pub pause: Duration,
     pub devices: Vec<DevicePlan>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Link {
-    ModbusTcp { host: String, port: u16 },
-    ModbusRtu(SerialLine),
-}
-
-/// Settings of a serial port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SerialLine {
-    pub port: PathBuf,
-    pub baud: u32,
-    /// 7 or 8.
-    pub data_bits: u8,
-    pub parity: Parity,
-    /// 1 or 2.
-    pub stop_bits: u8,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parity {
-    None,
-    Even,
-    Odd,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Link, Parity, SerialLine};
+use super::link::{Link, Parity, SerialLine};
 use crate::model::Table;
 
 /// Turnaround of a serial device as long as nothing was measured.
@@ -61,9 +61,9 @@ pub struct LineTime {
 impl LineTime {
     /// The line with the assumed turnaround or round trip.
     pub fn of(link: &Link) -> Self {
-        match link {
-            Link::ModbusTcp { .. } => Self::tcp(ROUND_TRIP_ASSUMED),
-            Link::ModbusRtu(line) => Self::serial(line, TURNAROUND_ASSUMED),
+        match link.serial() {
+            Some(line) => Self::serial(line, TURNAROUND_ASSUMED),
+            None => Self::tcp(ROUND_TRIP_ASSUMED),
         }
     }
 
@@ -211,8 +211,8 @@ mod tests {
 
     #[test]
     fn the_planners_cost_is_the_read_time() {
-        let serial = LineTime::of(&Link::ModbusRtu(line(19_200, Parity::Even, 1)));
-        let tcp = LineTime::of(&Link::ModbusTcp { host: "plc".to_owned(), port: 502 });
+        let serial = LineTime::of(&Link::modbus_rtu(line(19_200, Parity::Even, 1)));
+        let tcp = LineTime::of(&Link::modbus_tcp("plc", 502));
         for time in [serial, tcp, serial.with_pause(Duration::from_millis(20))] {
             for table in [Table::Holding, Table::Coil] {
                 let planned = time.cost(table).of(64);

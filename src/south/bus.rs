@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::Connector;
 use super::engine::Engine;
 use super::status::BusStatus;
-use crate::config::{BusPlan, Link};
+use crate::config::BusPlan;
 use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink};
 
 /// Commands that may wait for a bus.
@@ -86,7 +86,7 @@ pub struct BusRunner {
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
     let connector = Connector::new(&plan.link, plan.pause, timeout);
-    let own_thread = matches!(plan.link, Link::ModbusRtu(_));
+    let own_thread = plan.link.serial().is_some();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let engine = Engine::new(plan, context, commands, Arc::clone(&status));

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::line::{Line, Pace};
 use super::port;
 use crate::config::wire::LineTime;
-use crate::config::{Link, SerialLine};
+use crate::config::{Link, ModbusLink, SerialLine, Wire};
 
 /// The longest wait for a TCP connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,9 +36,10 @@ pub(crate) enum Connector {
 impl Connector {
     /// `timeout` is the longest one of the devices.
     pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration) -> Self {
-        match link {
-            Link::ModbusTcp { host, port } => Self::Tcp { host: host.clone(), port: *port, pause },
-            Link::ModbusRtu(line) => {
+        let Link::Modbus(ModbusLink { wire, .. }) = link;
+        match wire {
+            Wire::Tcp(to) => Self::Tcp { host: to.host.clone(), port: to.port, pause },
+            Wire::Serial(line) => {
                 let frame = LineTime::serial(line, Duration::ZERO).read_registers(REGISTERS_MAX);
                 let listen = (timeout + frame).min(LISTEN_MAX);
                 Self::Serial { line: line.clone(), pause, listen }

@@ -21,9 +21,9 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
+use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
-use crate::config::{BusPlan, Link};
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(500);
@@ -74,10 +74,7 @@ impl Engine {
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
-        let frames = match &plan.link {
-            Link::ModbusTcp { .. } => None,
-            Link::ModbusRtu(line) => Some(LineTime::serial(line, Duration::ZERO)),
-        };
+        let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
         let devices: Vec<Device> = plan
             .devices
             .into_iter()

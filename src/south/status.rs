@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
-use crate::config::{BusPlan, Link};
+use crate::config::{BusPlan, Link, ModbusLink, Wire};
 use crate::model::{Fault, Mono, Table};
 
 /// State and counters of one bus since its runner was made.
@@ -147,16 +147,11 @@ impl DeviceState {
 
 /// The link as people write it.
 pub(crate) fn describe(link: &Link) -> String {
-    match link {
-        Link::ModbusTcp { host, port } => format!("modbus-tcp {host}:{port}"),
-        Link::ModbusRtu(line) => {
-            let parity = match line.parity {
-                crate::config::Parity::None => 'N',
-                crate::config::Parity::Even => 'E',
-                crate::config::Parity::Odd => 'O',
-            };
-            let port = line.port.display();
-            format!("modbus-rtu {port} {} {}{parity}{}", line.baud, line.data_bits, line.stop_bits)
+    let Link::Modbus(ModbusLink { wire, .. }) = link;
+    match wire {
+        Wire::Tcp(to) => format!("modbus-tcp {to}"),
+        Wire::Serial(line) => {
+            format!("modbus-rtu {} {} {}", line.port.display(), line.baud, line.character())
         }
     }
 }

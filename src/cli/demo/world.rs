@@ -72,12 +72,12 @@ impl World {
     /// Points the embedded configuration at this world.
     pub fn connect(&self, plan: &mut Plan) {
         for bus in &mut plan.buses {
-            match &mut bus.link {
-                Link::ModbusTcp { host, port } => {
-                    *host = self.press_address.ip().to_string();
-                    *port = self.press_address.port();
+            match bus.link.serial_mut() {
+                Some(line) => line.port.clone_from(&self.line),
+                None => {
+                    let address = self.press_address;
+                    bus.link = Link::modbus_tcp(address.ip().to_string(), address.port());
                 }
-                Link::ModbusRtu(line) => line.port.clone_from(&self.line),
             }
         }
         for uplink in &mut plan.uplinks {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::too_many;
 use crate::config::defaults::{BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE};
 use crate::config::keys;
-use crate::config::plan::{BusPlan, Link, Parity, SerialLine};
+use crate::config::link::{Endpoint, Link, ModbusLink, Parity, SerialLine, Wire};
+use crate::config::plan::BusPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
 use crate::config::values::{self, quoted};
@@ -73,8 +74,7 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     BusPlan {
         name,
-        link: link
-            .unwrap_or_else(|| Link::ModbusTcp { host: String::new(), port: MODBUS_TCP_PORT }),
+        link: link.unwrap_or_else(|| Link::modbus_tcp("", MODBUS_TCP_PORT)),
         pause: pause.unwrap_or(Duration::ZERO),
         devices: Vec::new(),
     }
@@ -84,7 +84,7 @@ fn modbus_tcp(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_TCP, out);
     let host = section.required("host", out, host).unwrap_or_default();
     let port = section.scalar("port", out, values::integer(1..=65_535));
-    Link::ModbusTcp { host, port: port.unwrap_or(MODBUS_TCP_PORT) }
+    Link::modbus_tcp(host, port.unwrap_or(MODBUS_TCP_PORT))
 }
 
 /// A host name or an IP address.
@@ -126,7 +126,7 @@ fn modbus_rtu(field: &Field<'_>, out: &mut Findings) -> Link {
     let words = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
     let parity = section.scalar("parity", out, values::word(&words));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
-    Link::ModbusRtu(SerialLine {
+    Link::modbus_rtu(SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
         baud: baud.unwrap_or(19_200),
         data_bits: data_bits.unwrap_or(8),
@@ -142,11 +142,12 @@ fn shared_link(
     links: &mut HashMap<String, Spot>,
     out: &mut Findings,
 ) {
-    let (key, serial) = match &plan.link {
-        Link::ModbusTcp { host, .. } if host.is_empty() => return,
-        Link::ModbusTcp { host, port } => (format!("{host}:{port}"), false),
-        Link::ModbusRtu(line) if line.port.as_os_str().is_empty() => return,
-        Link::ModbusRtu(line) => (line.port.display().to_string(), true),
+    let Link::Modbus(ModbusLink { wire, .. }) = &plan.link;
+    let (key, serial) = match wire {
+        Wire::Tcp(Endpoint { host, .. }) if host.is_empty() => return,
+        Wire::Tcp(Endpoint { host, port }) => (format!("{host}:{port}"), false),
+        Wire::Serial(line) if line.port.as_os_str().is_empty() => return,
+        Wire::Serial(line) => (line.port.display().to_string(), true),
     };
     if let Some(first) = links.get(&key) {
         let (path, line) = (&first.path, first.at.line);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::config::blocks;
-use crate::config::plan::{BusPlan, DevicePlan, Link};
+use crate::config::plan::{BusPlan, DevicePlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::values::show_duration;
 use crate::config::wire::{LineTime, ROUND_TRIP_ASSUMED, TURNAROUND_ASSUMED};
@@ -20,13 +20,9 @@ const ROUND_TRIP_BEST: Duration = Duration::from_micros(200);
 const NAMED_MAX: usize = 3;
 
 pub(super) fn check(bus: &BusPlan, spot: &Spot, out: &mut Findings) {
-    let (best, what, assumed) = match &bus.link {
-        Link::ModbusTcp { .. } => {
-            (LineTime::tcp(ROUND_TRIP_BEST), "connection", ROUND_TRIP_ASSUMED)
-        }
-        Link::ModbusRtu(line) => {
-            (LineTime::serial(line, Duration::ZERO), "line", TURNAROUND_ASSUMED)
-        }
+    let (best, what, assumed) = match bus.link.serial() {
+        Some(line) => (LineTime::serial(line, Duration::ZERO), "line", TURNAROUND_ASSUMED),
+        None => (LineTime::tcp(ROUND_TRIP_BEST), "connection", ROUND_TRIP_ASSUMED),
     };
     let usual = LineTime::of(&bus.link);
     let utilisation = blocks::load_at(bus, usual).utilisation;

@@ -11,7 +11,7 @@ use crate::config::defaults::{
 };
 use crate::config::keys;
 use crate::config::kinds;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, Link};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
@@ -142,8 +142,8 @@ fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
 
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
 fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
-    match bus.map(|b| &b.link) {
-        Some(Link::ModbusRtu(_)) => section.required("unit", out, |text| {
+    match bus {
+        Some(bus) if bus.link.is_line() => section.required("unit", out, |text| {
             if text == "0" {
                 return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
                     .hint("allowed are 1 to 247"));

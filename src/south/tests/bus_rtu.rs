@@ -22,7 +22,7 @@ fn plug(
 }
 
 fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusPlan {
-    let link = Link::ModbusRtu(SerialLine {
+    let link = Link::modbus_rtu(SerialLine {
         port: port.to_owned(),
         baud: 115_200,
         data_bits: 8,

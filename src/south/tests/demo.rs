@@ -24,9 +24,9 @@ async fn every_tag_of_the_demonstration_has_a_good_value() {
     plan.assign_ids(&ids);
     let mut next = ids.into_iter();
     for mut bus in plan.buses {
-        match &mut bus.link {
-            Link::ModbusTcp { port, .. } => *port = address.port(),
-            Link::ModbusRtu(serial) => serial.port.clone_from(&line),
+        match bus.link.serial_mut() {
+            Some(serial) => serial.port.clone_from(&line),
+            None => bus.link = Link::modbus_tcp("127.0.0.1", address.port()),
         }
         let tags: Vec<_> = bus
             .devices

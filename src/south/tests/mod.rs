@@ -154,7 +154,7 @@ fn ms(n: u64) -> Duration {
 }
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
-    let link = Link::ModbusTcp { host: "127.0.0.1".to_owned(), port };
+    let link = Link::modbus_tcp("127.0.0.1", port);
     BusPlan { name: name("hall"), link, pause: Duration::ZERO, devices }
 }
 

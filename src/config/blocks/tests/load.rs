@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::super::link::*;
 use super::super::super::plan::*;
 use super::super::super::wire::LineTime;
 use super::super::*;
@@ -43,7 +44,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
     };
     BusPlan {
         name: Name::new("b").unwrap(),
-        link: Link::ModbusRtu(line),
+        link: Link::modbus_rtu(line),
         pause: Duration::ZERO,
         devices: devices.into_iter().map(device).collect(),
     }
@@ -106,7 +107,7 @@ fn a_line_can_be_asked_for_too_much() {
 #[test]
 fn a_slow_line_is_counted_with_the_short_blocks_it_is_polled_with() {
     let mut slow = bus(vec![(0..100).map(|at| tag(Table::Holding, at, 10_000)).collect()]);
-    if let Link::ModbusRtu(line) = &mut slow.link {
+    if let Some(line) = slow.link.serial_mut() {
         line.baud = 2_400;
     }
     // One second in one block, which is cut in three.

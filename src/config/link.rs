@@ -1,0 +1,129 @@
+//! How a bus reaches its devices: the wire, and how frames look on it.
+//!
+//! Code that needs to know one thing about a link asks for that ([`Link::serial`],
+//! [`Link::is_line`]) instead of listing the variants.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// What a bus talks through.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    Modbus(ModbusLink),
+}
+
+/// Any wire can carry any framing that the configuration lets through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModbusLink {
+    pub wire: Wire,
+    pub framing: Framing,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wire {
+    /// A port of this machine.
+    Serial(SerialLine),
+    /// A connection that we make.
+    Tcp(Endpoint),
+}
+
+/// How a request and its answer look on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// With a transaction id (Modbus Messaging on TCP/IP V1.0b).
+    Tcp,
+    /// With a CRC (Modbus over Serial Line V1.02, 2.5.1).
+    Rtu,
+}
+
+/// A name or address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+/// Settings of a serial port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialLine {
+    pub port: PathBuf,
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+/// `host:port`, with brackets around an IPv6 address.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl Link {
+    /// Modbus TCP, as most devices on Ethernet speak it.
+    pub fn modbus_tcp(host: impl Into<String>, port: u16) -> Self {
+        let wire = Wire::Tcp(Endpoint { host: host.into(), port });
+        Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
+    }
+
+    /// Modbus RTU on a serial port.
+    pub fn modbus_rtu(line: SerialLine) -> Self {
+        Self::Modbus(ModbusLink { wire: Wire::Serial(line), framing: Framing::Rtu })
+    }
+
+    /// The port of this machine, if it is one.
+    pub fn serial(&self) -> Option<&SerialLine> {
+        match self {
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) => None,
+        }
+    }
+
+    pub fn serial_mut(&mut self) -> Option<&mut SerialLine> {
+        match self {
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) => None,
+        }
+    }
+
+    /// `None` for devices that don't speak Modbus.
+    pub fn modbus(&self) -> Option<&ModbusLink> {
+        match self {
+            Self::Modbus(modbus) => Some(modbus),
+        }
+    }
+
+    /// Whether the devices share a line, here or behind a converter: each needs a unit of its own,
+    /// unit 0 is everybody, and an answer says nothing about which request it is for.
+    pub fn is_line(&self) -> bool {
+        match self {
+            Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
+        }
+    }
+}
+
+impl SerialLine {
+    /// The settings of a character as people write them: `8E1`.
+    pub fn character(&self) -> String {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        format!("{}{parity}{}", self.data_bits, self.stop_bits)
+    }
+}
