@@ -6,10 +6,30 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::model::sensor::Sensor;
+
 /// What a bus talks through.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
     Modbus(ModbusLink),
+    Sensor(SensorLink),
+}
+
+/// A serial sensor that does not speak Modbus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorLink {
+    pub wire: SensorWire,
+    pub sensor: Sensor,
+    /// The preset it began with; its name, for people.
+    pub preset: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SensorWire {
+    /// A port of this machine.
+    Serial(SerialLine),
+    /// The TCP port of a serial device server.
+    Tcp(Endpoint),
 }
 
 /// Any wire can carry any framing that the configuration lets through.
@@ -88,15 +108,17 @@ impl Link {
     /// The port of this machine, if it is one.
     pub fn serial(&self) -> Option<&SerialLine> {
         match self {
-            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
-            Self::Modbus(_) => None,
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. })
+            | Self::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) | Self::Sensor(_) => None,
         }
     }
 
     pub fn serial_mut(&mut self) -> Option<&mut SerialLine> {
         match self {
-            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
-            Self::Modbus(_) => None,
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. })
+            | Self::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) | Self::Sensor(_) => None,
         }
     }
 
@@ -104,6 +126,15 @@ impl Link {
     pub fn modbus(&self) -> Option<&ModbusLink> {
         match self {
             Self::Modbus(modbus) => Some(modbus),
+            Self::Sensor(_) => None,
+        }
+    }
+
+    /// `None` for Modbus.
+    pub fn sensor(&self) -> Option<&SensorLink> {
+        match self {
+            Self::Modbus(_) => None,
+            Self::Sensor(sensor) => Some(sensor),
         }
     }
 
@@ -112,6 +143,7 @@ impl Link {
     pub fn is_line(&self) -> bool {
         match self {
             Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
+            Self::Sensor(_) => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::line::{Line, Pace};
 use super::port;
 use crate::config::wire::LineTime;
-use crate::config::{Link, ModbusLink, SerialLine, Wire};
+use crate::config::{ModbusLink, SerialLine, Wire};
 
 /// The longest wait for a TCP connection.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,9 +35,8 @@ pub(crate) enum Connector {
 
 impl Connector {
     /// `timeout` is the longest one of the devices.
-    pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration) -> Self {
-        let Link::Modbus(ModbusLink { wire, .. }) = link;
-        match wire {
+    pub(crate) fn new(link: &ModbusLink, pause: Duration, timeout: Duration) -> Self {
+        match &link.wire {
             Wire::Tcp(to) => Self::Tcp { host: to.host.clone(), port: to.port, pause },
             Wire::Serial(line) => {
                 let frame = LineTime::serial(line, Duration::ZERO).read_registers(REGISTERS_MAX);
@@ -50,13 +49,7 @@ impl Connector {
     pub(crate) async fn connect(&mut self) -> io::Result<Line> {
         match self {
             Self::Tcp { host, port, pause } => {
-                let connect = TcpStream::connect((host.as_str(), *port));
-                let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
-                    .await
-                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
-                    .and_then(|connected| connected)
-                    .map_err(|error| explain(&error, host, *port))?;
-                stream.set_nodelay(true)?;
+                let stream = tcp(host, *port).await?;
                 Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause)))
             }
             Self::Serial { line, pause, listen } => {
@@ -69,6 +62,17 @@ impl Connector {
             }
         }
     }
+}
+
+/// A connection, or why there is none and what to do.
+pub(crate) async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect((host, port)))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+        .and_then(|connected| connected)
+        .map_err(|error| explain(&error, host, port))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn explain(error: &io::Error, host: &str, port: u16) -> io::Error {

@@ -26,8 +26,8 @@ use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
-const RECONNECT_FIRST: Duration = Duration::from_millis(500);
-const RECONNECT_CAP: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+pub(super) const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a TCP connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
