@@ -48,6 +48,9 @@ fn of_probe(error: &ProbeError) -> Option<&'static str> {
         ProbeError::BadAnswer => {
             Some("check baud rate and parity, and that no other master talks on this line")
         }
+        ProbeError::NoIdentification => {
+            Some("many devices have none; its registers can be read all the same")
+        }
         ProbeError::Exception(1) => Some("the device does not have this table; try another one"),
         ProbeError::Exception(2) => Some(
             "the device does not have all of these addresses; addresses begin at 0, so the 40001 \

@@ -282,7 +282,8 @@ impl Line {
         if response == expected { Ok(()) } else { Err(Failure::BadAnswer) }
     }
 
-    async fn exchange(
+    /// One request and its answer, whatever they are.
+    pub(super) async fn exchange(
         &mut self,
         unit: u8,
         request: Request<'_>,

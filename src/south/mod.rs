@@ -4,7 +4,7 @@
 //! [`Sink`](crate::model::Sink); commands come the other way through its [`BusPort`]. Knows no MQTT.
 //!
 //! From the wire upwards: `guard` (only the matching frame passes), `line` (checked requests),
-//! `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
+//! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
 //! `bus` (the door).
@@ -15,6 +15,7 @@ mod connect;
 mod device;
 mod engine;
 mod guard;
+mod identify;
 mod latency;
 mod line;
 mod port;

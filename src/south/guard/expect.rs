@@ -19,6 +19,8 @@ enum Shape {
     Data(u8),
     /// Functions 5, 6, 15, 16, 22: these bytes of the request come back, and nothing more.
     Echo(Vec<u8>),
+    /// Function 43/14: the objects of this access code, as many as fit.
+    Identity(u8),
 }
 
 /// How a PDU compares with what was expected.
@@ -34,6 +36,12 @@ pub(crate) enum Judgement {
 
 /// Set in the function code of an exception answer.
 const EXCEPTION: u8 = 0x80;
+/// Function 43 with this MEI type is Read Device Identification (chapter 6.21).
+const IDENTITY: [u8; 2] = [43, 14];
+/// Function, MEI type, access code, conformity, more follows, next object, number of objects.
+const IDENTITY_HEADER: usize = 7;
+/// What a device may say that it conforms to: basic, regular, extended, each also one by one.
+const CONFORMITIES: [u8; 6] = [0x01, 0x02, 0x03, 0x81, 0x82, 0x83];
 
 impl Expect {
     /// `None` for functions we don't send.
@@ -44,16 +52,19 @@ impl Expect {
             3 | 4 => Shape::Data(u8::try_from(word(body, 2)?.checked_mul(2)?).ok()?),
             5 | 6 | 15 | 16 => Shape::Echo(body.get(..4)?.to_vec()),
             22 => Shape::Echo(body.get(..6)?.to_vec()),
+            43 if pdu.starts_with(&IDENTITY) => Shape::Identity(*body.get(1)?),
             _ => return None,
         };
         Some(Self { unit, function, shape })
     }
 
-    /// Bytes in the PDU of the answer (not of an exception, which has two).
-    pub(crate) fn pdu_len(&self) -> usize {
+    /// Bytes in the PDU of the answer that begins like `start` (not of an exception, which has
+    /// two); `None` while that can't be told.
+    pub(crate) fn pdu_len(&self, start: &[u8]) -> Option<usize> {
         match &self.shape {
-            Shape::Data(bytes) => 2 + usize::from(*bytes),
-            Shape::Echo(bytes) => 1 + bytes.len(),
+            Shape::Data(bytes) => Some(2 + usize::from(*bytes)),
+            Shape::Echo(bytes) => Some(1 + bytes.len()),
+            Shape::Identity(_) => identity_len(start),
         }
     }
 
@@ -61,7 +72,7 @@ impl Expect {
     pub(crate) fn data_bytes(&self) -> Option<u8> {
         match self.shape {
             Shape::Data(bytes) => Some(bytes),
-            Shape::Echo(_) => None,
+            Shape::Echo(_) | Shape::Identity(_) => None,
         }
     }
 
@@ -92,6 +103,12 @@ impl Expect {
                 body.first() == Some(bytes) && body.len() == 1 + usize::from(*bytes)
             }
             Shape::Echo(bytes) => body == bytes,
+            Shape::Identity(access) => {
+                identity_len(pdu) == Some(pdu.len())
+                    && pdu.starts_with(&IDENTITY)
+                    && pdu.get(2) == Some(access)
+                    && pdu.get(3).is_some_and(|conforms| CONFORMITIES.contains(conforms))
+            }
         };
         if right { Judgement::Answer } else { Judgement::WrongShape }
     }
@@ -99,7 +116,7 @@ impl Expect {
     /// The answer that a broadcast never gets; `None` for reads, which can't be broadcast.
     pub(crate) fn local_answer(&self) -> Option<Vec<u8>> {
         match &self.shape {
-            Shape::Data(_) => None,
+            Shape::Data(_) | Shape::Identity(_) => None,
             Shape::Echo(bytes) => {
                 let mut pdu = vec![self.function];
                 pdu.extend_from_slice(bytes);
@@ -107,6 +124,15 @@ impl Expect {
             }
         }
     }
+}
+
+/// The length of an identification's PDU, by its list of objects.
+pub(crate) fn identity_len(pdu: &[u8]) -> Option<usize> {
+    let objects = *pdu.get(IDENTITY_HEADER - 1)?;
+    (0..objects).try_fold(IDENTITY_HEADER, |at, _| {
+        // Each has its number and the length of its text in front.
+        at.checked_add(2 + usize::from(*pdu.get(at.checked_add(1)?)?))
+    })
 }
 
 /// The big-endian word at `at`.
@@ -147,8 +173,34 @@ mod tests {
     }
 
     #[test]
+    fn an_identification_ends_with_its_last_object() {
+        let expect = Expect::of(7, &[43, 14, 1, 0]).unwrap();
+        let answer = [43, 14, 1, 1, 0, 0, 2, 0, 3, b'A', b'b', b'b', 1, 1, b'7'];
+        assert_eq!(expect.judge(&answer), Judgement::Answer);
+        for end in IDENTITY_HEADER..answer.len() {
+            let known = expect.pdu_len(&answer[..end]);
+            assert!(known.is_none() || known == Some(answer.len()), "{end}: {known:?}");
+            assert_eq!(expect.judge(&answer[..end]), Judgement::WrongShape, "{end}");
+        }
+        assert_eq!(expect.pdu_len(&answer), Some(answer.len()));
+        assert_eq!(expect.judge(&[&answer[..], &[0]].concat()), Judgement::WrongShape);
+        let other = |at: usize, byte: u8| {
+            let mut answer = answer;
+            answer[at] = byte;
+            expect.judge(&answer)
+        };
+        assert_eq!(other(1, 13), Judgement::WrongShape, "another MEI type");
+        assert_eq!(other(2, 2), Judgement::WrongShape, "another access code");
+        assert_eq!(other(3, 0), Judgement::WrongShape, "no conformity");
+        assert_eq!(other(8, 255), Judgement::WrongShape, "an object beyond the end");
+        assert_eq!(expect.judge(&[0xAB, 1]), Judgement::Exception);
+        assert_eq!(expect.local_answer(), None, "nobody answers a broadcast");
+    }
+
+    #[test]
     fn unknown_or_cut_requests_have_no_shape() {
-        assert_eq!(Expect::of(1, &[43, 14, 1, 0]), None);
+        assert_eq!(Expect::of(1, &[43, 13, 1, 0]), None);
+        assert_eq!(Expect::of(1, &[43, 14]), None);
         assert_eq!(Expect::of(1, &[3, 0]), None);
         assert_eq!(Expect::of(1, &[3, 0, 0, 0, 200]), None);
         assert_eq!(Expect::of(1, &[]), None);

@@ -11,7 +11,7 @@
 
 use std::io;
 
-use super::expect::Judgement;
+use super::expect::{Judgement, identity_len};
 use super::{Expect, GuardCounters, Matcher, Saw};
 
 /// Input kept while waiting for a frame; the longest frame has 256 bytes.
@@ -284,7 +284,7 @@ fn find(expect: &Expect, rx: &[u8]) -> Option<(usize, usize)> {
                 && is_sound(frame);
             fits.then_some((at, pdu_len + 3))
         };
-        matches(2).or_else(|| matches(expect.pdu_len()))
+        matches(2).or_else(|| matches(expect.pdu_len(rest.get(1..)?)?))
     })
 }
 
@@ -302,6 +302,7 @@ fn sound_frame(bytes: &[u8]) -> Option<usize> {
         15 | 16 => [Some(8), counted(6, 9)],
         22 => [Some(10), None],
         23 => [counted(2, 5), counted(10, 13)],
+        43 => [Some(7), bytes.get(1..).and_then(identity_len).map(|length| length + 3)],
         f if f >= 0x80 => [Some(5), None],
         _ => return None,
     };

@@ -1,7 +1,8 @@
 //! Registers and coils of the devices on one line, and what they answer. Pure.
 //!
 //! Strict: an address that was never defined is refused with exception 2, as many devices do.
-//! Functions 1 to 6, 15, 16 and 22 (Modbus Application Protocol V1.1b3, chapter 6).
+//! Functions 1 to 6, 15, 16, 22 and, once it was named, 43/14 (Modbus Application Protocol V1.1b3,
+//! chapter 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,8 @@ pub struct Bank {
     pretended: BTreeSet<(u8, Table, u16)>,
     /// Functions that a unit does not know.
     lacking: BTreeSet<(u8, u8)>,
+    /// What a unit says about itself, by object.
+    names: BTreeMap<(u8, u8), String>,
 }
 
 const ILLEGAL_FUNCTION: u8 = 1;
@@ -24,6 +27,11 @@ const ILLEGAL_ADDRESS: u8 = 2;
 const ILLEGAL_VALUE: u8 = 3;
 const REGISTERS_MAX: u16 = 125;
 const BITS_MAX: u16 = 2000;
+/// Of the texts in one identification, with two bytes for each (a PDU without its header).
+const IDENTITY_BYTES_MAX: usize = 246;
+/// The first objects of the regular and of the extended category.
+const REGULAR: u8 = 3;
+const EXTENDED: u8 = 128;
 
 impl Bank {
     /// Defines or changes items from `address` on; bits as 0 and 1.
@@ -56,6 +64,13 @@ impl Bank {
     /// Takes a function away from a device: it refuses it with exception 1.
     pub fn lack(&mut self, unit: u8, function: u8) {
         self.lacking.insert((unit, function));
+    }
+
+    /// What the device answers to function 43/14: the text of an object (0 vendor, 1 product code,
+    /// 2 revision, …), of which 244 bytes are kept.
+    pub fn name(&mut self, unit: u8, object: u8, text: &str) {
+        let end = text.floor_char_boundary(IDENTITY_BYTES_MAX - 2);
+        self.names.insert((unit, object), text.get(..end).unwrap_or_default().to_owned());
     }
 
     pub fn switch(&mut self, unit: u8, on: bool) {
@@ -126,6 +141,7 @@ impl Bank {
                 self.write(unit, Table::Holding, address, &[(now & and) | (or & !and)])?;
                 Ok(pdu.to_vec())
             }
+            [43, 14, access, object] => self.identify(unit, access, object),
             _ => Err(ILLEGAL_FUNCTION),
         }
     }
@@ -154,6 +170,49 @@ impl Bank {
         };
         let mut pdu = vec![function, u8::try_from(data.len()).map_err(|_| ILLEGAL_VALUE)?];
         pdu.extend(data);
+        Ok(pdu)
+    }
+
+    /// The category from `object` on, as much of it as fits; or one object.
+    fn identify(&self, unit: u8, access: u8, object: u8) -> Result<Vec<u8>, u8> {
+        let names = self.names.range((unit, 0)..=(unit, u8::MAX));
+        let names: Vec<(u8, &[u8])> =
+            names.map(|((_, object), text)| (*object, text.as_bytes())).collect();
+        let level = match names.last() {
+            None => return Err(ILLEGAL_FUNCTION),
+            Some((..REGULAR, _)) => 1,
+            Some((..EXTENDED, _)) => 2,
+            Some(_) => 3,
+        };
+        let category = match access {
+            1 => 0..=REGULAR - 1,
+            2 => 0..=EXTENDED - 1,
+            3 => 0..=u8::MAX,
+            4 => object..=object,
+            _ => return Err(ILLEGAL_VALUE),
+        };
+        let of_it = |object: &u8| category.contains(object);
+        if access == 4 && !names.iter().any(|(object, _)| of_it(object)) {
+            return Err(ILLEGAL_ADDRESS);
+        }
+        // An object that is not there begins the category anew, by the specification.
+        let known = names.iter().any(|(known, _)| of_it(known) && *known == object);
+        let from = if known { object } else { 0 };
+        let mut rest = names.into_iter().filter(|(object, _)| of_it(object) && *object >= from);
+        let mut objects = Vec::new();
+        let mut count = 0;
+        let next = loop {
+            let Some((object, text)) = rest.next() else { break None };
+            if objects.len() + 2 + text.len() > IDENTITY_BYTES_MAX {
+                break Some(object);
+            }
+            objects.extend([object, u8::try_from(text.len()).map_err(|_| ILLEGAL_VALUE)?]);
+            objects.extend(text);
+            count += 1;
+        };
+        let more = if next.is_some() { 0xFF } else { 0 };
+        let mut pdu = vec![43, 14, access, 0x80 | level, more, next.unwrap_or(0), count];
+        pdu.extend(objects);
         Ok(pdu)
     }
 

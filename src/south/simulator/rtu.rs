@@ -77,6 +77,7 @@ pub(crate) fn find_request(input: &[u8]) -> Option<(usize, usize)> {
             1..=6 => 8,
             15 | 16 => 9 + usize::from(*rest.get(6)?),
             22 => 10,
+            43 => 7,
             _ => return None,
         };
         let (body, crc) = rest.get(..length)?.split_last_chunk::<2>()?;

@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod faults_rtu;
 mod faults_tcp;
+mod identify;
 mod scripted;
 
 use std::sync::{Arc, Mutex};
