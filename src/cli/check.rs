@@ -63,12 +63,14 @@ fn describe(plan: &Plan) -> String {
 
 fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
-    let Link::Modbus(ModbusLink { wire, .. }) = &bus.link;
-    let link = match wire {
-        Wire::Tcp(to) => format!("Modbus TCP {to}"),
-        Wire::Serial(line) => {
-            format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
-        }
+    let link = match &bus.link {
+        Link::Modbus(modbus) => match &modbus.wire {
+            Wire::Tcp(to) => format!("Modbus TCP {to}"),
+            Wire::Serial(line) => {
+                format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
+            }
+        },
+        Link::Sensor(sensor) => return describe_sensor(bus, sensor),
     };
     let mut out = format!(
         "bus {}: {link}, {:.1} requests/s, {:.1} % of the line's time\n",
@@ -86,16 +88,51 @@ fn describe_bus(bus: &BusPlan) -> String {
             share.map_or(0.0, |(_, share)| share * 100.0)
         );
         out += &requests(device, time);
-        let places: Vec<_> = device.tags.iter().map(place).collect();
-        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-        let topics = width(&mut device.tags.iter().map(|tag| tag.topic.as_str().chars().count()));
-        let from = width(&mut places.iter().map(String::len));
-        for (tag, place) in device.tags.iter().zip(&places) {
-            let set = if tag.write.is_some() { "  and /set" } else { "" };
-            let every = show_duration(tag.every);
-            let topic = tag.topic.as_str();
-            out += &format!("    {topic:<topics$}  {place:<from$}  every {every}{set}\n");
+        out += &tags(device);
+    }
+    out
+}
+
+/// Where each tag comes from and goes to.
+fn tags(device: &DevicePlan) -> String {
+    let mut out = String::new();
+    let places: Vec<_> = device.tags.iter().map(place).collect();
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let topics = width(&mut device.tags.iter().map(|tag| tag.topic.as_str().chars().count()));
+    let from = width(&mut places.iter().map(String::len));
+    for (tag, place) in device.tags.iter().zip(&places) {
+        let set = if tag.write.is_some() { "  and /set" } else { "" };
+        let how = match &tag.source {
+            Source::Registers(_) => format!("every {}", show_duration(tag.every)),
+            Source::Field(_) if tag.unit.is_empty() => "no unit".to_owned(),
+            Source::Field(_) => format!("in {}", tag.unit),
+        };
+        let topic = tag.topic.as_str();
+        out += &format!("    {topic:<topics$}  {place:<from$}  {how}{set}\n");
+    }
+    out
+}
+
+/// What a sensor bus does, in words.
+fn describe_sensor(bus: &BusPlan, link: &SensorLink) -> String {
+    let wire = match &link.wire {
+        SensorWire::Serial(line) => {
+            format!("{} at {} baud {}", line.port.display(), line.baud, line.character())
         }
+        SensorWire::Tcp(to) => format!("TCP {to}"),
+    };
+    let preset = link.preset.as_deref().unwrap_or("own frames");
+    let ask = match &link.sensor.ask {
+        Ask::Push => "sends by itself".to_owned(),
+        Ask::Poll(poll) => format!("asked every {}", show_duration(poll.every)),
+    };
+    let silent = match link.sensor.silent_after {
+        Some(after) => format!("values older than {} are bad", show_duration(after)),
+        None => "values never age".to_owned(),
+    };
+    let mut out = format!("bus {}: serial {preset} on {wire}, {ask}, {silent}\n", bus.name);
+    for device in &bus.devices {
+        out += &format!("  device {}\n{}", device.name, tags(device));
     }
     out
 }
@@ -123,6 +160,7 @@ fn place(tag: &TagPlan) -> String {
         Source::Registers(from) => {
             format!("{} {}", name(from.table), span(from.address, from.coding.span()))
         }
+        Source::Field(from) => format!("field {}", from.name),
     }
 }
 

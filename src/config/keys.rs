@@ -3,6 +3,10 @@
 //! The sections are the single source of what may be written: unknown keys are measured against
 //! them, and a test checks that `configs/reference.yaml` shows each of them.
 
+mod sensor;
+
+pub(super) use sensor::*;
+
 /// The keys of one kind of section.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -23,8 +27,8 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "pause"],
-    refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
+    keys: &["modbus-tcp", "modbus-rtu", "serial", "pause"],
+    refused: &[],
 };
 
 pub(super) static MODBUS_TCP: Shape =
@@ -52,6 +56,7 @@ pub(super) static TAG: Shape = Shape {
         "input",
         "coil",
         "discrete",
+        "field",
         "type",
         "order",
         "scale",
@@ -171,7 +176,18 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 19] = [
+pub(super) static ALL: [&Shape; 30] = [
+    &SERIAL,
+    &POLL,
+    &FRAMING,
+    &LINE,
+    &START_STOP,
+    &FIXED,
+    &LENGTH_FIELD,
+    &CHECK,
+    &FRAME,
+    &PARSE,
+    &FRAME_FIELD,
     &ROOT,
     &GATEWAY,
     &BUS,

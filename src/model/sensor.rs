@@ -165,6 +165,30 @@ pub struct Crc {
     pub xor_out: u64,
 }
 
+impl Crc {
+    /// Of these bytes. Bit by bit: frames are short and lines are slow.
+    pub fn of(&self, bytes: &[u8]) -> u64 {
+        let width = u32::from(self.width.clamp(1, 64));
+        let mask = u64::MAX >> (64 - width);
+        let top = 1_u64 << (width - 1);
+        let mut register = self.init & mask;
+        for byte in bytes {
+            let byte = if self.reflect_in { byte.reverse_bits() } else { *byte };
+            for bit in (0..8).rev() {
+                let carry = (register & top != 0) ^ (byte >> bit & 1 != 0);
+                register = (register << 1) & mask;
+                if carry {
+                    register ^= self.poly & mask;
+                }
+            }
+        }
+        if self.reflect_out {
+            register = register.reverse_bits() >> (64 - width);
+        }
+        (register ^ self.xor_out) & mask
+    }
+}
+
 impl Sum {
     /// Bits of the result.
     pub fn width(&self) -> u8 {

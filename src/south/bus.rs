@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::Connector;
 use super::engine::Engine;
+use super::sensor::SensorRunner;
 use super::status::BusStatus;
-use crate::config::BusPlan;
+use crate::codec::sensor::PatternError;
+use crate::config::{BusPlan, Link};
 use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink};
 
 /// Commands that may wait for a bus.
@@ -63,6 +65,12 @@ pub enum BusError {
     },
     #[error("the thread of bus {bus} ended unexpectedly")]
     ThreadDied { bus: String },
+    #[error("the frames of bus {bus} can't be read")]
+    Pattern {
+        bus: String,
+        #[source]
+        source: PatternError,
+    },
 }
 
 impl BusError {
@@ -77,46 +85,74 @@ impl BusError {
 
 /// Runs the bus until it is stopped.
 pub struct BusRunner {
-    engine: Engine,
-    connector: Connector,
+    name: String,
+    work: Work,
     own_thread: bool,
+}
+
+enum Work {
+    Modbus(Engine, Connector),
+    /// An error only if a pattern passed the configuration and can't be used all the same.
+    Sensor(Box<Result<SensorRunner, PatternError>>),
 }
 
 /// A bus that is not running yet.
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
-    let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
-    let connector = Connector::new(&plan.link, plan.pause, timeout);
     let own_thread = plan.link.serial().is_some();
+    let name = plan.name.to_string();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
-    let engine = Engine::new(plan, context, commands, Arc::clone(&status));
-    (BusPort { commands: sender, status }, BusRunner { engine, connector, own_thread })
+    let port = BusPort { commands: sender, status: Arc::clone(&status) };
+    let work = match plan.link.clone() {
+        Link::Modbus(link) => {
+            let timeout = plan.devices.iter().map(|device| device.timeout).max();
+            let connector = Connector::new(&link, plan.pause, timeout.unwrap_or_default());
+            Work::Modbus(Engine::new(plan, context, commands, status), connector)
+        }
+        Link::Sensor(link) => {
+            Work::Sensor(Box::new(SensorRunner::new(plan, link, context, commands, status)))
+        }
+    };
+    (port, BusRunner { name, work, own_thread })
+}
+
+impl Work {
+    async fn run(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
+        match self {
+            Self::Modbus(engine, connector) => {
+                engine.run(connector, stop).await;
+                Ok(())
+            }
+            Self::Sensor(runner) => {
+                let runner = (*runner).map_err(|source| BusError::Pattern { bus, source })?;
+                runner.run(stop).await;
+                Ok(())
+            }
+        }
+    }
 }
 
 impl BusRunner {
     /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
     /// here, for ever.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
-        if !self.own_thread {
-            self.engine.run(self.connector, stop).await;
-            return Ok(());
+        let Self { name: bus, work, own_thread } = self;
+        if !own_thread {
+            return work.run(bus, stop).await;
         }
-        let bus = self.engine.name().to_owned();
         let (done, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name(thread_name(&bus));
-        let work = move || {
+        let name = bus.clone();
+        let on_thread = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let result = runtime.map(|runtime| {
-                runtime.block_on(self.engine.run(self.connector, stop));
-            });
+            let result = match runtime {
+                Ok(runtime) => runtime.block_on(work.run(name, stop)),
+                Err(source) => Err(BusError::Thread { bus: name, source }),
+            };
             let _ = done.send(result);
         };
-        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
-        match ended.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err(BusError::Thread { bus, source }),
-            Err(_) => Err(BusError::ThreadDied { bus }),
-        }
+        thread.spawn(on_thread).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
+        ended.await.unwrap_or(Err(BusError::ThreadDied { bus }))
     }
 }
 

@@ -7,7 +7,7 @@
 //! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `bus` (the door).
+//! `bus` (the door). `sensor` is a bus of its own for what does not speak Modbus.
 
 mod breaker;
 mod bus;
@@ -24,12 +24,14 @@ mod publish;
 mod report;
 mod resync;
 mod schedule;
+pub mod sensor;
 pub mod simulator;
 mod status;
 mod write;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
+pub use sensor::SensorCounters;
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
-use crate::config::{BusPlan, Link, ModbusLink, Wire};
+use super::sensor::SensorCounters;
+use crate::config::{BusPlan, Link, SensorWire, SerialLine, Wire};
 use crate::model::{Fault, Mono, Table};
 
 /// State and counters of one bus since its runner was made.
@@ -26,6 +27,9 @@ pub struct BusStatus {
     pub refused: BTreeMap<&'static str, u64>,
     /// What the line carried that was no answer, summed over all connections.
     pub line: GuardCounters,
+    /// What came from a sensor; `None` on Modbus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<SensorCounters>,
     /// Whether the line hands our own bytes back; `None` before it is known, and on TCP.
     pub echo: Option<bool>,
     /// Share of the last minute in which the line was busy, 0 to 1.
@@ -132,6 +136,7 @@ impl BusStatus {
             writes: 0,
             refused: BTreeMap::new(),
             line: GuardCounters::default(),
+            sensor: plan.link.sensor().map(|_| SensorCounters::default()),
             echo: None,
             utilisation: 0.0,
             devices: plan.devices.iter().map(device).collect(),
@@ -147,11 +152,20 @@ impl DeviceState {
 
 /// The link as people write it.
 pub(crate) fn describe(link: &Link) -> String {
-    let Link::Modbus(ModbusLink { wire, .. }) = link;
-    match wire {
-        Wire::Tcp(to) => format!("modbus-tcp {to}"),
-        Wire::Serial(line) => {
-            format!("modbus-rtu {} {} {}", line.port.display(), line.baud, line.character())
+    let line = |line: &SerialLine| {
+        format!("{} {} {}", line.port.display(), line.baud, line.character())
+    };
+    match link {
+        Link::Modbus(modbus) => match &modbus.wire {
+            Wire::Tcp(to) => format!("modbus-tcp {to}"),
+            Wire::Serial(wire) => format!("modbus-rtu {}", line(wire)),
+        },
+        Link::Sensor(sensor) => {
+            let preset = sensor.preset.as_deref().unwrap_or("own frames");
+            match &sensor.wire {
+                SensorWire::Tcp(to) => format!("serial {preset} over tcp {to}"),
+                SensorWire::Serial(wire) => format!("serial {preset} {}", line(wire)),
+            }
         }
     }
 }

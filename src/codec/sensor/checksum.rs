@@ -1,6 +1,6 @@
 //! Checksums of frames: made from the bytes, and read from where they stand.
 
-use crate::model::sensor::{ByteOrder, Check, Crc, Encoding, Sum};
+use crate::model::sensor::{ByteOrder, Check, Encoding, Sum};
 
 /// Whether the frame's checksum is the one that stands in it; if not, what was expected and what
 /// stands there (`None` where it can't be read).
@@ -22,30 +22,8 @@ fn of(sum: &Sum, bytes: &[u8]) -> u64 {
             let sum = bytes.iter().fold(0_u8, |sum, byte| sum.wrapping_add(byte & 0x7F));
             u64::from(sum.wrapping_neg() & 0x7F)
         }
-        Sum::Crc(crc) => of_crc(crc, bytes),
+        Sum::Crc(crc) => crc.of(bytes),
     }
-}
-
-/// Bit by bit: frames are short and lines are slow.
-pub(super) fn of_crc(crc: &Crc, bytes: &[u8]) -> u64 {
-    let width = u32::from(crc.width.clamp(1, 64));
-    let mask = u64::MAX >> (64 - width);
-    let top = 1_u64 << (width - 1);
-    let mut register = crc.init & mask;
-    for byte in bytes {
-        let byte = if crc.reflect_in { byte.reverse_bits() } else { *byte };
-        for bit in (0..8).rev() {
-            let carry = (register & top != 0) ^ (byte >> bit & 1 != 0);
-            register = (register << 1) & mask;
-            if carry {
-                register ^= crc.poly & mask;
-            }
-        }
-    }
-    if crc.reflect_out {
-        register = register.reverse_bits() >> (64 - width);
-    }
-    (register ^ crc.xor_out) & mask
 }
 
 fn read(encoding: Encoding, bytes: &[u8]) -> Option<u64> {

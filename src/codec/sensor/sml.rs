@@ -3,7 +3,6 @@
 //!
 //! Of the messages only these values are read; everything else is skipped by its length.
 
-use super::checksum::of_crc;
 use super::pieces::Piece;
 use crate::model::sensor::Crc;
 
@@ -64,7 +63,7 @@ pub(super) fn unwrap(bytes: &[u8]) -> Transport {
             [1, 1, 1, 1] => return Transport::Again { at },
             [END, padding, low, high] => {
                 let covered = bytes.get(..at + 6).unwrap_or_default();
-                let want = of_crc(&CHECKSUM, covered);
+                let want = CHECKSUM.of(covered);
                 let got = u64::from(u16::from_le_bytes([low, high]));
                 let padding = usize::from(padding);
                 if padding > 3 || padding > content.len() {

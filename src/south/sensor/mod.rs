@@ -29,10 +29,10 @@ use self::io::Io;
 use self::listen::{Ended, Treat};
 pub use self::status::SensorCounters;
 use self::tags::{Out, Tags};
-use super::bus::{BusContext, BusError};
+use super::bus::BusContext;
 use super::engine::{RECONNECT_CAP, RECONNECT_FIRST};
 use super::status::{BusStatus, DeviceState, LinkState, Meter, micros};
-use crate::codec::sensor::{Decoder, Sample, Splitter};
+use crate::codec::sensor::{Decoder, PatternError, Sample, Splitter};
 use crate::config::{BusPlan, SensorLink};
 use crate::model::sensor::{Ask, Poll};
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Outcome, Refusal, Sink};
@@ -72,12 +72,10 @@ impl SensorRunner {
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
-    ) -> Result<Self, BusError> {
-        let decoder = Decoder::new(&link.sensor)
-            .map_err(|source| BusError::Pattern { bus: plan.name.to_string(), source })?;
+    ) -> Result<Self, PatternError> {
         Ok(Self {
             name: plan.name,
-            decoder,
+            decoder: Decoder::new(&link.sensor)?,
             splitter: Splitter::new(&link.sensor),
             gate: Gate::new(link.sensor.emit),
             link,
