@@ -46,7 +46,7 @@ fn damage(bench: &Bench, how: impl FnOnce(&mut std::fs::File, u64)) {
 
 /// T9: whatever is in the file's place, the gateway starts, says so, and works.
 #[test]
-fn a_bad_file_never_prevents_the_start() {
+fn t9_a_bad_file_never_prevents_the_start() {
     type Damage = fn(&mut std::fs::File, u64);
     let cases: [(&str, Damage); 5] = [
         ("random bytes", |file, length| {

@@ -324,7 +324,7 @@ fn the_quota_drops_whole_chunks_and_says_so() {
 }
 
 #[test]
-fn what_is_too_old_goes_but_never_on_a_guess() {
+fn t2_what_is_too_old_goes_but_never_on_a_guess() {
     let mut bench = Bench::new();
     bench.options.max_age = Duration::from_secs(3_600);
     bench.options.ram_bytes = 12_000; // So that what is stored is soon in the file only.

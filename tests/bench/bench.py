@@ -8,9 +8,9 @@ scheduler's accounting (utime + stime of the process), memory from VmHWM, both o
 poll1000    1,000 registers @ 1 s, durable storage, one uplink to mosquitto, one LAN subscriber
 poll10000   10,000 registers @ 1 s, likewise
 poll1000-away, poll10000-away   the same with the cloud away: every reading is written to the disk
+devices64   64 TCP devices with 100 registers each @ 1 s, likewise; devices64-away: with the cloud away
 backlog     1,000,000 readings kept while the cloud is away, then drained, columnar
 backlog-tag the same, one JSON message per reading
-dead9       one serial line (a pty), ten devices, nine of them dead: the living one's rate against alone
 """
 
 import json
@@ -22,7 +22,6 @@ import sys
 import tempfile
 import threading
 import time
-import tty
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
@@ -179,23 +178,51 @@ store: {{ path: state }}
 """
 
 
+def config64(devices, lan, cloud):
+    """One bus, one connection and one device for each."""
+    tags = "\n".join(f"      r{r}: {{ holding: {r}, type: u16 }}" for r in range(100))
+    buses = "\n".join(f"  line{i}: {{ modbus-tcp: {{ host: 127.0.0.1, port: {d.port} }} }}" for i, d in enumerate(devices))
+    devices = "\n".join(f"  dev{i}:\n    bus: line{i}\n    every: 1s\n    tags:\n{tags}" for i in range(len(devices)))
+    return f"""
+gateway: {{ name: bench }}
+buses:
+{buses}
+devices:
+{devices}
+broker: {{ listeners: [ {{ tcp: "127.0.0.1:{lan}" }} ] }}
+uplinks:
+  cloud: {{ url: "mqtt://127.0.0.1:{cloud}", send: [ "#" ] }}
+store: {{ path: state }}
+"""
+
+
 def poll(registers, seconds, away=False):
+    device = ClockDevice()
+    return measure([device], lambda lan, cloud: config(device, lan, cloud, registers), registers, seconds, away)
+
+
+def devices64(seconds, away=False):
+    devices = [ClockDevice() for _ in range(64)]
+    return measure(devices, lambda lan, cloud: config64(devices, lan, cloud), 6400, seconds, away)
+
+
+def measure(devices, text, registers, seconds, away):
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
-        device, lan = ClockDevice(), free_port()
+        lan = free_port()
         cloud = Mosquitto(directory / "cloud")
         if not away:
             cloud.start()
-        gateway = Gateway(directory / "gw", config(device, lan, cloud.port, registers)).start()
+        gateway = Gateway(directory / "gw", text(lan, cloud.port)).start()
         try:
             gateway.wait(lambda s: len(s["tags"]) == registers, 60)
             ages = Ages(lan)
             time.sleep(5)
             pid = gateway.child.pid
             ages.clear()
-            before = (time.monotonic(), cpu_seconds(pid), device.requests, written_bytes(pid), gateway.status())
+            before = (time.monotonic(), cpu_seconds(pid), sum(d.requests for d in devices), written_bytes(pid), gateway.status())
             time.sleep(seconds)
-            after = (time.monotonic(), cpu_seconds(pid), device.requests, written_bytes(pid), gateway.status())
+            after = (time.monotonic(), cpu_seconds(pid), sum(d.requests for d in devices), written_bytes(pid), gateway.status())
             took, ages = after[0] - before[0], ages.ages_ms()
             missed = sum(sum_missed(b) for b in after[4]["buses"].values()) - sum(sum_missed(b) for b in before[4]["buses"].values())
             readings = after[4]["store"]["counters"]["appended"] - before[4]["store"]["counters"]["appended"]
@@ -277,79 +304,13 @@ def backlog(uplink, readings=1_000_000):
             cloud.kill()
 
 
-def crc16(data):
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
-    return struct.pack("<H", crc)
-
-
-class SerialSlave:
-    """Unit 1 on a pty at a given speed; every other unit is dead. Answers function 3."""
-
-    BAUD = 19200
-
-    def __init__(self):
-        self.master, slave = os.openpty()
-        tty.setraw(slave)
-        self.path, self.served = os.ttyname(slave), 0
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        data = b""
-        while chunk := os.read(self.master, 256):
-            data += chunk
-            while len(data) >= 8:
-                frame, data = data[:8], data[8:]
-                assert crc16(frame[:6]) == frame[6:], frame
-                unit, _, _, count = struct.unpack(">BBHH", frame[:6])
-                if unit != 1:
-                    continue
-                body = struct.pack(">BBB", 1, 3, 2 * count) + struct.pack(">H", now16()) * count
-                # The time the request and the answer would take on the wire.
-                time.sleep((8 + len(body) + 2) * 11 / self.BAUD)
-                self.served += 1
-                os.write(self.master, body + crc16(body))
-
-
-def dead(units, seconds):
-    with tempfile.TemporaryDirectory() as directory:
-        directory = pathlib.Path(directory)
-        slave = SerialSlave()
-        devices = "\n".join(
-            f"  dev{u}: {{ bus: line, unit: {u}, every: 250ms, tags: {{ a: {{ holding: 0, type: u16 }} }} }}" for u in units
-        )
-        text = f"""
-gateway: {{ name: bench }}
-buses:
-  line: {{ modbus-rtu: {{ port: {slave.path}, baud: {slave.BAUD}, parity: even }} }}
-devices:
-{devices}
-store: {{ path: state }}
-"""
-        gateway = Gateway(directory / "gw", text).start()
-        try:
-            time.sleep(10)  # until the dead are known to be dead
-            before, begun = slave.served, time.monotonic()
-            time.sleep(seconds)
-            return (slave.served - before) / (time.monotonic() - begun)
-        finally:
-            gateway.kill()
-
-
-def dead9(seconds):
-    alone, among = dead([1], seconds), dead(range(1, 11), seconds)
-    return {"alone_per_s": round(alone, 2), "among_nine_dead_per_s": round(among, 2), "share": round(among / alone, 3)}
-
-
 SCENARIOS = {
-    "dead9": dead9,
     "poll1000": lambda seconds: poll(1000, seconds),
     "poll10000": lambda seconds: poll(10_000, seconds),
     "poll1000-away": lambda seconds: poll(1000, seconds, away=True),
     "poll10000-away": lambda seconds: poll(10_000, seconds, away=True),
+    "devices64": devices64,
+    "devices64-away": lambda seconds: devices64(seconds, away=True),
     "backlog": lambda _: backlog(""),
     "backlog-tag": lambda _: backlog(", backlog: { payload: tag }"),
 }

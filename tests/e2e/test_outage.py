@@ -221,7 +221,7 @@ def test_gateway_killed_at_random(site):
     assert oldest <= COMMIT_MS + SLACK_MS, f"a value read {oldest:.0f} ms before a kill was lost"
 
 
-def test_configuration_edit_keeps_the_store(site):
+def test_t3_configuration_edit_keeps_the_store(site):
     """T3: an edit and a restart during an outage lose nothing of the backlog.
 
     The request that is under way when a bus stops may be answered by the device and never read.

@@ -41,7 +41,7 @@ fn error(coding: &Coding, value: &Value) -> String {
 }
 
 #[test]
-fn wide_values_in_all_orders() {
+fn t6_wide_values_in_all_orders() {
     let i64_value = Value::I64(0x0102_0304_0506_0708);
     let f64_value = Value::F64(f64::from_bits(0x0102_0304_0506_0708));
     let eight: [[u16; 4]; 4] = [
@@ -195,7 +195,7 @@ fn decimal_kinds() {
 }
 
 #[test]
-fn texts_of_any_length() {
+fn t7_texts_of_any_length() {
     let words = [0x4669, 0x656C, 0x6468, 0x6F6C, 0x6420, 0x3132];
     let six = Kind::Text { registers: 6 };
     both_ways(&Coding::plain(six), &words, text("Fieldhold 12"));

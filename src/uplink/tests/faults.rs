@@ -68,7 +68,7 @@ async fn fifty_random_faults_columnar_lose_nothing() {
 
 /// T13: no RST, no FIN, nothing is read any more.
 #[tokio::test]
-async fn a_black_hole_loses_nothing() {
+async fn t13_a_black_hole_loses_nothing() {
     let hole = Mood { end: End::StopReading(5), ..WELL };
     let fake = Fake::new([hole, hole]).await;
     let mut world = World::impatient();
@@ -84,7 +84,7 @@ async fn a_black_hole_loses_nothing() {
 
 /// T10: a connection that fails at any publish keeps the data.
 #[tokio::test]
-async fn any_publish_error_keeps_the_data() {
+async fn t10_any_publish_error_keeps_the_data() {
     let moods = (1..30).map(|after| Mood { ack: Ack::Never, end: End::Reset(after), ..WELL });
     let fake = Fake::new(moods).await;
     let mut world = World::impatient();
