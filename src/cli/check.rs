@@ -6,9 +6,10 @@ use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::wire::LineTime;
 use crate::config::{
-    BusPlan, DevicePlan, Link, ModbusLink, Plan, Source, TagPlan, Wire, show_duration,
+    BusPlan, DevicePlan, Link, Plan, SensorLink, SensorWire, Source, TagPlan, Wire, show_duration,
 };
 use crate::model::Table;
+use crate::model::sensor::Ask;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -74,33 +74,15 @@ pub enum Emit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Framing {
     /// Up to any of these; empty lines are no frames.
-    Line {
-        ends: Vec<Vec<u8>>,
-    },
+    Line { ends: Vec<Vec<u8>> },
     /// From `start` to `end` and so many bytes `after` it; a byte behind `escape` is content.
-    StartStop {
-        start: Vec<u8>,
-        end: Vec<u8>,
-        after: usize,
-        escape: Option<u8>,
-    },
+    StartStop { start: Vec<u8>, end: Vec<u8>, after: usize, escape: Option<u8> },
     /// `length` bytes that begin with `sync`.
-    Fixed {
-        length: usize,
-        sync: Vec<u8>,
-    },
+    Fixed { length: usize, sync: Vec<u8> },
     /// The whole frame has as many bytes as its length field says, plus `adjust`.
-    LengthField {
-        sync: Vec<u8>,
-        offset: usize,
-        width: usize,
-        order: ByteOrder,
-        adjust: i64,
-    },
+    LengthField { sync: Vec<u8>, offset: usize, width: usize, order: ByteOrder, adjust: i64 },
     /// What comes without such a silence.
-    Idle {
-        gap: Duration,
-    },
+    Idle { gap: Duration },
     /// The transport of the Smart Message Language, with its own checksum.
     Sml,
 }

@@ -116,10 +116,6 @@ impl Engine {
         engine
     }
 
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_str()
-    }
-
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut line) = self.connect(&mut connector, &stop).await {

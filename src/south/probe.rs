@@ -70,6 +70,10 @@ pub async fn identify(
 }
 
 async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
+    let Some(link) = link.modbus() else {
+        let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "this is no Modbus line");
+        return Err(ProbeError::Link { source });
+    };
     let mut connector = Connector::new(link, Duration::ZERO, timeout);
     connector.connect().await.map_err(|source| ProbeError::Link { source })
 }

@@ -152,9 +152,8 @@ impl DeviceState {
 
 /// The link as people write it.
 pub(crate) fn describe(link: &Link) -> String {
-    let line = |line: &SerialLine| {
-        format!("{} {} {}", line.port.display(), line.baud, line.character())
-    };
+    let line =
+        |line: &SerialLine| format!("{} {} {}", line.port.display(), line.baud, line.character());
     match link {
         Link::Modbus(modbus) => match &modbus.wire {
             Wire::Tcp(to) => format!("modbus-tcp {to}"),

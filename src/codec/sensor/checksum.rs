@@ -34,9 +34,7 @@ fn read(encoding: Encoding, bytes: &[u8]) -> Option<u64> {
         Encoding::Hex if bytes.len() <= 16 => {
             bytes.iter().try_fold(0, |sum, byte| Some(sum << 4 | digit(byte)?))
         }
-        Encoding::Binary(ByteOrder::Big) if bytes.len() <= 8 => {
-            Some(bytes.iter().fold(0, append))
-        }
+        Encoding::Binary(ByteOrder::Big) if bytes.len() <= 8 => Some(bytes.iter().fold(0, append)),
         Encoding::Binary(ByteOrder::Little) if bytes.len() <= 8 => {
             Some(bytes.iter().rev().fold(0, append))
         }

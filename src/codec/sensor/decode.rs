@@ -137,7 +137,9 @@ impl View<'_> {
     /// The worst of what the frame says about a field.
     fn quality(&self, field: &Field) -> Quality {
         let verdict = |index: &usize| {
-            let Some(from) = self.fields.get(*index) else { return Quality::Bad(Fault::Undecodable) };
+            let Some(from) = self.fields.get(*index) else {
+                return Quality::Bad(Fault::Undecodable);
+            };
             let text = self.text(from).unwrap_or_default();
             let listed = from.verdicts.iter().find(|(known, _)| *known == text);
             listed
@@ -380,9 +382,10 @@ fn bcd(bytes: &[u8]) -> Option<i128> {
     if bytes.is_empty() || bytes.len() > 8 {
         return None;
     }
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]).try_fold(0_i128, |number, digit| {
-        (digit < 10).then(|| number * 10 + i128::from(digit))
-    })
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0F])
+        .try_fold(0_i128, |number, digit| (digit < 10).then(|| number * 10 + i128::from(digit)))
 }
 
 fn hex(bytes: &[u8]) -> Option<i128> {
@@ -420,4 +423,3 @@ fn degrees(bytes: &[u8], separator: u8) -> Option<f64> {
     let sixtieths = Exact { digits: degrees * 60 * scale + minutes, decimals: number.decimals };
     sixtieths.to_f64(1.0, 60.0, 0.0)
 }
-

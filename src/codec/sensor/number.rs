@@ -21,7 +21,8 @@ impl Exact {
             Some((b'+', rest)) => (false, rest.trim_ascii_start()),
             _ => (false, text),
         };
-        let (number, exponent) = match unsigned.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+        let (number, exponent) = match unsigned.iter().position(|byte| matches!(byte, b'e' | b'E'))
+        {
             Some(at) => {
                 let exponent = std::str::from_utf8(unsigned.get(at + 1..)?).ok()?.parse().ok()?;
                 (unsigned.get(..at)?, exponent)
@@ -62,21 +63,6 @@ impl Exact {
         // Not minus zero: nobody measures that.
         Some(value + offset + 0.0).filter(|value| value.is_finite())
     }
-
-    /// The whole number, if it is one.
-    pub(super) fn whole(self) -> Option<i128> {
-        let mut whole = self.digits;
-        for _ in 0..self.decimals.max(0) {
-            if whole % 10 != 0 {
-                return None;
-            }
-            whole /= 10;
-        }
-        for _ in self.decimals..0 {
-            whole = whole.checked_mul(10)?;
-        }
-        Some(whole)
-    }
 }
 
 #[cfg(test)]
@@ -97,7 +83,9 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(Exact { digits, decimals }), "{text}");
         }
-        for text in ["", " ", "-", ".", "1 2", "1.2.3", "1,5", "--1", "0x1", "1e", "nan", "inf", "1e99"] {
+        for text in
+            ["", " ", "-", ".", "1 2", "1.2.3", "1,5", "--1", "0x1", "1e", "nan", "inf", "1e99"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&"9".repeat(31)), None);
@@ -114,8 +102,5 @@ mod tests {
         assert_eq!(value("231.42", 1.0, 1000.0), Some(0.23142));
         assert_eq!(value("0.1", 1000.0, 1.0), Some(100.0));
         assert_eq!(value("-0", 1.0, 1.0).map(f64::to_bits), Some(0.0_f64.to_bits()));
-        assert_eq!(Exact { digits: 1200, decimals: 2 }.whole(), Some(12));
-        assert_eq!(Exact { digits: 12, decimals: -2 }.whole(), Some(1200));
-        assert_eq!(Exact { digits: 125, decimals: 1 }.whole(), None);
     }
 }

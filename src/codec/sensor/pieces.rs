@@ -105,7 +105,9 @@ impl Pieces<'_> {
             (Self::Bytes(bytes), Place::Bytes(span)) => {
                 span.within(bytes.len()).and_then(|range| bytes.get(range)).map(Piece::of)
             }
-            (Self::Items(items), Place::Item(number)) => items.get(*number).map(|item| Piece::of(item)),
+            (Self::Items(items), Place::Item(number)) => {
+                items.get(*number).map(|item| Piece::of(item))
+            }
             // A key that stands twice says two things: neither is taken.
             (Self::Keys(keys), Place::Key(key)) => {
                 let mut found = keys.iter().filter(|(k, _)| is_key(k, key)).map(|(_, piece)| piece);

@@ -31,11 +31,19 @@ const DEPTH_MAX: usize = 12;
 pub(super) enum Transport {
     Unfinished,
     /// The next beginning came before the end.
-    Again { at: usize },
+    Again {
+        at: usize,
+    },
     /// An escape that does not exist.
-    Broken { at: usize },
+    Broken {
+        at: usize,
+    },
     /// `length` bytes on the line; the checksum is (want, got) where it is wrong.
-    Whole { length: usize, content: Vec<u8>, checksum: Result<(), (u64, u64)> },
+    Whole {
+        length: usize,
+        content: Vec<u8>,
+        checksum: Result<(), (u64, u64)>,
+    },
 }
 
 /// Takes the escapes out; `bytes` begins with [`START`].
@@ -121,16 +129,22 @@ impl<'a> Input<'a> {
             if depth == 0 || length > self.0.len() {
                 return None;
             }
-            return (0..length).map(|_| self.element(depth - 1)).collect::<Option<_>>().map(Element::List);
+            return (0..length)
+                .map(|_| self.element(depth - 1))
+                .collect::<Option<_>>()
+                .map(Element::List);
         }
         // Of other kinds the length counts the bytes that say it; a zero ends a message.
-        let content = if first == 0 { &[] } else { self.bytes(length.checked_sub(bytes_of_length)?)? };
+        let content =
+            if first == 0 { &[] } else { self.bytes(length.checked_sub(bytes_of_length)?)? };
         match (kind, content) {
             (0, _) => Some(Element::Octets(content)),
             (4, [value]) => Some(Element::Bool(*value != 0)),
             (5, [first, ..]) if content.len() <= 8 => {
                 let sign = if first & 0x80 == 0 { 0 } else { -1 };
-                Some(Element::Whole(content.iter().fold(sign, |n, byte| n << 8 | i128::from(*byte))))
+                Some(Element::Whole(
+                    content.iter().fold(sign, |n, byte| n << 8 | i128::from(*byte)),
+                ))
             }
             (6, [_, ..]) if content.len() <= 8 => {
                 Some(Element::Whole(content.iter().fold(0, |n, byte| n << 8 | i128::from(*byte))))

@@ -41,7 +41,10 @@ pub enum Skip {
     Incomplete,
     TooLong,
     /// The checksum that stands in the frame, if it can be read, is not the one of its bytes.
-    Checksum { want: u64, got: Option<u64> },
+    Checksum {
+        want: u64,
+        got: Option<u64>,
+    },
     /// It contradicts its own form: an impossible length, an unknown escape.
     Malformed,
 }
@@ -178,7 +181,8 @@ impl Splitter {
     fn line(&mut self, ends: &[Vec<u8>]) -> Found {
         let at = |end: &Vec<u8>| find(&self.buffer, end).map(|at| (at, end.len()));
         // Where two ends begin at one place the longer one is meant.
-        let first = ends.iter().filter_map(at).min_by_key(|(at, length)| (*at, usize::MAX - length));
+        let first =
+            ends.iter().filter_map(at).min_by_key(|(at, length)| (*at, usize::MAX - length));
         let Some((length, end)) = first else {
             if self.buffer.len() <= self.frame_max {
                 return Found::Nothing;
@@ -200,13 +204,7 @@ impl Splitter {
         Found::Whole { length: length + end, bytes, content: 0..length }
     }
 
-    fn start_stop(
-        &self,
-        start: &[u8],
-        end: &[u8],
-        after: usize,
-        escape: Option<u8>,
-    ) -> Found {
+    fn start_stop(&self, start: &[u8], end: &[u8], after: usize, escape: Option<u8>) -> Found {
         if let Some(before) = self.before(start) {
             return before;
         }
@@ -239,11 +237,7 @@ impl Splitter {
     }
 
     /// Frames that say how long they are; `None` means that it is not known yet.
-    fn sized(
-        &self,
-        sync: &[u8],
-        length: impl Fn(&[u8]) -> Option<Result<usize, Skip>>,
-    ) -> Found {
+    fn sized(&self, sync: &[u8], length: impl Fn(&[u8]) -> Option<Result<usize, Skip>>) -> Found {
         if let Some(before) = self.before(sync) {
             return before;
         }
@@ -288,9 +282,9 @@ impl Splitter {
             return (at > 0).then_some(Found::Skip(at, Skip::Noise));
         }
         // The beginning may have come in part.
-        let part = (1..start.len()).rev().find(|n| {
-            start.get(..*n).is_some_and(|part| self.buffer.ends_with(part))
-        });
+        let part = (1..start.len())
+            .rev()
+            .find(|n| start.get(..*n).is_some_and(|part| self.buffer.ends_with(part)));
         let noise = self.buffer.len() - part.unwrap_or(0).min(self.buffer.len());
         Some(if noise > 0 { Found::Skip(noise, Skip::Noise) } else { Found::Nothing })
     }

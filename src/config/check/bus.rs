@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::too_many;
+use super::{sensor, too_many};
 use crate::config::defaults::{BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE};
 use crate::config::keys;
-use crate::config::link::{Endpoint, Link, ModbusLink, Parity, SerialLine, Wire};
+use crate::config::link::{
+    Endpoint, Link, ModbusLink, Parity, SensorLink, SensorWire, SerialLine, Wire,
+};
 use crate::config::plan::BusPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
@@ -55,21 +57,13 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Drafts {
 /// A bus whose kind could not be read keeps its name, so that its devices are not reported too.
 fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let section = field.section(&keys::BUS, out);
-    let link = match (section.get("modbus-tcp"), section.get("modbus-rtu")) {
-        (Some(_), Some(rtu)) => {
-            out.error(&rtu.key_spot(), "a bus is either modbus-tcp or modbus-rtu, not both");
-            None
+    let link = if let Some(serial) = section.get("serial") {
+        if let Some(second) = section.get("modbus-tcp").or_else(|| section.get("modbus-rtu")) {
+            out.error(&second.key_spot(), "a bus is either serial or Modbus, not both");
         }
-        (Some(tcp), None) => Some(modbus_tcp(tcp, out)),
-        (None, Some(rtu)) => Some(modbus_rtu(rtu, out)),
-        (None, None) => {
-            if section.lacks(&["modbus-tcp", "modbus-rtu"]) {
-                let complaint = Complaint::new("the kind of the bus is missing")
-                    .hint("write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }");
-                out.error(&section.spot, complaint);
-            }
-            None
-        }
+        sensor::check(serial, out).map(Link::Sensor)
+    } else {
+        modbus(&section, out)
     };
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     BusPlan {
@@ -77,6 +71,26 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
         link: link.unwrap_or_else(|| Link::modbus_tcp("", MODBUS_TCP_PORT)),
         pause: pause.unwrap_or(Duration::ZERO),
         devices: Vec::new(),
+    }
+}
+
+/// `None` only after something was reported.
+fn modbus(section: &Section<'_>, out: &mut Findings) -> Option<Link> {
+    match (section.get("modbus-tcp"), section.get("modbus-rtu")) {
+        (Some(_), Some(rtu)) => {
+            out.error(&rtu.key_spot(), "a bus is either modbus-tcp or modbus-rtu, not both");
+            None
+        }
+        (Some(tcp), None) => Some(modbus_tcp(tcp, out)),
+        (None, Some(rtu)) => Some(modbus_rtu(rtu, out)),
+        (None, None) => {
+            if section.lacks(&["modbus-tcp", "modbus-rtu", "serial"]) {
+                let complaint = Complaint::new("the kind of the bus is missing")
+                    .hint("write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }");
+                out.error(&section.spot, complaint);
+            }
+            None
+        }
     }
 }
 
@@ -142,13 +156,20 @@ fn shared_link(
     links: &mut HashMap<String, Spot>,
     out: &mut Findings,
 ) {
-    let Link::Modbus(ModbusLink { wire, .. }) = &plan.link;
-    let (key, serial) = match wire {
-        Wire::Tcp(Endpoint { host, .. }) if host.is_empty() => return,
-        Wire::Tcp(Endpoint { host, port }) => (format!("{host}:{port}"), false),
-        Wire::Serial(line) if line.port.as_os_str().is_empty() => return,
-        Wire::Serial(line) => (line.port.display().to_string(), true),
+    let tcp = |Endpoint { host, port }: &Endpoint| {
+        (!host.is_empty()).then(|| (format!("{host}:{port}"), false))
     };
+    let serial = |line: &SerialLine| {
+        let port = line.port.display().to_string();
+        (!port.is_empty()).then_some((port, true))
+    };
+    let place = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(to), .. }) => tcp(to),
+        Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => serial(line),
+        Link::Sensor(SensorLink { wire: SensorWire::Tcp(to), .. }) => tcp(to),
+        Link::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => serial(line),
+    };
+    let Some((key, serial)) = place else { return };
     if let Some(first) = links.get(&key) {
         let (path, line) = (&first.path, first.at.line);
         let message = format!("{} is also {path} in line {line}", quoted(&key));

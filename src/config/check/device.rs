@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bus::Drafts;
-use super::{tag, too_many};
+use super::{sensor, tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
     UNIT_TCP,
 };
 use crate::config::keys;
 use crate::config::kinds;
+use crate::config::link::SensorLink;
 use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::section::{Field, Section};
@@ -34,6 +35,10 @@ pub(super) struct Inherited<'a> {
     pub order: Order,
     pub registers_max: u16,
     pub bits_max: u16,
+    /// `None` on a Modbus line.
+    pub sensor: Option<&'a SensorLink>,
+    /// Whether the link of the bus is the one that was written.
+    pub sound: bool,
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.
@@ -91,7 +96,13 @@ fn device(
     } else {
         section.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
     };
-    let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
+    let draft = index.and_then(|i| buses.all.get(i));
+    let bus = draft.map(|bus| &bus.plan);
+    let sensor = bus.and_then(|bus| bus.link.sensor());
+    if sensor.is_some() {
+        let keys = ["unit", "every", "timeout", "order", "registers-max", "bits-max"];
+        sensor::unused_keys(&section, &keys, out);
+    }
     let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
     let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
     let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
@@ -110,6 +121,8 @@ fn device(
         order,
         registers_max,
         bits_max,
+        sensor,
+        sound: draft.is_some_and(|draft| draft.sound),
     };
     let mut tags = Vec::new();
     match section.get("tags") {
@@ -162,6 +175,9 @@ fn shared_unit(
     places: &Places,
     out: &mut Findings,
 ) {
+    if bus.link.sensor().is_some() {
+        return;
+    }
     if let Some(other) = bus.devices.iter().find(|d| d.unit == plan.unit) {
         let line = places.devices.get(&other.name).map_or(0, |spot| spot.at.line);
         let message = format!(

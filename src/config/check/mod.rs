@@ -11,6 +11,7 @@ mod busy;
 mod device;
 mod rules;
 mod scale;
+pub(super) mod sensor;
 mod store;
 mod tag;
 mod uplink;

@@ -1,8 +1,9 @@
 //! One tag: where it is read, what it means, where it goes.
 
 use super::device::Inherited;
-use super::{TAG_PLACEHOLDERS, rules, scale};
+use super::{TAG_PLACEHOLDERS, rules, scale, sensor};
 use crate::config::defaults::EVERY_RANGE;
+use crate::config::link::SensorLink;
 use crate::config::plan::{Registers, Source, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
@@ -27,6 +28,9 @@ const TABLES: [(&str, Table); 4] = [
     ("discrete", Table::Discrete),
 ];
 
+/// What a tag of a serial sensor may say.
+const SENSOR_KEYS: [&str; 5] = ["field", "unit", "class", "topic", "publish"];
+
 const CLASSES: [(&str, Class); 3] =
     [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
 
@@ -38,6 +42,16 @@ pub(super) fn check(
     out: &mut Findings,
 ) -> Option<(TagPlan, TagSpots)> {
     let section = field.section(&keys::TAG, out);
+    if let Some(link) = device.sensor {
+        return of_sensor(name, field, &section, link, device, out);
+    }
+    if let Some(written) = section.get("field") {
+        // What is wrong with a sensor's bus was said there.
+        if device.sound {
+            out.error(&written.key_spot(), "only tags of a serial sensor have a field");
+        }
+        return None;
+    }
     let place = table_and_address(&section, out);
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
@@ -50,15 +64,12 @@ pub(super) fn check(
     // From here on the type must be known; a wrong one has been reported.
     let kind = kind?;
     let coding = coding(&section, kind, order.unwrap_or(device.order), out);
-    let publish = rules::publish(&section, &coding, out);
+    let publish = rules::publish(&section, rules::is_number(&coding), out);
     let write = rules::write(&section, &coding, table, out);
     let (table, address) = place?;
     span(&section, table, address, &coding, device, out);
     let topic = topic?;
-    let spots = TagSpots {
-        name: field.key_spot(),
-        topic: section.get("topic").map_or_else(|| field.key_spot(), Field::spot),
-    };
+    let spots = TagSpots::of(field, &section);
     let every = every.unwrap_or(device.every);
     let plan = TagPlan {
         id: TagId(0),
@@ -72,6 +83,45 @@ pub(super) fn check(
         write,
     };
     Some((plan, spots))
+}
+
+/// A tag whose value is a field of a sensor's frame.
+fn of_sensor(
+    name: Name,
+    field: &Field<'_>,
+    section: &Section<'_>,
+    link: &SensorLink,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<(TagPlan, TagSpots)> {
+    let modbus = keys::TAG.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
+    sensor::unused_keys(section, &modbus.copied().collect::<Vec<_>>(), out);
+    let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
+    let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX));
+    let topic = topic(section, &name, device, out);
+    let from = sensor::tag(section, unit.as_deref(), link, out);
+    let is_number = from.as_ref().is_none_or(|(_, _, is_number)| *is_number);
+    let publish = rules::publish(section, is_number, out);
+    let (source, unit, _) = from?;
+    let plan = TagPlan {
+        id: TagId(0),
+        name,
+        topic: topic?,
+        class,
+        every: device.every,
+        source: Source::Field(source),
+        unit,
+        publish,
+        write: None,
+    };
+    Some((plan, TagSpots::of(field, section)))
+}
+
+impl TagSpots {
+    fn of(field: &Field<'_>, section: &Section<'_>) -> Self {
+        let topic = section.get("topic").map_or_else(|| field.key_spot(), Field::spot);
+        Self { name: field.key_spot(), topic }
+    }
 }
 
 fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table, u16)> {

@@ -27,7 +27,10 @@ pub(in crate::config) static SERIAL: Shape = Shape {
     ],
     refused: &[
         ("interval", "write poll: { every: … }"),
-        ("timeout", "write poll: { timeout: … }, or silent-after for a sensor that sends by itself"),
+        (
+            "timeout",
+            "write poll: { timeout: … }, or silent-after for a sensor that sends by itself",
+        ),
         ("protocol", "the format of a known sensor is called preset"),
     ],
 };
@@ -58,11 +61,8 @@ pub(in crate::config) static LENGTH_FIELD: Shape = Shape {
     refused: &[],
 };
 
-pub(in crate::config) static CHECK: Shape = Shape {
-    name: "check",
-    keys: &["kind", "range", "position", "encoding"],
-    refused: &[],
-};
+pub(in crate::config) static CHECK: Shape =
+    Shape { name: "check", keys: &["kind", "range", "position", "encoding"], refused: &[] };
 
 pub(in crate::config) static FRAME: Shape =
     Shape { name: "frame", keys: &["when", "parse", "fields"], refused: &[] };

@@ -302,7 +302,8 @@ impl SensorRunner {
         shown.ok += 1;
         let before = std::mem::replace(&mut shown.state, DeviceState::Ok);
         drop(status);
-        if let (DeviceState::Silent { .. }, Some(plan)) = (before, self.tags.devices().get(device)) {
+        if let (DeviceState::Silent { .. }, Some(plan)) = (before, self.tags.devices().get(device))
+        {
             info!(bus = %self.name, device = %plan.name, "sensor is heard again");
         }
     }

@@ -21,8 +21,7 @@ struct Entry {
 
 macro_rules! entry {
     ($name:literal, $algorithm:ident) => {{
-        let Algorithm { width, poly, init, refin, refout, xorout, check: _, .. } =
-            crc::$algorithm;
+        let Algorithm { width, poly, init, refin, refout, xorout, check: _, .. } = crc::$algorithm;
         Entry {
             name: $name,
             width,

@@ -54,7 +54,8 @@ pub(super) fn all(
     let fields: Vec<Field> = fields.into_iter().collect::<Option<_>>()?;
     for (written, field) in written.iter().zip(&fields) {
         let without = field.quality_from.iter().filter_map(|index| fields.get(*index));
-        for other in without.filter(|other| other.verdicts.is_empty() && other.other_verdict.is_none())
+        for other in
+            without.filter(|other| other.verdicts.is_empty() && other.other_verdict.is_none())
         {
             let complaint = Complaint::new(format!("the field {} says no quality", other.name));
             let hint = "give it quality: { … }, its texts and what each means";
@@ -172,7 +173,8 @@ fn place(
     scope: &Scope<'_>,
     out: &mut Findings,
 ) -> Option<Place> {
-    if !section.has("from") && section.has("quality-from") || section.get("quality").is_some_and(|q| q.text().is_some()) {
+    let says_quality = section.has("quality-from") || section.has("quality");
+    if !section.has("from") && says_quality {
         return Some(Place::Nowhere);
     }
     section.required("from", out, |text| match scope.parse {
@@ -236,12 +238,7 @@ fn reference(text: &str, names: &[&str]) -> Result<usize, Complaint> {
     })
 }
 
-fn unit(
-    section: &Section<'_>,
-    scope: &Scope<'_>,
-    names: &[&str],
-    out: &mut Findings,
-) -> UnitFrom {
+fn unit(section: &Section<'_>, scope: &Scope<'_>, names: &[&str], out: &mut Findings) -> UnitFrom {
     let fixed = section.scalar("unit", out, values::text(UNIT_BYTES_MAX));
     let Some(field) = section.get("unit-from") else {
         return fixed.map_or_else(
@@ -267,9 +264,8 @@ fn quality(section: &Section<'_>, out: &mut Findings) -> Verdicts {
     if field.text().is_some() {
         return (field.scalar(out, values::word(&QUALITIES)), Vec::new(), None);
     }
-    let mut verdicts = texts(section, "quality", out, |field, out| {
-        field.scalar(out, values::word(&QUALITIES))
-    });
+    let mut verdicts =
+        texts(section, "quality", out, |field, out| field.scalar(out, values::word(&QUALITIES)));
     let other = verdicts.iter().position(|(text, _)| text == "else");
     let other = other.map(|at| verdicts.remove(at).1);
     (None, verdicts, other)
@@ -287,9 +283,8 @@ fn texts<T>(
     if entries.len() > LABELS_MAX {
         out.error(&field.key_spot(), format!("more than {LABELS_MAX} texts"));
     }
-    let read = |(text, field): (&str, section::Field<'_>)| {
-        Some((text.to_owned(), value(&field, out)?))
-    };
+    let read =
+        |(text, field): (&str, section::Field<'_>)| Some((text.to_owned(), value(&field, out)?));
     entries.into_iter().filter_map(read).collect()
 }
 

@@ -212,4 +212,3 @@ fn groups(text: &str) -> Vec<String> {
     let names = |pattern: Regex| pattern.capture_names().flatten().map(str::to_owned).collect();
     pattern(text).map(names).unwrap_or_default()
 }
-

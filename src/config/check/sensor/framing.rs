@@ -103,7 +103,8 @@ fn length_field(kind: &Field<'_>, out: &mut Findings) -> Option<Framing> {
 
 /// `20ms`, or `3.5 characters` of the line.
 fn idle(text: &str, wire: Option<&SensorWire>) -> Result<Duration, Complaint> {
-    let Some(number) = text.strip_suffix("characters").or_else(|| text.strip_suffix("chars")) else {
+    let Some(number) = text.strip_suffix("characters").or_else(|| text.strip_suffix("chars"))
+    else {
         return values::duration(IDLE_RANGE)(text);
     };
     let characters = values::number(number.trim())?;

@@ -16,7 +16,8 @@ pub(super) struct Layers<'s, 'a> {
 
 impl<'s, 'a> Layers<'s, 'a> {
     pub(super) fn new(own: &'s Section<'a>, preset: Option<&'a Node>) -> Self {
-        let base = preset.map(|node| unreported(|out| Field::root(node).section(&keys::SERIAL, out)));
+        let base =
+            preset.map(|node| unreported(|out| Field::root(node).section(&keys::SERIAL, out)));
         Self { own, base }
     }
 

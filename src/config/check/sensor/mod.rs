@@ -25,7 +25,7 @@ use crate::config::defaults::{
 use crate::config::keys;
 use crate::config::link::{Endpoint, Parity, SensorLink, SensorWire, SerialLine};
 use crate::config::problem::{Complaint, Findings};
-use crate::config::section::{Field, Section};
+use crate::config::section::Field;
 use crate::config::values::{self, quoted};
 use crate::model::sensor::{Ask, Emit, Framing, Sensor};
 
@@ -78,9 +78,8 @@ fn description(
     out: &mut Findings,
 ) -> Option<Sensor> {
     let framing = framing::framing(layers, wire, out);
-    let frame_max = layers
-        .scalar("frame-max", out, values::integer(FRAME_MAX_RANGE))
-        .unwrap_or(FRAME_MAX);
+    let frame_max =
+        layers.scalar("frame-max", out, values::integer(FRAME_MAX_RANGE)).unwrap_or(FRAME_MAX);
     if let Some(Framing::Fixed { length, .. }) = framing
         && length > frame_max
     {
@@ -128,9 +127,4 @@ fn default_silence(ask: &Ask) -> Duration {
         Ask::Push => SILENT_AFTER,
         Ask::Poll(poll) => SILENT_AFTER.max(poll.every * SILENT_POLLS + poll.timeout),
     }
-}
-
-/// Whether a section is written at all, for whoever names the kinds of a bus.
-pub(super) fn is_written(section: &Section<'_>) -> bool {
-    section.has("serial")
 }

@@ -1,9 +1,9 @@
 //! Descriptions of common sensors, as data: `configs/presets/*.yaml`, part of the program.
 
+use crate::config::link::SensorLink;
 use crate::config::problem::{Complaint, Findings};
 use crate::config::raw::{self, Node};
 use crate::config::section::Field;
-use crate::config::link::SensorLink;
 use crate::config::values::quoted;
 
 macro_rules! preset {
