@@ -104,7 +104,10 @@ fn tags(device: &DevicePlan) -> String {
     for (tag, place) in device.tags.iter().zip(&places) {
         let set = if tag.write.is_some() { "  and /set" } else { "" };
         let how = match &tag.source {
-            Source::Registers(_) => format!("every {}", show_duration(tag.every)),
+            Source::Registers(_) => match tag.every {
+                Some(every) => format!("every {}", show_duration(every)),
+                None => "never read".to_owned(),
+            },
             Source::Field(_) if tag.unit.is_empty() => "no unit".to_owned(),
             Source::Field(_) => format!("in {}", tag.unit),
         };
@@ -142,7 +145,7 @@ fn describe_sensor(bus: &BusPlan, link: &SensorLink) -> String {
 fn requests(device: &DevicePlan, time: LineTime) -> String {
     let mut out = String::new();
     for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
-        let tags = device.in_table(table);
+        let tags = device.in_table(table).filter(|(_, tag, _)| tag.every.is_some());
         let items: Vec<_> = tags.map(|(index, _, from)| Item::of(from, index)).collect();
         let most = if table.is_bits() { device.bits_max } else { device.registers_max };
         for block in blocks::plan(&items, time.cost(table), &Limits::new(most)) {

@@ -65,6 +65,14 @@ pub(super) const AT_LEAST: Duration = Duration::from_secs(60);
 pub(super) const AT_LEAST_RANGE: Durations = Duration::from_millis(10)..=DAY;
 pub(super) const AT_MOST_EVERY_RANGE: Durations = Duration::ZERO..=DAY;
 
+/// How long a command is valid that does not say so itself.
+pub(super) const WRITE_EXPIRES: Duration = Duration::from_secs(10);
+pub(super) const WRITE_EXPIRES_RANGE: Durations = Duration::from_millis(100)..=DAY;
+pub(super) const SAFE_AFTER_RANGE: Durations = Duration::from_millis(100)..=DAY;
+pub(super) const ALLOWED_MAX: usize = 1_000;
+/// The turnaround after a broadcast (Modbus over Serial Line V1.02, 2.4.1: 100 to 200 ms).
+pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
+
 pub(super) const LISTENER: &str = "127.0.0.1:1883";
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     connections: 10_000,

@@ -39,7 +39,18 @@ pub(super) static MODBUS_RTU: Shape = Shape {
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
-    keys: &["bus", "unit", "every", "timeout", "order", "registers-max", "bits-max", "tags"],
+    keys: &[
+        "bus",
+        "unit",
+        "every",
+        "timeout",
+        "order",
+        "registers-max",
+        "bits-max",
+        "write-with",
+        "write-expires",
+        "tags",
+    ],
     refused: &[
         ("profile", "device profiles come in a later version; write the tags here"),
         ("interval", "the poll interval is called every"),
@@ -85,7 +96,17 @@ pub(super) static MAP: Shape =
 pub(super) static PUBLISH: Shape =
     Shape { name: "publish", keys: &["change", "at-least", "at-most-every"], refused: &[] };
 
-pub(super) static WRITE: Shape = Shape { name: "write", keys: &["min", "max"], refused: &[] };
+pub(super) static WRITE: Shape = Shape {
+    name: "write",
+    keys: &["min", "max", "step", "values", "at-most-every", "expires", "verify", "safe"],
+    refused: &[
+        ("ttl", "how long a command is valid is called expires"),
+        ("rate", "write at-most-every: 1s"),
+    ],
+};
+
+pub(super) static SAFE: Shape =
+    Shape { name: "safe", keys: &["value", "after", "from-start"], refused: &[] };
 
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
@@ -173,7 +194,7 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 30] = [
+pub(super) static ALL: [&Shape; 31] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -195,6 +216,7 @@ pub(super) static ALL: [&Shape; 30] = [
     &MAP,
     &PUBLISH,
     &WRITE,
+    &SAFE,
     &TOPICS,
     &BROKER,
     &LISTENER,

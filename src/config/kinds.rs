@@ -178,7 +178,7 @@ pub(super) fn family(kind: Kind) -> Family {
         let half = 1_i128 << bits.clamp(1, 64).saturating_sub(1);
         Family::Whole(-half, half - 1)
     };
-    let digits = |n: u8| Family::Whole(0, super::values::power_of_ten(u32::from(n)) - 1);
+    let digits = |n: u8| Family::Whole(0, crate::model::power_of_ten(u32::from(n)) - 1);
     match kind {
         Kind::Bool | Kind::Bit(_) => Family::Truth,
         Kind::Bits { width, .. } => unsigned(width),

@@ -12,7 +12,7 @@ use crate::model::sensor::Sensor;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
     Modbus(ModbusLink),
-    Sensor(SensorLink),
+    Sensor(Box<SensorLink>),
 }
 
 /// A serial sensor that does not speak Modbus.
@@ -108,17 +108,17 @@ impl Link {
     /// The port of this machine, if it is one.
     pub fn serial(&self) -> Option<&SerialLine> {
         match self {
-            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. })
-            | Self::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => Some(line),
-            Self::Modbus(_) | Self::Sensor(_) => None,
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial(),
         }
     }
 
     pub fn serial_mut(&mut self) -> Option<&mut SerialLine> {
         match self {
-            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. })
-            | Self::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => Some(line),
-            Self::Modbus(_) | Self::Sensor(_) => None,
+            Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial_mut(),
         }
     }
 
@@ -144,6 +144,22 @@ impl Link {
         match self {
             Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
             Self::Sensor(_) => false,
+        }
+    }
+}
+
+impl SensorWire {
+    fn serial(&self) -> Option<&SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    fn serial_mut(&mut self) -> Option<&mut SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
         }
     }
 }

@@ -20,12 +20,14 @@ mod template;
 mod tests;
 mod values;
 pub mod wire;
+mod write_rule;
 
 pub use file::load;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
-pub use values::show_duration;
+pub use values::{parse_duration, show_duration};
+pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 
 use problem::{Findings, Spot};
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::link::Link;
+use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
 /// A whole configuration that passed every check.
@@ -41,14 +42,16 @@ pub struct BusPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub struct DevicePlan {
     pub name: Name,
-    /// Modbus unit (slave) id, 0 to 255 on TCP, 1 to 247 on a serial line.
+    /// Modbus unit (slave) id, 0 to 255 on TCP, 0 to 247 on a serial line, where 0 is everybody.
     pub unit: u8,
-    /// The longest wait for an answer; what is learned may shorten it, never lengthen it.
+    /// The longest wait for an answer; what is learned may shorten it, never lengthen it. After a
+    /// broadcast, which nobody answers, the time that the devices get to take it in.
     pub timeout: Duration,
     /// Most registers in one request, 1 to 125.
     pub registers_max: u16,
     /// Most coils or discrete inputs in one request, 1 to 2000.
     pub bits_max: u16,
+    pub write_with: WriteWith,
     pub tags: Vec<TagPlan>,
 }
 
@@ -59,7 +62,8 @@ pub struct TagPlan {
     pub name: Name,
     pub topic: TopicName,
     pub class: Class,
-    pub every: Duration,
+    /// `None` for a tag that is not read but after it was written.
+    pub every: Option<Duration>,
     pub source: Source,
     /// Engineering unit, empty if none.
     pub unit: String,
@@ -121,6 +125,13 @@ impl Source {
     }
 }
 
+impl BusPlan {
+    /// Whether a device of this bus is everybody on its line: written to, never asked.
+    pub fn is_broadcast(&self, device: &DevicePlan) -> bool {
+        device.unit == 0 && self.link.is_line()
+    }
+}
+
 impl DevicePlan {
     /// The tags that are read from this table, by their index.
     pub fn in_table(&self, table: Table) -> impl Iterator<Item = (usize, &TagPlan, &Registers)> {
@@ -146,13 +157,6 @@ pub enum Deadband {
     Absolute(f64),
     /// In percent of the last published value.
     Percent(f64),
-}
-
-/// What may be written to a tag.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WriteRule {
-    pub min: f64,
-    pub max: f64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

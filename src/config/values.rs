@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::problem::Complaint;
 use super::section::quotable;
-use crate::model::{Name, TopicFilter};
+use crate::model::{Decimal, Name, TopicFilter};
 
 const DURATION_UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -47,6 +47,15 @@ pub(super) fn duration(
         }
         Err(out_of_range(text, &show_duration(*range.start()), &show_duration(*range.end())))
     }
+}
+
+/// A duration outside of a configuration, as on a command line: up to a year.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    duration(Duration::ZERO..=YEAR)(text).map_err(|complaint| match complaint.hint {
+        Some(hint) => format!("{}; {hint}", complaint.message),
+        None => complaint.message,
+    })
 }
 
 /// `256KiB`, `2GB`, in bytes.
@@ -218,87 +227,6 @@ fn split_unit(text: &str) -> (&str, &str) {
     (number.trim(), unit.trim())
 }
 
-/// A decimal number as written: `digits / 10^decimals`, nothing rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Decimal {
-    pub digits: i128,
-    pub decimals: u32,
-}
-
-/// Decimals and digits kept of a written number; more can't be meant.
-const DECIMALS_MAX: u32 = 15;
-
-impl Decimal {
-    /// `-12.5`, `1e-3`; `None` for what is no number or has more digits than are kept exactly.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (number, exponent) = match text.split_once(['e', 'E']) {
-            Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        let (sign, number) = match number.strip_prefix('-') {
-            Some(rest) => (-1, rest),
-            None => (1, number.strip_prefix('+').unwrap_or(number)),
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let fraction = fraction.trim_end_matches('0');
-        if (whole.is_empty() && fraction.is_empty()) || whole.len() + fraction.len() > 30 {
-            return None;
-        }
-        let mut digits: i128 = 0;
-        for c in whole.chars().chain(fraction.chars()) {
-            digits = digits * 10 + i128::from(c.to_digit(10)?);
-        }
-        let decimals = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-        let limit = i32::try_from(DECIMALS_MAX).ok()?;
-        if !(-limit..=limit).contains(&decimals) {
-            return None;
-        }
-        if decimals < 0 {
-            let digits = digits.checked_mul(power_of_ten(decimals.unsigned_abs()))?;
-            return Some(Self { digits: sign * digits, decimals: 0 });
-        }
-        Some(Self { digits: sign * digits, decimals: decimals.unsigned_abs() })
-    }
-
-    /// `self * factor` as a whole number that is not negative, if it is one.
-    fn times(self, factor: u64) -> Option<u64> {
-        let scaled = self.digits.checked_mul(i128::from(factor))?;
-        let divisor = power_of_ten(self.decimals);
-        if scaled % divisor != 0 {
-            return None;
-        }
-        u64::try_from(scaled / divisor).ok()
-    }
-
-    /// `self - other`, exactly.
-    pub(super) fn minus(self, other: Self) -> Option<Self> {
-        let decimals = self.decimals.max(other.decimals);
-        let digits = self.digits_at(decimals)?.checked_sub(other.digits_at(decimals)?)?;
-        Some(Self { digits, decimals })
-    }
-
-    fn digits_at(self, decimals: u32) -> Option<i128> {
-        self.digits.checked_mul(power_of_ten(decimals.saturating_sub(self.decimals)))
-    }
-
-    /// Numerator and power of ten, if both are exact as floats.
-    pub(super) fn ratio(self) -> Option<(f64, f64)> {
-        Some((exact(self.digits)?, exact(power_of_ten(self.decimals))?))
-    }
-}
-
-/// Up to `DECIMALS_MAX`, beyond which it saturates.
-pub(super) fn power_of_ten(exponent: u32) -> i128 {
-    10_i128.checked_pow(exponent).unwrap_or(i128::MAX)
-}
-
-/// The number as a float, if a float holds it exactly.
-pub(super) fn exact(value: i128) -> Option<f64> {
-    const EXACT_MAX: u128 = 1 << 53;
-    #[expect(clippy::cast_precision_loss, reason = "within 2^53 every integer is a float")]
-    (value.unsigned_abs() <= EXACT_MAX).then_some(value as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,25 +290,6 @@ mod tests {
         assert_eq!(integer::<u8>(1..=247)("0xF7"), Ok(247));
         assert!(integer::<u8>(1..=247)("248").is_err());
         assert!(integer::<u8>(0..=1000)("256").is_err());
-    }
-
-    #[test]
-    fn decimals_stay_exact() {
-        for (text, digits, decimals) in [
-            ("0.1", 1, 1),
-            ("-12.50", -125, 1),
-            ("1e-3", 1, 3),
-            ("2.5e3", 2500, 0),
-            (".5", 5, 1),
-            ("1000", 1000, 0),
-        ] {
-            assert_eq!(Decimal::parse(text), Some(Decimal { digits, decimals }), "{text}");
-        }
-        for text in ["", ".", "e1", "1e", "1e99", "nan", "inf", "1.2.3", "0x1", "1e-2147483648"] {
-            assert_eq!(Decimal::parse(text), None, "{text}");
-        }
-        let difference = Decimal::parse("0.3").unwrap().minus(Decimal::parse("0.25").unwrap());
-        assert_eq!(difference, Some(Decimal { digits: 5, decimals: 2 }));
     }
 
     #[test]

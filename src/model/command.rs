@@ -1,6 +1,7 @@
 //! Commands: the only thing that flows from the north to the field.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{Mono, Name, TopicName, Value};
 
@@ -13,6 +14,19 @@ pub enum Origin {
     Uplink(Name),
     /// A person at the gateway itself.
     Local,
+    /// The gateway itself, because nobody commanded the tag for too long.
+    Safe,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lan(client) => write!(f, "lan:{client}"),
+            Self::Uplink(name) => write!(f, "uplink:{name}"),
+            Self::Local => f.write_str("local"),
+            Self::Safe => f.write_str("safe-value"),
+        }
+    }
 }
 
 /// A publish to a tag's `.../set` topic, as it came from the wire and before anything is checked.
@@ -34,17 +48,37 @@ pub struct SetRequest {
 /// A checked command on its way to a bus.
 pub struct Command {
     pub device: Name,
-    pub tag: Name,
-    pub value: Value,
+    /// What to write. Several belong together: either all of them pass the checks or none is
+    /// written.
+    pub sets: Vec<Set>,
     /// Not written any more after this moment.
     pub expires: Mono,
-    /// Called exactly once, with what became of it.
-    pub reply: Box<dyn FnOnce(Outcome) + Send>,
+    /// Called exactly once, with what became of each of the sets, in their order.
+    pub reply: Box<dyn FnOnce(Vec<Outcome>) + Send>,
+}
+
+/// One tag and what it is to hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set {
+    pub tag: Name,
+    pub value: Value,
+}
+
+impl Command {
+    /// Answers that nothing was written, for this reason.
+    pub fn refuse(self, refusal: &Refusal) {
+        let outcomes = vec![Outcome::Refused(refusal.clone()); self.sets.len()];
+        (self.reply)(outcomes);
+    }
 }
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Command({}.{} = {})", self.device, self.tag, self.value)
+        write!(f, "Command({}", self.device)?;
+        for Set { tag, value } in &self.sets {
+            write!(f, " {tag}={value}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -53,8 +87,35 @@ impl fmt::Debug for Command {
 pub enum Outcome {
     /// Written, and this is what the device then said it holds.
     Done { read_back: Value },
+    /// The device acknowledged the write; what it holds was not looked at, as configured.
+    Acknowledged,
+    /// Sent to everybody on the line, which nobody answers.
+    Broadcast,
     /// Not written, or not as asked.
     Refused(Refusal),
+}
+
+impl Outcome {
+    /// Stable word for replies and records: `done`, `acknowledged`, `sent`, or why not.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Done { .. } => "done",
+            Self::Acknowledged => "acknowledged",
+            Self::Broadcast => "sent",
+            Self::Refused(refusal) => refusal.code(),
+        }
+    }
+
+    /// Whether the device may hold another value than before.
+    pub fn may_have_written(&self) -> bool {
+        match self {
+            Self::Done { .. } | Self::Acknowledged | Self::Broadcast => true,
+            Self::Refused(refusal) => matches!(
+                refusal,
+                Refusal::NoAnswer | Refusal::LinkDown | Refusal::ReadBack(_) | Refusal::NotReadBack
+            ),
+        }
+    }
 }
 
 /// Why a command was not carried out. Its text is what the sender reads.
@@ -70,6 +131,12 @@ pub enum Refusal {
     BadPayload(String),
     #[error("{value} is outside the limits {min} to {max}")]
     OutOfLimits { value: f64, min: f64, max: f64 },
+    #[error("{value} is no step of this tag, which goes from {min} in steps of {step}")]
+    OffStep { value: f64, min: f64, step: f64 },
+    #[error("{value} is none of the values that may be written: {allowed}")]
+    NotAllowed { value: String, allowed: String },
+    #[error("too soon after the last command; the next is taken in {} ms", next.as_millis())]
+    TooSoon { next: Duration },
     #[error("too many commands are waiting for this bus")]
     Busy,
     #[error("the device did not answer")]
@@ -82,6 +149,8 @@ pub enum Refusal {
     ReadBack(Value),
     #[error("the device acknowledged the write, but could not be read back")]
     NotReadBack,
+    #[error("not written, because another tag of the same command was refused")]
+    NotWritten,
     #[error("the gateway is shutting down")]
     Stopping,
 }
@@ -95,12 +164,16 @@ impl Refusal {
             Self::UnknownTag => "unknown-tag",
             Self::BadPayload(_) => "bad-payload",
             Self::OutOfLimits { .. } => "out-of-limits",
+            Self::OffStep { .. } => "off-step",
+            Self::NotAllowed { .. } => "not-allowed",
+            Self::TooSoon { .. } => "too-soon",
             Self::Busy => "busy",
             Self::NoAnswer => "no-answer",
             Self::LinkDown => "link-down",
             Self::Exception(_) => "exception",
             Self::ReadBack(_) => "read-back",
             Self::NotReadBack => "not-read-back",
+            Self::NotWritten => "not-written",
             Self::Stopping => "stopping",
         }
     }

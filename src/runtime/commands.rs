@@ -20,15 +20,12 @@ use crate::broker::Publish;
 use crate::codec::json::{self as payload, SetPayload};
 use crate::config::{Plan, WriteRule};
 use crate::model::{
-    Clock, Coding, Command, Mono, Name, Origin, Outcome, Qos, Refusal, SetRequest, TopicName,
+    Clock, Coding, Command, Mono, Name, Origin, Outcome, Qos, Refusal, Set, SetRequest, TopicName,
     Value, Wall,
 };
 
 /// Requests that may wait to be checked.
 pub const INBOX_MAX: usize = 256;
-
-/// How long a command without an expiry of its own stays valid after it was received.
-const DEFAULT_TTL: Duration = Duration::from_secs(10);
 
 /// A writable tag.
 #[derive(Debug, Clone)]
@@ -127,10 +124,13 @@ impl Commands {
         };
         port.try_send(Command {
             device: target.device,
-            tag: target.tag,
-            value,
+            sets: vec![Set { tag: target.tag, value }],
             expires,
-            reply: answer,
+            reply: Box::new(move |outcomes| {
+                if let Some(outcome) = outcomes.into_iter().next() {
+                    answer(outcome);
+                }
+            }),
         });
     }
 
@@ -141,18 +141,18 @@ impl Commands {
             return Err(Refusal::Retained);
         }
         let set = payload::parse_set(&request.payload).map_err(Refusal::BadPayload)?;
-        let expires = self.expiry(request, &set);
+        let expires = self.expiry(request, &set, target.rule.expires);
         if expires <= self.clock.mono() {
             return Err(Refusal::Expired);
         }
         let value = payload::coerce(&target.coding, set.value).map_err(Refusal::BadPayload)?;
-        within(&value, &target.rule)?;
+        target.rule.check(&target.coding, &value)?;
         Ok((target.clone(), value, expires))
     }
 
     /// The earliest of: the message's own expiry, the time stamp in the payload plus its time to
-    /// live, and the default after reception when the sender said nothing.
-    fn expiry(&self, request: &SetRequest, set: &SetPayload) -> Mono {
+    /// live, and the tag's own time after reception when the sender said nothing.
+    fn expiry(&self, request: &SetRequest, set: &SetPayload, default: Duration) -> Mono {
         let sent = match set.ts {
             // Wall to monotonic time through the present offset; a sender's clock that is ahead
             // of ours does not make a command live longer than its time to live.
@@ -162,7 +162,7 @@ impl Commands {
             }
             None => request.at,
         };
-        let own = sent + set.ttl.unwrap_or(DEFAULT_TTL);
+        let own = sent + set.ttl.unwrap_or(default);
         request.expires.map_or(own, |expires| expires.min(own))
     }
 
@@ -179,6 +179,10 @@ impl Commands {
                     tracing::info!(topic = %request.topic, value = %read_back, from = ?request.origin, "command carried out");
                     body.extend_from_slice(b"{\"ok\":true,\"v\":");
                     payload::put_value(&mut body, read_back);
+                }
+                Outcome::Acknowledged | Outcome::Broadcast => {
+                    tally.done.fetch_add(1, Ordering::Relaxed);
+                    body.extend_from_slice(b"{\"ok\":true,\"verified\":false");
                 }
                 Outcome::Refused(refusal) => {
                     tally.refuse(refusal);
@@ -206,7 +210,7 @@ fn reply(doors: &Doors, request: SetRequest, body: Vec<u8>) {
         },
     };
     match request.origin {
-        Origin::Lan(_) | Origin::Local => {
+        Origin::Lan(_) | Origin::Local | Origin::Safe => {
             if let Some(broker) = doors.broker() {
                 broker.publish(Publish {
                     topic,
@@ -223,17 +227,5 @@ fn reply(doors: &Doors, request: SetRequest, body: Vec<u8>) {
                 uplink.reply(topic, body);
             }
         }
-    }
-}
-
-fn within(value: &Value, rule: &WriteRule) -> Result<(), Refusal> {
-    match value {
-        Value::List(items) => items.iter().try_for_each(|item| within(item, rule)),
-        _ => match value.as_f64() {
-            Some(number) if number < rule.min || number > rule.max => {
-                Err(Refusal::OutOfLimits { value: number, min: rule.min, max: rule.max })
-            }
-            _ => Ok(()),
-        },
     }
 }

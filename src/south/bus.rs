@@ -14,7 +14,7 @@ use super::sensor::SensorRunner;
 use super::status::BusStatus;
 use crate::codec::sensor::PatternError;
 use crate::config::{BusPlan, Link};
-use crate::model::{Blame, Clock, Command, Outcome, Refusal, Retry, Sink};
+use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -46,7 +46,7 @@ impl BusPort {
             let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             *status.refused.entry(refusal.code()).or_default() += 1;
         }
-        (command.reply)(Outcome::Refused(refusal));
+        command.refuse(&refusal);
     }
 
     pub fn status(&self) -> BusStatus {
@@ -91,7 +91,7 @@ pub struct BusRunner {
 }
 
 enum Work {
-    Modbus(Engine, Connector),
+    Modbus(Box<(Engine, Connector)>),
     /// An error only if a pattern passed the configuration and can't be used all the same.
     Sensor(Box<Result<SensorRunner, PatternError>>),
 }
@@ -107,7 +107,7 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
             let connector = Connector::new(&link, plan.pause, timeout.unwrap_or_default());
-            Work::Modbus(Engine::new(plan, context, commands, status), connector)
+            Work::Modbus(Box::new((Engine::new(plan, context, commands, status), connector)))
         }
         Link::Sensor(link) => {
             Work::Sensor(Box::new(SensorRunner::new(plan, link, context, commands, status)))
@@ -119,7 +119,8 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
 impl Work {
     async fn run(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
         match self {
-            Self::Modbus(engine, connector) => {
+            Self::Modbus(work) => {
+                let (engine, connector) = *work;
                 engine.run(connector, stop).await;
                 Ok(())
             }

@@ -87,7 +87,7 @@ impl Device {
         block_time_max: Option<Duration>,
         facts: &BTreeMap<String, String>,
     ) -> Self {
-        let mut intervals: Vec<Duration> = plan.tags.iter().map(|tag| tag.every).collect();
+        let mut intervals: Vec<Duration> = plan.tags.iter().filter_map(|tag| tag.every).collect();
         intervals.sort_unstable();
         intervals.dedup();
         intervals.truncate(INTERVALS_MAX);
@@ -154,8 +154,9 @@ impl Device {
         let mut plans = Plans { requests: Vec::new(), resting: Vec::new(), until: None };
         for (table, healer) in &self.tables {
             let items = self.items(*table, |tag| {
-                let at = self.intervals.binary_search(&tag.every).unwrap_or(INTERVALS_MAX);
-                due.has(at)
+                tag.every.is_some_and(|every| {
+                    due.has(self.intervals.binary_search(&every).unwrap_or(INTERVALS_MAX))
+                })
             });
             let planned = self.plan_items(*table, healer, &items, now);
             plans.requests.extend(requests(*table, &planned));
@@ -286,7 +287,8 @@ impl Device {
     /// Bad readings for all tags, while the device or its link is down: at first, and now and then.
     pub(crate) fn silent(&mut self, fault: Fault, at: Mono) -> Vec<Reading> {
         let mut readings = Vec::new();
-        for (tag, last) in self.plan.tags.iter().zip(&mut self.published) {
+        let tags = self.plan.tags.iter().zip(&mut self.published);
+        for (tag, last) in tags.filter(|(tag, _)| tag.every.is_some()) {
             let quality = Quality::Bad(fault);
             if publish::is_silence_due(&tag.publish, last.as_ref(), at, quality) {
                 let reading = Reading::bad(tag.id, at, fault);

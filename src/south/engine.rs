@@ -131,7 +131,7 @@ impl Engine {
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            self.refuse(command, Refusal::Stopping);
+            self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
     }
@@ -177,7 +177,7 @@ impl Engine {
                 () = stop.cancelled() => return None,
                 result = &mut work => return Some(result),
                 command = self.commands.recv(), if !ports_gone => match command {
-                    Some(command) => self.refuse(command, Refusal::LinkDown),
+                    Some(command) => self.refuse(command, &Refusal::LinkDown),
                     None => ports_gone = true,
                 },
             }

@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line};
 use super::status::{BusStatus, DeviceState, micros, millis};
-use crate::model::{Batch, Command, Fault, Mono, Outcome, Reading, Refusal};
+use crate::model::{Batch, Command, Fault, Mono, Reading, Refusal};
 
 impl Engine {
     /// All tags of a device that counts as silent, otherwise those of the poll.
@@ -218,9 +218,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn refuse(&mut self, command: Command, refusal: Refusal) {
+    pub(super) fn refuse(&self, command: Command, refusal: &Refusal) {
         *self.status().refused.entry(refusal.code()).or_default() += 1;
-        (command.reply)(Outcome::Refused(refusal));
+        command.refuse(refusal);
     }
 
     pub(super) fn status(&self) -> MutexGuard<'_, BusStatus> {

@@ -12,7 +12,7 @@ use super::guard::Echo;
 use super::line::{Failure, Line, Write};
 use crate::codec::registers::{Encoded, encode};
 use crate::config::{Registers, TagPlan};
-use crate::model::{Command, Outcome, Refusal, Table, Value};
+use crate::model::{Command, Outcome, Refusal, Set, Table, Value};
 
 /// Looks at the device after a write, before its value is reported as different.
 const READ_BACKS: u32 = 2;
@@ -45,12 +45,16 @@ impl From<Failure> for Attempt {
 impl Engine {
     /// Replies in every case; an error is a broken link.
     pub(super) async fn carry_out(&mut self, line: &mut Line, command: Command) -> io::Result<()> {
-        let Command { device, tag, value, expires, reply } = command;
+        let Command { device, sets, expires, reply } = command;
+        let [Set { tag, value }] = sets.as_slice() else {
+            reply(vec![Outcome::Refused(Refusal::UnknownTag); sets.len()]);
+            return Ok(());
+        };
         let attempt = if self.clock.mono() >= expires {
             Attempt::from(Refusal::Expired)
         } else {
             match self.find(device.as_str(), tag.as_str()) {
-                Some((device, tag)) => self.attempt(line, device, tag, &value).await,
+                Some((device, tag)) => self.attempt(line, device, tag, value).await,
                 None => Refusal::UnknownTag.into(),
             }
         };
@@ -61,7 +65,7 @@ impl Engine {
         if let Outcome::Refused(refusal) = &outcome {
             *self.status().refused.entry(refusal.code()).or_default() += 1;
         }
-        reply(outcome);
+        reply(vec![outcome]);
         result
     }
 
@@ -235,18 +239,10 @@ impl Engine {
 
 /// The words to write, if the value may be written at all.
 fn check(tag: &TagPlan, from: &Registers, value: &Value) -> Result<Encoded, Refusal> {
-    let Some(limits) = tag.write.as_ref().filter(|_| from.table.is_writable()) else {
+    let Some(rule) = tag.write.as_ref().filter(|_| from.table.is_writable()) else {
         return Err(Refusal::UnknownTag);
     };
-    let all = match value {
-        Value::List(values) => values.as_ref(),
-        value => std::slice::from_ref(value),
-    };
-    for value in all.iter().filter_map(Value::as_f64) {
-        if !(limits.min..=limits.max).contains(&value) {
-            return Err(Refusal::OutOfLimits { value, min: limits.min, max: limits.max });
-        }
-    }
+    rule.check(&from.coding, value)?;
     encode(&from.coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))
 }
 

@@ -126,7 +126,7 @@ fn plan(
     // A configuration that wants more than the line has is refused, so it is changed afterwards.
     let every = Line::new(baud).limit(count).mul_f64(f64::from(alive) * DEMAND);
     for tag in plan.devices.iter_mut().flat_map(|device| &mut device.tags) {
-        tag.every = every;
+        tag.every = Some(every);
     }
     plan
 }

@@ -79,7 +79,8 @@ impl Parser {
                 Some(Pieces::Items(body.split(|byte| byte == separator).collect()))
             }
             Self::KeyValue(pattern) => {
-                let keys: Vec<_> = pattern.captures_iter(body).filter_map(key_value).collect();
+                let keys: Vec<_> =
+                    pattern.captures_iter(body).filter_map(|found| key_value(&found)).collect();
                 (!keys.is_empty()).then_some(Pieces::Keys(keys))
             }
             Self::Json => serde_json::from_slice(body).ok().map(Pieces::Json),
@@ -88,7 +89,7 @@ impl Parser {
     }
 }
 
-fn key_value<'a>(found: Captures<'a>) -> Option<(String, Piece<'a>)> {
+fn key_value<'a>(found: &Captures<'a>) -> Option<(String, Piece<'a>)> {
     let text = |name| found.name(name).map(|group| group.as_bytes().trim_ascii());
     let key = std::str::from_utf8(text("key")?).ok()?.to_owned();
     let unit = text("unit").and_then(|unit| std::str::from_utf8(unit).ok()).map(str::to_owned);

@@ -204,8 +204,7 @@ fn unit_name(code: i128) -> Option<String> {
     let name = match code {
         8 => "°",
         9 => "°C",
-        13 => "m³",
-        14 => "m³",
+        13 | 14 => "m³",
         27 => "W",
         28 => "VA",
         29 => "var",

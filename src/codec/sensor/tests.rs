@@ -432,7 +432,7 @@ proptest! {
     #[test]
     fn a_frame_is_found_among_noise(
         noise in proptest::collection::vec(4_u8..255, 0..20),
-        body in proptest::collection::vec(b'0'..b'9', 1..12),
+        body in proptest::collection::vec(b'0'..=b'9', 1..12),
         piece in 1_usize..7,
         flip in proptest::option::of(0_usize..8),
     ) {

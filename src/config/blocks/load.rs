@@ -61,7 +61,8 @@ fn table_load(
 ) -> (f64, f64) {
     let mut rates: BTreeMap<Duration, Vec<Item>> = BTreeMap::new();
     for (index, tag, registers) in device.in_table(table) {
-        let every = tag.every.max(Duration::from_millis(1));
+        let Some(every) = tag.every else { continue };
+        let every = every.max(Duration::from_millis(1));
         rates.entry(every).or_default().push(Item::of(registers, index));
     }
     if rates.is_empty() {

@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::{sensor, too_many};
 use crate::config::defaults::{BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE};
 use crate::config::keys;
-use crate::config::link::{
-    Endpoint, Link, ModbusLink, Parity, SensorLink, SensorWire, SerialLine, Wire,
-};
+use crate::config::link::{Endpoint, Link, ModbusLink, Parity, SensorWire, SerialLine, Wire};
 use crate::config::plan::BusPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
@@ -61,7 +59,7 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
         if let Some(second) = section.get("modbus-tcp").or_else(|| section.get("modbus-rtu")) {
             out.error(&second.key_spot(), "a bus is either serial or Modbus, not both");
         }
-        sensor::check(serial, out).map(Link::Sensor)
+        sensor::check(serial, out).map(|link| Link::Sensor(Box::new(link)))
     } else {
         modbus(&section, out)
     };
@@ -164,10 +162,14 @@ fn shared_link(
         (!port.is_empty()).then_some((port, true))
     };
     let place = match &plan.link {
-        Link::Modbus(ModbusLink { wire: Wire::Tcp(to), .. }) => tcp(to),
-        Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => serial(line),
-        Link::Sensor(SensorLink { wire: SensorWire::Tcp(to), .. }) => tcp(to),
-        Link::Sensor(SensorLink { wire: SensorWire::Serial(line), .. }) => serial(line),
+        Link::Modbus(ModbusLink { wire, .. }) => match wire {
+            Wire::Tcp(to) => tcp(to),
+            Wire::Serial(line) => serial(line),
+        },
+        Link::Sensor(link) => match &link.wire {
+            SensorWire::Tcp(to) => tcp(to),
+            SensorWire::Serial(line) => serial(line),
+        },
     };
     let Some((key, serial)) = place else { return };
     if let Some(first) = links.get(&key) {

@@ -84,14 +84,14 @@ fn classes<'a>(bus: &BusPlan, device: &'a DevicePlan, time: LineTime) -> Vec<Pol
         blocks::load_at(&alone, time).utilisation
     };
     let whole = share(device.clone());
-    let mut intervals: Vec<Duration> = device.tags.iter().map(|tag| tag.every).collect();
+    let mut intervals: Vec<Duration> = device.tags.iter().filter_map(|tag| tag.every).collect();
     intervals.sort_unstable();
     intervals.dedup();
     // The fast ones are where the time goes; a device seldom has more than a handful.
     intervals.truncate(2 * NAMED_MAX);
     let class = |every: Duration| {
         let mut rest = device.clone();
-        rest.tags.retain(|tag| tag.every != every);
+        rest.tags.retain(|tag| tag.every != Some(every));
         let tags = device.tags.len() - rest.tags.len();
         PollClass { device: &device.name, every, tags, gain: whole - share(rest) }
     };

@@ -7,7 +7,7 @@ use super::bus::Drafts;
 use super::{sensor, tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
-    UNIT_TCP,
+    TURNAROUND, UNIT_TCP, WRITE_EXPIRES, WRITE_EXPIRES_RANGE,
 };
 use crate::config::keys;
 use crate::config::kinds;
@@ -17,7 +17,15 @@ use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
+use crate::config::write_rule::WriteWith;
 use crate::model::{Name, Order};
+
+/// Functions that write, by their number.
+const WRITE_WITH: [(&str, WriteWith); 3] =
+    [("6", WriteWith::Six), ("16", WriteWith::Sixteen), ("23", WriteWith::TwentyThree)];
+
+/// What a device on a serial bus may say.
+const SENSOR_KEYS: [&str; 2] = ["bus", "tags"];
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
@@ -39,6 +47,11 @@ pub(super) struct Inherited<'a> {
     pub sensor: Option<&'a SensorLink>,
     /// Whether the link of the bus is the one that was written.
     pub sound: bool,
+    pub write_with: WriteWith,
+    /// How long commands are valid that don't say so themselves.
+    pub write_expires: Duration,
+    /// Whether it is everybody on its line, whom nobody answers for.
+    pub broadcast: bool,
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.
@@ -100,8 +113,8 @@ fn device(
     let bus = draft.map(|bus| &bus.plan);
     let sensor = bus.and_then(|bus| bus.link.sensor());
     if sensor.is_some() {
-        let keys = ["unit", "every", "timeout", "order", "registers-max", "bits-max"];
-        sensor::unused_keys(&section, &keys, out);
+        let keys = keys::DEVICE.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
+        sensor::unused_keys(&section, &keys.copied().collect::<Vec<_>>(), out);
     }
     let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
     let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
@@ -113,6 +126,12 @@ fn device(
     let bits_max = section
         .scalar("bits-max", out, values::integer(1..=i128::from(BITS_MAX)))
         .unwrap_or(BITS_MAX);
+    let write_with = section.scalar("write-with", out, values::word(&WRITE_WITH));
+    let write_with = write_with.unwrap_or_default();
+    let write_expires = section
+        .scalar("write-expires", out, values::duration(WRITE_EXPIRES_RANGE))
+        .unwrap_or(WRITE_EXPIRES);
+    let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
@@ -123,6 +142,9 @@ fn device(
         bits_max,
         sensor,
         sound: draft.is_some_and(|draft| draft.sound),
+        write_with,
+        write_expires,
+        broadcast,
     };
     let mut tags = Vec::new();
     match section.get("tags") {
@@ -136,8 +158,8 @@ fn device(
         }
         None => section.missing("tags", out),
     }
-    let timeout = timeout.unwrap_or(TIMEOUT);
-    (DevicePlan { name, unit, timeout, registers_max, bits_max, tags }, index)
+    let timeout = timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT });
+    (DevicePlan { name, unit, timeout, registers_max, bits_max, write_with, tags }, index)
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
@@ -156,13 +178,7 @@ fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
 /// A serial line has to say which of its devices is meant; a TCP device usually is one.
 fn unit(section: &Section<'_>, bus: Option<&BusPlan>, out: &mut Findings) -> Option<u8> {
     match bus {
-        Some(bus) if bus.link.is_line() => section.required("unit", out, |text| {
-            if text == "0" {
-                return Err(Complaint::new("unit 0 is the broadcast address, nobody answers it")
-                    .hint("allowed are 1 to 247"));
-            }
-            values::integer(1..=247)(text)
-        }),
+        Some(bus) if bus.link.is_line() => section.required("unit", out, values::integer(0..=247)),
         _ => section.scalar("unit", out, values::integer(0..=255)),
     }
 }

@@ -15,6 +15,7 @@ pub(super) mod sensor;
 mod store;
 mod tag;
 mod uplink;
+mod write;
 
 use super::defaults::{TOPIC_TAG, UPLINKS_MAX};
 use super::keys;

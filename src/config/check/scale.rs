@@ -9,8 +9,8 @@ use crate::config::keys;
 use crate::config::kinds::{self, Family};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::{Field, Section};
-use crate::config::values::{self, Decimal, exact, quoted};
-use crate::model::{Kind, Label, Linear, NotAvailable};
+use crate::config::values::{self, quoted};
+use crate::model::{Decimal, Kind, Label, Linear, NotAvailable, exact, power_of_ten};
 
 const LABEL_BYTES_MAX: usize = 128;
 
@@ -101,8 +101,8 @@ fn through(
     clamp: bool,
 ) -> Option<Linear> {
     let (rise, run) = (to.minus(from)?, raw_to.minus(raw_from)?);
-    let mut factor = rise.digits.checked_mul(values::power_of_ten(run.decimals))?;
-    let mut divisor = run.digits.checked_mul(values::power_of_ten(rise.decimals))?;
+    let mut factor = rise.digits.checked_mul(power_of_ten(run.decimals))?;
+    let mut divisor = run.digits.checked_mul(power_of_ten(rise.decimals))?;
     let common = common_divisor(factor.unsigned_abs(), divisor.unsigned_abs());
     let common = i128::try_from(common).ok().filter(|c| *c > 0)?;
     factor /= common;
@@ -135,7 +135,7 @@ fn pair(section: &Section<'_>, key: &str, out: &mut Findings) -> Option<(Decimal
         return None;
     };
     let decimal = |text: &str| match values::whole(text) {
-        Ok(digits) if digits.unsigned_abs() < 1 << 64 => Ok(Decimal { digits, decimals: 0 }),
+        Ok(digits) if digits.unsigned_abs() < 1 << 64 => Ok(Decimal::whole(digits)),
         _ => Decimal::parse(text)
             .ok_or_else(|| Complaint::new(format!("{} is not a number", quoted(text)))),
     };

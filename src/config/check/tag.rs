@@ -1,7 +1,9 @@
 //! One tag: where it is read, what it means, where it goes.
 
+use std::time::Duration;
+
 use super::device::Inherited;
-use super::{TAG_PLACEHOLDERS, rules, scale, sensor};
+use super::{TAG_PLACEHOLDERS, rules, scale, sensor, write};
 use crate::config::defaults::EVERY_RANGE;
 use crate::config::link::SensorLink;
 use crate::config::plan::{Registers, Source, TagPlan};
@@ -56,7 +58,7 @@ pub(super) fn check(
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
-    let every = section.scalar("every", out, values::duration(EVERY_RANGE));
+    let every = section.scalar("every", out, every);
     let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
     let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX)).unwrap_or_default();
     let topic = topic(&section, &name, device, out);
@@ -65,12 +67,12 @@ pub(super) fn check(
     let kind = kind?;
     let coding = coding(&section, kind, order.unwrap_or(device.order), out);
     let publish = rules::publish(&section, rules::is_number(&coding), out);
-    let write = rules::write(&section, &coding, table, out);
+    let write = write::check(&section, &coding, table, device, out);
+    let every = reading(&section, every, write.is_some(), device, out);
     let (table, address) = place?;
     span(&section, table, address, &coding, device, out);
     let topic = topic?;
     let spots = TagSpots::of(field, &section);
-    let every = every.unwrap_or(device.every);
     let plan = TagPlan {
         id: TagId(0),
         name,
@@ -108,7 +110,7 @@ fn of_sensor(
         name,
         topic: topic?,
         class,
-        every: device.every,
+        every: None,
         source: Source::Field(source),
         unit,
         publish,
@@ -122,6 +124,43 @@ impl TagSpots {
         let topic = section.get("topic").map_or_else(|| field.key_spot(), Field::spot);
         Self { name: field.key_spot(), topic }
     }
+}
+
+/// `1s`, or `never`.
+fn every(text: &str) -> Result<Option<Duration>, Complaint> {
+    if text == "never" {
+        return Ok(None);
+    }
+    values::duration(EVERY_RANGE)(text).map(Some)
+}
+
+/// How often the tag is read: what is written, or what its device says.
+fn reading(
+    section: &Section<'_>,
+    every: Option<Option<Duration>>,
+    writable: bool,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<Duration> {
+    if device.broadcast {
+        if every.is_some_and(|every| every.is_some()) {
+            let complaint = Complaint::new("nobody answers unit 0, so nothing is read from it");
+            out.error(&section.spot_of("every"), complaint.hint("leave every out"));
+        }
+        if !section.has("write") {
+            let complaint = Complaint::new("nobody answers unit 0, so its tags are only written");
+            out.error(&section.spot, complaint.hint("add write, or give the device's own unit"));
+        }
+        return None;
+    }
+    if every == Some(None) && !writable && !section.has("write") {
+        let message = "is never read and can't be written, so it is of no use";
+        out.error(
+            &section.spot_of("every"),
+            Complaint::new(message).hint("add write, or an interval"),
+        );
+    }
+    every.unwrap_or(Some(device.every))
 }
 
 fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table, u16)> {

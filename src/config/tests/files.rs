@@ -104,7 +104,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
     assert_eq!(device.registers_max, defaults::REGISTERS_MAX);
     assert_eq!(device.bits_max, defaults::BITS_MAX);
     let every = device.tags.iter().find(|tag| tag.name.as_str() == "temperature").unwrap().every;
-    assert_eq!(every, defaults::EVERY);
+    assert_eq!(every, Some(defaults::EVERY));
     assert!(text("reference.yaml").contains(&format!("tag: {:?}", defaults::TOPIC_TAG)));
 }
 

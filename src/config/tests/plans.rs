@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Class, Half, Kind, Linear, Name, NotAvailable, Order, Table, TagId};
+use crate::model::{
+    Class, Decimal, Half, Kind, Linear, Name, NotAvailable, Order, Table, TagId, Value,
+};
 
 #[test]
 fn types_tables_and_orders() {
@@ -14,7 +16,7 @@ fn types_tables_and_orders() {
     assert_eq!(from(&plan).coding.order, Order::Badc);
     assert_eq!(plan.topic.as_str(), "g/d/t");
     assert_eq!(plan.class, Class::Normal);
-    assert_eq!(plan.every, Duration::from_secs(1));
+    assert_eq!(plan.every, Some(Duration::from_secs(1)));
     let plan = tag("coil: 65535").unwrap();
     assert_eq!(
         (from(&plan).table, from(&plan).address, from(&plan).coding.kind),
@@ -72,13 +74,28 @@ fn codes_labels_and_rules() {
     let plan = tag("holding: 0, type: i16, labels: { -1: fault, 0x02: on }, write: true").unwrap();
     let labels: Vec<_> = from(&plan).coding.labels.iter().map(|l| (l.code, &*l.text)).collect();
     assert_eq!(labels, [(-1, "fault"), (2, "on")]);
-    assert_eq!(plan.write, Some(WriteRule { min: -1.0, max: 2.0 }));
-    assert_eq!(tag("coil: 0, write: true").unwrap().write, Some(WriteRule { min: 0.0, max: 1.0 }));
+    assert_eq!(plan.write, Some(WriteRule::within(-1.0, 2.0)));
+    assert_eq!(tag("coil: 0, write: true").unwrap().write, Some(WriteRule::within(0.0, 1.0)));
     assert_eq!(tag("coil: 0, write: false").unwrap().write, None);
     let list = tag("holding: 0, type: u16, count: 3, write: { min: 0, max: 5 }").unwrap();
-    assert_eq!(list.write, Some(WriteRule { min: 0.0, max: 5.0 }));
+    assert_eq!(list.write, Some(WriteRule::within(0.0, 5.0)));
     let limited = tag("holding: 0, type: u16, labels: { 0: a, 2: b }, write: { min: 0, max: 2 }");
-    assert_eq!(limited.unwrap().write, Some(WriteRule { min: 0.0, max: 2.0 }));
+    assert_eq!(limited.unwrap().write, Some(WriteRule::within(0.0, 2.0)));
+
+    let rule =
+        |write: &str| tag(&format!("holding: 0, type: u16, {write}")).unwrap().write.unwrap();
+    let all = rule(
+        "write: { min: 0, max: 9, step: 0.5, at-most-every: 2s, expires: 5s, verify: none, \
+         safe: { value: 3, after: 30s, from-start: true } }, scale: 0.5",
+    );
+    let step = Decimal::parse("0.5");
+    assert_eq!(all.allowed, Allowed::Range { min: 0.0, max: 9.0, step });
+    assert_eq!(all.at_most_every, Duration::from_secs(2));
+    assert_eq!((all.expires, all.verify), (Duration::from_secs(5), Verify::Nothing));
+    let (value, after) = (Value::F64(3.0), Duration::from_secs(30));
+    assert_eq!(all.safe, Some(SafeValue { value, after, from_start: true }));
+    let some = rule("labels: { 0: off, 1: on, 2: test }, write: { values: [off, 1] }");
+    assert_eq!(some.allowed, Allowed::Values(vec![Value::I64(0), Value::I64(1)]));
 
     let second = Duration::from_secs(1);
     for (publish, want) in [

@@ -25,8 +25,7 @@ fn of_buses_devices_and_topics() {
             "devices: { d: { bus: rtu1, tags: { t: { coil: 0 } } }, e: { bus: rtu1, unit: 0, tags: {} }, f: { bus: rtu1, unit: 248, tags: {} }, g: { bus: tcp1, unit: 256, registers-max: 126, profile: x, tags: {} } }",
             &[
                 "t:6:12 devices.d: the key unit is missing",
-                "t:6:78 devices.e.unit: unit 0 is the broadcast address, nobody answers it; allowed are 1 to 247",
-                "t:6:115 devices.f.unit: 248 is out of range; allowed are 1 to 247",
+                "t:6:115 devices.f.unit: 248 is out of range; allowed are 0 to 247",
                 "t:6:154 devices.g.unit: 256 is out of range; allowed are 0 to 255",
                 "t:6:174 devices.g.registers-max: 126 is out of range; allowed are 1 to 125",
                 "t:6:179 devices.g.profile: device profiles come in a later version; write the tags here",
@@ -291,7 +290,7 @@ fieldhold.yaml:10:33 devices.plc.tags.flow.type: \"float\" is unknown; did you m
 fieldhold.yaml:11:25 devices.plc.tags.level.holding: \"70000\" is no address; allowed are 0 to 65535
 fieldhold.yaml:12:37 devices.plc.tags.speed.write: input registers can't be written; only holding addresses can
 fieldhold.yaml:13:7 devices.plc.tags.speed: is written twice, first in line 12
-fieldhold.yaml:16:11 devices.meter.unit: 300 is out of range; allowed are 1 to 247
+fieldhold.yaml:16:11 devices.meter.unit: 300 is out of range; allowed are 0 to 247
 fieldhold.yaml:19:45 devices.meter.tags.energy.topic: the topic \"a/b\" is already that of devices.meter.tags.power in line 18";
     let problems = parse(text, "fieldhold.yaml").unwrap_err();
     assert_eq!(problems.to_string(), want);

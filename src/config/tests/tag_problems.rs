@@ -302,7 +302,7 @@ fn of_a_tag() {
         (
             "holding: 0, type: 'text:2', write: {min: 0, max: 1}",
             &[
-                "t:6:69 devices.d.tags.t.write: this type has no smallest and largest value; write: true allows every value",
+                "t:6:69 devices.d.tags.t.write: this type has no smallest and largest value; write: true allows every value, values: [ … ] only some",
             ],
         ),
         (
@@ -335,4 +335,120 @@ fn of_a_tag() {
         ),
     ];
     compare(rows, |fragment| tag(fragment).unwrap_err());
+}
+
+#[test]
+fn of_what_may_be_written() {
+    let rows: &Rows = &[
+        (
+            "holding: 0, type: u16, write: {min: 0, max: 10, step: 0}",
+            &["t:6:95 devices.d.tags.t.write.step: a step is a decimal number above 0"],
+        ),
+        (
+            "holding: 0, type: u16, write: {min: 0, max: 10, step: 20}",
+            &["t:6:95 devices.d.tags.t.write.step: is longer than the way from 0 to 10"],
+        ),
+        (
+            "holding: 0, type: u16, scale: 0.1, write: {min: 0, max: 10, step: 0.25}",
+            &[
+                "t:6:107 devices.d.tags.t.write.step: 0.25 from 0 on does not meet the steps of the registers; check scale, min and step",
+            ],
+        ),
+        ("holding: 0, type: f32, write: {min: 0, max: 10, step: 0.25}", &[]),
+        (
+            "holding: 0, type: u16, write: {min: 0, values: [1, 2]}",
+            &[
+                "t:6:80 devices.d.tags.t.write.values: says all that may be written, so there is nothing to limit; leave min out",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: {values: []}",
+            &["t:6:80 devices.d.tags.t.write.values: is empty; write values: [0, 1]"],
+        ),
+        (
+            "holding: 0, type: u16, write: {values: [1, x, 70000]}",
+            &[
+                "t:6:84 devices.d.tags.t.write.values[1]: \"x\" is not a whole number; write it as in 100 or 0x64",
+                "t:6:87 devices.d.tags.t.write.values[2]: 70000 does not fit the registers, it would be 70000 in them; check type, scale and limits",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, labels: {0: off, 1: on}, write: {values: [off, onn]}",
+            &[
+                "t:6:111 devices.d.tags.t.write.values[1]: \"onn\" is no label of this tag; did you mean on?",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: {verify: none}",
+            &[
+                "t:6:64 devices.d.tags.t.write: the key min is missing",
+                "t:6:64 devices.d.tags.t.write: the key max is missing",
+            ],
+        ),
+        (
+            "coil: 0, write: {verify: maybe, expires: 10ms}",
+            &[
+                "t:6:66 devices.d.tags.t.write.verify: \"maybe\" is unknown; one of read-back, none",
+                "t:6:82 devices.d.tags.t.write.expires: 10ms is out of range; allowed are 100ms to 1d",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, write: {min: 0, max: 9, ttl: 5s}",
+            &["t:6:88 devices.d.tags.t.write.ttl: how long a command is valid is called expires"],
+        ),
+        (
+            "holding: 0, type: u16, write: {min: 0, max: 9, safe: {value: 10}}",
+            &[
+                "t:6:88 devices.d.tags.t.write.safe: the key after is missing",
+                "t:6:102 devices.d.tags.t.write.safe.value: 10 is outside the limits 0 to 9",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, count: 2, write: {min: 0, max: 9, safe: {value: 1, after: 1s}}",
+            &["t:6:112 devices.d.tags.t.write.safe.value: this tag takes 2 values, not 1"],
+        ),
+        (
+            "holding: 0, type: u16, scale: 0.1, write: {min: 0, max: 9, safe: {value: 0.05, after: 1s}}",
+            &["t:6:114 devices.d.tags.t.write.safe.value: is between two steps of the registers"],
+        ),
+        (
+            "holding: 0, type: 'raw:1', write: {values: [ff]}",
+            &[
+                "t:6:85 devices.d.tags.t.write.values[0]: bytes have no values that could be written here",
+            ],
+        ),
+        (
+            "holding: 0, type: u16, every: never",
+            &[
+                "t:6:71 devices.d.tags.t.every: is never read and can't be written, so it is of no use; add write, or an interval",
+            ],
+        ),
+        ("holding: 0, type: u16, every: never, write: {min: 0, max: 9, verify: none}", &[]),
+    ];
+    compare(rows, |fragment| tag(fragment).err().unwrap_or_default());
+    let rows: &Rows = &[
+        ("d: { bus: rtu1, unit: 0, tags: { t: { coil: 0, write: true } } }", &[]),
+        (
+            "d: { bus: rtu1, unit: 0, tags: { t: { coil: 0 }, u: { coil: 1, every: 1s, write: { verify: read-back } } } }",
+            &[
+                "t:6:45 devices.d.tags.t: nobody answers unit 0, so its tags are only written; add write, or give the device's own unit",
+                "t:6:82 devices.d.tags.u.every: nobody answers unit 0, so nothing is read from it; leave every out",
+                "t:6:103 devices.d.tags.u.write.verify: nobody answers unit 0, so nothing can be read back; leave verify out",
+            ],
+        ),
+        (
+            "d: { bus: tcp1, write-with: 6, tags: { t: { holding: 0, type: f32, write: { min: 0, max: 1 } } } }",
+            &[
+                "t:6:79 devices.d.tags.t.write: takes 2 registers, but write-with: 6 writes them one by one; use write-with: 16, or don't make it writable",
+            ],
+        ),
+        (
+            "d: { bus: tcp1, write-with: 5, write-expires: 1ms, tags: { t: { coil: 0 } } }",
+            &[
+                "t:6:40 devices.d.write-with: \"5\" is unknown; one of 6, 16, 23",
+                "t:6:58 devices.d.write-expires: 1ms is out of range; allowed are 100ms to 1d",
+            ],
+        ),
+    ];
+    compare(rows, |device| said(&format!("{AROUND}devices: {{ {device} }}")));
 }

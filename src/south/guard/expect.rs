@@ -15,7 +15,7 @@ pub(crate) struct Expect {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Shape {
-    /// Functions 1 to 4: a byte count and that many bytes.
+    /// Functions 1 to 4, and the read half of 23: a byte count and that many bytes.
     Data(u8),
     /// Functions 5, 6, 15, 16, 22: these bytes of the request come back, and nothing more.
     Echo(Vec<u8>),
@@ -49,7 +49,7 @@ impl Expect {
         let (&function, body) = pdu.split_first()?;
         let shape = match function {
             1 | 2 => Shape::Data(u8::try_from(word(body, 2)?.div_ceil(8)).ok()?),
-            3 | 4 => Shape::Data(u8::try_from(word(body, 2)?.checked_mul(2)?).ok()?),
+            3 | 4 | 23 => Shape::Data(u8::try_from(word(body, 2)?.checked_mul(2)?).ok()?),
             5 | 6 | 15 | 16 => Shape::Echo(body.get(..4)?.to_vec()),
             22 => Shape::Echo(body.get(..6)?.to_vec()),
             43 if pdu.starts_with(&IDENTITY) => Shape::Identity(*body.get(1)?),
@@ -170,6 +170,16 @@ mod tests {
         let mask = Expect::of(7, &[22, 0, 4, 0, 0xF2, 0, 0x25]).unwrap();
         assert_eq!(mask.judge(&[22, 0, 4, 0, 0xF2, 0, 0x25]), Judgement::Answer);
         assert_eq!(mask.judge(&[22, 0, 4, 0, 0xF2, 0, 0x24]), Judgement::WrongShape);
+    }
+
+    #[test]
+    fn a_write_that_reads_back_wants_its_byte_count() {
+        let both = Expect::of(7, &[23, 0, 10, 0, 2, 0, 10, 0, 1, 2, 9, 9]).unwrap();
+        assert_eq!(both.judge(&[23, 4, 9, 9, 0, 0]), Judgement::Answer);
+        assert_eq!(both.judge(&[23, 2, 9, 9]), Judgement::WrongShape);
+        assert_eq!(both.judge(&[0x97, 2]), Judgement::Exception);
+        assert_eq!(both.local_answer(), None, "it can't be broadcast");
+        assert_eq!(both.table(), None, "its late answer is no read's");
     }
 
     #[test]

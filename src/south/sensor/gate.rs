@@ -20,14 +20,12 @@ impl Gate {
     /// the same weight after a motion does again.
     pub(super) fn passes(&mut self, body: &[u8], samples: &[Sample]) -> bool {
         let moving = |sample: &Sample| sample.quality == Quality::Uncertain(Doubt::Unstable);
-        match self.emit {
-            Emit::Every => return true,
-            Emit::Changes => {}
-            Emit::Stable if samples.iter().any(moving) => {
-                self.last = None;
-                return false;
-            }
-            Emit::Stable => {}
+        if self.emit == Emit::Every {
+            return true;
+        }
+        if self.emit == Emit::Stable && samples.iter().any(moving) {
+            self.last = None;
+            return false;
         }
         if self.last.as_deref() == Some(body) {
             return false;

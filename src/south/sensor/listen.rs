@@ -78,7 +78,7 @@ impl SensorRunner {
                 biased;
                 () = stop.cancelled() => return Err(Ended::Stopped),
                 command = self.commands.recv(), if !ports_gone => match command {
-                    Some(command) => self.refuse(command, Refusal::UnknownTag),
+                    Some(command) => self.refuse(command, &Refusal::UnknownTag),
                     None => ports_gone = true,
                 },
                 count = read(io, &mut buffer) => {

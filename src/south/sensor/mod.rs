@@ -35,7 +35,7 @@ use super::status::{BusStatus, DeviceState, LinkState, Meter, micros};
 use crate::codec::sensor::{Decoder, PatternError, Sample, Splitter};
 use crate::config::{BusPlan, SensorLink};
 use crate::model::sensor::{Ask, Poll};
-use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Outcome, Refusal, Sink};
+use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 /// Polls without an answer after which the device counts as silent.
 const SILENT_POLLS: u32 = 3;
@@ -46,7 +46,7 @@ const LISTEN_MAX: Duration = Duration::from_secs(5);
 /// See the module.
 pub(crate) struct SensorRunner {
     name: Name,
-    link: SensorLink,
+    link: Box<SensorLink>,
     decoder: Decoder,
     splitter: Splitter,
     gate: Gate,
@@ -68,7 +68,7 @@ pub(crate) struct SensorRunner {
 impl SensorRunner {
     pub(crate) fn new(
         plan: BusPlan,
-        link: SensorLink,
+        link: Box<SensorLink>,
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
@@ -104,7 +104,7 @@ impl SensorRunner {
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            self.refuse(command, Refusal::Stopping);
+            self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
     }
@@ -126,7 +126,7 @@ impl SensorRunner {
                     () = stop.cancelled() => return None,
                     result = &mut attempt => break result,
                     command = self.commands.recv(), if !ports_gone => match command {
-                        Some(command) => self.refuse(command, Refusal::LinkDown),
+                        Some(command) => self.refuse(command, &Refusal::LinkDown),
                         None => ports_gone = true,
                     },
                 }
@@ -375,9 +375,9 @@ impl SensorRunner {
     }
 
     /// No tag of a sensor can be written.
-    fn refuse(&self, command: Command, refusal: Refusal) {
+    fn refuse(&self, command: Command, refusal: &Refusal) {
         *self.status().refused.entry(refusal.code()).or_default() += 1;
-        (command.reply)(Outcome::Refused(refusal));
+        command.refuse(refusal);
     }
 
     fn count(&self, change: impl FnOnce(&mut SensorCounters)) {

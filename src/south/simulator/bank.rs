@@ -1,8 +1,8 @@
 //! Registers and coils of the devices on one line, and what they answer. Pure.
 //!
 //! Strict: an address that was never defined is refused with exception 2, as many devices do.
-//! Functions 1 to 6, 15, 16, 22 and, once it was named, 43/14 (Modbus Application Protocol V1.1b3,
-//! chapter 6).
+//! Functions 1 to 6, 15, 16, 22, 23 and, once it was named, 43/14 (Modbus Application Protocol
+//! V1.1b3, chapter 6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,8 @@ pub struct Bank {
     pretended: BTreeSet<(u8, Table, u16)>,
     /// Functions that a unit does not know.
     lacking: BTreeSet<(u8, u8)>,
+    /// Most registers and bits that a unit gives in one answer, if less than the protocol's.
+    limits: BTreeMap<u8, (u16, u16)>,
     /// What a unit says about itself, by object.
     names: BTreeMap<(u8, u8), String>,
 }
@@ -66,6 +68,11 @@ impl Bank {
         self.lacking.insert((unit, function));
     }
 
+    /// Makes a device refuse longer reads with exception 3.
+    pub fn limit(&mut self, unit: u8, registers: u16, bits: u16) {
+        self.limits.insert(unit, (registers, bits));
+    }
+
     /// What the device answers to function 43/14: the text of an object (0 vendor, 1 product code,
     /// 2 revision, …), of which 244 bytes are kept.
     pub fn name(&mut self, unit: u8, object: u8, text: &str) {
@@ -91,6 +98,16 @@ impl Bank {
             return Some(vec![function | 0x80, ILLEGAL_FUNCTION]);
         }
         Some(self.execute(unit, pdu).unwrap_or_else(|code| vec![function | 0x80, code]))
+    }
+
+    /// Carries out a write on every device, and nobody answers.
+    pub fn broadcast(&mut self, pdu: &[u8]) {
+        if matches!(pdu.first(), Some(5 | 6 | 15 | 16 | 22)) {
+            let units: Vec<u8> = self.units.keys().copied().collect();
+            for unit in units {
+                let _ = self.answer(unit, pdu);
+            }
+        }
     }
 
     fn execute(&mut self, unit: u8, pdu: &[u8]) -> Result<Vec<u8>, u8> {
@@ -141,6 +158,13 @@ impl Bank {
                 self.write(unit, Table::Holding, address, &[(now & and) | (or & !and)])?;
                 Ok(pdu.to_vec())
             }
+            [23, r1, r0, n1, n0, a1, a0, m1, m0, bytes, ref data @ ..] => {
+                let write = [[16, a1, a0, m1, m0, bytes].as_slice(), data].concat();
+                self.execute(unit, &write)?;
+                let mut answer = self.execute(unit, &[3, r1, r0, n1, n0])?;
+                answer.iter_mut().take(1).for_each(|function| *function = 23);
+                Ok(answer)
+            }
             [43, 14, access, object] => self.identify(unit, access, object),
             _ => Err(ILLEGAL_FUNCTION),
         }
@@ -153,7 +177,11 @@ impl Bank {
             3 => (Table::Holding, REGISTERS_MAX),
             _ => (Table::Input, REGISTERS_MAX),
         };
-        if count == 0 || count > most {
+        let own = self
+            .limits
+            .get(&unit)
+            .map_or(most, |(registers, bits)| if table.is_bits() { *bits } else { *registers });
+        if count == 0 || count > most.min(own) {
             return Err(ILLEGAL_VALUE);
         }
         let end = address.checked_add(count - 1).ok_or(ILLEGAL_ADDRESS)?;

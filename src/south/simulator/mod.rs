@@ -1,41 +1,85 @@
-//! A simulated plant: register banks behind Modbus TCP and Modbus RTU, with switches to break them.
+//! Simulated devices: register banks behind Modbus TCP and Modbus RTU, with named faults.
 //!
-//! Used by the demonstration, by tests, and to try a configuration without the field. The slave
-//! side is our own: tokio-modbus's RTU server ends after 25 bytes of noise.
+//! Used by `fieldhold simulate`, by the demonstration, by tests. The slave side is our own:
+//! tokio-modbus's RTU server ends after 25 bytes of noise, and none can be made to misbehave.
 
 mod bank;
+mod faults;
 mod plant;
 mod pty;
 mod rtu;
+mod slave;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
 pub use bank::Bank;
+pub use faults::{Fault, Faults, Rule, names as fault_names};
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
+pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
-pub(crate) use rtu::find_request;
+pub(crate) use slave::{mbap, serve};
 pub use tcp::TcpServer;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
+use crate::config::Framing;
+
 /// The devices of one line, shared between its server and whoever moves the values.
-#[derive(Clone, Default)]
-pub struct Devices(Arc<Mutex<Bank>>);
+#[derive(Clone)]
+pub struct Devices {
+    bank: Arc<Mutex<Bank>>,
+    faults: Arc<Mutex<Faults>>,
+    /// The zero of the faults' times.
+    begun: Instant,
+}
+
+impl Default for Devices {
+    fn default() -> Self {
+        Self::new(Bank::default())
+    }
+}
 
 impl Devices {
     pub fn new(bank: Bank) -> Self {
-        Self(Arc::new(Mutex::new(bank)))
+        let (bank, faults) = (Arc::new(Mutex::new(bank)), Arc::default());
+        Self { bank, faults, begun: Instant::now() }
+    }
+
+    /// With these faults on their line.
+    #[must_use]
+    pub fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = Arc::new(Mutex::new(faults));
+        self
     }
 
     pub fn bank(&self) -> MutexGuard<'_, Bank> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bank.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A device that is off answers nothing, as if its power were cut.
     pub fn switch(&self, unit: u8, on: bool) {
         self.bank().switch(unit, on);
+    }
+
+    /// The right answer, if anyone answers, and what is done with it.
+    pub(crate) fn respond(&self, asked: &Asked, framing: Framing) -> (Option<Vec<u8>>, Deed) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let hits = faults.hits(asked, framing, self.begun.elapsed());
+        let refusal = hits.iter().find_map(Fault::exception);
+        let right = match (refusal, asked.pdu.first()) {
+            (Some(code), Some(function)) => Some(vec![function | 0x80, code]),
+            _ if framing != Framing::Tcp && asked.unit == 0 => {
+                self.bank().broadcast(&asked.pdu);
+                None
+            }
+            _ => self.bank().answer(asked.unit, &asked.pdu),
+        };
+        let deed = faults.deed(&hits, asked, right.as_deref(), framing);
+        (right, deed)
     }
 }

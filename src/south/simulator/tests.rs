@@ -20,7 +20,8 @@ fn the_bank_answers_like_a_device() {
     bank.set(1, Table::Coil, 0, &[1, 0, 1, 1, 0, 0, 0, 0, 1]);
     bank.allow_writes(1, Table::Holding, 10..=11);
     bank.allow_writes(1, Table::Coil, 0..=8);
-    let rows: [(&[u8], &[u8]); 14] = [
+    bank.limit(1, 125, 9);
+    let rows: [(&[u8], &[u8]); 17] = [
         (&[3, 0, 10, 0, 2], &[3, 4, 0x12, 0x34, 0, 2]),
         (&[1, 0, 0, 0, 9], &[1, 2, 0b1101, 1]),
         (&[3, 0, 12, 0, 2], &[0x83, 2]),
@@ -35,6 +36,9 @@ fn the_bank_answers_like_a_device() {
         (&[16, 0, 10, 0, 2, 4, 0, 0xF2, 0, 9], &[16, 0, 10, 0, 2]),
         (&[22, 0, 10, 0, 0xF2, 0, 0x25], &[22, 0, 10, 0, 0xF2, 0, 0x25]),
         (&[43, 14, 1, 0], &[0xAB, 1]),
+        (&[1, 0, 0, 0, 10], &[0x81, 3]),
+        (&[23, 0, 11, 0, 2, 0, 11, 0, 1, 2, 0, 5], &[23, 4, 0, 5, 0, 3]),
+        (&[23, 0, 11, 0, 2, 0, 12, 0, 1, 2, 0, 5], &[0x97, 2]),
     ];
     for (request, answer) in rows {
         assert_eq!(bank.answer(1, request).as_deref(), Some(answer), "{request:?}");
@@ -43,6 +47,8 @@ fn the_bank_answers_like_a_device() {
     assert_eq!(bank.get(1, Table::Holding, 10), Some(0xF7));
     assert_eq!(bank.get(1, Table::Coil, 2), Some(0));
     assert_eq!(bank.answer(2, &[3, 0, 10, 0, 1]), None);
+    bank.broadcast(&[6, 0, 10, 0, 99]);
+    assert_eq!(bank.get(1, Table::Holding, 10), Some(99));
     bank.switch(1, false);
     assert_eq!(bank.answer(1, &[3, 0, 10, 0, 1]), None);
 }

@@ -36,7 +36,7 @@ async fn registers_and_coils_are_written_and_read_back() {
     let devices = Devices::new(bank());
     let mut wide = tag(3, Table::Holding, 2);
     set_coding(&mut wide, Coding::plain(Kind::Int { bits: 32, signed: false }));
-    wide.write = Some(WriteRule { min: 0.0, max: 1e9 });
+    wide.write = Some(WriteRule::within(0.0, 1e9));
     let tags = vec![tag(1, Table::Holding, 0), tag(2, Table::Coil, 3), wide];
     let (stand, _server) = stand_on(&devices, tags).await;
     assert_eq!(stand.command("a", "t1", Value::U64(1234)).await, done(Value::U64(1234)));
@@ -55,7 +55,7 @@ async fn registers_and_coils_are_written_and_read_back() {
 async fn the_new_value_goes_out_at_once_whatever_the_rule_says() {
     let devices = Devices::new(bank());
     let mut slow = tag(1, Table::Holding, 0);
-    slow.every = Duration::from_secs(3600);
+    slow.every = Some(Duration::from_secs(3600));
     slow.publish = PublishRule::OnChange {
         change: Deadband::Absolute(1e6),
         at_least: Duration::from_secs(3600),
@@ -157,10 +157,9 @@ async fn a_dead_device_answers_no_command_and_a_flood_is_busy() {
         let count = count.clone();
         stand.port.try_send(Command {
             device: name("a"),
-            tag: name("t1"),
-            value: Value::U64(1),
+            sets: vec![Set { tag: name("t1"), value: Value::U64(1) }],
             expires: stand.clock.mono() + DEADLINE,
-            reply: Box::new(move |outcome| count.try_send(outcome).unwrap()),
+            reply: Box::new(move |mut outcomes| count.try_send(outcomes.remove(0)).unwrap()),
         });
     }
     drop(count);
@@ -189,10 +188,9 @@ async fn commands_left_at_the_end_are_answered() {
     let (reply, outcome) = tokio::sync::oneshot::channel();
     port.try_send(Command {
         device: name("a"),
-        tag: name("t1"),
-        value: Value::U64(1),
+        sets: vec![Set { tag: name("t1"), value: Value::U64(1) }],
         expires: Mono(i64::MAX),
-        reply: Box::new(move |outcome| reply.send(outcome).unwrap()),
+        reply: Box::new(move |mut outcomes| reply.send(outcomes.remove(0)).unwrap()),
     });
     assert_eq!(outcome.await.unwrap(), Outcome::Refused(Refusal::Stopping));
 }

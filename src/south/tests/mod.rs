@@ -9,6 +9,7 @@ mod faults_rtu;
 mod faults_tcp;
 mod identify;
 mod scripted;
+mod sensors;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,11 +18,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{
-    BusPlan, DevicePlan, Link, PublishRule, Registers, Source, TagPlan, WriteRule,
+    BusPlan, DevicePlan, Link, PublishRule, Registers, Source, TagPlan, WriteRule, WriteWith,
 };
 use crate::model::{
-    Batch, Class, Clock, Coding, Command, Kind, Mono, Name, Outcome, Quality, Reading, Sink, Table,
-    TagId, TopicName, Value, Wall,
+    Batch, Class, Clock, Coding, Command, Kind, Mono, Name, Outcome, Quality, Reading, Set, Sink,
+    Table, TagId, TopicName, Value, Wall,
 };
 use crate::south::{BusContext, BusPort, BusStatus, bus};
 
@@ -135,14 +136,15 @@ impl Stand {
         let (reply, outcome) = tokio::sync::oneshot::channel();
         self.port.try_send(Command {
             device: name(device),
-            tag: name(tag),
-            value,
+            sets: vec![Set { tag: name(tag), value }],
             expires,
-            reply: Box::new(move |outcome| {
-                let _ = reply.send(outcome);
+            reply: Box::new(move |outcomes| {
+                let _ = reply.send(outcomes);
             }),
         });
-        tokio::time::timeout(DEADLINE, outcome).await.expect("in time").expect("a reply")
+        let outcomes = tokio::time::timeout(DEADLINE, outcome).await.expect("in time");
+        let [outcome] = outcomes.expect("a reply").try_into().expect("one for one");
+        outcome
     }
 }
 
@@ -166,6 +168,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         timeout: ms(300),
         registers_max: 125,
         bits_max: 2000,
+        write_with: WriteWith::Automatic,
         tags,
     }
 }
@@ -178,11 +181,11 @@ fn tag(id: u32, table: Table, address: u16) -> TagPlan {
         name: name(&format!("t{id}")),
         topic: TopicName::new(&format!("test/t{id}")).unwrap(),
         class: Class::Normal,
-        every: ms(50),
+        every: Some(ms(50)),
         source: Source::Registers(Registers { table, address, coding: Coding::plain(kind) }),
         unit: String::new(),
         publish: PublishRule::Always,
-        write: table.is_writable().then_some(WriteRule { min: 0.0, max: 60_000.0 }),
+        write: table.is_writable().then_some(WriteRule::within(0.0, 60_000.0)),
     }
 }
 

@@ -8,30 +8,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::config::Framing;
 use crate::south::guard::frame_rtu;
 use crate::south::line::{Failure, Line, Pace};
-use crate::south::simulator::find_request;
-
-/// What the slave does with one request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Deed {
-    /// Sent before the answer.
-    pub(super) before: Vec<u8>,
-    /// Waits this long before the answer.
-    pub(super) late: Duration,
-    /// Instead of the right answer; an empty one is silence.
-    pub(super) instead: Option<Vec<u8>>,
-    /// Bytes per write, with a pause in between.
-    pub(super) pieces: Option<usize>,
-    /// Sent after the answer, and how long after.
-    pub(super) after: Vec<u8>,
-    pub(super) pause: Duration,
-    /// Others may be answered while this answer waits (a line with memory, out of order).
-    pub(super) overtaken: bool,
-}
+pub(super) use crate::south::simulator::{Deed, mbap};
+use crate::south::simulator::{Tempo, serve};
 
 impl Deed {
     pub(super) fn well() -> Self {
@@ -111,13 +95,6 @@ impl Asked {
     }
 }
 
-pub(super) fn mbap(tid: [u8; 2], unit: u8, pdu: &[u8]) -> Vec<u8> {
-    let [l1, l0] = u16::try_from(pdu.len() + 1).unwrap().to_be_bytes();
-    let mut frame = vec![tid[0], tid[1], 0, 0, l1, l0, unit];
-    frame.extend_from_slice(pdu);
-    frame
-}
-
 /// A line to a scripted slave.
 pub(super) struct Scripted {
     pub(super) line: Line,
@@ -128,92 +105,40 @@ pub(super) struct Scripted {
     _slave: JoinSet<()>,
 }
 
-/// On a serial line; with `echo` every byte comes back first.
-pub(super) fn rtu(echo: bool, script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(false, echo, script)
+/// On a serial line; with `echo` every request comes back first.
+pub(super) fn rtu(echo: bool, mut script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
+    start(Framing::Rtu, move |asked| Deed { echo, ..script(asked) })
 }
 
 pub(super) fn tcp(script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(true, false, script)
+    start(Framing::Tcp, script)
 }
 
-fn start(
-    is_tcp: bool,
-    echo: bool,
-    script: impl FnMut(&Asked) -> Deed + Send + 'static,
-) -> Scripted {
+fn start(framing: Framing, mut script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
     let (near, far) = tokio::io::duplex(4096);
     let number = Arc::new(AtomicU16::new(0));
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let mut slave = JoinSet::new();
     let pace = Pace::Task(Duration::ZERO);
-    let line = if is_tcp { Line::tcp(near, 0xFFF0, pace) } else { Line::serial(near, pace) };
-    slave.spawn(serve(far, is_tcp, echo, number.clone(), asked.clone(), script));
-    Scripted { line, number, asked, _slave: slave }
-}
-
-async fn serve(
-    far: DuplexStream,
-    is_tcp: bool,
-    echo: bool,
-    number: Arc<AtomicU16>,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    mut script: impl FnMut(&Asked) -> Deed,
-) {
-    let (mut from, to) = tokio::io::split(far);
-    let to = Arc::new(tokio::sync::Mutex::new(to));
-    let mut later = JoinSet::new();
-    let mut input = Vec::new();
-    let mut chunk = [0; 512];
-    loop {
-        let Ok(n @ 1..) = from.read(&mut chunk).await else { return };
-        if echo {
-            let _ = to.lock().await.write_all(&chunk[..n]).await;
-        }
-        input.extend_from_slice(&chunk[..n]);
-        while let Some(mut request) = take_request(&mut input, is_tcp) {
-            request.number = number.fetch_add(1, Ordering::SeqCst) + 1;
-            asked.lock().unwrap().push(request.clone());
-            let deed = script(&request);
-            let honest = request.honest();
-            let frame = if is_tcp { request.tcp(&honest) } else { request.rtu(&honest) };
-            let answer = deed.instead.clone().unwrap_or(frame);
-            let to = to.clone();
-            let overtaken = deed.overtaken;
-            let send = async move {
-                tokio::time::sleep(deed.late).await;
-                let mut to = to.lock().await;
-                let bytes = [deed.before, answer].concat();
-                for piece in bytes.chunks(deed.pieces.unwrap_or(usize::MAX)) {
-                    let _ = to.write_all(piece).await;
-                    if deed.pieces.is_some() {
-                        tokio::time::sleep(Duration::from_millis(1)).await;
-                    }
-                }
-                tokio::time::sleep(deed.pause).await;
-                let _ = to.write_all(&deed.after).await;
+    let line = match framing {
+        Framing::Tcp => Line::tcp(near, 0xFFF0, pace),
+        Framing::Rtu => Line::serial(near, pace),
+    };
+    let mut slave = JoinSet::new();
+    let (count, all) = (number.clone(), asked.clone());
+    slave.spawn(async move {
+        let answer = |request: &crate::south::simulator::Asked| {
+            let request = Asked {
+                unit: request.unit,
+                pdu: request.pdu.clone(),
+                number: count.fetch_add(1, Ordering::SeqCst) + 1,
+                tid: request.tid,
             };
-            if overtaken {
-                later.spawn(send);
-            } else {
-                send.await;
-            }
-        }
-    }
-}
-
-fn take_request(input: &mut Vec<u8>, is_tcp: bool) -> Option<Asked> {
-    if is_tcp {
-        let length = usize::from(u16::from_be_bytes([*input.get(4)?, *input.get(5)?]));
-        let frame: Vec<u8> =
-            (input.len() >= 6 + length).then(|| input.drain(..6 + length).collect())?;
-        let tid = [frame[0], frame[1]];
-        return Some(Asked { unit: frame[6], pdu: frame[7..].to_vec(), number: 0, tid });
-    }
-    let (at, length) = find_request(input)?;
-    let frame: Vec<u8> = input.drain(..at + length).skip(at).collect();
-    let pdu = frame[1..length - 2].to_vec();
-    Some(Asked { unit: frame[0], pdu, number: 0, tid: [0; 2] })
+            all.lock().unwrap().push(request.clone());
+            (Some(request.honest()), script(&request))
+        };
+        let _ = serve(far, framing, Tempo::default(), &CancellationToken::new(), answer).await;
+    });
+    Scripted { line, number, asked, _slave: slave }
 }
 
 /// How a run of reads went.

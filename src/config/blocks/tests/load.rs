@@ -6,6 +6,7 @@ use super::super::super::link::*;
 use super::super::super::plan::*;
 use super::super::super::wire::LineTime;
 use super::super::*;
+use crate::config::WriteWith;
 use crate::model::{Class, Coding, Kind, Name, Table, TagId, TopicName};
 
 fn tag(table: Table, address: u16, every_ms: u64) -> TagPlan {
@@ -14,7 +15,7 @@ fn tag(table: Table, address: u16, every_ms: u64) -> TagPlan {
         name: Name::new("t").unwrap(),
         topic: TopicName::new("t").unwrap(),
         class: Class::Normal,
-        every: Duration::from_millis(every_ms),
+        every: Some(Duration::from_millis(every_ms)),
         source: Source::Registers(Registers {
             table,
             address,
@@ -40,6 +41,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         timeout: Duration::from_secs(1),
         registers_max: 125,
         bits_max: 2000,
+        write_with: WriteWith::Automatic,
         tags,
     };
     BusPlan {

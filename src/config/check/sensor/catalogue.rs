@@ -36,10 +36,6 @@ macro_rules! entry {
     }};
 }
 
-#[expect(
-    clippy::unnecessary_cast,
-    reason = "the entries are of 8, 16, 32 and 64 bits, and 64 hold them all"
-)]
 static CATALOGUE: [Entry; 112] = [
     entry!("crc-10/atm", CRC_10_ATM),
     entry!("crc-10/cdma2000", CRC_10_CDMA2000),

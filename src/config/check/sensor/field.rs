@@ -78,7 +78,11 @@ fn one(
     let bits = section.scalar("bits", out, bits);
     let place = place(&section, width, scope, out);
     let labels = texts(&section, "labels", out, |field, out| {
-        field.scalar(out, values::text(TEXT_BYTES_MAX))
+        // An empty text is a label too: a unit that is said elsewhere.
+        field.scalar(out, |text| match text {
+            "" => Ok(String::new()),
+            _ => values::text(TEXT_BYTES_MAX)(text),
+        })
     });
     let linear = scale::factor_and_offset(&section, kind.is_number(), out);
     let comma = section

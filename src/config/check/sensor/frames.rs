@@ -49,7 +49,7 @@ pub(super) fn forms(
     }
     if let Some(parse) = layers.own.get("parse") {
         let fields = written(layers.own, out)?;
-        return Some(vec![form(None, parse, fields, length, out)?]);
+        return Some(vec![form(None, parse, &fields, length, out)?]);
     }
     if let Some(added) = layers.own.get("fields") {
         return added_to_preset(layers, added, length, out);
@@ -99,7 +99,7 @@ fn added_to_preset(
     }
     let when = unreported(|out| section.scalar("when", out, |text| pattern(text).map(|_| text)));
     let parse = section.get("parse")?;
-    Some(vec![form(when, parse, fields, length, out)?])
+    Some(vec![form(when, parse, &fields, length, out)?])
 }
 
 fn listed(field: &Field<'_>, length: Option<usize>, out: &mut Findings) -> Option<Vec<Form>> {
@@ -113,7 +113,7 @@ fn listed(field: &Field<'_>, length: Option<usize>, out: &mut Findings) -> Optio
         let when = section.scalar("when", out, |text| pattern(text).map(|_| text));
         section.missing("parse", out);
         let fields = written(&section, out);
-        form(when, section.get("parse")?, fields?, length, out)
+        form(when, section.get("parse")?, &fields?, length, out)
     };
     let forms: Vec<_> = items.iter().map(one).collect();
     forms.into_iter().collect()
@@ -129,7 +129,7 @@ fn written<'a>(section: &Section<'a>, out: &mut Findings) -> Option<Vec<Written<
 fn form(
     when: Option<&str>,
     parse_field: &Field<'_>,
-    fields: Vec<Written<'_>>,
+    fields: &[Written<'_>],
     length: Option<usize>,
     out: &mut Findings,
 ) -> Option<Form> {
@@ -144,7 +144,7 @@ fn form(
     };
     let fields = {
         let scope = Scope { parse: &parse, order, groups, length };
-        field::all(&fields, &scope, out)?
+        field::all(fields, &scope, out)?
     };
     Some(Form { when: when.map(str::to_owned), parse, fields })
 }
