@@ -152,7 +152,7 @@ fn requests(device: &DevicePlan, time: LineTime) -> String {
             let took = time.read(table, block.count).as_secs_f64() * 1000.0;
             let (range, tags) = (span(block.start, block.count), block.items.len());
             let s = if tags == 1 { "" } else { "s" };
-            out += &format!("    reads {} {range}: {tags} tag{s}, {took:.1} ms\n", name(table));
+            out += &format!("    reads {} {range}: {tags} tag{s}, {took:.1} ms\n", table.name());
         }
     }
     out
@@ -162,25 +162,17 @@ fn requests(device: &DevicePlan, time: LineTime) -> String {
 fn place(tag: &TagPlan) -> String {
     match &tag.source {
         Source::Registers(from) => {
-            format!("{} {}", name(from.table), span(from.address, from.coding.span()))
+            format!("{} {}", from.table.name(), span(from.address, from.coding.span()))
         }
         Source::Field(from) => format!("field {}", from.name),
     }
 }
 
-fn span(start: u16, count: u16) -> String {
+/// The first and the last address.
+pub(super) fn span(start: u16, count: u16) -> String {
     match count {
         0 | 1 => start.to_string(),
         _ => format!("{start} to {}", u32::from(start) + u32::from(count) - 1),
-    }
-}
-
-fn name(table: Table) -> &'static str {
-    match table {
-        Table::Coil => "coil",
-        Table::Discrete => "discrete",
-        Table::Holding => "holding",
-        Table::Input => "input",
     }
 }
 

@@ -5,8 +5,10 @@ mod check;
 mod demo;
 mod probe;
 mod run;
+mod simulate;
 mod status;
 mod store;
+mod trace;
 mod view;
 
 use std::path::PathBuf;
@@ -30,8 +32,12 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
+    /// Show the last exchanges of a bus, byte by byte
+    Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Play the devices of a configuration, with faults if wanted
+    Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
     /// Look into the store
@@ -52,7 +58,9 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };

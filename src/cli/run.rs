@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -102,8 +103,15 @@ async fn reload(gateway: &Gateway, path: &Path) {
 }
 
 fn answer(gateway: &Gateway, word: &str) -> Option<String> {
-    match word {
-        "status" => serde_json::to_string(&gateway.status()).ok(),
+    let words: Vec<&str> = word.split(' ').collect();
+    match words.as_slice() {
+        ["trace", bus, since] => {
+            let page = gateway.trace(bus, since.parse().ok()?);
+            let error = || format!("there is no bus {bus:?} running; was the file reloaded?");
+            let said = page.map(|page| serde_json::to_string(&page));
+            said.unwrap_or_else(|| serde_json::to_string(&json!({ "error": error() }))).ok()
+        }
+        ["status"] => serde_json::to_string(&gateway.status()).ok(),
         _ => None,
     }
 }

@@ -2,5 +2,7 @@
 
 pub mod columnar;
 pub mod json;
+pub mod pcap;
+pub mod pdu;
 pub mod registers;
 pub mod sensor;

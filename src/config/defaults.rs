@@ -32,6 +32,10 @@ pub(super) const MODBUS_TCP_PORT: u16 = 502;
 pub(super) const BAUD_RANGE: RangeInclusive<i128> = 300..=4_000_000;
 pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(10);
 
+/// Of one bus: some hundred short exchanges.
+pub(super) const TRACE_BYTES: usize = 64 * 1024;
+pub(super) const TRACE_RANGE: Sizes = 0..=64 * MIB;
+
 pub(super) const UNIT_TCP: u8 = 1;
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 pub(super) const EVERY_RANGE: Durations = Duration::from_millis(10)..=DAY;

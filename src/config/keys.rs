@@ -25,8 +25,11 @@ pub(super) static ROOT: Shape = Shape {
 
 pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
 
-pub(super) static BUS: Shape =
-    Shape { name: "bus", keys: &["modbus-tcp", "modbus-rtu", "serial", "pause"], refused: &[] };
+pub(super) static BUS: Shape = Shape {
+    name: "bus",
+    keys: &["modbus-tcp", "modbus-rtu", "serial", "pause", "trace"],
+    refused: &[],
+};
 
 pub(super) static MODBUS_TCP: Shape =
     Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };

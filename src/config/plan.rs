@@ -36,6 +36,8 @@ pub struct BusPlan {
     pub link: Link,
     /// Least silence between two requests, on top of what the protocol asks for.
     pub pause: Duration,
+    /// Memory for the last exchanges; 0 keeps none.
+    pub trace_bytes: usize,
     pub devices: Vec<DevicePlan>,
 }
 

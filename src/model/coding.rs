@@ -26,6 +26,16 @@ impl Table {
     pub fn is_writable(self) -> bool {
         matches!(self, Self::Coil | Self::Holding)
     }
+
+    /// As the configuration and people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Coil => "coil",
+            Self::Discrete => "discrete",
+            Self::Holding => "holding",
+            Self::Input => "input",
+        }
+    }
 }
 
 /// Which half of a register an 8-bit value lies in.

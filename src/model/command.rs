@@ -106,6 +106,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the device was asked, be it in vain.
+    pub fn reached_device(&self) -> bool {
+        self.may_have_written() || matches!(self, Self::Refused(Refusal::Exception(_)))
+    }
+
     /// Whether the device may hold another value than before.
     pub fn may_have_written(&self) -> bool {
         match self {
@@ -143,6 +148,8 @@ pub enum Refusal {
     NoAnswer,
     #[error("the bus is down")]
     LinkDown,
+    #[error("the bus broke down while the command was carried out")]
+    LinkBroke,
     #[error("the device refused with exception {0}")]
     Exception(u8),
     #[error("the device acknowledged the write, but then held {0}")]
@@ -169,7 +176,7 @@ impl Refusal {
             Self::TooSoon { .. } => "too-soon",
             Self::Busy => "busy",
             Self::NoAnswer => "no-answer",
-            Self::LinkDown => "link-down",
+            Self::LinkDown | Self::LinkBroke => "link-down",
             Self::Exception(_) => "exception",
             Self::ReadBack(_) => "read-back",
             Self::NotReadBack => "not-read-back",

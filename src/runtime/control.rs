@@ -1,7 +1,7 @@
 //! The local control socket: `fieldhold status` asks the running gateway through it.
 //!
 //! A Unix socket in the state directory, readable by its owner alone. One request per connection:
-//! a line with a word, answered with one line of JSON.
+//! a line with some words, answered with one line of JSON.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use crate::model::{Blame, Retry};
 /// Connections served at a time.
 const CONNECTIONS_MAX: usize = 8;
 /// Longest request line.
-const REQUEST_BYTES_MAX: u64 = 256;
+const REQUEST_BYTES_MAX: u64 = 512;
 /// How long a peer may take to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -124,7 +124,7 @@ async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let word = line.trim();
     let reply = answer(word).unwrap_or_else(|| {
-        serde_json::json!({ "error": format!("unknown request {word:?}; ask for \"status\"") })
+        serde_json::json!({ "error": format!("unknown request {word:?}; ask for \"status\" or \"trace BUS SINCE\"") })
             .to_string()
     });
     write.write_all(reply.as_bytes()).await?;

@@ -10,6 +10,7 @@ use super::live::{LiveStatus, TagNow};
 use super::units::UnitStatus;
 use crate::broker::BrokerStatus;
 use crate::model::Name;
+use crate::south::trace::Page;
 use crate::south::{BusPort, BusStatus};
 use crate::store::StoreStatus;
 use crate::uplink::{UplinkPort, UplinkStatus};
@@ -62,6 +63,14 @@ impl Gateway {
             store: self.store.status(),
             commands: self.commands.status(),
         }
+    }
+}
+
+impl Gateway {
+    /// The last exchanges of a bus from number `since` on; `None` when it has no such bus.
+    pub fn trace(&self, bus: &str, since: u64) -> Option<Page> {
+        let bus = Name::new(bus).ok()?;
+        Some(self.doors.bus(&bus)?.trace(since, self.clock.wall()))
     }
 }
 

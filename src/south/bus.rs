@@ -12,9 +12,10 @@ use super::connect::Connector;
 use super::engine::Engine;
 use super::sensor::SensorRunner;
 use super::status::BusStatus;
+use super::trace::{Framing, Page, Tap};
 use crate::codec::sensor::PatternError;
 use crate::config::{BusPlan, Link};
-use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink};
+use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -32,6 +33,7 @@ pub struct BusContext {
 pub struct BusPort {
     commands: mpsc::Sender<Command>,
     status: Arc<Mutex<BusStatus>>,
+    tap: Tap,
 }
 
 impl BusPort {
@@ -51,6 +53,11 @@ impl BusPort {
 
     pub fn status(&self) -> BusStatus {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last exchanges from number `since` on, timed by `wall`, the time now.
+    pub fn trace(&self, since: u64, wall: Wall) -> Page {
+        self.tap.page(self.status().link, since, wall)
     }
 }
 
@@ -102,15 +109,17 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let name = plan.name.to_string();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
-    let port = BusPort { commands: sender, status: Arc::clone(&status) };
+    let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
+    let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
+    let port = BusPort { commands: sender, status: Arc::clone(&status), tap: tap.clone() };
     let work = match plan.link.clone() {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
             let connector = Connector::new(&link, plan.pause, timeout.unwrap_or_default());
-            Work::Modbus(Box::new((Engine::new(plan, context, commands, status), connector)))
+            Work::Modbus(Box::new((Engine::new(plan, context, commands, status, tap), connector)))
         }
         Link::Sensor(link) => {
-            Work::Sensor(Box::new(SensorRunner::new(plan, link, context, commands, status)))
+            Work::Sensor(Box::new(SensorRunner::new(plan, link, context, commands, status, tap)))
         }
     };
     (port, BusRunner { name, work, own_thread })

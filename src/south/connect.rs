@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 use super::line::{Line, Pace};
 use super::port;
+use super::trace::Tap;
 use crate::config::wire::LineTime;
 use crate::config::{ModbusLink, SerialLine, Wire};
 
@@ -46,11 +47,12 @@ impl Connector {
         }
     }
 
-    pub(crate) async fn connect(&mut self) -> io::Result<Line> {
+    /// `tap` sees every byte of the line.
+    pub(crate) async fn connect(&mut self, tap: Tap) -> io::Result<Line> {
         match self {
             Self::Tcp { host, port, pause } => {
                 let stream = tcp(host, *port).await?;
-                Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause)))
+                Ok(Line::tcp(stream, fastrand::u16(1..), Pace::Task(*pause), tap))
             }
             Self::Serial { line, pause, listen } => {
                 let silence = LineTime::serial(line, Duration::ZERO).silence();
@@ -58,7 +60,7 @@ impl Connector {
                 // Before the port was closed a request may have been sent, by an earlier life of this
                 // bus: its answer could pass as the answer to our first. It becomes stale input.
                 tokio::time::sleep(*listen).await;
-                Ok(Line::serial(stream, Pace::Thread(silence + *pause)))
+                Ok(Line::serial(stream, Pace::Thread(silence + *pause), tap))
             }
         }
     }

@@ -69,6 +69,8 @@ pub(crate) struct Lacks {
     pub(crate) mask_write: bool,
     /// Function 6 (or 5): single items are written with function 16 (or 15).
     pub(crate) single_write: bool,
+    /// Function 16 (or 15): items are written one by one with function 6 (or 5).
+    pub(crate) many_write: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -181,6 +183,27 @@ impl Device {
             block_time_max: self.block_time_max,
         };
         healer.plan(items, self.time.cost(table), &limits, now)
+    }
+
+    /// The requests that read these tags, also those that rest.
+    pub(crate) fn requests_for(&self, tags: &[usize], now: Mono) -> Vec<Request> {
+        let mut all = Vec::new();
+        for (table, healer) in &self.tables {
+            let of_table = self.plan.in_table(*table).filter(|(index, _, _)| tags.contains(index));
+            let items: Vec<_> = of_table.map(|(index, _, from)| Item::of(from, index)).collect();
+            let planned = self.plan_items(*table, healer, &items, now);
+            all.extend(requests(*table, &planned));
+            all.extend(planned.resting.iter().filter_map(|(tag, _)| self.request_for(*tag)));
+        }
+        all
+    }
+
+    /// The request that reads this tag alone.
+    pub(crate) fn request_for(&self, tag: usize) -> Option<Request> {
+        let from = self.plan.tags.get(tag)?.registers()?;
+        let block =
+            Block { start: from.address, count: from.coding.span().max(1), items: vec![tag] };
+        Some(Request { table: from.table, block })
     }
 
     /// Most registers or bits in one request.
@@ -363,11 +386,19 @@ impl Device {
 impl Lacks {
     fn parse(text: &str) -> Self {
         let has = |word: &str| text.split(' ').any(|w| w == word);
-        Self { mask_write: has("no-22"), single_write: has("no-single") }
+        Self {
+            mask_write: has("no-22"),
+            single_write: has("no-single"),
+            many_write: has("no-many"),
+        }
     }
 
     fn to_text(self) -> String {
-        let words = [(self.mask_write, "no-22"), (self.single_write, "no-single")];
+        let words = [
+            (self.mask_write, "no-22"),
+            (self.single_write, "no-single"),
+            (self.many_write, "no-many"),
+        ];
         let words: Vec<_> = words.into_iter().filter(|(on, _)| *on).map(|(_, w)| w).collect();
         words.join(" ")
     }

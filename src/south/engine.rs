@@ -21,6 +21,8 @@ use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
 use super::status::{BusStatus, LinkState, Meter};
+use super::trace::{Purpose, Tap};
+use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
@@ -41,8 +43,13 @@ pub(crate) struct Engine {
     /// Line time of frames; zero on TCP, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
     pub(super) serial: bool,
-    commands: mpsc::Receiver<Command>,
+    /// Whether unit 0 is everybody.
+    pub(super) is_line: bool,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// The command that is being carried out.
+    pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
+    pub(super) tap: Tap,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -71,9 +78,11 @@ impl Engine {
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
+        tap: Tap,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
+        let is_line = plan.link.is_line();
         let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
         let devices: Vec<Device> = plan
             .devices
@@ -98,9 +107,12 @@ impl Engine {
             sink: context.sink,
             clock: context.clock,
             serial: frames.is_some(),
+            is_line,
             frames,
             commands,
+            writing: None,
             status,
+            tap,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -124,10 +136,14 @@ impl Engine {
             let line_before = self.status().line;
             self.line_before = line_before;
             match ended {
-                Ended::Stopped => break,
+                Ended::Stopped => {
+                    self.abandon_writing(&Refusal::Stopping);
+                    break;
+                }
                 Ended::Broken(error) => self.broken(&error),
                 Ended::Doubtful => {}
             }
+            self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
@@ -148,9 +164,10 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
-                connector.connect().await
+                connector.connect(tap).await
             };
             match self.refusing(attempt, stop).await? {
                 Ok(line) => {
@@ -238,11 +255,10 @@ impl Engine {
         let mut ports_gone = false;
         loop {
             let now = self.now();
-            match self.schedule.next(now, !self.commands.is_empty()) {
+            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            match self.schedule.next(now, write_waits) {
                 Next::Write => {
-                    if let Ok(command) = self.commands.try_recv()
-                        && let Err(error) = self.carry_out(line, command).await
-                    {
+                    if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
                     }
                 }
@@ -274,11 +290,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => {
-                                if let Err(error) = self.carry_out(line, command).await {
-                                    return Ended::Broken(error);
-                                }
-                            }
+                            Some(command) => self.begin(command),
                             None => ports_gone = true,
                         },
                         () = tokio::time::sleep_until(until) => {}
@@ -303,6 +315,8 @@ impl Engine {
         let frames = self.frames.map_or(Duration::ZERO, |time| time.read(*table, block.count));
         let timeout = device.timeout(frames, self.schedule.is_doubtful(index));
         let (unit, most) = (device.plan.unit, device.most(*table));
+        let silent = self.schedule.silent_since(index).is_some();
+        self.tap.about(Some(index), if silent { Purpose::Probe } else { Purpose::Poll });
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
         self.exchanged(index, line, frames, result.as_ref().map(|_| ()));

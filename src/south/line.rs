@@ -14,6 +14,7 @@ use tokio_modbus::{Request, Response};
 
 use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
 use super::resync::{self, Suspects, Variant};
+use super::trace::Tap;
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -59,6 +60,8 @@ pub(crate) enum Write {
     Coils(Vec<bool>),
     Register(u16),
     Registers(Vec<u16>),
+    /// Function 23: as above, and the answer is what the same registers hold then.
+    AndRead(Vec<u16>),
     /// Function 22: `(current & and) | (or & !and)`.
     Mask {
         and: u16,
@@ -79,12 +82,20 @@ pub(crate) enum Pace {
 pub(crate) struct Line {
     client: Context,
     kind: Kind,
+    tap: Tap,
     pace: Pace,
     opened: Instant,
     last: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
     took: Duration,
+    /// Until then the answer to a write with function 23 may come that got none in time.
+    late_until: Option<Instant>,
 }
+
+/// The unit that is everybody on a line.
+const BROADCAST: u8 = 0;
+/// How late an answer may be at most, beyond which nothing is expected of it.
+const LATE_MAX: Duration = Duration::from_secs(10);
 
 enum Kind {
     Tcp(Shared<TcpMatcher>),
@@ -92,27 +103,31 @@ enum Kind {
 }
 
 impl Line {
-    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace) -> Self
+    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(TcpMatcher::new(seed));
-        let client = tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Tcp(matcher), pace)
+        let client =
+            tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone(), tap.clone()));
+        Self::new(client, Kind::Tcp(matcher), pace, tap)
     }
 
-    pub(crate) fn serial<T>(io: T, pace: Pace) -> Self
+    pub(crate) fn serial<T>(io: T, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let matcher = Shared::new(SerialMatcher::new());
-        let client = tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone()));
-        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace)
+        let client =
+            tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone(), tap.clone()));
+        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace, tap)
     }
 
-    fn new(client: Context, kind: Kind, pace: Pace) -> Self {
+    fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
+        tap.connected();
         let now = Instant::now();
-        Self { client, kind, pace, opened: now, last: now, took: Duration::ZERO }
+        let took = Duration::ZERO;
+        Self { client, kind, tap, pace, opened: now, last: now, took, late_until: None }
     }
 
     pub(crate) fn counters(&self) -> GuardCounters {
@@ -248,38 +263,50 @@ impl Line {
         }
     }
 
-    /// Writes once; an answer that does not repeat the write is none.
+    /// Writes once; an answer that does not repeat the write is none. With function 23 it gives
+    /// what the registers hold, unless that may be a late answer to an earlier write.
     pub(crate) async fn write(
         &mut self,
         unit: u8,
         address: u16,
         write: &Write,
         timeout: Duration,
-    ) -> Result<(), Failure> {
-        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        let (request, expected) = match write {
-            Write::Coil(on) => {
-                (Request::WriteSingleCoil(address, *on), Response::WriteSingleCoil(address, *on))
-            }
-            Write::Coils(bits) => (
-                Request::WriteMultipleCoils(address, Cow::Borrowed(bits)),
-                Response::WriteMultipleCoils(address, count(bits.len())),
-            ),
-            Write::Register(word) => (
-                Request::WriteSingleRegister(address, *word),
-                Response::WriteSingleRegister(address, *word),
-            ),
-            Write::Registers(words) => (
-                Request::WriteMultipleRegisters(address, Cow::Borrowed(words)),
-                Response::WriteMultipleRegisters(address, count(words.len())),
-            ),
-            Write::Mask { and, or } => (
-                Request::MaskWriteRegister(address, *and, *or),
-                Response::MaskWriteRegister(address, *and, *or),
-            ),
+    ) -> Result<Option<Vec<u16>>, Failure> {
+        let (request, expected) = request_of(address, write);
+        let result = self.exchange(unit, request, timeout).await;
+        let Write::AndRead(words) = write else {
+            return if result? == expected { Ok(None) } else { Err(Failure::BadAnswer) };
         };
-        let response = self.exchange(unit, request, timeout).await?;
-        if response == expected { Ok(()) } else { Err(Failure::BadAnswer) }
+        let in_doubt = self.late_until.is_some_and(|until| Instant::now() < until);
+        match result {
+            Ok(Response::ReadWriteMultipleRegisters(held)) if held.len() == words.len() => {
+                Ok((!in_doubt).then_some(held))
+            }
+            Ok(_) => Err(Failure::BadAnswer),
+            Err(failure) => {
+                if !self.is_tcp() {
+                    self.late_until = Some(Instant::now() + LATE_MAX.max(timeout * 4));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Writes to everybody on the line, which nobody answers, and leaves the line alone for `time`,
+    /// from the first byte on.
+    pub(crate) async fn broadcast(
+        &mut self,
+        address: u16,
+        write: &Write,
+        time: Duration,
+    ) -> Result<(), Failure> {
+        let (request, _) = request_of(address, write);
+        let started = Instant::now();
+        self.exchange(BROADCAST, request, time).await?;
+        tokio::time::sleep_until(started + time).await;
+        self.last = Instant::now();
+        self.took = self.last.saturating_duration_since(started);
+        Ok(())
     }
 
     /// One request and its answer, whatever they are.
@@ -300,7 +327,7 @@ impl Line {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
             Kind::Serial { matcher, .. } => matcher.lock().conclude(answered),
         };
-        match result {
+        let result = match result {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(_))) if saw == Saw::BadAnswer && self.is_tcp() => Err(Failure::BadAnswer),
             Ok(Ok(Err(code))) => Err(Failure::Exception { code: code.into(), doubtful: false }),
@@ -311,11 +338,46 @@ impl Line {
             }
             Err(_) if saw == Saw::BadAnswer => Err(Failure::BadAnswer),
             Err(_) => Err(Failure::NoAnswer),
-        }
+        };
+        self.tap.answered(result.as_ref().map(|_| ()), self.counters());
+        result
     }
 
     fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))
+    }
+}
+
+/// The request that writes this, and the answer that repeats it.
+fn request_of(address: u16, write: &Write) -> (Request<'_>, Response) {
+    let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    match write {
+        Write::Coil(on) => {
+            (Request::WriteSingleCoil(address, *on), Response::WriteSingleCoil(address, *on))
+        }
+        Write::Coils(bits) => (
+            Request::WriteMultipleCoils(address, Cow::Borrowed(bits)),
+            Response::WriteMultipleCoils(address, count(bits.len())),
+        ),
+        Write::Register(word) => (
+            Request::WriteSingleRegister(address, *word),
+            Response::WriteSingleRegister(address, *word),
+        ),
+        Write::Registers(words) => (
+            Request::WriteMultipleRegisters(address, Cow::Borrowed(words)),
+            Response::WriteMultipleRegisters(address, count(words.len())),
+        ),
+        Write::AndRead(words) => {
+            let (count, words) = (count(words.len()), Cow::Borrowed(words.as_slice()));
+            (
+                Request::ReadWriteMultipleRegisters(address, count, address, words),
+                Response::ReadWriteMultipleRegisters(Vec::new()),
+            )
+        }
+        Write::Mask { and, or } => (
+            Request::MaskWriteRegister(address, *and, *or),
+            Response::MaskWriteRegister(address, *and, *or),
+        ),
     }
 }
 

@@ -7,7 +7,8 @@
 //! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `bus` (the door). `sensor` is a bus of its own for what does not speak Modbus.
+//! `trace` (the last exchanges, byte by byte), `bus` (the door). `sensor` is a bus of its own for
+//! what does not speak Modbus.
 
 mod breaker;
 mod bus;
@@ -27,7 +28,9 @@ mod schedule;
 pub mod sensor;
 pub mod simulator;
 mod status;
+pub mod trace;
 mod write;
+mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;

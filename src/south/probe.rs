@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::connect::Connector;
 use super::identify;
 use super::line::{Failure, Line};
+use super::trace::Tap;
+use crate::codec::pdu::exception_name;
 use crate::config::Link;
 use crate::model::{Blame, Table};
 
@@ -75,7 +77,7 @@ async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
         return Err(ProbeError::Link { source });
     };
     let mut connector = Connector::new(link, Duration::ZERO, timeout);
-    connector.connect().await.map_err(|source| ProbeError::Link { source })
+    connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })
 }
 
 fn failed(failure: Failure, timeout: Duration) -> ProbeError {
@@ -90,20 +92,4 @@ fn failed(failure: Failure, timeout: Duration) -> ProbeError {
 /// What the specification calls an object of the identification.
 pub fn object_name(object: u8) -> Option<&'static str> {
     identify::object_name(object)
-}
-
-/// What the specification calls an exception code.
-pub fn exception_name(code: u8) -> &'static str {
-    match code {
-        1 => "illegal function",
-        2 => "illegal data address",
-        3 => "illegal data value",
-        4 => "server device failure",
-        5 => "acknowledge",
-        6 => "server device busy",
-        8 => "memory parity error",
-        10 => "gateway path unavailable",
-        11 => "gateway target device failed to respond",
-        _ => "unknown",
-    }
 }

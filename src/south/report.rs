@@ -55,6 +55,24 @@ impl Engine {
         }
     }
 
+    /// Whether this device is everybody on its line.
+    pub(super) fn is_broadcast(&self, index: usize) -> bool {
+        self.is_line && self.devices.get(index).is_some_and(|device| device.plan.unit == 0)
+    }
+
+    /// A write to everybody, which nobody answers: it says nothing about any device.
+    pub(super) fn broadcast_sent(&mut self, index: usize, line: &Line) {
+        let now = self.now();
+        self.meter.busy(now, line.took());
+        let mut status = self.status();
+        status.requests += 1;
+        if let Some(shown) = status.devices.get_mut(index) {
+            shown.requests += 1;
+        }
+        drop(status);
+        self.show_line(line);
+    }
+
     /// Whether the device answered, in whatever way; `None` when the link broke or nothing
     /// was asked. On TCP a bad answer
     /// is an answer; on a serial line it cost a whole timeout. A gateway's word that the device is

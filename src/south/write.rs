@@ -1,18 +1,24 @@
-//! Carrying out a command: one write, then a look at what the device made of it.
+//! Carrying out a command: writes, then a look at what the device made of them.
 //!
 //! Order: still wanted? -> known and within limits? -> write once, never again -> read back ->
-//! compare -> reply, and the new value goes north as a reading of its own. A write is never
-//! repeated: after a timeout nobody knows whether it was carried out.
+//! compare -> reply, and the new values go north as readings of their own. A write is never
+//! repeated: after a timeout nobody knows whether it was carried out. A command of several tags
+//! takes one step per request, so that reads which are due get their turn in between; after a
+//! request that failed nothing more of it is written.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use super::device::{Lacks, Request};
 use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line, Write};
-use crate::codec::registers::{Encoded, encode};
-use crate::config::{Registers, TagPlan};
-use crate::model::{Command, Outcome, Refusal, Set, Table, Value};
+use super::trace::Purpose;
+use super::writing::{Group, Part, Together, Writing};
+use crate::config::WriteWith;
+use crate::config::blocks::Item;
+use crate::model::{Command, Outcome, Refusal, Table};
 
 /// Looks at the device after a write, before its value is reported as different.
 const READ_BACKS: u32 = 2;
@@ -20,235 +26,340 @@ const READ_BACKS: u32 = 2;
 const SETTLE: Duration = Duration::from_millis(100);
 const ILLEGAL_FUNCTION: u8 = 1;
 
-/// How an attempt ended.
-enum Attempt {
-    Outcome(Outcome),
-    Broken(io::Error),
+/// How a request went that was answered.
+enum Written {
+    Acknowledged,
+    /// With what the registers hold now.
+    ReadBack(Vec<u16>),
+    /// The device does not know this function: nothing was written, the group was split.
+    Again,
 }
 
-impl From<Refusal> for Attempt {
-    fn from(refusal: Refusal) -> Self {
-        Self::Outcome(Outcome::Refused(refusal))
+impl Failure {
+    /// What the sender of a command is told.
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
+            Self::Exception { code, .. } => Refusal::Exception(*code),
+            Self::Link(_) => Refusal::LinkBroke,
+        }
+    }
+
+    fn is_illegal_function(&self) -> bool {
+        matches!(self, Self::Exception { code: ILLEGAL_FUNCTION, .. })
     }
 }
 
-impl From<Failure> for Attempt {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::NoAnswer | Failure::NotAsked | Failure::BadAnswer => Refusal::NoAnswer.into(),
-            Failure::Exception { code, .. } => Refusal::Exception(code).into(),
-            Failure::Link(error) => Self::Broken(error),
+impl Write {
+    /// Function 5 or 6, for a single item.
+    fn single(table: Table, words: &[u16]) -> Option<Self> {
+        let [word] = words else { return None };
+        Some(if table.is_bits() { Self::Coil(*word != 0) } else { Self::Register(*word) })
+    }
+
+    /// Function 15 or 16.
+    fn many(table: Table, words: Vec<u16>) -> Self {
+        if table.is_bits() {
+            Self::Coils(words.iter().map(|word| *word != 0).collect())
+        } else {
+            Self::Registers(words)
         }
     }
 }
 
 impl Engine {
-    /// Replies in every case; an error is a broken link.
-    pub(super) async fn carry_out(&mut self, line: &mut Line, command: Command) -> io::Result<()> {
-        let Command { device, sets, expires, reply } = command;
-        let [Set { tag, value }] = sets.as_slice() else {
-            reply(vec![Outcome::Refused(Refusal::UnknownTag); sets.len()]);
-            return Ok(());
+    /// Takes a command; the writing follows step by step.
+    pub(super) fn begin(&mut self, command: Command) {
+        if self.clock.mono() >= command.expires {
+            return self.refuse(command, &Refusal::Expired);
+        }
+        let name = command.device.as_str();
+        let Some(at) = self.devices.iter().position(|d| d.plan.name.as_str() == name) else {
+            return self.refuse(command, &Refusal::UnknownTag);
         };
-        let attempt = if self.clock.mono() >= expires {
-            Attempt::from(Refusal::Expired)
-        } else {
-            match self.find(device.as_str(), tag.as_str()) {
-                Some((device, tag)) => self.attempt(line, device, tag, value).await,
-                None => Refusal::UnknownTag.into(),
+        let Some(device) = self.devices.get(at) else { return };
+        let together = Together::of(&device.plan, device.lacks.many_write);
+        match Writing::begin(at, &device.plan, together, command) {
+            Ok(writing) => self.writing = Some(writing),
+            Err(refused) => self.count_refused(&refused.end()),
+        }
+    }
+
+    /// The next step of the command that is under way, or the first of the oldest that waits. An
+    /// error is a broken link.
+    pub(super) async fn write_step(&mut self, line: &mut Line) -> io::Result<()> {
+        if self.writing.is_none()
+            && let Ok(command) = self.commands.try_recv()
+        {
+            self.begin(command);
+        }
+        let Some(mut writing) = self.writing.take() else { return Ok(()) };
+        let result = self.advance(line, &mut writing).await;
+        match result {
+            Ok(()) if writing.has_more() => self.writing = Some(writing),
+            Ok(()) => self.count_refused(&writing.end()),
+            Err(error) => {
+                writing.broken(&Refusal::LinkDown);
+                self.count_refused(&writing.end());
+                return Err(error);
             }
-        };
-        let (outcome, result) = match attempt {
-            Attempt::Outcome(outcome) => (outcome, Ok(())),
-            Attempt::Broken(error) => (Outcome::Refused(Refusal::LinkDown), Err(error)),
-        };
-        if let Outcome::Refused(refusal) = &outcome {
-            *self.status().refused.entry(refusal.code()).or_default() += 1;
         }
-        reply(vec![outcome]);
-        result
+        Ok(())
     }
 
-    fn find(&self, device: &str, tag: &str) -> Option<(usize, usize)> {
-        let at = self.devices.iter().position(|d| d.plan.name.as_str() == device)?;
-        let tags = &self.devices.get(at)?.plan.tags;
-        Some((at, tags.iter().position(|t| t.name.as_str() == tag)?))
-    }
-
-    async fn attempt(
-        &mut self,
-        line: &mut Line,
-        device: usize,
-        tag: usize,
-        value: &Value,
-    ) -> Attempt {
-        match self.write_and_look(line, device, tag, value).await {
-            Ok(outcome) => Attempt::Outcome(outcome),
-            Err(attempt) => attempt,
+    /// Ends the command that is under way, if there is one, with what is known of it.
+    pub(super) fn abandon_writing(&mut self, refusal: &Refusal) {
+        if let Some(mut writing) = self.writing.take() {
+            writing.broken(refusal);
+            self.count_refused(&writing.end());
         }
     }
 
-    async fn write_and_look(
-        &mut self,
-        line: &mut Line,
-        device: usize,
-        index: usize,
-        value: &Value,
-    ) -> Result<Outcome, Attempt> {
-        let tag = self
-            .devices
-            .get(device)
-            .and_then(|device| device.plan.tags.get(index))
-            .cloned()
-            .ok_or(Refusal::UnknownTag)?;
-        let from = tag.registers().ok_or(Refusal::UnknownTag)?;
-        let encoded = check(&tag, from, value)?;
-        if !self.schedule.may_write(device, self.now()) {
-            return Err(Refusal::NoAnswer.into());
+    fn count_refused(&self, codes: &[&'static str]) {
+        let mut status = self.status();
+        for code in codes {
+            *status.refused.entry(code).or_default() += 1;
         }
-        // On a line that may echo, only an answered read tells a device from our own echo.
-        if line.echo() == Some(Echo::Unknown) {
-            self.look(line, device, from).await?;
-        }
-        self.status().writes += 1;
-        self.write(line, device, from, &encoded).await?;
-        for round in 0..READ_BACKS {
-            if round > 0 {
-                tokio::time::sleep(SETTLE).await;
+    }
+
+    /// One request, and after the last one the look at what became of all.
+    async fn advance(&mut self, line: &mut Line, writing: &mut Writing) -> io::Result<()> {
+        let Some(group) = writing.next() else { return Ok(()) };
+        self.tap.about(Some(writing.device), Purpose::Write);
+        match self.write(line, writing, &group).await {
+            Ok(Written::Again) => return Ok(()),
+            Ok(Written::Acknowledged) if self.is_broadcast(writing.device) => {
+                writing.written(&group, &Outcome::Broadcast);
             }
-            let words = match self.look(line, device, from).await {
-                Ok(words) => words,
-                Err(Failure::Link(error)) => return Err(Attempt::Broken(error)),
-                Err(_) => return Err(Refusal::NotReadBack.into()),
-            };
-            let same = holds(&words, &encoded);
-            if !same && round + 1 < READ_BACKS {
-                continue;
+            Ok(Written::Acknowledged) => writing.written(&group, &Outcome::Acknowledged),
+            Ok(Written::ReadBack(words)) => {
+                writing.written(&group, &Outcome::Acknowledged);
+                self.take_over(
+                    writing,
+                    |part| group.part(part, &words).map(<[u16]>::to_vec),
+                    false,
+                );
             }
-            let at = self.clock.mono();
-            let state = self.devices.get_mut(device);
-            let Some(reading) = state.and_then(|state| state.written(index, &words, at)) else {
-                return Err(Refusal::NotReadBack.into());
-            };
-            let read_back = reading.value().cloned();
-            self.emit(device, vec![reading]);
-            return Ok(match read_back {
-                Some(read_back) if same => Outcome::Done { read_back },
-                Some(read_back) => Outcome::Refused(Refusal::ReadBack(read_back)),
-                None => Outcome::Refused(Refusal::NotReadBack),
-            });
+            Err(Failure::Link(error)) => {
+                writing.failed(&group, &Refusal::LinkBroke);
+                return Err(error);
+            }
+            Err(failure) => writing.failed(&group, &failure.refusal()),
         }
-        Err(Refusal::NotReadBack.into())
+        if writing.has_more() { Ok(()) } else { self.read_back(line, writing).await }
     }
 
-    /// Reads the tag's registers.
-    async fn look(
-        &mut self,
-        line: &mut Line,
-        device: usize,
-        from: &Registers,
-    ) -> Result<Vec<u16>, Failure> {
-        let count = from.coding.span().max(1);
-        let frames = self.frames.map_or(Duration::ZERO, |time| time.read(from.table, count));
-        let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
-        let (unit, most) = (state.plan.unit, state.most(from.table));
-        let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
-        let result = line.read(unit, from.table, (from.address, count), most, timeout).await;
-        self.commanded(device, line, result.as_ref().map(|_| ()));
-        result
-    }
-
+    /// Sends one group, with the function that the device has for it.
     async fn write(
         &mut self,
         line: &mut Line,
-        device: usize,
-        from: &Registers,
-        encoded: &Encoded,
-    ) -> Result<(), Failure> {
-        let lacks = self.devices.get(device).map(|device| device.lacks).unwrap_or_default();
-        let write = match (encoded.mask, from.table) {
-            (Some(mask), _) => {
-                if let ([word], false) = (encoded.words.as_slice(), lacks.mask_write) {
+        writing: &mut Writing,
+        group: &Group,
+    ) -> Result<Written, Failure> {
+        let device = writing.device;
+        let broadcast = self.is_broadcast(device);
+        let range = (group.address, u16::try_from(group.words.len()).unwrap_or(u16::MAX));
+        if !writing.begun {
+            if !self.schedule.may_write(device, self.now()) {
+                return Err(Failure::NoAnswer);
+            }
+            // On a line that may echo, only an answered read tells a device from our own echo.
+            if line.echo() == Some(Echo::Unknown) && !broadcast {
+                match self.look(line, device, group.table, range).await {
+                    Ok(_) | Err(Failure::Exception { .. }) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            writing.begun = true;
+            self.status().writes += 1;
+        }
+        let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
+        let (with, lacks) = (state.plan.write_with, state.lacks);
+        let words = match group.mask {
+            None => group.words.clone(),
+            Some(mask) => {
+                let may = broadcast || (with == WriteWith::Automatic && !lacks.mask_write);
+                if let (true, [word]) = (may, group.words.as_slice()) {
                     let write = Write::Mask { and: !mask, or: word & mask };
-                    match self.send(line, device, from, &write).await {
-                        Err(Failure::Exception { code: ILLEGAL_FUNCTION, .. }) => {}
+                    match self.send(line, device, range, &write).await {
+                        Err(failure) if failure.is_illegal_function() && !broadcast => {}
                         result => return result,
                     }
                     self.learn(device, |lacks| lacks.mask_write = true);
                 }
-                let current = self.look(line, device, from).await?;
+                let current = self.look(line, device, group.table, range).await?;
                 let merge = |(now, new): (&u16, &u16)| (now & !mask) | (new & mask);
-                let merged: Vec<u16> = current.iter().zip(&encoded.words).map(merge).collect();
-                match merged.as_slice() {
-                    [word] => Write::Register(*word),
-                    _ => Write::Registers(merged),
-                }
+                current.iter().zip(&group.words).map(merge).collect()
             }
-            (None, Table::Coil | Table::Discrete) => match encoded.words.as_slice() {
-                [bit] => Write::Coil(*bit != 0),
-                bits => Write::Coils(bits.iter().map(|bit| *bit != 0).collect()),
-            },
-            (None, Table::Holding | Table::Input) => match encoded.words.as_slice() {
-                [word] => Write::Register(*word),
-                words => Write::Registers(words.to_vec()),
-            },
         };
-        let many = match &write {
-            Write::Coil(on) => Write::Coils(vec![*on]),
-            Write::Register(word) => Write::Registers(vec![*word]),
-            _ => return self.send(line, device, from, &write).await,
-        };
-        if !lacks.single_write {
-            match self.send(line, device, from, &write).await {
-                Err(Failure::Exception { code: ILLEGAL_FUNCTION, .. }) => {}
-                result => return result,
-            }
-            self.learn(device, |lacks| lacks.single_write = true);
+        if with == WriteWith::TwentyThree && !group.table.is_bits() && !broadcast {
+            return self.send(line, device, range, &Write::AndRead(words)).await;
         }
-        self.send(line, device, from, &many).await
+        let single = Write::single(group.table, &words);
+        let many = Write::many(group.table, words);
+        let may_learn = matches!(with, WriteWith::Automatic | WriteWith::TwentyThree) && !broadcast;
+        if let Some(single) = single.filter(|_| with != WriteWith::Sixteen) {
+            if !(may_learn && lacks.single_write) {
+                match self.send(line, device, range, &single).await {
+                    Err(failure) if failure.is_illegal_function() && may_learn => {}
+                    result => return result,
+                }
+                self.learn(device, |lacks| lacks.single_write = true);
+            }
+            return self.send(line, device, range, &many).await;
+        }
+        match self.send(line, device, range, &many).await {
+            Err(failure) if failure.is_illegal_function() && may_learn => {
+                let Some(state) = self.devices.get(device) else { return Err(failure) };
+                if !writing.split(group, Together::of(&state.plan, true)) {
+                    return Err(failure);
+                }
+                self.learn(device, |lacks| lacks.many_write = true);
+                Ok(Written::Again)
+            }
+            result => result,
+        }
     }
 
     async fn send(
         &mut self,
         line: &mut Line,
         device: usize,
-        from: &Registers,
+        (address, count): (u16, u16),
         write: &Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<Written, Failure> {
         let frames = self.frames.map_or(Duration::ZERO, |time| match write {
             Write::Coil(_) | Write::Register(_) => time.write_one(),
-            Write::Coils(_) => time.write_bits(from.coding.span()),
-            Write::Registers(_) => time.write_registers(from.coding.span()),
+            Write::Coils(_) => time.write_bits(count),
+            Write::Registers(_) => time.write_registers(count),
+            Write::AndRead(_) => time.write_registers(count) + time.read_registers(count),
             Write::Mask { .. } => time.mask_write(),
         });
+        let broadcast = self.is_broadcast(device);
         let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
-        let timeout = state.plan.timeout + frames;
-        let result = line.write(state.plan.unit, from.address, write, timeout).await;
-        self.commanded(device, line, result.as_ref().copied());
+        let (unit, time) = (state.plan.unit, state.plan.timeout + frames);
+        if broadcast {
+            line.broadcast(address, write, time).await?;
+            self.broadcast_sent(device, line);
+            return Ok(Written::Acknowledged);
+        }
+        let result = line.write(unit, address, write, time).await;
+        self.commanded(device, line, result.as_ref().map(|_| ()));
+        Ok(match result? {
+            Some(words) => Written::ReadBack(words),
+            None => Written::Acknowledged,
+        })
+    }
+
+    /// Looks at everything that was written and is to be verified.
+    async fn read_back(&mut self, line: &mut Line, writing: &mut Writing) -> io::Result<()> {
+        for round in 1..=READ_BACKS {
+            let tags: Vec<usize> = writing.unverified().iter().map(|(_, part)| part.tag).collect();
+            if tags.is_empty() {
+                break;
+            }
+            if round > 1 {
+                tokio::time::sleep(SETTLE).await;
+            }
+            let looked = self.look_at(line, writing.device, &tags).await?;
+            let gone =
+                |part: &Part| looked.iter().any(|(tag, words)| *tag == part.tag && words.is_none());
+            writing.not_read_back(gone);
+            let words_of = |part: &Part| {
+                looked.iter().find(|(tag, _)| *tag == part.tag).and_then(|(_, words)| words.clone())
+            };
+            self.take_over(writing, words_of, round == READ_BACKS);
+        }
+        Ok(())
+    }
+
+    /// Reads tags in as few requests as the device allows; `None` for those that gave no answer.
+    async fn look_at(
+        &mut self,
+        line: &mut Line,
+        device: usize,
+        tags: &[usize],
+    ) -> io::Result<Vec<(usize, Option<Vec<u16>>)>> {
+        let Some(state) = self.devices.get(device) else { return Ok(Vec::new()) };
+        let mut requests: VecDeque<_> = state.requests_for(tags, self.clock.mono()).into();
+        let mut looked = Vec::with_capacity(tags.len());
+        while let Some(Request { table, block }) = requests.pop_front() {
+            let result = self.look(line, device, table, (block.start, block.count)).await;
+            let Some(state) = self.devices.get(device) else { break };
+            match result {
+                Ok(words) => looked.extend(block.items.iter().map(|tag| {
+                    let from = state.plan.tags.get(*tag).and_then(|tag| tag.registers());
+                    let part = from.and_then(|from| block.part(&Item::of(from, *tag)));
+                    (*tag, part.and_then(|part| words.get(part)).map(<[u16]>::to_vec))
+                })),
+                Err(Failure::Link(error)) => return Err(error),
+                // What lies between them may be what the device does not give.
+                Err(Failure::Exception { .. }) if block.items.len() > 1 => {
+                    requests.extend(block.items.iter().filter_map(|tag| state.request_for(*tag)));
+                }
+                Err(_) => looked.extend(block.items.iter().map(|tag| (*tag, None))),
+            }
+        }
+        Ok(looked)
+    }
+
+    /// Compares what the device holds with what was written; the values go north. What differs is
+    /// left open until the `last` look.
+    fn take_over(
+        &mut self,
+        writing: &mut Writing,
+        words_of: impl Fn(&Part) -> Option<Vec<u16>>,
+        last: bool,
+    ) {
+        let at = self.clock.mono();
+        let found: Vec<_> = writing
+            .unverified()
+            .into_iter()
+            .filter_map(|(index, part)| {
+                let words = words_of(part)?;
+                Some((index, part.tag, part.holds(&words), words))
+            })
+            .filter(|(_, _, same, _)| *same || last)
+            .collect();
+        let mut readings = Vec::with_capacity(found.len());
+        for (part, tag, same, words) in found {
+            let state = self.devices.get_mut(writing.device);
+            let reading = state.and_then(|state| state.written(tag, &words, at));
+            let value = reading.as_ref().and_then(|reading| reading.value().cloned());
+            readings.extend(reading);
+            let outcome = match value {
+                Some(read_back) if same => Outcome::Done { read_back },
+                Some(read_back) => Outcome::Refused(Refusal::ReadBack(read_back)),
+                None => Outcome::Refused(Refusal::NotReadBack),
+            };
+            writing.conclude(part, outcome);
+        }
+        self.emit(writing.device, readings);
+    }
+
+    /// Reads registers or bits of a device.
+    async fn look(
+        &mut self,
+        line: &mut Line,
+        device: usize,
+        table: Table,
+        (address, count): (u16, u16),
+    ) -> Result<Vec<u16>, Failure> {
+        let count = count.max(1);
+        let frames = self.frames.map_or(Duration::ZERO, |time| time.read(table, count));
+        let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
+        let (unit, most) = (state.plan.unit, state.most(table));
+        let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
+        let result = line.read(unit, table, (address, count), most, timeout).await;
+        self.commanded(device, line, result.as_ref().map(|_| ()));
         result
     }
 
-    fn learn(&mut self, device: usize, what: impl FnOnce(&mut super::device::Lacks)) {
+    fn learn(&mut self, device: usize, what: impl FnOnce(&mut Lacks)) {
         if let Some(state) = self.devices.get_mut(device) {
             what(&mut state.lacks);
         }
         self.keep_learned(device);
     }
-}
-
-/// The words to write, if the value may be written at all.
-fn check(tag: &TagPlan, from: &Registers, value: &Value) -> Result<Encoded, Refusal> {
-    let Some(rule) = tag.write.as_ref().filter(|_| from.table.is_writable()) else {
-        return Err(Refusal::UnknownTag);
-    };
-    rule.check(&from.coding, value)?;
-    encode(&from.coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))
-}
-
-/// Whether the device holds what was written, as far as the mask goes.
-fn holds(words: &[u16], encoded: &Encoded) -> bool {
-    let mask = encoded.mask.unwrap_or(u16::MAX);
-    words.len() == encoded.words.len()
-        && words.iter().zip(&encoded.words).all(|(a, b)| a & mask == b & mask)
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{sensor, too_many};
-use crate::config::defaults::{BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE};
+use crate::config::defaults::{
+    BAUD_RANGE, BUSES_MAX, MODBUS_TCP_PORT, PAUSE_RANGE, TRACE_BYTES, TRACE_RANGE,
+};
 use crate::config::keys;
 use crate::config::link::{Endpoint, Link, ModbusLink, Parity, SensorWire, SerialLine, Wire};
 use crate::config::plan::BusPlan;
@@ -64,10 +66,12 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
         modbus(&section, out)
     };
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
+    let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
     BusPlan {
         name,
         link: link.unwrap_or_else(|| Link::modbus_tcp("", MODBUS_TCP_PORT)),
         pause: pause.unwrap_or(Duration::ZERO),
+        trace_bytes: trace.unwrap_or(TRACE_BYTES),
         devices: Vec::new(),
     }
 }

@@ -103,6 +103,7 @@ fn bus_without_devices(bus: &BusPlan) -> BusPlan {
         name: bus.name.clone(),
         link: bus.link.clone(),
         pause: bus.pause,
+        trace_bytes: bus.trace_bytes,
         devices: Vec::new(),
     }
 }

@@ -16,12 +16,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub(crate) use expect::Expect;
-pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu};
+pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu, sound_frame};
 pub(crate) use tcp::TcpMatcher;
+
+use super::trace::Tap;
 
 /// Bytes read from the port in one go.
 const CHUNK_BYTES: usize = 512;
@@ -29,7 +31,7 @@ const CHUNK_BYTES: usize = 512;
 const DRAIN_CHUNKS_MAX: usize = 64;
 
 /// Everything a line carried that was not an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardCounters {
     /// Frames of the asked unit and function whose checksum was wrong.
     pub damaged: u64,
@@ -46,6 +48,18 @@ pub struct GuardCounters {
 }
 
 impl GuardCounters {
+    /// What was counted since `before`.
+    pub(crate) fn minus(self, before: Self) -> Self {
+        Self {
+            damaged: self.damaged.saturating_sub(before.damaged),
+            foreign: self.foreign.saturating_sub(before.foreign),
+            late: self.late.saturating_sub(before.late),
+            wrong_shape: self.wrong_shape.saturating_sub(before.wrong_shape),
+            echoes: self.echoes.saturating_sub(before.echoes),
+            noise_bytes: self.noise_bytes.saturating_sub(before.noise_bytes),
+        }
+    }
+
     /// The sum.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
@@ -106,6 +120,8 @@ impl<M> Clone for Shared<M> {
 pub(crate) struct Guard<T, M> {
     io: T,
     matcher: Shared<M>,
+    /// Sees every byte that passes.
+    tap: Tap,
     /// The request on its way out.
     out: Vec<u8>,
     sent: usize,
@@ -121,8 +137,8 @@ impl<T, M> std::fmt::Debug for Guard<T, M> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
-    pub(crate) fn new(io: T, matcher: Shared<M>) -> Self {
-        Self { io, matcher, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
+    pub(crate) fn new(io: T, matcher: Shared<M>, tap: Tap) -> Self {
+        Self { io, matcher, tap, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
     }
 
     /// Reads what is there; `Ok(false)` when nothing is.
@@ -137,6 +153,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
         if chunk.filled().is_empty() {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
+        self.tap.came(chunk.filled());
         Poll::Ready(feed(&mut self.matcher.lock(), chunk.filled()))
     }
 
@@ -167,6 +184,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
         this.up.clear();
         this.handed = 0;
         this.out = this.matcher.lock().begin(frame)?;
+        this.tap.sent(&this.out);
         this.sent = 0;
         if let Poll::Ready(result) = this.poll_push(cx) {
             result?;

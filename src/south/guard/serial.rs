@@ -293,7 +293,7 @@ fn is_sound(frame: &[u8]) -> bool {
 }
 
 /// The length of a sound frame at the start of `bytes`, request or answer of any usual function.
-fn sound_frame(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn sound_frame(bytes: &[u8]) -> Option<usize> {
     let function = *bytes.get(1)?;
     let counted = |at: usize, fixed: usize| bytes.get(at).map(|n| fixed + usize::from(*n));
     let lengths = match function {

@@ -44,7 +44,7 @@ impl SensorRunner {
         if let Some(baud) = io.baud() {
             io.set_baud(baud)?;
         }
-        listen::send(io, &poll.send).await?;
+        self.send(io, &poll.send).await?;
         let until = Instant::now() + poll.timeout;
         let Some((mode, rest)) = self.identification(io, until, stop).await? else {
             return Ok(false);
@@ -57,7 +57,7 @@ impl SensorRunner {
                 // Behind a device server the rate can't follow: the meter is asked to stay.
                 let digit = if initial.is_some() { digit } else { b'0' };
                 let acknowledge = [0x06, b'0', digit, b'0', b'\r', b'\n'];
-                listen::send(io, &acknowledge).await?;
+                self.send(io, &acknowledge).await?;
                 if let Some(initial) = initial {
                     let out = io.on_the_line(acknowledge.len(), initial);
                     tokio::time::sleep(out + ADAPTER).await;
@@ -68,7 +68,7 @@ impl SensorRunner {
         let at = self.clock.mono();
         let mut treat = Treat::Late;
         // In mode A the data follows at once.
-        self.take(io, &rest, at, &mut treat).await?;
+        self.cut_all(io, &rest, at, &mut treat).await?;
         Ok(true)
     }
 
@@ -88,7 +88,7 @@ impl SensorRunner {
                 count = listen::read(io, &mut buffer) => count?,
                 () = tokio::time::sleep_until(until) => return Ok(None),
             };
-            self.count(|counters| counters.bytes += u64::try_from(count).unwrap_or(0));
+            self.note_bytes(buffer.get(..count).unwrap_or_default());
             came.extend_from_slice(buffer.get(..count).unwrap_or_default());
             while let Some(end) = came.windows(2).position(|pair| pair == b"\r\n") {
                 let rest = came.split_off(end + 2);

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::SensorRunner;
 use super::io::Io;
-use crate::codec::sensor::{Cut, Frame};
+use crate::codec::sensor::{Cut, Frame, Skip};
 use crate::model::{Mono, Refusal};
+use crate::south::trace::Verdict;
 
 /// Bytes taken from the wire at a time.
 const READ_MAX: usize = 4_096;
@@ -56,6 +57,17 @@ pub(super) async fn read(io: &mut Io, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// The word of the trace. Several frames of one piece of the wire share its bytes: they stand with
+/// the first.
+fn verdict(why: Skip) -> Verdict {
+    match why {
+        Skip::Noise => Verdict::Noise,
+        Skip::NotFromStart | Skip::Incomplete => Verdict::Short,
+        Skip::Checksum { .. } => Verdict::Crc,
+        Skip::TooLong | Skip::Malformed => Verdict::WrongShape,
+    }
+}
+
 impl SensorRunner {
     /// Reads until this moment, or until the answer came; whether it came.
     pub(super) async fn listen(
@@ -85,7 +97,8 @@ impl SensorRunner {
                     let bytes = buffer.get(..count?).unwrap_or_default();
                     let at = self.clock.mono();
                     last_byte = Instant::now();
-                    if self.take(io, bytes, at, &mut treat).await? {
+                    self.note_bytes(bytes);
+                    if self.cut_all(io, bytes, at, &mut treat).await? {
                         return Ok(true);
                     }
                 }
@@ -107,15 +120,25 @@ impl SensorRunner {
         }
     }
 
-    /// Bytes that came; whether the answer was among them.
-    pub(super) async fn take(
+    /// Sends these bytes; the trace sees them.
+    pub(super) async fn send(&self, io: &mut Io, bytes: &[u8]) -> io::Result<()> {
+        self.tap.sent(bytes);
+        send(io, bytes).await
+    }
+
+    pub(super) fn note_bytes(&self, bytes: &[u8]) {
+        self.tap.came(bytes);
+        self.count(|counters| counters.bytes += u64::try_from(bytes.len()).unwrap_or(0));
+    }
+
+    /// What these bytes complete; whether the answer was among it.
+    pub(super) async fn cut_all(
         &mut self,
         io: &mut Io,
         bytes: &[u8],
         at: Mono,
         treat: &mut Treat,
     ) -> Result<bool, Ended> {
-        self.count(|counters| counters.bytes += u64::try_from(bytes.len()).unwrap_or(0));
         self.splitter.push(bytes);
         let mut answered = false;
         while let Some(cut) = self.splitter.next() {
@@ -139,6 +162,7 @@ impl SensorRunner {
             Cut::Frame(frame) => frame,
             Cut::Skipped { bytes, why } => {
                 self.count(|counters| counters.skipped(bytes.len(), why));
+                self.tap.conclude(verdict(why));
                 self.disturbed |= *treat != Treat::Late;
                 // What had begun before the request is over.
                 if matches!(treat, Treat::Answer { .. }) {
@@ -150,10 +174,12 @@ impl SensorRunner {
         match *treat {
             Treat::Late => {
                 self.count(|counters| counters.late += 1);
+                self.tap.conclude(Verdict::Late);
                 return Ok(false);
             }
             Treat::Answer { skip: true } => {
                 self.count(|counters| counters.late += 1);
+                self.tap.conclude(Verdict::Late);
                 *treat = Treat::Answer { skip: false };
                 return Ok(false);
             }
@@ -161,13 +187,15 @@ impl SensorRunner {
         }
         let Some(samples) = self.decoder.decode(&body) else {
             self.count(|counters| counters.unmatched += 1);
+            self.tap.conclude(Verdict::WrongShape);
             self.disturbed = true;
             return Ok(false);
         };
         if !self.link.sensor.ack.is_empty() {
             let ack = self.link.sensor.ack.clone();
-            send(io, &ack).await?;
+            self.send(io, &ack).await?;
         }
+        self.tap.conclude(Verdict::Ok);
         self.frame(&body, &samples, at, *treat != Treat::Pushed);
         Ok(*treat != Treat::Pushed)
     }

@@ -32,6 +32,7 @@ use self::tags::{Out, Tags};
 use super::bus::BusContext;
 use super::engine::{RECONNECT_CAP, RECONNECT_FIRST};
 use super::status::{BusStatus, DeviceState, LinkState, Meter, micros};
+use super::trace::{Tap, Verdict};
 use crate::codec::sensor::{Decoder, PatternError, Sample, Splitter};
 use crate::config::{BusPlan, SensorLink};
 use crate::model::sensor::{Ask, Poll};
@@ -55,6 +56,7 @@ pub(crate) struct SensorRunner {
     clock: Arc<dyn Clock>,
     commands: mpsc::Receiver<Command>,
     status: Arc<Mutex<BusStatus>>,
+    tap: Tap,
     started: Instant,
     backoff: Backoff,
     meter: Meter,
@@ -72,6 +74,7 @@ impl SensorRunner {
         context: BusContext,
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
+        tap: Tap,
     ) -> Result<Self, PatternError> {
         Ok(Self {
             name: plan.name,
@@ -84,6 +87,7 @@ impl SensorRunner {
             clock: context.clock,
             commands,
             status,
+            tap,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -200,7 +204,7 @@ impl SensorRunner {
     ) -> Result<bool, Ended> {
         self.disturbed = false;
         if !poll.wake.is_empty() {
-            listen::send(io, &poll.wake).await?;
+            self.send(io, &poll.wake).await?;
             let until = Instant::now() + poll.wake_pause;
             self.listen(io, until, Treat::Late, stop).await?;
         }
@@ -209,7 +213,7 @@ impl SensorRunner {
         let sent = Instant::now();
         let talked = match poll.handshake {
             None => {
-                listen::send(io, &poll.send).await?;
+                self.send(io, &poll.send).await?;
                 true
             }
             Some(kind) => self.shake_hands(io, kind, poll, stop).await?,
@@ -223,7 +227,7 @@ impl SensorRunner {
 
     async fn send_init(&mut self, io: &mut Io) -> Result<(), Ended> {
         for line in self.link.sensor.init.clone() {
-            listen::send(io, &line).await?;
+            self.send(io, &line).await?;
         }
         Ok(())
     }
@@ -249,6 +253,7 @@ impl SensorRunner {
         if answered {
             return;
         }
+        self.tap.conclude(Verdict::Timeout);
         let out = self.tags.all_bad(fault, at);
         self.emit(out);
         if self.failed >= SILENT_POLLS {
@@ -322,6 +327,7 @@ impl SensorRunner {
     }
 
     fn came_up(&mut self) {
+        self.tap.connected();
         let since = self.clock.mono();
         let after_outage = std::mem::take(&mut self.outage);
         self.splitter = Splitter::new(&self.link.sensor);

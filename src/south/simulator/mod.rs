@@ -8,20 +8,24 @@ mod faults;
 mod plant;
 mod pty;
 mod rtu;
+mod signal;
 mod slave;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod world;
 
 pub use bank::Bank;
 pub use faults::{Fault, Faults, Rule, names as fault_names};
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
+pub use signal::Signal;
 pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
 pub(crate) use slave::{mbap, serve};
 pub use tcp::TcpServer;
+pub use world::{Line, SetError, Start, Tag, World};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -29,7 +29,7 @@ fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusPlan {
         parity: Parity::Even,
         stop_bits: 1,
     });
-    BusPlan { name: name("rs485"), link, pause: Duration::ZERO, devices }
+    BusPlan { name: name("rs485"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
 }
 
 fn units(units: &[u8]) -> Devices {

@@ -10,6 +10,7 @@ mod faults_tcp;
 mod identify;
 mod scripted;
 mod sensors;
+mod traces;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -158,7 +159,7 @@ fn ms(n: u64) -> Duration {
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::modbus_tcp("127.0.0.1", port);
-    BusPlan { name: name("hall"), link, pause: Duration::ZERO, devices }
+    BusPlan { name: name("hall"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
 }
 
 fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {

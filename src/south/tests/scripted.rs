@@ -16,6 +16,7 @@ use crate::south::guard::frame_rtu;
 use crate::south::line::{Failure, Line, Pace};
 pub(super) use crate::south::simulator::{Deed, mbap};
 use crate::south::simulator::{Tempo, serve};
+use crate::south::trace::{self, Tap};
 
 impl Deed {
     pub(super) fn well() -> Self {
@@ -98,6 +99,7 @@ impl Asked {
 /// A line to a scripted slave.
 pub(super) struct Scripted {
     pub(super) line: Line,
+    pub(super) tap: Tap,
     /// Number of the newest request that the slave has seen.
     pub(super) number: Arc<AtomicU16>,
     /// Every request it has seen.
@@ -119,9 +121,15 @@ fn start(framing: Framing, mut script: impl FnMut(&Asked) -> Deed + Send + 'stat
     let number = Arc::new(AtomicU16::new(0));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let pace = Pace::Task(Duration::ZERO);
-    let line = match framing {
-        Framing::Tcp => Line::tcp(near, 0xFFF0, pace),
-        Framing::Rtu => Line::serial(near, pace),
+    let (line, tap) = match framing {
+        Framing::Tcp => {
+            let tap = tap(trace::Framing::Mbap);
+            (Line::tcp(near, 0xFFF0, pace, tap.clone()), tap)
+        }
+        Framing::Rtu => {
+            let tap = tap(trace::Framing::Rtu);
+            (Line::serial(near, pace, tap.clone()), tap)
+        }
     };
     let mut slave = JoinSet::new();
     let (count, all) = (number.clone(), asked.clone());
@@ -138,7 +146,11 @@ fn start(framing: Framing, mut script: impl FnMut(&Asked) -> Deed + Send + 'stat
         };
         let _ = serve(far, framing, Tempo::default(), &CancellationToken::new(), answer).await;
     });
-    Scripted { line, number, asked, _slave: slave }
+    Scripted { line, tap, number, asked, _slave: slave }
+}
+
+fn tap(framing: trace::Framing) -> Tap {
+    Tap::new(framing, vec!["seven".to_owned()], 1 << 20)
 }
 
 /// How a run of reads went.

@@ -48,6 +48,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         name: Name::new("b").unwrap(),
         link: Link::modbus_rtu(line),
         pause: Duration::ZERO,
+        trace_bytes: 0,
         devices: devices.into_iter().map(device).collect(),
     }
 }
