@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::wire::LineTime;
-use crate::config::{
-    BusPlan, DevicePlan, Link, Plan, SensorLink, SensorWire, Source, TagPlan, Wire, show_duration,
-};
+use crate::config::{BusPlan, DevicePlan, Plan, SensorLink, Source, TagPlan, show_duration};
 use crate::model::Table;
 use crate::model::sensor::Ask;
 
@@ -64,15 +62,10 @@ fn describe(plan: &Plan) -> String {
 
 fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
-    let link = match &bus.link {
-        Link::Modbus(modbus) => match &modbus.wire {
-            Wire::Tcp(to) => format!("Modbus TCP {to}"),
-            Wire::Serial(line) => {
-                format!("Modbus RTU {} at {} baud", line.port.display(), line.baud)
-            }
-        },
-        Link::Sensor(sensor) => return describe_sensor(bus, sensor),
-    };
+    let link = &bus.link;
+    if let Some(sensor) = link.sensor() {
+        return describe_sensor(bus, sensor);
+    }
     let mut out = format!(
         "bus {}: {link}, {:.1} requests/s, {:.1} % of the line's time\n",
         bus.name,
@@ -119,13 +112,6 @@ fn tags(device: &DevicePlan) -> String {
 
 /// What a sensor bus does, in words.
 fn describe_sensor(bus: &BusPlan, link: &SensorLink) -> String {
-    let wire = match &link.wire {
-        SensorWire::Serial(line) => {
-            format!("{} at {} baud {}", line.port.display(), line.baud, line.character())
-        }
-        SensorWire::Tcp(to) => format!("TCP {to}"),
-    };
-    let preset = link.preset.as_deref().unwrap_or("own frames");
     let ask = match &link.sensor.ask {
         Ask::Push => "sends by itself".to_owned(),
         Ask::Poll(poll) => format!("asked every {}", show_duration(poll.every)),
@@ -134,7 +120,7 @@ fn describe_sensor(bus: &BusPlan, link: &SensorLink) -> String {
         Some(after) => format!("values older than {} are bad", show_duration(after)),
         None => "values never age".to_owned(),
     };
-    let mut out = format!("bus {}: serial {preset} on {wire}, {ask}, {silent}\n", bus.name);
+    let mut out = format!("bus {}: {}, {ask}, {silent}\n", bus.name, bus.link);
     for device in &bus.devices {
         out += &format!("  device {}\n{}", device.name, tags(device));
     }

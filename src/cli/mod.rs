@@ -3,6 +3,7 @@
 mod advice;
 mod check;
 mod demo;
+mod link;
 mod probe;
 mod run;
 mod simulate;

@@ -1,38 +1,21 @@
 //! `fieldhold probe`: reads registers of a device once and shows them.
 
-use std::net::Ipv6Addr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
 
+use super::link::LinkArguments;
 use super::{BadInput, run};
 use crate::codec::registers::{Decoded, decode};
-use crate::config::{Link, Parity, SerialLine};
 use crate::model::{Coding, Kind, Order, Table};
 use crate::south::probe;
 
-const MODBUS_PORT: u16 = 502;
-
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// A Modbus TCP device, as HOST or HOST:PORT
-    #[arg(long, conflicts_with = "rtu", required_unless_present = "rtu")]
-    tcp: Option<String>,
-    /// A serial port with Modbus RTU devices
-    #[arg(long)]
-    rtu: Option<PathBuf>,
-    /// Baud rate of the serial line
-    #[arg(long, default_value_t = 19200, value_parser = clap::value_parser!(u32).range(300..=4_000_000))]
-    baud: u32,
-    /// Parity of the serial line
-    #[arg(long, value_enum, default_value_t = ParityWord::Even)]
-    parity: ParityWord,
-    /// Stop bits; 1 with a parity bit and 2 without, unless given
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
-    stop_bits: Option<u8>,
+    #[command(flatten)]
+    link: LinkArguments,
     /// Unit (slave) id of the device
     #[arg(long, default_value_t = 1)]
     unit: u8,
@@ -48,13 +31,6 @@ pub struct Arguments {
     /// How many registers or bits
     #[arg(default_value_t = 1)]
     count: u16,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ParityWord {
-    None,
-    Even,
-    Odd,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -82,14 +58,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.address.checked_add(arguments.count - 1).is_none() {
         return Err(bad("the last address would be beyond 65535".to_owned()));
     }
-    if arguments.rtu.is_some() && !(1..=247).contains(&arguments.unit) {
+    let link = arguments.link.link()?;
+    if link.is_line() && !(1..=247).contains(&arguments.unit) {
         return Err(bad(format!(
-            "a device on a serial line has a unit from 1 to 247, not {}",
+            "a device on a line has a unit from 1 to 247, not {}",
             arguments.unit
         )));
     }
     let timeout = Duration::from_millis(arguments.timeout_ms);
-    let link = link(arguments)?;
     let words = run::runtime()?
         .block_on(probe::read(
             &link,
@@ -104,38 +80,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         println!("{line}");
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn link(arguments: &Arguments) -> anyhow::Result<Link> {
-    if let Some(peer) = &arguments.tcp {
-        let (host, port) = peer_of(peer)?;
-        return Ok(Link::modbus_tcp(host, port));
-    }
-    let Some(port) = arguments.rtu.clone() else {
-        return Err(bad("give --tcp or --rtu".to_owned()));
-    };
-    let parity = match arguments.parity {
-        ParityWord::None => Parity::None,
-        ParityWord::Even => Parity::Even,
-        ParityWord::Odd => Parity::Odd,
-    };
-    // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
-    let stop_bits = arguments.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 });
-    Ok(Link::modbus_rtu(SerialLine { port, baud: arguments.baud, data_bits: 8, parity, stop_bits }))
-}
-
-/// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.
-fn peer_of(peer: &str) -> anyhow::Result<(String, u16)> {
-    if let Ok(address) = peer.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
-        return Ok((address.to_string(), MODBUS_PORT));
-    }
-    let Some((host, port)) = peer.rsplit_once(':') else {
-        return Ok((peer.to_owned(), MODBUS_PORT));
-    };
-    match port.parse() {
-        Ok(port) if port > 0 => Ok((host.trim_matches(['[', ']']).to_owned(), port)),
-        _ => Err(bad(format!("--tcp {peer}: {port:?} is not a port, 1 to 65535"))),
-    }
 }
 
 fn bad(problem: String) -> anyhow::Error {
@@ -205,21 +149,6 @@ mod tests {
         assert!(lines[1].contains("4367") && lines[1].contains("231.42"), "{}", lines[1]);
         assert!(!lines[2].contains("231.42"));
         assert_eq!(show(Table::Coil, 0, &[1])[1], "    0  1");
-    }
-
-    #[test]
-    fn peers_are_names_or_addresses_with_or_without_a_port() {
-        for (peer, host, port) in [
-            ("plc.local", "plc.local", 502),
-            ("10.0.0.7:1502", "10.0.0.7", 1502),
-            ("::1", "::1", 502),
-            ("[fe80::7]", "fe80::7", 502),
-            ("[::1]:1502", "::1", 1502),
-        ] {
-            assert_eq!(peer_of(peer).unwrap(), (host.to_owned(), port));
-        }
-        assert!(peer_of("plc:x").unwrap_err().is::<BadInput>());
-        assert!(peer_of("plc:0").is_err() && peer_of("plc:70000").is_err());
     }
 
     #[test]

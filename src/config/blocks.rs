@@ -62,13 +62,13 @@ impl Limits {
     }
 }
 
-/// On a serial line no block of several tags occupies it for longer, so that writes and fast
+/// On a line no block of several tags occupies it for longer, so that writes and fast
 /// devices get their turn.
 const SERIAL_BLOCK_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// The longest line time of a block of several items on this link.
 pub fn block_time_max(link: &Link) -> Option<Duration> {
-    link.serial().map(|_| SERIAL_BLOCK_TIME_MAX)
+    link.is_line().then_some(SERIAL_BLOCK_TIME_MAX)
 }
 
 /// One request and the tags that are read with it.

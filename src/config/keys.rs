@@ -27,18 +27,24 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-rtu", "serial", "pause", "trace"],
+    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "serial", "pause", "trace"],
     refused: &[],
 };
 
 pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port"], refused: &[] };
+    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
+
+pub(super) static MODBUS_UDP: Shape =
+    Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
 
 pub(super) static MODBUS_RTU: Shape = Shape {
     name: "modbus-rtu",
     keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
     refused: &[],
 };
+
+pub(super) static MODBUS_ASCII: Shape =
+    Shape { name: "modbus-ascii", keys: MODBUS_RTU.keys, refused: &[] };
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
@@ -197,7 +203,7 @@ pub(super) static STORE: Shape =
 
 /// All of them.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 31] = [
+pub(super) static ALL: [&Shape; 33] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -213,7 +219,9 @@ pub(super) static ALL: [&Shape; 31] = [
     &GATEWAY,
     &BUS,
     &MODBUS_TCP,
+    &MODBUS_UDP,
     &MODBUS_RTU,
+    &MODBUS_ASCII,
     &DEVICE,
     &TAG,
     &MAP,

@@ -44,7 +44,14 @@ pub enum Wire {
     /// A port of this machine.
     Serial(SerialLine),
     /// A connection that we make.
-    Tcp(Endpoint),
+    Tcp(TcpWire),
+    /// One datagram per frame.
+    Udp(Endpoint),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct TcpWire {
+    pub to: Endpoint,
 }
 
 /// How a request and its answer look on the wire.
@@ -54,6 +61,8 @@ pub enum Framing {
     Tcp,
     /// With a CRC (Modbus over Serial Line V1.02, 2.5.1).
     Rtu,
+    /// In hexadecimal characters, with an LRC (the same, 2.5.2).
+    Ascii,
 }
 
 /// A name or address, and a port.
@@ -96,7 +105,7 @@ impl fmt::Display for Endpoint {
 impl Link {
     /// Modbus TCP, as most devices on Ethernet speak it.
     pub fn modbus_tcp(host: impl Into<String>, port: u16) -> Self {
-        let wire = Wire::Tcp(Endpoint { host: host.into(), port });
+        let wire = Wire::Tcp(TcpWire { to: Endpoint { host: host.into(), port } });
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
@@ -149,6 +158,14 @@ impl Link {
 }
 
 impl SensorWire {
+    /// What two buses must not share.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Serial(line) => line.port.display().to_string(),
+            Self::Tcp(to) => to.to_string(),
+        }
+    }
+
     fn serial(&self) -> Option<&SerialLine> {
         match self {
             Self::Serial(line) => Some(line),
@@ -160,6 +177,55 @@ impl SensorWire {
         match self {
             Self::Serial(line) => Some(line),
             Self::Tcp(_) => None,
+        }
+    }
+}
+
+impl Framing {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "Modbus TCP",
+            Self::Rtu => "Modbus RTU",
+            Self::Ascii => "Modbus ASCII",
+        }
+    }
+}
+
+/// As people say it.
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Modbus(modbus) => modbus.fmt(f),
+            Self::Sensor(sensor) => sensor.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SensorLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preset = self.preset.as_deref().unwrap_or("own frames");
+        match &self.wire {
+            SensorWire::Serial(line) => {
+                let (port, baud, character) = (line.port.display(), line.baud, line.character());
+                write!(f, "serial {preset} {port} at {baud} baud {character}")
+            }
+            SensorWire::Tcp(to) => write!(f, "serial {preset} over TCP {to}"),
+        }
+    }
+}
+
+impl fmt::Display for ModbusLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let framing = self.framing.name();
+        match (&self.wire, self.framing) {
+            (Wire::Serial(line), _) => {
+                let (port, baud, character) = (line.port.display(), line.baud, line.character());
+                write!(f, "{framing} {port} at {baud} baud {character}")
+            }
+            (Wire::Tcp(wire), Framing::Tcp) => write!(f, "{framing} {}", wire.to),
+            (Wire::Tcp(wire), _) => write!(f, "{framing} over TCP {}", wire.to),
+            (Wire::Udp(to), Framing::Tcp) => write!(f, "Modbus UDP {to}"),
+            (Wire::Udp(to), _) => write!(f, "{framing} over UDP {to}"),
         }
     }
 }

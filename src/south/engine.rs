@@ -30,7 +30,7 @@ use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
 pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 pub(super) const RECONNECT_CAP: Duration = Duration::from_secs(5);
-/// With all devices silent, a TCP connection older than this is made anew before the next probe.
+/// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
 /// See the module.
@@ -40,10 +40,9 @@ pub(crate) struct Engine {
     pub(super) schedule: Schedule,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Line time of frames; zero on TCP, where the round trip is the device's.
+    /// Line time of frames; zero without a port, where the round trip is the device's.
     pub(super) frames: Option<LineTime>,
-    pub(super) serial: bool,
-    /// Whether unit 0 is everybody.
+    /// Whether unit 0 is everybody, and an answer does not say which request it is for.
     pub(super) is_line: bool,
     pub(super) commands: mpsc::Receiver<Command>,
     /// The command that is being carried out.
@@ -83,7 +82,7 @@ impl Engine {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
         let is_line = plan.link.is_line();
-        let frames = plan.link.serial().map(|line| LineTime::serial(line, Duration::ZERO));
+        let frames = LineTime::frames(&plan.link);
         let devices: Vec<Device> = plan
             .devices
             .into_iter()
@@ -106,7 +105,6 @@ impl Engine {
             schedule: Schedule::new(&intervals),
             sink: context.sink,
             clock: context.clock,
-            serial: frames.is_some(),
             is_line,
             frames,
             commands,
@@ -133,6 +131,7 @@ impl Engine {
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
             let ended = self.work(&mut line, &stop).await;
             self.show_line(&line);
+            connector.left(&line);
             let line_before = self.status().line;
             self.line_before = line_before;
             match ended {
@@ -264,7 +263,8 @@ impl Engine {
                 }
                 Next::Plan { device, due } => {
                     let worked = self.answers > 0 || now > self.connected + DOUBTFUL_AFTER;
-                    if !self.serial && worked && !self.heard && self.schedule.all_silent() {
+                    if self.frames.is_none() && worked && !self.heard && self.schedule.all_silent()
+                    {
                         return Ended::Doubtful;
                     }
                     let at = self.clock.mono();

@@ -103,24 +103,25 @@ enum Kind {
 }
 
 impl Line {
-    pub(crate) fn tcp<T>(io: T, seed: u16, pace: Pace, tap: Tap) -> Self
+    /// Frames with a transaction id.
+    pub(crate) fn tcp<T>(io: T, matcher: TcpMatcher, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let matcher = Shared::new(TcpMatcher::new(seed));
-        let client =
-            tokio_modbus::client::tcp::attach(Guard::new(io, matcher.clone(), tap.clone()));
-        Self::new(client, Kind::Tcp(matcher), pace, tap)
+        let matcher = Shared::new(matcher);
+        let guard = Guard::new(io, matcher.clone(), tap.clone());
+        Self::new(tokio_modbus::client::tcp::attach(guard), Kind::Tcp(matcher), pace, tap)
     }
 
-    pub(crate) fn serial<T>(io: T, pace: Pace, tap: Tap) -> Self
+    /// Frames without one: a serial line, or a converter in front of one.
+    pub(crate) fn serial<T>(io: T, matcher: SerialMatcher, pace: Pace, tap: Tap) -> Self
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let matcher = Shared::new(SerialMatcher::new());
-        let client =
-            tokio_modbus::client::rtu::attach(Guard::new(io, matcher.clone(), tap.clone()));
-        Self::new(client, Kind::Serial { matcher, suspects: Suspects::default() }, pace, tap)
+        let matcher = Shared::new(matcher);
+        let guard = Guard::new(io, matcher.clone(), tap.clone());
+        let kind = Kind::Serial { matcher, suspects: Suspects::default() };
+        Self::new(tokio_modbus::client::rtu::attach(guard), kind, pace, tap)
     }
 
     fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
@@ -142,6 +143,14 @@ impl Line {
         match &self.kind {
             Kind::Tcp(_) => None,
             Kind::Serial { matcher, .. } => Some(matcher.lock().echo()),
+        }
+    }
+
+    /// Whether an answer that nobody waits for may come, and could not be told from another.
+    pub(crate) fn owes(&self) -> bool {
+        match &self.kind {
+            Kind::Tcp(_) => false,
+            Kind::Serial { matcher, .. } => matcher.lock().owes(),
         }
     }
 

@@ -82,7 +82,7 @@ impl Engine {
             Err(Failure::Link(_) | Failure::NotAsked) => return None,
             Err(failure) if failure.is_gateways() => false,
             Ok(()) | Err(Failure::Exception { .. }) => true,
-            Err(Failure::BadAnswer) => !self.serial,
+            Err(Failure::BadAnswer) => !self.is_line,
             Err(Failure::NoAnswer) => false,
         };
         self.heard = !matches!(result, Err(Failure::NoAnswer));

@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use super::guard::GuardCounters;
 use super::sensor::SensorCounters;
-use crate::config::{BusPlan, Link, SensorWire, SerialLine, Wire};
+use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
 
 /// State and counters of one bus since its runner was made.
 #[derive(Debug, Clone, Serialize)]
 pub struct BusStatus {
     pub name: String,
-    /// `modbus-tcp host:port` or `modbus-rtu /dev/... 19200 8E1`.
+    /// As [`Link`](crate::config::Link) prints itself.
     pub link: String,
     pub state: LinkState,
     /// When the link came up, over and over.
@@ -129,7 +129,7 @@ impl BusStatus {
         };
         Self {
             name: plan.name.to_string(),
-            link: describe(&plan.link),
+            link: plan.link.to_string(),
             state: LinkState::Connecting,
             connects: 0,
             requests: 0,
@@ -147,25 +147,6 @@ impl BusStatus {
 impl DeviceState {
     pub(crate) fn silent(since: Mono, fault: Fault) -> Self {
         Self::Silent { since: since.0, fault: fault.to_string() }
-    }
-}
-
-/// The link as people write it.
-pub(crate) fn describe(link: &Link) -> String {
-    let line =
-        |line: &SerialLine| format!("{} {} {}", line.port.display(), line.baud, line.character());
-    match link {
-        Link::Modbus(modbus) => match &modbus.wire {
-            Wire::Tcp(to) => format!("modbus-tcp {to}"),
-            Wire::Serial(wire) => format!("modbus-rtu {}", line(wire)),
-        },
-        Link::Sensor(sensor) => {
-            let preset = sensor.preset.as_deref().unwrap_or("own frames");
-            match &sensor.wire {
-                SensorWire::Tcp(to) => format!("serial {preset} over tcp {to}"),
-                SensorWire::Serial(wire) => format!("serial {preset} {}", line(wire)),
-            }
-        }
     }
 }
 

@@ -20,8 +20,8 @@ const ROUND_TRIP_BEST: Duration = Duration::from_micros(200);
 const NAMED_MAX: usize = 3;
 
 pub(super) fn check(bus: &BusPlan, spot: &Spot, out: &mut Findings) {
-    let (best, what, assumed) = match bus.link.serial() {
-        Some(line) => (LineTime::serial(line, Duration::ZERO), "line", TURNAROUND_ASSUMED),
+    let (best, what, assumed) = match LineTime::frames(&bus.link) {
+        Some(frames) => (frames, "line", TURNAROUND_ASSUMED),
         None => (LineTime::tcp(ROUND_TRIP_BEST), "connection", ROUND_TRIP_ASSUMED),
     };
     let usual = LineTime::of(&bus.link);

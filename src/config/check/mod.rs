@@ -9,6 +9,7 @@ mod broker;
 mod bus;
 mod busy;
 mod device;
+mod link;
 mod rules;
 mod scale;
 pub(super) mod sensor;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::bus;
+use super::link;
 use crate::config::defaults::{
     FILTERS_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, MQTT_PORT, MQTTS_PORT, PACKET_RANGE, SEND,
     TOPIC_BACKLOG, UPLINK_PACKET_BYTES, WINDOW_BYTES, WINDOW_BYTES_RANGE, WINDOW_MESSAGES,
@@ -130,7 +130,7 @@ fn url(text: &str) -> Result<Url, Complaint> {
             _ => return Err(format!("{} is no port", quoted(text)).into()),
         },
     };
-    Ok(Url { host: bus::host(host)?, port, tls })
+    Ok(Url { host: link::host(host)?, port, tls })
 }
 
 fn tls(section: &Section<'_>, url: Option<&Url>, out: &mut Findings) -> Option<TlsPlan> {

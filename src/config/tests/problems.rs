@@ -156,6 +156,20 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtuu } }, b: { modbus-udp: { port: 1, framing: x } }, c: { modbus-rtu: {}, modbus-ascii: { port: p, baud: 1 } }, d: { modbus-ascii: { port: p, baud: 300, data-bits: 6 } } }",
+            &[
+                "t:3:47 buses.a.modbus-tcp.framing: \"rtuu\" is unknown; did you mean rtu?",
+                "t:3:62 buses.b.modbus-udp: the key host is missing",
+                "t:3:94 buses.b.modbus-udp.framing: \"x\" is unknown; one of tcp, rtu, ascii",
+                "t:3:122 buses.c.modbus-ascii: a bus is either modbus-rtu or modbus-ascii, not both",
+                "t:3:212 buses.d.modbus-ascii.data-bits: \"6\" is not possible; Modbus ASCII has 7 or 8",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
+            &["t:4:12 devices.d: the key unit is missing"],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-rtu: { port: /dev/ttyS0, baud: 9600, parity: evn, data-bits: 7, stop-bits: 3 } }, c: { modbus-rtu: { port: /dev/ttyS0, baud: fast } } }",
             &[
                 "t:3:67 buses.a.modbus-rtu.parity: \"evn\" is unknown; did you mean even?",

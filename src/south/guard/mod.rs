@@ -7,6 +7,7 @@
 //! Invariants: bytes that came before a request are never part of its answer; a frame that does
 //! not match in every checked field is never handed up; nothing here waits for a clock.
 
+pub(crate) mod ascii;
 mod expect;
 mod serial;
 mod tcp;

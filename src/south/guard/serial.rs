@@ -1,4 +1,5 @@
-//! Matching on a serial line, where nothing but the content tells an answer from anything else.
+//! Matching on a serial line, where nothing but the content tells an answer from anything else; the
+//! same behind a converter. Frames are those of RTU, also where the wire carries ASCII.
 //!
 //! Every offset is tried, so noise before a frame does no harm. A frame matches by unit, function,
 //! byte count (or the whole echo of a write) and CRC. What our own transmitter sends back (local
@@ -12,7 +13,7 @@
 use std::io;
 
 use super::expect::{Judgement, identity_len};
-use super::{Expect, GuardCounters, Matcher, Saw};
+use super::{Expect, GuardCounters, Matcher, Saw, ascii};
 
 /// Input kept while waiting for a frame; the longest frame has 256 bytes.
 const INPUT_BYTES_MAX: usize = 1024;
@@ -48,6 +49,8 @@ pub(crate) enum Echo {
 
 /// See the module.
 pub(crate) struct SerialMatcher {
+    /// Where the wire carries ASCII.
+    ascii: Option<ascii::Decoder>,
     request: Vec<u8>,
     expect: Option<Expect>,
     unanswered: Vec<Expect>,
@@ -64,8 +67,17 @@ pub(crate) struct SerialMatcher {
 }
 
 impl SerialMatcher {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn rtu() -> Self {
+        Self::new(None)
+    }
+
+    pub(crate) fn ascii() -> Self {
+        Self::new(Some(ascii::Decoder::default()))
+    }
+
+    fn new(ascii: Option<ascii::Decoder>) -> Self {
         Self {
+            ascii,
             request: Vec::new(),
             expect: None,
             unanswered: Vec::new(),
@@ -86,6 +98,21 @@ impl SerialMatcher {
     /// Reads that had been given up and whose answers have been seen since.
     pub(crate) fn take_late(&mut self) -> Vec<Expect> {
         std::mem::take(&mut self.came_late)
+    }
+
+    /// Whether the answer to a request may still be on its way.
+    pub(crate) fn owes(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        match &mut self.ascii {
+            None => self.rx.extend_from_slice(bytes),
+            Some(decoder) => {
+                let noise = decoder.decode(bytes, &mut self.rx);
+                self.counters.noise_bytes += u64::try_from(noise).unwrap_or(0);
+            }
+        }
     }
 
     /// Whether the request itself would pass as its answer: most writes, and reads of 17 to 24
@@ -204,7 +231,7 @@ impl SerialMatcher {
 impl Matcher for SerialMatcher {
     fn stale(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.expect = None;
-        self.rx.extend_from_slice(bytes);
+        self.receive(bytes);
         if self.rx.len() > INPUT_BYTES_MAX {
             let rx = std::mem::take(&mut self.rx);
             let _ = self.classify(&rx);
@@ -216,6 +243,9 @@ impl Matcher for SerialMatcher {
         self.expect = None;
         let rx = std::mem::take(&mut self.rx);
         let _ = self.classify(&rx);
+        if let Some(decoder) = &mut self.ascii {
+            self.counters.noise_bytes += u64::try_from(decoder.reset()).unwrap_or(0);
+        }
         self.up = None;
         self.echo_passed = false;
         let (unit, expect) = split_frame(frame)
@@ -230,11 +260,11 @@ impl Matcher for SerialMatcher {
         } else {
             self.expect = Some(expect);
         }
-        Ok(frame.to_vec())
+        Ok(if self.ascii.is_some() { ascii::encode(frame) } else { frame.to_vec() })
     }
 
     fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.rx.extend_from_slice(bytes);
+        self.receive(bytes);
         self.scan();
         if self.rx.len() > INPUT_BYTES_MAX {
             let keep = self.rx.split_off(self.rx.len() - INPUT_BYTES_MAX / 2);

@@ -2,7 +2,8 @@
 //!
 //! Transaction ids are our own: they start at random, are never zero, and zero from the other
 //! side is never taken for ours. A header that can't be one ends the connection, because nothing
-//! after it can be trusted (Modbus Messaging on TCP/IP V1.0b, 3.1.3).
+//! after it can be trusted (Modbus Messaging on TCP/IP V1.0b, 3.1.3). A datagram (UDP) stands for
+//! itself: what is broken in it ends with it.
 
 use std::io;
 
@@ -23,6 +24,7 @@ pub(crate) struct TcpMatcher {
     /// The first four bytes that tokio-modbus put on the request: its own id comes back to it.
     client_tid: [u8; 2],
     expect: Option<Expect>,
+    datagrams: bool,
     rx: Vec<u8>,
     up: Option<Vec<u8>>,
     saw: Saw,
@@ -35,11 +37,18 @@ impl TcpMatcher {
             tid: seed,
             client_tid: [0; 2],
             expect: None,
+            datagrams: false,
             rx: Vec::new(),
             up: None,
             saw: Saw::Nothing,
             counters: GuardCounters::default(),
         }
+    }
+
+    /// Every chunk of input is a datagram.
+    pub(crate) fn in_datagrams(mut self) -> Self {
+        self.datagrams = true;
+        self
     }
 
     /// Takes all whole frames out of the input.
@@ -119,7 +128,13 @@ impl Matcher for TcpMatcher {
 
     fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.rx.extend_from_slice(bytes);
-        self.parse()
+        let parsed = self.parse();
+        if !self.datagrams {
+            return parsed;
+        }
+        self.counters.noise_bytes += u64::try_from(self.rx.len()).unwrap_or(0);
+        self.rx.clear();
+        Ok(())
     }
 
     fn take(&mut self) -> Option<Vec<u8>> {

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio_serial::{SerialPort as _, SerialStream};
 
 use crate::config::{SensorWire, SerialLine};
-use crate::south::{connect, port};
+use crate::south::connect::dial;
+use crate::south::port;
 
 /// An open wire.
 pub(super) enum Io {
@@ -25,7 +26,7 @@ impl Io {
                 let port = port::open(line)?;
                 Ok(Self::Serial { port, line: line.clone() })
             }
-            SensorWire::Tcp(to) => connect::tcp(&to.host, to.port).await.map(Self::Tcp),
+            SensorWire::Tcp(to) => dial::dial(to).await.map(Self::Tcp),
         }
     }
 

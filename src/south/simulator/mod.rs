@@ -1,4 +1,4 @@
-//! Simulated devices: register banks behind Modbus TCP and Modbus RTU, with named faults.
+//! Simulated devices: register banks behind every wire and framing, with named faults.
 //!
 //! Used by `fieldhold simulate`, by the demonstration, by tests. The slave side is our own:
 //! tokio-modbus's RTU server ends after 25 bytes of noise, and none can be made to misbehave.
@@ -13,6 +13,7 @@ mod slave;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod world;
 
 pub use bank::Bank;
@@ -25,6 +26,7 @@ pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
 pub(crate) use slave::{mbap, serve};
 pub use tcp::TcpServer;
+pub use udp::UdpServer;
 pub use world::{Line, SetError, Start, Tag, World};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

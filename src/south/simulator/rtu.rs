@@ -1,4 +1,4 @@
-//! A Modbus RTU slave over any byte stream, with the time its line would take.
+//! A slave on a line, over any byte stream, with the time its line would take.
 
 use std::io;
 use std::time::Duration;
@@ -13,12 +13,20 @@ use crate::config::Framing;
 /// Simulated devices on a serial line.
 pub struct RtuSlave {
     devices: Devices,
+    framing: Framing,
     tempo: Tempo,
 }
 
 impl RtuSlave {
     pub fn new(devices: Devices) -> Self {
-        Self { devices, tempo: Tempo::default() }
+        Self { devices, framing: Framing::Rtu, tempo: Tempo::default() }
+    }
+
+    /// In another framing than RTU.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
     }
 
     /// Answers as late as a line with 11 bits per character at this speed would deliver.
@@ -33,8 +41,8 @@ impl RtuSlave {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let devices = self.devices;
-        let script = |asked: &_| devices.respond(asked, Framing::Rtu);
-        serve(io, Framing::Rtu, self.tempo, &stop, script).await
+        let (devices, framing) = (self.devices, self.framing);
+        let script = |asked: &_| devices.respond(asked, framing);
+        serve(io, framing, self.tempo, &stop, script).await
     }
 }

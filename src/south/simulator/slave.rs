@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Framing;
-use crate::south::guard::{crc16, frame_rtu};
+use crate::south::guard::{ascii, crc16, frame_rtu};
 
 /// One request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Tempo {
     pub turnaround: Duration,
 }
 
-/// Input kept while looking for a request; the longest has 260 bytes.
+/// Input kept while looking for a request; the longest has 513 characters.
 const INPUT_BYTES_MAX: usize = 1024;
 /// Answers that may wait for their time; beyond this no request is taken.
 const PENDING_MAX: usize = 1024;
@@ -68,10 +68,11 @@ const PIECE_PAUSE: Duration = Duration::from_millis(1);
 const MBAP_BYTES: usize = 7;
 
 /// Takes the first whole request out of the input.
-fn take(framing: Framing, input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
+pub(super) fn take(framing: Framing, input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
     match framing {
         Framing::Tcp => take_tcp(input),
         Framing::Rtu => Ok(take_rtu(input)),
+        Framing::Ascii => Ok(take_ascii(input)),
     }
 }
 
@@ -80,6 +81,7 @@ pub(crate) fn answer(framing: Framing, asked: &Asked, unit: u8, pdu: &[u8]) -> V
     match framing {
         Framing::Tcp => mbap(asked.tid, unit, pdu),
         Framing::Rtu => frame_rtu(unit, pdu),
+        Framing::Ascii => ascii::encode(&frame_rtu(unit, pdu)),
     }
 }
 
@@ -118,6 +120,23 @@ fn take_rtu(input: &mut Vec<u8>) -> Option<Asked> {
     let frame: Vec<u8> = input.drain(..at + length).skip(at).collect();
     let [unit, pdu @ .., _, _] = frame.as_slice() else { return None };
     Some(Asked { unit: *unit, pdu: pdu.to_vec(), tid: [0; 2], frame })
+}
+
+/// Lines that are no sound request are skipped.
+fn take_ascii(input: &mut Vec<u8>) -> Option<Asked> {
+    while let Some(end) = input.iter().position(|character| *character == b'\n') {
+        let line: Vec<u8> = input.drain(..=end).collect();
+        let begin = line.iter().rposition(|character| *character == b':');
+        let frame = line.get(begin.unwrap_or(0)..).unwrap_or_default();
+        let mut request = Vec::new();
+        ascii::Decoder::default().decode(frame, &mut request);
+        if let Some(asked) = take_rtu(&mut request) {
+            return Some(Asked { frame: frame.to_vec(), ..asked });
+        }
+    }
+    let excess = input.len().saturating_sub(INPUT_BYTES_MAX);
+    input.drain(..excess);
+    None
 }
 
 /// The first sound request frame: its place and length.

@@ -1,4 +1,4 @@
-//! A Modbus TCP server in front of simulated devices.
+//! A server on TCP in front of simulated devices: Modbus TCP, or a converter's RTU or ASCII.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,12 +18,21 @@ const CONNECTIONS_MAX: usize = 16;
 pub struct TcpServer {
     listener: TcpListener,
     devices: Devices,
+    framing: Framing,
 }
 
 impl TcpServer {
     /// Port 0 takes a free one.
     pub async fn bind(address: impl ToSocketAddrs, devices: Devices) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(address).await?, devices })
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, devices, framing: Framing::Tcp })
+    }
+
+    /// As a converter that passes on the frames of its line.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -39,15 +48,21 @@ impl TcpServer {
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     let (stream, _) = accepted?;
-                    connections.spawn(converse(stream, self.devices.clone(), stop.clone()));
+                    let devices = self.devices.clone();
+                    connections.spawn(converse(stream, devices, self.framing, stop.clone()));
                 }
             }
         }
     }
 }
 
-async fn converse(stream: TcpStream, devices: Devices, stop: CancellationToken) -> io::Result<()> {
+async fn converse(
+    stream: TcpStream,
+    devices: Devices,
+    framing: Framing,
+    stop: CancellationToken,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let script = |asked: &_| devices.respond(asked, Framing::Tcp);
-    serve(stream, Framing::Tcp, Tempo::default(), &stop, script).await
+    let script = |asked: &_| devices.respond(asked, framing);
+    serve(stream, framing, Tempo::default(), &stop, script).await
 }

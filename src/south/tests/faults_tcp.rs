@@ -74,7 +74,7 @@ async fn a_broken_header_ends_the_connection() {
     ];
     for (what, at, bytes) in broken {
         let mut slave = tcp(move |asked| {
-            let mut frame = asked.tcp(&asked.honest());
+            let mut frame = asked.frame(&asked.honest());
             if asked.number == 2 {
                 frame[at..at + 2].copy_from_slice(&bytes);
             }
@@ -89,7 +89,7 @@ async fn a_broken_header_ends_the_connection() {
 async fn a_short_or_long_answer_is_a_bad_answer_at_once() {
     for given in [0, 2, 9, 11] {
         let mut slave = tcp(move |asked| match asked.number {
-            2 => Deed::instead(asked.tcp(&asked.honest_words(3, given))),
+            2 => Deed::instead(asked.frame(&asked.honest_words(3, given))),
             _ => Deed::well(),
         });
         let started = tokio::time::Instant::now();
@@ -104,7 +104,7 @@ async fn a_byte_count_that_lies_is_a_bad_answer() {
     let mut slave = tcp(|asked| {
         let mut pdu = asked.honest();
         pdu[1] = 4;
-        Deed::instead(asked.tcp(&pdu))
+        Deed::instead(asked.frame(&pdu))
     });
     let tally = slave.reads(2, 5, 10).await;
     assert_eq!(tally, Tally { bad_answer: 2, ..Tally::default() });
@@ -114,7 +114,7 @@ async fn a_byte_count_that_lies_is_a_bad_answer() {
 async fn another_unit_or_function_under_our_id_is_a_bad_answer() {
     let mut slave = tcp(|asked| match asked.number {
         1 => Deed::instead(mbap(asked.tid, 9, &asked.honest())),
-        2 => Deed::instead(asked.tcp(&asked.honest_words(4, asked.count()))),
+        2 => Deed::instead(asked.frame(&asked.honest_words(4, asked.count()))),
         _ => Deed::well(),
     });
     let tally = slave.reads(5, 5, 10).await;
@@ -127,13 +127,13 @@ async fn frames_in_pieces_and_two_at_once() {
         let mut slave = tcp(move |_| Deed { pieces: Some(pieces), ..Deed::well() });
         assert_eq!(slave.reads(3, 5, 4).await, all_right(3));
     }
-    let mut slave = tcp(|asked| Deed { after: asked.tcp(&asked.honest()), ..Deed::well() });
+    let mut slave = tcp(|asked| Deed { after: asked.frame(&asked.honest()), ..Deed::well() });
     assert_eq!(slave.reads(10, 5, 4).await, all_right(10), "each answer comes twice");
 }
 
 #[tokio::test(start_paused = true)]
 async fn exceptions_come_through_with_their_code() {
-    let mut slave = tcp(|asked| Deed::instead(asked.tcp(&[0x83, 11])));
+    let mut slave = tcp(|asked| Deed::instead(asked.frame(&[0x83, 11])));
     let result = slave.line.read(7, Table::Holding, (5, 3), 125, TIMEOUT).await;
     assert!(matches!(result, Err(Failure::Exception { code: 11, doubtful: false })), "{result:?}");
 }
@@ -144,7 +144,7 @@ async fn a_write_whose_echo_differs_is_no_success() {
         let mut pdu = asked.honest();
         let last = pdu.len() - 1;
         pdu[last] ^= 1;
-        Deed::instead(asked.tcp(&pdu))
+        Deed::instead(asked.frame(&pdu))
     });
     for write in [Write::Register(77), Write::Registers(vec![1, 2]), Write::Coils(vec![true; 9])] {
         let result = slave.line.write(7, 5, &write, TIMEOUT).await;
@@ -160,7 +160,7 @@ async fn every_third_late_and_random_faults() {
             0 => Deed::late(Duration::from_millis(random.u64(35..100))),
             1 => Deed::silence(),
             2 => Deed { overtaken: true, ..Deed::late(Duration::from_millis(random.u64(45..200))) },
-            3 => Deed::instead(asked.tcp(&asked.honest_words(3, random.u16(1..10)))),
+            3 => Deed::instead(asked.frame(&asked.honest_words(3, random.u16(1..10)))),
             4 => Deed { pieces: Some(random.usize(1..9)), ..Deed::well() },
             _ => Deed::well(),
         });

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scripted::{self, Asked, Deed, TIMEOUT};
 use super::{ms, tcp_plan};
-use crate::config::{Link, Parity, SerialLine};
+use crate::config::{Framing, Link, Parity, SerialLine};
 use crate::model::Table;
 use crate::south::line::Failure;
 use crate::south::probe::{self, ProbeError, object_name};
@@ -82,9 +82,9 @@ fn answer(asked: &Asked, next: Option<u8>) -> Vec<u8> {
 #[tokio::test(start_paused = true)]
 async fn a_device_that_never_comes_to_an_end_is_left() {
     for forward in [0, 1] {
-        let mut slave = scripted::rtu(false, move |asked| {
+        let mut slave = scripted::start(Framing::Rtu, false, move |asked| {
             let next = asked.pdu[3].saturating_add(forward);
-            Deed::instead(asked.rtu(&answer(asked, Some(next))))
+            Deed::instead(asked.frame(&answer(asked, Some(next))))
         });
         let objects = slave.line.identify(7, TIMEOUT).await.unwrap();
         assert_eq!(objects.len(), if forward == 0 { 1 } else { 256 });
@@ -93,12 +93,12 @@ async fn a_device_that_never_comes_to_an_end_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn noise_pieces_and_foreign_names_do_no_harm() {
-    let mut slave = scripted::rtu(false, |asked| {
+    let mut slave = scripted::start(Framing::Rtu, false, |asked| {
         let mut other = answer(asked, None);
         other[9] = b'b';
-        let before = crate::south::guard::frame_rtu(9, &other);
+        let before = asked.frame_of(9, &other);
         let before = [&[7, 43, 14, 1, 7][..], &before].concat();
-        Deed { before, pieces: Some(3), ..Deed::instead(asked.rtu(&answer(asked, None))) }
+        Deed { before, pieces: Some(3), ..Deed::instead(asked.frame(&answer(asked, None))) }
     });
     assert_eq!(slave.line.identify(7, TIMEOUT).await.unwrap(), [(0, "a".to_owned())]);
     assert_eq!(slave.line.counters().foreign, 1);
@@ -109,7 +109,7 @@ async fn an_answer_that_is_not_of_its_shape_is_none() {
     let mut slave = scripted::tcp(|asked| {
         let mut pdu = answer(asked, None);
         pdu[8] = 40;
-        Deed::instead(asked.tcp(&pdu))
+        Deed::instead(asked.frame(&pdu))
     });
     let result = slave.line.identify(7, TIMEOUT).await;
     assert!(matches!(result, Err(Failure::BadAnswer)), "{result:?}");

@@ -5,12 +5,29 @@ mod bus_rtu;
 mod bus_tcp;
 mod commands;
 mod demo;
-mod faults_rtu;
+mod dialects;
 mod faults_tcp;
+mod faults_udp;
 mod identify;
 mod scripted;
 mod sensors;
 mod traces;
+
+/// The faults of a line, once in each framing.
+#[path = "."]
+mod in_rtu {
+    const FRAMING: crate::config::Framing = crate::config::Framing::Rtu;
+    #[allow(clippy::duplicate_mod, reason = "the same faults in another framing")]
+    #[path = "faults_line.rs"]
+    mod faults;
+}
+#[path = "."]
+mod in_ascii {
+    const FRAMING: crate::config::Framing = crate::config::Framing::Ascii;
+    #[allow(clippy::duplicate_mod, reason = "the same faults in another framing")]
+    #[path = "faults_line.rs"]
+    mod faults;
+}
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Framing;
-use crate::south::guard::frame_rtu;
+use crate::south::guard::{SerialMatcher, TcpMatcher, ascii, frame_rtu};
 use crate::south::line::{Failure, Line, Pace};
 pub(super) use crate::south::simulator::{Deed, mbap};
 use crate::south::simulator::{Tempo, serve};
@@ -43,6 +43,7 @@ pub(super) struct Asked {
     pub(super) pdu: Vec<u8>,
     pub(super) number: u16,
     pub(super) tid: [u8; 2],
+    pub(super) framing: Framing,
 }
 
 /// The value of a register as given in the answer to request `number`.
@@ -87,12 +88,17 @@ impl Asked {
         pdu
     }
 
-    pub(super) fn rtu(&self, pdu: &[u8]) -> Vec<u8> {
-        frame_rtu(self.unit, pdu)
+    /// As an answer of the asked unit.
+    pub(super) fn frame(&self, pdu: &[u8]) -> Vec<u8> {
+        self.frame_of(self.unit, pdu)
     }
 
-    pub(super) fn tcp(&self, pdu: &[u8]) -> Vec<u8> {
-        mbap(self.tid, self.unit, pdu)
+    pub(super) fn frame_of(&self, unit: u8, pdu: &[u8]) -> Vec<u8> {
+        match self.framing {
+            Framing::Tcp => mbap(self.tid, unit, pdu),
+            Framing::Rtu => frame_rtu(unit, pdu),
+            Framing::Ascii => ascii::encode(&frame_rtu(unit, pdu)),
+        }
     }
 }
 
@@ -107,29 +113,29 @@ pub(super) struct Scripted {
     _slave: JoinSet<()>,
 }
 
-/// On a serial line; with `echo` every request comes back first.
-pub(super) fn rtu(echo: bool, mut script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(Framing::Rtu, move |asked| Deed { echo, ..script(asked) })
-}
-
 pub(super) fn tcp(script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
-    start(Framing::Tcp, script)
+    start(Framing::Tcp, false, script)
 }
 
-fn start(framing: Framing, mut script: impl FnMut(&Asked) -> Deed + Send + 'static) -> Scripted {
+/// With `echo` every request comes back first, as on some lines.
+pub(super) fn start(
+    framing: Framing,
+    echo: bool,
+    mut script: impl FnMut(&Asked) -> Deed + Send + 'static,
+) -> Scripted {
     let (near, far) = tokio::io::duplex(4096);
     let number = Arc::new(AtomicU16::new(0));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let pace = Pace::Task(Duration::ZERO);
-    let (line, tap) = match framing {
-        Framing::Tcp => {
-            let tap = tap(trace::Framing::Mbap);
-            (Line::tcp(near, 0xFFF0, pace, tap.clone()), tap)
-        }
-        Framing::Rtu => {
-            let tap = tap(trace::Framing::Rtu);
-            (Line::serial(near, pace, tap.clone()), tap)
-        }
+    let tap = tap(match framing {
+        Framing::Tcp => trace::Framing::Mbap,
+        Framing::Rtu => trace::Framing::Rtu,
+        Framing::Ascii => trace::Framing::Other,
+    });
+    let line = match framing {
+        Framing::Tcp => Line::tcp(near, TcpMatcher::new(0xFFF0), pace, tap.clone()),
+        Framing::Rtu => Line::serial(near, SerialMatcher::rtu(), pace, tap.clone()),
+        Framing::Ascii => Line::serial(near, SerialMatcher::ascii(), pace, tap.clone()),
     };
     let mut slave = JoinSet::new();
     let (count, all) = (number.clone(), asked.clone());
@@ -140,9 +146,11 @@ fn start(framing: Framing, mut script: impl FnMut(&Asked) -> Deed + Send + 'stat
                 pdu: request.pdu.clone(),
                 number: count.fetch_add(1, Ordering::SeqCst) + 1,
                 tid: request.tid,
+                framing,
             };
             all.lock().unwrap().push(request.clone());
-            (Some(request.honest()), script(&request))
+            let deed = Deed { echo, ..script(&request) };
+            (Some(request.honest()), deed)
         };
         let _ = serve(far, framing, Tempo::default(), &CancellationToken::new(), answer).await;
     });

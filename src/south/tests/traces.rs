@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::scripted::{Asked, Deed, Scripted, Tally, rtu, tcp};
+use super::scripted::{Asked, Deed, Scripted, Tally, start, tcp};
+use crate::config::Framing;
 use crate::model::Wall;
 use crate::south::guard::frame_rtu;
 use crate::south::trace::{Exchange, Verdict, Way};
@@ -21,34 +22,35 @@ async fn one(mut slave: Scripted) -> Exchange {
 }
 
 fn cut(asked: &Asked, by: usize) -> Vec<u8> {
-    let mut frame = asked.rtu(&asked.honest());
+    let mut frame = asked.frame(&asked.honest());
     frame.truncate(frame.len() - by);
     frame
 }
 
 fn damaged(asked: &Asked) -> Vec<u8> {
-    let mut frame = asked.rtu(&asked.honest());
+    let mut frame = asked.frame(&asked.honest());
     frame[4] ^= 1;
     frame
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_verdict_of_a_serial_line() {
-    let verdict = async |script: fn(&Asked) -> Deed| one(rtu(false, script)).await.verdict;
+    let verdict =
+        async |script: fn(&Asked) -> Deed| one(start(Framing::Rtu, false, script)).await.verdict;
     assert_eq!(verdict(|_| Deed::well()).await, Verdict::Ok);
     assert_eq!(verdict(|_| Deed::silence()).await, Verdict::Timeout);
     assert_eq!(verdict(|a| Deed::instead(cut(a, 2))).await, Verdict::Short);
     assert_eq!(verdict(|a| Deed::instead(cut(a, 5))).await, Verdict::Short);
     assert_eq!(verdict(|a| Deed::instead(damaged(a))).await, Verdict::Crc);
-    let longer = |a: &Asked| Deed::instead(a.rtu(&a.honest_words(3, 9)));
+    let longer = |a: &Asked| Deed::instead(a.frame(&a.honest_words(3, 9)));
     assert_eq!(verdict(longer).await, Verdict::WrongShape);
     let foreign = |a: &Asked| Deed::instead(frame_rtu(9, &a.honest()));
     assert_eq!(verdict(foreign).await, Verdict::Foreign);
     assert_eq!(verdict(|_| Deed::instead(vec![0xAA; 3])).await, Verdict::Noise);
-    assert_eq!(verdict(|a| Deed::instead(a.rtu(&[0x83, 4]))).await, Verdict::Exception(4));
-    let echo = one(rtu(true, |_| Deed::silence())).await;
+    assert_eq!(verdict(|a| Deed::instead(a.frame(&[0x83, 4]))).await, Verdict::Exception(4));
+    let echo = one(start(Framing::Rtu, true, |_| Deed::silence())).await;
     assert_eq!((echo.verdict, echo.also.echoes), (Verdict::Echo, 1));
-    let noise = one(rtu(false, |_| Deed::before(vec![0x55; 3]))).await;
+    let noise = one(start(Framing::Rtu, false, |_| Deed::before(vec![0x55; 3]))).await;
     assert_eq!((noise.verdict, noise.also.noise_bytes), (Verdict::Ok, 3));
 }
 
@@ -57,17 +59,17 @@ async fn every_verdict_of_a_tcp_connection() {
     let verdict = async |script: fn(&Asked) -> Deed| one(tcp(script)).await.verdict;
     assert_eq!(verdict(|_| Deed::well()).await, Verdict::Ok);
     assert_eq!(verdict(|_| Deed::silence()).await, Verdict::Timeout);
-    let short = |a: &Asked| Deed::instead(a.tcp(&a.honest())[..9].to_vec());
+    let short = |a: &Asked| Deed::instead(a.frame(&a.honest())[..9].to_vec());
     assert_eq!(verdict(short).await, Verdict::Short);
-    let longer = |a: &Asked| Deed::instead(a.tcp(&a.honest_words(3, 9)));
+    let longer = |a: &Asked| Deed::instead(a.frame(&a.honest_words(3, 9)));
     assert_eq!(verdict(longer).await, Verdict::WrongShape);
-    assert_eq!(verdict(|a| Deed::instead(a.tcp(&[0x83, 2]))).await, Verdict::Exception(2));
+    assert_eq!(verdict(|a| Deed::instead(a.frame(&[0x83, 2]))).await, Verdict::Exception(2));
     assert_eq!(verdict(|_| Deed::instead(vec![0xFF; 12])).await, Verdict::Link);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_answer_is_shown_where_it_came() {
-    let mut slave = rtu(false, |asked| match asked.number {
+    let mut slave = start(Framing::Rtu, false, |asked| match asked.number {
         1 => Deed::late(LATE),
         2 => Deed::silence(),
         _ => Deed::well(),
@@ -83,7 +85,7 @@ async fn a_late_answer_is_shown_where_it_came() {
 async fn the_bytes_are_those_of_the_wire_with_their_times() {
     let late = Duration::from_millis(20);
     let script = move |_: &Asked| Deed { pieces: Some(4), ..Deed::late(late) };
-    let seen = one(rtu(false, script)).await;
+    let seen = one(start(Framing::Rtu, false, script)).await;
     let request = frame_rtu(7, &[3, 0, 5, 0, 2]);
     assert_eq!((seen.parts[0].way, &seen.parts[0].bytes), (Way::Out, &request));
     let answer: Vec<u8> = seen.parts[1..].iter().flat_map(|part| part.bytes.clone()).collect();

@@ -52,6 +52,7 @@ impl Framing {
             Link::Modbus(link) => match link.framing {
                 config::Framing::Tcp => Self::Mbap,
                 config::Framing::Rtu => Self::Rtu,
+                config::Framing::Ascii => Self::Other,
             },
             Link::Sensor(_) => Self::Other,
         }

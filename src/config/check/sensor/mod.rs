@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use self::layers::Layers;
 pub(super) use self::tag::{tag, unused_keys};
-use super::bus;
+use super::link;
 use crate::config::defaults::{
     BAUD_RANGE, FRAME_MAX, FRAME_MAX_RANGE, SENSOR_BAUD, SILENT_AFTER, SILENT_AFTER_RANGE,
     SILENT_POLLS,
@@ -54,7 +54,7 @@ fn wire(layers: &Layers<'_, '_>, out: &mut Findings) -> Option<SensorWire> {
                 out.error(&field.key_spot(), complaint.hint("the device server has its own"));
             }
         }
-        let host = host.scalar(out, bus::host);
+        let host = host.scalar(out, link::host);
         let port = layers.own.required("port", out, values::integer(1..=65_535));
         return Some(SensorWire::Tcp(Endpoint { host: host?, port: port? }));
     }
