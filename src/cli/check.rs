@@ -148,7 +148,11 @@ fn requests(device: &DevicePlan, time: LineTime) -> String {
 fn place(tag: &TagPlan) -> String {
     match &tag.source {
         Source::Registers(from) => {
-            format!("{} {}", from.table.name(), span(from.address, from.coding.span()))
+            let place = format!("{} {}", from.table.name(), span(from.address, from.coding.span()));
+            match from.scale_register {
+                Some(scale) => format!("{place}, scale in {scale}"),
+                None => place,
+            }
         }
         Source::Field(from) => format!("field {}", from.name),
     }

@@ -3,8 +3,10 @@
 mod advice;
 mod check;
 mod demo;
+mod frame;
 mod link;
 mod probe;
+mod profile;
 mod run;
 mod simulate;
 mod status;
@@ -37,6 +39,10 @@ enum Command {
     Trace(trace::Arguments),
     /// Read registers of a device, once
     Probe(probe::Arguments),
+    /// Device profiles: list, show and check them
+    Profile(profile::Arguments),
+    /// Show what the bytes of a serial sensor mean: pasted, from a file, or live
+    Frame(frame::Arguments),
     /// Play the devices of a configuration, with faults if wanted
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -61,6 +67,8 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Profile(arguments) => profile::run(&arguments),
+        Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -207,7 +207,9 @@ fn coerce_one(coding: &Coding, json: Json) -> Result<Value, String> {
         | Kind::Int { .. }
         | Kind::Bcd { .. }
         | Kind::Mod10k { .. } => match &json {
-            Json::Number(given) if coding.linear.is_some() => return real(given),
+            Json::Number(given) if coding.linear.is_some() || coding.scale_register => {
+                return real(given);
+            }
             Json::Number(given) => return number(given),
             _ => "a number",
         },

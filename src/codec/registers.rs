@@ -14,7 +14,7 @@ mod linear;
 #[cfg(test)]
 mod tests;
 
-use crate::model::{Coding, Doubt, Fault, Kind, Mono, Reading, TagId, Value};
+use crate::model::{Coding, Doubt, Fault, Kind, Linear, Mono, Reading, TagId, Value};
 
 /// What registers turned out to hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,27 @@ pub enum EncodeError {
     NotAvailable,
     #[error("this tag takes a list of {want} values, not {got}")]
     WrongCount { want: usize, got: usize },
+    #[error("the device's scale register must be read first")]
+    ScaleUnknown,
+}
+
+/// A power of ten beyond this is none: SunSpec allows -10 to 10.
+const POWER_MAX: u16 = 10;
+
+/// The coding of one answer, whose scale register holds `word`: a signed power of ten, or 0x8000
+/// for none. Each value is scaled by what came in the same answer.
+pub fn at_power(coding: &Coding, word: u16) -> Result<Coding, Fault> {
+    let power = word.cast_signed();
+    if power == i16::MIN {
+        return Err(Fault::NotAvailable);
+    }
+    if power.unsigned_abs() > POWER_MAX {
+        return Err(Fault::Undecodable);
+    }
+    let ten = float::from_whole(10_i128.pow(power.unsigned_abs().into()));
+    let (factor, divisor) = if power < 0 { (1.0, ten) } else { (ten, 1.0) };
+    let linear = Linear { factor, divisor, offset: 0.0, clamp: None };
+    Ok(Coding { linear: Some(linear), scale_register: false, ..coding.clone() })
 }
 
 /// What these words mean. `table_is_bits`: each word is one bit, 0 or not.
@@ -78,7 +99,8 @@ pub fn decode(coding: &Coding, table_is_bits: bool, words: &[u16]) -> Decoded {
     if words.is_empty() || words.len() != usize::from(coding.span()) {
         return Decoded::Bad(Fault::BadAnswer);
     }
-    if table_is_bits && coding.kind != Kind::Bool {
+    // Without its scale a number means nothing.
+    if coding.scale_register || (table_is_bits && coding.kind != Kind::Bool) {
         return Decoded::Bad(Fault::Undecodable);
     }
     let mut doubt = None;
@@ -103,6 +125,9 @@ pub fn decode(coding: &Coding, table_is_bits: bool, words: &[u16]) -> Decoded {
 /// A value between two steps of a scale is refused; a two-point mapping, whose steps nobody can
 /// write down, takes the nearest. An enumeration takes its texts and any code.
 pub fn encode(coding: &Coding, value: &Value) -> Result<Encoded, EncodeError> {
+    if coding.scale_register {
+        return Err(EncodeError::ScaleUnknown);
+    }
     let count = usize::from(coding.count);
     let mut words = Vec::with_capacity(usize::from(coding.span()));
     match value {

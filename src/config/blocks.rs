@@ -35,8 +35,9 @@ pub struct Item {
 impl Item {
     /// The registers or bits of a tag.
     pub fn of(registers: &Registers, index: usize) -> Self {
-        let end = u32::from(registers.address) + u32::from(registers.coding.span().max(1));
-        Self { start: registers.address, end, index }
+        let Range { start, end } = registers.range();
+        // A range starts at an address.
+        Self { start: u16::try_from(start).unwrap_or(registers.address), end, index }
     }
 
     pub fn range(&self) -> Range<u32> {

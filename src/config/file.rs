@@ -8,14 +8,20 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::problem::{Complaint, Findings, Problems, Spot};
+use super::problem::{Complaint, Findings, Problem, Problems, Spot};
+use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Loaded, parse};
+use super::{Loaded, parse_with};
 use crate::model::{Blame, Retry};
 
 /// Ending of the copy that last started the gateway.
 const GOOD_SUFFIX: &str = ".last-good";
 const TEMPORARY_SUFFIX: &str = ".new";
+
+/// Where a user's own profiles are looked for, beside the configuration.
+pub const PROFILES_DIRECTORY: &str = "profiles";
+/// Own profiles that are listed.
+const PROFILES_MAX: usize = 10_000;
 
 /// Why a configuration could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +60,62 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     match read(path) {
         Ok(text) => {
-            let mut loaded = parse(&text, &name)?;
-            loaded.plan.anchor(path.parent().unwrap_or(Path::new("")));
+            let directory = path.parent().unwrap_or(Path::new(""));
+            let mut loaded = parse_with(&text, &name, |wanted| own_profiles(directory, wanted))?;
+            loaded.plan.anchor(directory);
             Ok(loaded)
         }
         Err((at, complaint)) => {
             let mut out = Findings::new(&name);
-            out.error(&Spot { at, path: "".into() }, complaint);
+            out.error(&Spot::at(at), complaint);
             Err(Problems(out.into_problems()))
         }
     }
+}
+
+/// Reads and checks one profile.
+pub fn load_profile(path: &Path) -> Result<(Profile, Vec<Problem>), Problems> {
+    let name = path.display().to_string();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let text = read(path).map_err(|(at, complaint)| {
+        let mut out = Findings::new(&name);
+        out.error(&Spot::at(at), Complaint { hint: None, ..complaint });
+        Problems(out.into_problems())
+    })?;
+    profile::check(&text, &stem, &name)
+}
+
+/// The names of the profiles in a directory, sorted; at most [`PROFILES_MAX`].
+pub fn profile_names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)?.take(PROFILES_MAX) {
+        let name = entry?.file_name();
+        let name = name.to_str().and_then(|name| name.strip_suffix(FILE_SUFFIX));
+        names.extend(name.map(str::to_owned));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The user's own profiles that a configuration in `beside` wants. The directory need not exist,
+/// unless the configuration names it.
+fn own_profiles(beside: &Path, wanted: &Wanted<'_>) -> Own {
+    let directory = beside.join(wanted.directory.unwrap_or(PROFILES_DIRECTORY));
+    let names = match profile_names(&directory) {
+        Ok(names) => names,
+        Err(error) => {
+            let missing = error.kind() == io::ErrorKind::NotFound && wanted.directory.is_none();
+            let refusal =
+                || Complaint::new(format!("{} can't be read: {error}", directory.display()));
+            return Own { refusal: (!missing).then(refusal), ..Own::default() };
+        }
+    };
+    let here = names.iter().filter(|name| wanted.names.contains(name.as_str()));
+    let texts = here.map(|name| {
+        let path = directory.join(format!("{name}{FILE_SUFFIX}"));
+        (name.clone(), OwnText { file: path.display().to_string(), text: read(&path) })
+    });
+    Own { texts: texts.collect(), names: names.clone(), refusal: None }
 }
 
 fn read(path: &Path) -> Result<String, (Place, Complaint)> {
@@ -95,7 +147,10 @@ fn read(path: &Path) -> Result<String, (Place, Complaint)> {
 
 /// Checks `text` and, only if it has no errors, writes it to `path` in one step.
 pub fn save(path: &Path, text: &str) -> Result<Loaded, SaveError> {
-    let loaded = parse(text, &path.display().to_string()).map_err(SaveError::Refused)?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let own = |wanted: &Wanted<'_>| own_profiles(directory, wanted);
+    let name = path.display().to_string();
+    let loaded = parse_with(text, &name, own).map_err(SaveError::Refused)?;
     replace(path, text)?;
     Ok(loaded)
 }

@@ -19,7 +19,7 @@ pub(super) struct Shape {
 
 pub(super) static ROOT: Shape = Shape {
     name: "the file",
-    keys: &["gateway", "buses", "devices", "topics", "broker", "uplinks", "store"],
+    keys: &["gateway", "buses", "profiles", "devices", "topics", "broker", "uplinks", "store"],
     refused: &[("web", "the web page comes in a later version")],
 };
 
@@ -51,6 +51,9 @@ pub(super) static DEVICE: Shape = Shape {
     keys: &[
         "bus",
         "unit",
+        "profile",
+        "groups",
+        "parameters",
         "every",
         "timeout",
         "order",
@@ -60,10 +63,7 @@ pub(super) static DEVICE: Shape = Shape {
         "write-expires",
         "tags",
     ],
-    refused: &[
-        ("profile", "device profiles come in a later version; write the tags here"),
-        ("interval", "the poll interval is called every"),
-    ],
+    refused: &[("interval", "the poll interval is called every")],
 };
 
 pub(super) static TAG: Shape = Shape {
@@ -79,6 +79,7 @@ pub(super) static TAG: Shape = Shape {
         "scale",
         "offset",
         "map",
+        "scale-register",
         "not-available",
         "labels",
         "count",
@@ -201,7 +202,51 @@ pub(super) static WINDOW: Shape =
 pub(super) static STORE: Shape =
     Shape { name: "store", keys: &["path", "commit", "max-bytes", "max-age", "ram"], refused: &[] };
 
-/// All of them.
+/// Keys of a device that a profile can't decide.
+pub(super) const OF_THE_PLACE: [&str; 6] =
+    ["bus", "unit", "profile", "groups", "parameters", "tags"];
+
+pub(super) static PROFILE: Shape = Shape {
+    name: "profile",
+    keys: &[
+        "profile",
+        "version",
+        "title",
+        "vendor",
+        "models",
+        "kind",
+        "source",
+        "notes",
+        "serial",
+        "device",
+        "parameters",
+        "labels",
+        "groups",
+    ],
+    refused: &[
+        ("name", "the name of a profile is written as profile: NAME"),
+        ("tags", "tags stand in a group: groups: { basic: { tags: { … } } }"),
+        ("enums", "named enumerations are called labels"),
+    ],
+};
+
+pub(super) static PROFILE_SERIAL: Shape = Shape {
+    name: "serial of a profile",
+    keys: &["baud", "parity", "stop-bits", "unit"],
+    refused: &[],
+};
+
+pub(super) static PARAMETER: Shape =
+    Shape { name: "parameter", keys: &["default", "min", "max", "about"], refused: &[] };
+
+pub(super) static GROUP: Shape =
+    Shape { name: "group", keys: &["about", "default", "every", "tags"], refused: &[] };
+
+/// Those of a profile that a configuration has not; `docs/profiles.md` shows each.
+#[cfg(test)]
+pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAMETER, &GROUP];
+
+/// All that a configuration has.
 #[cfg(test)]
 pub(super) static ALL: [&Shape; 33] = [
     &SERIAL,

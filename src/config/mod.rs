@@ -13,6 +13,7 @@ mod kinds;
 mod link;
 mod plan;
 mod problem;
+pub mod profile;
 mod raw;
 mod section;
 mod template;
@@ -30,6 +31,7 @@ pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 
 use problem::{Findings, Spot};
+use profile::{Own, Profiles, Wanted};
 
 /// A configuration that can be used.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// What is allowed but probably not meant, in the order of the file.
     pub warnings: Vec<Problem>,
+    /// The device profiles it uses.
+    pub profiles: Vec<profile::Used>,
     /// The text it came from, for [`file::keep_good`].
     pub text: String,
 }
@@ -54,19 +58,36 @@ pub fn sensor_presets() -> impl Iterator<Item = &'static str> {
     check::sensor::preset_names()
 }
 
-/// Checks a configuration. `name` is how problems call the file.
+/// Checks a configuration that has only the shipped profiles. `name` is how problems call the file.
 pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
+    parse_with(text, name, |_| Own::default())
+}
+
+/// Checks a configuration; `own` gives the user's own profiles that it wants.
+fn parse_with(
+    text: &str,
+    name: &str,
+    own: impl FnOnce(&Wanted<'_>) -> Own,
+) -> Result<Loaded, Problems> {
     let mut out = Findings::new(name);
+    let mut used = Vec::new();
     let plan = match raw::tree(text) {
-        Ok(root) => check::check(&root, &mut out),
+        Ok(root) => {
+            let wanted = Wanted::of(&root);
+            let own = own(&wanted);
+            let profiles = Profiles::gather(&wanted.names, own);
+            used = profiles.used();
+            check::check(&root, &profiles, &mut out)
+        }
         Err(error) => {
-            out.error(&Spot { at: error.at, path: "".into() }, error.message);
+            out.error(&Spot::at(error.at), error.message);
             None
         }
     };
     let problems = out.into_problems();
+    let text = text.to_owned();
     match plan {
-        Some(plan) => Ok(Loaded { plan, warnings: problems, text: text.to_owned() }),
+        Some(plan) => Ok(Loaded { plan, warnings: problems, profiles: used, text }),
         None => Err(Problems(problems)),
     }
 }

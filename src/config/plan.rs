@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,6 +98,32 @@ pub struct Registers {
     /// Zero-based address on the wire.
     pub address: u16,
     pub coding: Coding,
+    /// Where the power of ten stands, in the same table; read with the value in one request.
+    pub scale_register: Option<u16>,
+}
+
+impl Registers {
+    /// All that is read for the value: its own registers and the one of its scale.
+    pub fn range(&self) -> Range<u32> {
+        let start = u32::from(self.address);
+        let own = start..start + u32::from(self.coding.span().max(1));
+        match self.scale_register.map(u32::from) {
+            Some(scale) => own.start.min(scale)..own.end.max(scale + 1),
+            None => own,
+        }
+    }
+
+    /// The value's own words among those of [`Registers::range`], and the word of its scale.
+    /// `None` when they are too few.
+    pub fn split<'w>(&self, words: &'w [u16]) -> Option<(&'w [u16], Option<u16>)> {
+        let first = self.address.min(self.scale_register.unwrap_or(self.address));
+        let start = usize::from(self.address - first);
+        let own = words.get(start..start + usize::from(self.coding.span().max(1)))?;
+        match self.scale_register {
+            Some(scale) => Some((own, Some(*words.get(usize::from(scale - first))?))),
+            None => Some((own, None)),
+        }
+    }
 }
 
 impl TagPlan {

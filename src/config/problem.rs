@@ -1,5 +1,6 @@
 //! Problems of a configuration: what is wrong, where, and what to write instead.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -146,11 +147,36 @@ fn similarity(word: &str, known: &str) -> f64 {
     strsim::jaro_winkler(word, known).max(if slip { SIMILAR } else { 0.0 })
 }
 
-/// Where in the file something stands: the path of keys and the place.
-#[derive(Debug, Clone)]
+/// Another file that a configuration draws on, and what draws on it there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub file: Arc<str>,
+    /// Keys of the configuration, as in `devices.meter1`; `None` for a file checked on its own.
+    pub user: Option<Rc<str>>,
+}
+
+/// Where something stands: the path of keys, the place, and the file if it is not the one that is
+/// checked.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Spot {
     pub at: Place,
     pub path: Rc<str>,
+    pub origin: Option<Rc<Origin>>,
+}
+
+impl Spot {
+    /// A place in the file that is checked.
+    pub(super) fn at(at: Place) -> Self {
+        Self { at, ..Self::default() }
+    }
+
+    /// For other messages that point here.
+    pub(super) fn line(&self) -> String {
+        match &self.origin {
+            Some(origin) => format!("line {} of {}", self.at.line, origin.file),
+            None => format!("line {}", self.at.line),
+        }
+    }
 }
 
 /// Collects problems while a file is checked.
@@ -159,6 +185,8 @@ pub(super) struct Findings {
     problems: Vec<Problem>,
     errors: usize,
     warnings: usize,
+    /// What was said about other files: their mistakes are told once, however many use them.
+    told: HashSet<(Arc<str>, Place, String)>,
     /// Which keys of which section were met, for the test of the reference configuration.
     #[cfg(test)]
     pub met: std::collections::BTreeSet<(&'static str, String)>,
@@ -171,6 +199,7 @@ impl Findings {
             problems: Vec::new(),
             errors: 0,
             warnings: 0,
+            told: HashSet::new(),
             #[cfg(test)]
             met: std::collections::BTreeSet::new(),
         }
@@ -191,32 +220,61 @@ impl Findings {
     }
 
     fn push(&mut self, severity: Severity, spot: &Spot, complaint: Complaint) {
+        let (mut file, mut message) = (&self.file, complaint.message);
+        if let Some(origin) = &spot.origin {
+            file = &origin.file;
+            if !self.told.insert((file.clone(), spot.at, message.clone())) {
+                return;
+            }
+            if let Some(user) = &origin.user {
+                message = format!("{message} (used by {user})");
+            }
+        }
         self.problems.push(Problem {
             severity,
-            file: self.file.clone(),
+            file: file.clone(),
             line: spot.at.line,
             column: spot.at.column,
             path: spot.path.to_string(),
-            message: complaint.message,
+            message,
             hint: complaint.hint,
         });
+    }
+
+    /// An empty collection for the same file.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(&self.file)
+    }
+
+    /// Takes over the errors of another look at the same file, with the reason for the look.
+    pub(super) fn take_errors(&mut self, other: Self, why: &str) {
+        for problem in other.problems.into_iter().filter(|p| p.severity == Severity::Error) {
+            self.errors += 1;
+            if self.errors <= PROBLEMS_MAX {
+                let message = format!("{why}{}", problem.message);
+                self.problems.push(Problem { message, ..problem });
+            }
+        }
     }
 
     pub(super) fn errors(&self) -> usize {
         self.errors
     }
 
-    /// All problems in the order of the file.
+    /// All problems in the order of the file, those of other files after them.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
-        self.problems.sort_by_key(|p| (p.line, p.column));
+        let own = self.file.clone();
+        self.problems.sort_by(|a, b| {
+            let order = |p: &Problem| (p.file != own, p.line, p.column);
+            (a.file != own, &a.file).cmp(&(b.file != own, &b.file)).then(order(a).cmp(&order(b)))
+        });
         let hidden = [self.errors, self.warnings].map(|n| n.saturating_sub(PROBLEMS_MAX));
         let hidden: usize = hidden.iter().sum();
         if hidden > 0 {
             let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
-            let whole_file = Spot { at: Place::default(), path: "".into() };
             self.push(
                 severity,
-                &whole_file,
+                &Spot::default(),
                 format!("{hidden} more problems are not shown").into(),
             );
         }
@@ -232,14 +290,14 @@ mod tests {
     fn reads_like_a_compiler() {
         let mut findings = Findings::new("fieldhold.yaml");
         let spot = Spot {
-            at: Place { line: 41, column: 9 },
             path: "devices.meter1.tags.flow.type".into(),
+            ..Spot::at(Place { line: 41, column: 9 })
         };
         findings.error(
             &spot,
             Complaint::new("\"float\" is unknown").suggest("f23", ["f32", "u16", "text"]),
         );
-        findings.warning(&Spot { at: Place::default(), path: "".into() }, "odd");
+        findings.warning(&Spot::default(), "odd");
         assert_eq!(findings.errors(), 1);
         assert_eq!(
             Problems(findings.into_problems()).to_string(),

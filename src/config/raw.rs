@@ -24,7 +24,7 @@ const NODES_MAX: usize = 2_000_000;
 const ALIASED_MAX: usize = 100_000;
 
 /// A position in the file, both counted from one; columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     pub line: u32,
     pub column: u32,

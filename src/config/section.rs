@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::keys::Shape;
-use super::problem::{Complaint, Findings, Spot, closest};
+use super::problem::{Complaint, Findings, Origin, Spot, closest};
 use super::raw::{Content, Node, Place};
 use crate::model::Name;
 
@@ -21,6 +21,8 @@ pub(super) struct Field<'a> {
     /// Where its key stands.
     pub key_at: Place,
     pub path: Rc<str>,
+    /// `None` for the file that is checked.
+    origin: Option<Rc<Origin>>,
 }
 
 /// A mapping whose keys are known.
@@ -41,17 +43,26 @@ enum Excused {
 
 impl<'a> Field<'a> {
     pub(super) fn root(node: &'a Node) -> Self {
-        Self { node, key_at: node.at, path: "".into() }
+        Self { node, key_at: node.at, path: "".into(), origin: None }
+    }
+
+    /// The root of another file.
+    pub(super) fn root_of(node: &'a Node, origin: Origin) -> Self {
+        Self { origin: Some(Rc::new(origin)), ..Self::root(node) }
     }
 
     /// The place of the value.
     pub(super) fn spot(&self) -> Spot {
-        Spot { at: self.node.at, path: self.path.clone() }
+        self.spot_at(self.node.at)
     }
 
     /// The place of the key.
     pub(super) fn key_spot(&self) -> Spot {
-        Spot { at: self.key_at, path: self.path.clone() }
+        self.spot_at(self.key_at)
+    }
+
+    fn spot_at(&self, at: Place) -> Spot {
+        Spot { at, path: self.path.clone(), origin: self.origin.clone() }
     }
 
     pub(super) fn is_mapping(&self) -> bool {
@@ -60,6 +71,14 @@ impl<'a> Field<'a> {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(self.node.content, Content::Null)
+    }
+
+    /// Whether it is a mapping with one of these keys.
+    pub(super) fn has_any(&self, keys: &[&str]) -> bool {
+        let Content::Map(pairs) = &self.node.content else { return false };
+        pairs.iter().any(
+            |(key, _)| matches!(&key.content, Content::Scalar(key) if keys.contains(&key.as_str())),
+        )
     }
 
     /// The text of a single value.
@@ -99,6 +118,7 @@ impl<'a> Field<'a> {
                     node,
                     key_at: node.at,
                     path: format!("{}[{i}]", self.path).into(),
+                    origin: self.origin.clone(),
                 };
                 list.iter().enumerate().map(item).collect()
             }
@@ -122,11 +142,11 @@ impl<'a> Field<'a> {
         for (key, node) in pairs {
             let Content::Scalar(name) = &key.content else {
                 let what = key.content.describe();
-                let spot = Spot { at: key.at, path: self.path.clone() };
-                out.error(&spot, format!("a key must be a word, not {what}"));
+                out.error(&self.spot_at(key.at), format!("a key must be a word, not {what}"));
                 continue;
             };
-            let field = Self { node, key_at: key.at, path: join(&self.path, name) };
+            let path = join(&self.path, name);
+            let field = Self { node, key_at: key.at, path, origin: self.origin.clone() };
             match first.insert(name.as_str(), key.at.line) {
                 None => entries.push((name, field)),
                 Some(line) => {
@@ -210,6 +230,24 @@ impl<'a> Section<'a> {
         self.get(key).is_some()
     }
 
+    /// This section with what `base` says where this one says nothing. Of each of `groups`, keys
+    /// that exclude each other, the base's count only if this one has none.
+    #[must_use]
+    pub(super) fn over(mut self, base: &Self, groups: &[&[&str]]) -> Self {
+        let settled = |key: &str| {
+            let group = groups.iter().find(|group| group.contains(&key));
+            group.map_or_else(|| self.has(key), |group| group.iter().any(|key| self.has(key)))
+        };
+        let missing: Vec<_> =
+            base.fields.iter().filter(|(key, _)| !settled(key)).cloned().collect();
+        self.fields.extend(missing);
+        match (&mut self.excused, &base.excused) {
+            (Excused::Keys(keys), Excused::Keys(more)) => keys.extend(more),
+            (excused, _) => *excused = Excused::All,
+        }
+        self
+    }
+
     /// Whether one of these keys is missing without anything having been said about it.
     pub(super) fn lacks(&self, keys: &[&str]) -> bool {
         let excused = |key: &&str| match &self.excused {
@@ -223,7 +261,7 @@ impl<'a> Section<'a> {
     pub(super) fn spot_of(&self, key: &str) -> Spot {
         match self.get(key) {
             Some(field) => field.spot(),
-            None => Spot { at: self.spot.at, path: join(&self.spot.path, key) },
+            None => Spot { path: join(&self.spot.path, key), ..self.spot.clone() },
         }
     }
 
@@ -251,6 +289,15 @@ impl<'a> Section<'a> {
     pub(super) fn missing(&self, key: &str, out: &mut Findings) {
         if self.lacks(&[key]) {
             out.error(&self.spot, format!("the key {key} is missing"));
+        }
+    }
+
+    /// Reports keys that may not stand here, though they are known elsewhere.
+    pub(super) fn refuse(&self, keys: &[&str], why: &str, out: &mut Findings) {
+        for key in keys {
+            if let Some(field) = self.get(key) {
+                out.error(&field.key_spot(), why);
+            }
         }
     }
 

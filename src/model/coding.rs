@@ -143,6 +143,9 @@ pub struct Coding {
     pub order: Order,
     /// `None` leaves integers integers.
     pub linear: Option<Linear>,
+    /// The raw number is multiplied by ten to a power that the device says with every answer, in a
+    /// register of its own (SunSpec's sunssf); there is no `linear` then.
+    pub scale_register: bool,
     pub not_available: Vec<NotAvailable>,
     /// Empty when the tag is no enumeration.
     pub labels: Vec<Label>,
@@ -156,6 +159,7 @@ impl Coding {
             count: 1,
             order: Order::Abcd,
             linear: None,
+            scale_register: false,
             not_available: Vec::new(),
             labels: Vec::new(),
         }

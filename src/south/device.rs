@@ -10,7 +10,7 @@ use super::latency::Latency;
 use super::publish;
 use super::schedule::{Due, INTERVALS_MAX};
 use super::status::{BlockStatus, table_name};
-use crate::codec::registers::decode;
+use crate::codec::registers::{at_power, decode};
 use crate::config::blocks::{Block, Change, Healer, Item, Learned, Limits, Planned, Report};
 use crate::config::wire::LineTime;
 use crate::config::{DevicePlan, Registers, TagPlan};
@@ -408,7 +408,15 @@ fn requests(table: Table, planned: &Planned) -> Vec<Request> {
     planned.blocks.iter().map(|block| Request { table, block: block.clone() }).collect()
 }
 
-/// What these words mean.
+/// What these words mean: those of [`Registers::range`].
 pub(crate) fn reading(tag: TagId, from: &Registers, words: &[u16], at: Mono) -> Reading {
-    decode(&from.coding, from.table.is_bits(), words).reading(tag, at)
+    let is_bits = from.table.is_bits();
+    match from.split(words) {
+        Some((own, None)) => decode(&from.coding, is_bits, own).reading(tag, at),
+        Some((own, Some(power))) => match at_power(&from.coding, power) {
+            Ok(coding) => decode(&coding, is_bits, own).reading(tag, at),
+            Err(fault) => Reading::bad(tag, at, fault),
+        },
+        None => Reading::bad(tag, at, Fault::BadAnswer),
+    }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     pub(super) is_line: bool,
     pub(super) commands: mpsc::Receiver<Command>,
     /// The command that is being carried out.
+    /// A command that is the next to begin.
+    pub(super) arrived: Option<Command>,
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
@@ -108,6 +110,7 @@ impl Engine {
             is_line,
             frames,
             commands,
+            arrived: None,
             writing: None,
             status,
             tap,
@@ -254,7 +257,8 @@ impl Engine {
         let mut ports_gone = false;
         loop {
             let now = self.now();
-            let write_waits = self.writing.is_some() || !self.commands.is_empty();
+            let write_waits =
+                self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
             match self.schedule.next(now, write_waits) {
                 Next::Write => {
                     if let Err(error) = self.write_step(line).await {
@@ -290,7 +294,7 @@ impl Engine {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
                         command = self.commands.recv(), if !ports_gone => match command {
-                            Some(command) => self.begin(command),
+                            Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
                         () = tokio::time::sleep_until(until) => {}

@@ -15,9 +15,9 @@ use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line, Write};
 use super::trace::Purpose;
-use super::writing::{Group, Part, Together, Writing};
-use crate::config::WriteWith;
+use super::writing::{Group, Part, Scales, Together, Writing};
 use crate::config::blocks::Item;
+use crate::config::{TagPlan, WriteWith};
 use crate::model::{Command, Outcome, Refusal, Table};
 
 /// Looks at the device after a write, before its value is reported as different.
@@ -68,8 +68,9 @@ impl Write {
 }
 
 impl Engine {
-    /// Takes a command; the writing follows step by step.
-    pub(super) fn begin(&mut self, command: Command) {
+    /// Takes a command; the writing follows step by step. `scales` are the scale registers of its
+    /// tags, just read.
+    fn begin(&mut self, command: Command, scales: &Scales) {
         if self.clock.mono() >= command.expires {
             return self.refuse(command, &Refusal::Expired);
         }
@@ -79,7 +80,7 @@ impl Engine {
         };
         let Some(device) = self.devices.get(at) else { return };
         let together = Together::of(&device.plan, device.lacks.many_write);
-        match Writing::begin(at, &device.plan, together, command) {
+        match Writing::begin(at, &device.plan, together, command, scales) {
             Ok(writing) => self.writing = Some(writing),
             Err(refused) => self.count_refused(&refused.end()),
         }
@@ -89,9 +90,19 @@ impl Engine {
     /// error is a broken link.
     pub(super) async fn write_step(&mut self, line: &mut Line) -> io::Result<()> {
         if self.writing.is_none()
-            && let Ok(command) = self.commands.try_recv()
+            && let Some(command) = self.arrived.take().or_else(|| self.commands.try_recv().ok())
         {
-            self.begin(command);
+            let scales = match self.scaled_tags(&command) {
+                Some(scaled) => self.scales(line, scaled).await,
+                None => Ok(Scales::new()),
+            };
+            match scales {
+                Ok(scales) => self.begin(command, &scales),
+                Err(error) => {
+                    self.refuse(command, &Refusal::LinkDown);
+                    return Err(error);
+                }
+            }
         }
         let Some(mut writing) = self.writing.take() else { return Ok(()) };
         let result = self.advance(line, &mut writing).await;
@@ -107,8 +118,38 @@ impl Engine {
         Ok(())
     }
 
+    /// The tags of a command that can be written only with their scale registers known.
+    fn scaled_tags(&self, command: &Command) -> Option<(usize, Vec<usize>)> {
+        let at = self.devices.iter().position(|d| d.plan.name == command.device)?;
+        let scaled = |tag: &TagPlan| tag.registers().is_some_and(|r| r.scale_register.is_some());
+        let tags: Vec<usize> = (self.devices.get(at)?.plan.tags.iter().enumerate())
+            .filter(|(_, tag)| scaled(tag) && command.sets.iter().any(|set| set.tag == tag.name))
+            .map(|(index, _)| index)
+            .collect();
+        let may = self.clock.mono() < command.expires && self.schedule.may_write(at, self.now());
+        (may && !tags.is_empty()).then_some((at, tags))
+    }
+
+    /// What the scale registers of these tags hold now.
+    async fn scales(
+        &mut self,
+        line: &mut Line,
+        (device, tags): (usize, Vec<usize>),
+    ) -> io::Result<Scales> {
+        let looked = self.look_at(line, device, &tags).await?;
+        let plan = self.devices.get(device).map(|device| &device.plan);
+        let scale = |(tag, words): (usize, Option<Vec<u16>>)| {
+            let from = plan?.tags.get(tag)?.registers()?;
+            Some((tag, from.split(&words?)?.1?))
+        };
+        Ok(looked.into_iter().filter_map(scale).collect())
+    }
+
     /// Ends the command that is under way, if there is one, with what is known of it.
     pub(super) fn abandon_writing(&mut self, refusal: &Refusal) {
+        if let Some(command) = self.arrived.take() {
+            self.refuse(command, refusal);
+        }
         if let Some(mut writing) = self.writing.take() {
             writing.broken(refusal);
             self.count_refused(&writing.end());

@@ -4,9 +4,10 @@
 //! command passed its checks; registers are written together only where they adjoin and belong to
 //! one command; every tag has exactly one outcome in the end.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
-use crate::codec::registers::{Encoded, encode};
+use crate::codec::registers::{Encoded, at_power, encode};
 use crate::config::{DevicePlan, Registers, Verify, WriteWith};
 use crate::model::{Command, Outcome, Refusal, Set, Table};
 
@@ -36,6 +37,9 @@ pub(super) struct Group {
     /// The parts in it, by their index.
     parts: Vec<usize>,
 }
+
+/// What scale registers hold, by the tags that they scale.
+pub(super) type Scales = HashMap<usize, u16>;
 
 /// See the module.
 pub(super) struct Writing {
@@ -89,9 +93,10 @@ impl Writing {
         plan: &DevicePlan,
         together: Together,
         command: Command,
+        scales: &Scales,
     ) -> Result<Self, Refused> {
         let Command { sets, reply, .. } = command;
-        match check_all(plan, &sets) {
+        match check_all(plan, &sets, scales) {
             Ok(parts) => {
                 let all: Vec<usize> = (0..parts.len()).collect();
                 Ok(Self {
@@ -216,8 +221,8 @@ fn refused(outcomes: &[Outcome]) -> Vec<&'static str> {
 }
 
 /// The parts, or the outcome of each: its own refusal, or that of the company it is in.
-fn check_all(plan: &DevicePlan, sets: &[Set]) -> Result<Vec<Part>, Vec<Outcome>> {
-    let checked: Vec<_> = sets.iter().map(|set| check(plan, set)).collect();
+fn check_all(plan: &DevicePlan, sets: &[Set], scales: &Scales) -> Result<Vec<Part>, Vec<Outcome>> {
+    let checked: Vec<_> = sets.iter().map(|set| check(plan, set, scales)).collect();
     let outcome =
         |refusal: Option<Refusal>| Outcome::Refused(refusal.unwrap_or(Refusal::NotWritten));
     if checked.iter().any(Result::is_err) {
@@ -232,15 +237,22 @@ fn check_all(plan: &DevicePlan, sets: &[Set]) -> Result<Vec<Part>, Vec<Outcome>>
 }
 
 /// The words to write, if the value may be written at all.
-fn check(plan: &DevicePlan, Set { tag, value }: &Set) -> Result<Part, Refusal> {
+fn check(plan: &DevicePlan, Set { tag, value }: &Set, scales: &Scales) -> Result<Part, Refusal> {
     let found = plan.tags.iter().enumerate().find(|(_, candidate)| candidate.name == *tag);
     let (index, tag) = found.ok_or(Refusal::UnknownTag)?;
     let from = tag.registers().ok_or(Refusal::UnknownTag)?;
     let rule = tag.write.as_ref().filter(|_| from.table.is_writable());
     let rule = rule.ok_or(Refusal::UnknownTag)?;
     rule.check(&from.coding, value)?;
-    let encoded =
-        encode(&from.coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))?;
+    // A scale register that could not be read, or holds no scale, is a device without an answer.
+    let coding = match (from.scale_register, scales.get(&index)) {
+        (None, _) => Cow::Borrowed(&from.coding),
+        (Some(_), Some(power)) => {
+            Cow::Owned(at_power(&from.coding, *power).map_err(|_| Refusal::NoAnswer)?)
+        }
+        (Some(_), None) => return Err(Refusal::NoAnswer),
+    };
+    let encoded = encode(&coding, value).map_err(|error| Refusal::BadPayload(error.to_string()))?;
     Ok(Part { tag: index, from: from.clone(), encoded, verify: rule.verify })
 }
 
@@ -301,8 +313,9 @@ fn group(parts: &[Part], which: &[usize], together: Together) -> VecDeque<Group>
 }
 
 impl Part {
-    /// Whether these are the words that were written, as far as the mask goes.
+    /// Whether these, all that is read for the tag, hold what was written, as far as the mask goes.
     pub(super) fn holds(&self, words: &[u16]) -> bool {
+        let Some((words, _)) = self.from.split(words) else { return false };
         let Encoded { words: asked, mask } = &self.encoded;
         let mask = mask.unwrap_or(u16::MAX);
         words.len() == asked.len() && words.iter().zip(asked).all(|(a, b)| a & mask == b & mask)
@@ -317,8 +330,12 @@ impl Group {
             && length <= usize::from(together.most(self.table))
     }
 
-    /// The items of a part, of what was read of the group's whole range.
+    /// All that is read for a part, of what was read of the group's range; `None` if its scale
+    /// is missing there.
     pub(super) fn part<'w>(&self, part: &Part, words: &'w [u16]) -> Option<&'w [u16]> {
+        if part.from.scale_register.is_some() {
+            return None;
+        }
         let start = usize::from(part.from.address.checked_sub(self.address)?);
         words.get(start..start + usize::from(part.from.coding.span()))
     }
@@ -332,7 +349,7 @@ mod tests {
     fn part(table: Table, address: u16, kind: Kind, words: &[u16], mask: Option<u16>) -> Part {
         Part {
             tag: 0,
-            from: Registers { table, address, coding: Coding::plain(kind) },
+            from: Registers { table, address, coding: Coding::plain(kind), scale_register: None },
             encoded: Encoded { words: words.to_vec(), mask },
             verify: Verify::ReadBack,
         }

@@ -456,3 +456,38 @@ fn what_does_not_fit_is_refused() {
     );
     assert_eq!(encode(&Coding::plain(int(16, true)), &Value::F64(-3.0)).unwrap().words, [0xFFFD]);
 }
+
+#[test]
+fn the_scale_comes_with_the_answer() {
+    let dynamic = |kind| Coding { scale_register: true, ..Coding::plain(kind) };
+    let coding = dynamic(int(16, true));
+    for (raw, power, want) in [
+        (2314_i16, -1_i16, 231.4),
+        (2314, -3, 2.314),
+        (-5, 2, -500.0),
+        (7, 0, 7.0),
+        (1, 10, 1e10),
+        (1, -10, 1e-10),
+        (32767, -10, 0.0000032767),
+    ] {
+        let now = at_power(&coding, power.cast_unsigned()).unwrap();
+        let got = decode(&now, false, &[raw.cast_unsigned()]);
+        assert_eq!(got, Decoded::Good(Value::F64(want)), "{raw} * 10^{power}");
+        let back = encode(&now, &Value::F64(want)).unwrap();
+        assert_eq!(back.words, [raw.cast_unsigned()], "{want} / 10^{power}");
+    }
+    for (power, fault) in [
+        (i16::MIN, Fault::NotAvailable),
+        (11, Fault::Undecodable),
+        (-11, Fault::Undecodable),
+        (i16::MAX, Fault::Undecodable),
+    ] {
+        assert_eq!(at_power(&coding, power.cast_unsigned()), Err(fault));
+    }
+    // Without the scale there is no value, either way.
+    assert_eq!(decode(&coding, false, &[1]), Decoded::Bad(Fault::Undecodable));
+    assert_eq!(encode(&coding, &Value::I64(1)), Err(EncodeError::ScaleUnknown));
+    let between = at_power(&coding, 1)
+        .and_then(|c| encode(&c, &Value::F64(5.0)).map_err(|_| Fault::Undecodable));
+    assert!(between.is_err(), "5 is no multiple of ten");
+}

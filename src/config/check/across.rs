@@ -39,13 +39,15 @@ pub(super) fn check(
 fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
     let mut taken: HashMap<&str, (&Name, &Name)> = HashMap::new();
     let spots = |device: &Name, tag: &Name| places.tags.get(&(device.clone(), tag.clone()));
-    let line = |device: &Name, tag: &Name| spots(device, tag).map_or(0, |s| s.name.at.line);
+    let line = |device: &Name, tag: &Name| {
+        spots(device, tag).map(|spots| spots.name.line()).unwrap_or_default()
+    };
     for (_, device, tag) in plan.tags() {
         let topic = tag.topic.as_str();
         let Some(here) = spots(&device.name, &tag.name) else { continue };
         if let Some((d, t)) = taken.get(topic) {
             let message = format!(
-                "the topic {} is already that of devices.{d}.tags.{t} in line {}",
+                "the topic {} is already that of devices.{d}.tags.{t} in {}",
                 quoted(topic),
                 line(d, t)
             );
@@ -58,7 +60,7 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
         let Some(base) = tag.topic.as_str().strip_suffix("/set") else { continue };
         if let (Some((d, t)), Some(here)) = (taken.get(base), spots(&device.name, &tag.name)) {
             let message = format!(
-                "the topic {} is the one that sets devices.{d}.tags.{t} in line {}",
+                "the topic {} is the one that sets devices.{d}.tags.{t} in {}",
                 quoted(tag.topic.as_str()),
                 line(d, t)
             );
@@ -70,7 +72,7 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
         let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
         if let Some((d, t)) = taken.get(own) {
             let message = format!(
-                "the backlog's topic {} is that of devices.{d}.tags.{t} in line {}",
+                "the backlog's topic {} is that of devices.{d}.tags.{t} in {}",
                 quoted(own),
                 line(d, t)
             );
@@ -98,7 +100,7 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
 
 /// Registers that two values share by a part are almost always a slip in an address. Sharing whole
 /// ones is fine: bits of a status word, a value inside a raw block.
-fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
+pub(super) fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
     let with_registers = |tag| Some((tag, TagPlan::registers(tag)?));
     let mut tags: Vec<(&TagPlan, &Registers)> =
         device.tags.iter().filter_map(with_registers).collect();
@@ -114,12 +116,12 @@ fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
             let spots = |tag: &TagPlan| places.tags.get(&(device.name.clone(), tag.name.clone()));
             if let (true, Some(here), Some(there)) = (torn, spots(tag), spots(before)) {
                 let message = format!(
-                    "begins at {} within {}, which takes {} to {} (line {})",
+                    "begins at {} within {}, which takes {} to {} ({})",
                     from.address,
                     before.name,
                     reached.address,
                     end(reached) - 1,
-                    there.name.at.line
+                    there.name.line()
                 );
                 out.warning(&here.name, Complaint::new(message).hint("check the addresses"));
             }

@@ -85,8 +85,8 @@ fn shared_link(
         return;
     }
     if let Some(first) = links.get(&key) {
-        let (path, line) = (&first.path, first.at.line);
-        let message = format!("{} is also {path} in line {line}", quoted(&key));
+        let (path, line) = (&first.path, first.line());
+        let message = format!("{} is also {path} in {line}", quoted(&key));
         let one_bus =
             Complaint::new(message.clone()).hint("put the devices of one line on one bus");
         if plan.link.serial().is_some() {

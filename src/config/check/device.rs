@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::bus::Drafts;
-use super::{sensor, tag, too_many};
+use super::vocabulary::Vocabulary;
+use super::{apply, sensor, tag, too_many};
 use crate::config::defaults::{
     BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
     TURNAROUND, UNIT_TCP, WRITE_EXPIRES, WRITE_EXPIRES_RANGE,
@@ -12,8 +13,9 @@ use crate::config::defaults::{
 use crate::config::keys;
 use crate::config::kinds;
 use crate::config::link::SensorLink;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
+use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
@@ -32,6 +34,7 @@ pub(super) struct Scope<'a> {
     pub gateway: &'a Gateway,
     pub template: &'a Template,
     pub limits: Option<&'a BrokerLimits>,
+    pub profiles: &'a Profiles,
 }
 
 /// What a device hands down to its tags.
@@ -39,19 +42,64 @@ pub(super) struct Inherited<'a> {
     pub scope: &'a Scope<'a>,
     pub bus: Option<&'a Name>,
     pub device: &'a Name,
-    pub every: Duration,
-    pub order: Order,
-    pub registers_max: u16,
-    pub bits_max: u16,
+    pub settings: &'a Settings,
+    pub words: &'a Vocabulary<'a>,
     /// `None` on a Modbus line.
     pub sensor: Option<&'a SensorLink>,
     /// Whether the link of the bus is the one that was written.
     pub sound: bool,
+    /// Whether it is everybody on its line, whom nobody answers for.
+    pub broadcast: bool,
+}
+
+/// What is written in a device, or in the `device` of a profile, about how it is asked.
+pub(super) struct Settings {
+    pub every: Option<Duration>,
+    pub order: Order,
+    pub timeout: Option<Duration>,
+    pub registers_max: u16,
+    pub bits_max: u16,
     pub write_with: WriteWith,
     /// How long commands are valid that don't say so themselves.
     pub write_expires: Duration,
-    /// Whether it is everybody on its line, whom nobody answers for.
-    pub broadcast: bool,
+}
+
+impl Settings {
+    pub(super) fn of(section: &Section<'_>, out: &mut Findings) -> Self {
+        let registers = values::integer(1..=i128::from(REGISTERS_MAX));
+        let bits = values::integer(1..=i128::from(BITS_MAX));
+        let expires = values::duration(WRITE_EXPIRES_RANGE);
+        Self {
+            every: section.scalar("every", out, values::duration(EVERY_RANGE)),
+            order: section.scalar("order", out, kinds::order).unwrap_or_default(),
+            timeout: section.scalar("timeout", out, values::duration(TIMEOUT_RANGE)),
+            registers_max: section.scalar("registers-max", out, registers).unwrap_or(REGISTERS_MAX),
+            bits_max: section.scalar("bits-max", out, bits).unwrap_or(BITS_MAX),
+            write_with: section
+                .scalar("write-with", out, values::word(&WRITE_WITH))
+                .unwrap_or_default(),
+            write_expires: section.scalar("write-expires", out, expires).unwrap_or(WRITE_EXPIRES),
+        }
+    }
+
+    /// A device that is asked in this way.
+    pub(super) fn device(
+        self,
+        name: Name,
+        unit: u8,
+        broadcast: bool,
+        tags: Vec<TagPlan>,
+    ) -> DevicePlan {
+        DevicePlan {
+            name,
+            unit,
+            timeout: self.timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT }),
+            registers_max: self.registers_max,
+            bits_max: self.bits_max,
+            write_with: self.write_with,
+            tags,
+        }
+    }
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.
@@ -102,64 +150,43 @@ fn device(
     places: &mut Places,
     out: &mut Findings,
 ) -> (DevicePlan, Option<usize>) {
-    let section = field.section(&keys::DEVICE, out);
+    let own = field.section(&keys::DEVICE, out);
     // Where not all buses are known, a name that is not among them may well be right.
     let index = if buses.complete {
-        section.required("bus", out, |text| find_bus(text, buses))
+        own.required("bus", out, |text| find_bus(text, buses))
     } else {
-        section.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
+        own.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
     };
-    let draft = index.and_then(|i| buses.all.get(i));
-    let bus = draft.map(|bus| &bus.plan);
+    let on = index.and_then(|i| buses.all.get(i));
+    let bus = on.map(|bus| &bus.plan);
     let sensor = bus.and_then(|bus| bus.link.sensor());
     if sensor.is_some() {
         let keys = keys::DEVICE.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
-        sensor::unused_keys(&section, &keys.copied().collect::<Vec<_>>(), out);
+        sensor::unused_keys(&own, &keys.copied().collect::<Vec<_>>(), out);
     }
-    let unit = unit(&section, bus, out).unwrap_or(UNIT_TCP);
-    let every = section.scalar("every", out, values::duration(EVERY_RANGE)).unwrap_or(EVERY);
-    let timeout = section.scalar("timeout", out, values::duration(TIMEOUT_RANGE));
-    let order = section.scalar("order", out, kinds::order).unwrap_or_default();
-    let registers_max = section
-        .scalar("registers-max", out, values::integer(1..=i128::from(REGISTERS_MAX)))
-        .unwrap_or(REGISTERS_MAX);
-    let bits_max = section
-        .scalar("bits-max", out, values::integer(1..=i128::from(BITS_MAX)))
-        .unwrap_or(BITS_MAX);
-    let write_with = section.scalar("write-with", out, values::word(&WRITE_WITH));
-    let write_with = write_with.unwrap_or_default();
-    let write_expires = section
-        .scalar("write-expires", out, values::duration(WRITE_EXPIRES_RANGE))
-        .unwrap_or(WRITE_EXPIRES);
+    let unit = unit(&own, bus, out).unwrap_or(UNIT_TCP);
     let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
+    let applied = apply::apply(own, scope.profiles, out);
+    let settings = Settings::of(&applied.settings, out);
+    let drafts = applied.drafts(settings.every.unwrap_or(EVERY), out);
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
         device: &name,
-        every,
-        order,
-        registers_max,
-        bits_max,
+        settings: &settings,
+        words: &applied.words,
         sensor,
-        sound: draft.is_some_and(|draft| draft.sound),
-        write_with,
-        write_expires,
+        sound: on.is_some_and(|bus| bus.sound),
         broadcast,
     };
-    let mut tags = Vec::new();
-    match section.get("tags") {
-        Some(field) => {
-            for (tag_name, field) in field.named(out) {
-                if let Some((tag, spots)) = tag::check(tag_name, &field, &inherited, out) {
-                    places.tags.insert((name.clone(), tag.name.clone()), spots);
-                    tags.push(tag);
-                }
-            }
+    let mut tags = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        if let Some((tag, spots)) = tag::check(draft, &inherited, out) {
+            places.tags.insert((name.clone(), tag.name.clone()), spots);
+            tags.push(tag);
         }
-        None => section.missing("tags", out),
     }
-    let timeout = timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT });
-    (DevicePlan { name, unit, timeout, registers_max, bits_max, write_with, tags }, index)
+    (settings.device(name, unit, broadcast, tags), index)
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {
@@ -195,11 +222,9 @@ fn shared_unit(
         return;
     }
     if let Some(other) = bus.devices.iter().find(|d| d.unit == plan.unit) {
-        let line = places.devices.get(&other.name).map_or(0, |spot| spot.at.line);
-        let message = format!(
-            "has the same unit {} on {} as {} in line {line}",
-            plan.unit, bus.name, other.name
-        );
+        let line = places.devices.get(&other.name).map(Spot::line).unwrap_or_default();
+        let message =
+            format!("has the same unit {} on {} as {} in {line}", plan.unit, bus.name, other.name);
         out.warning(&field.key_spot(), message);
     }
 }

@@ -10,6 +10,9 @@ use crate::config::section::{Field, Section};
 use crate::config::values::{self, quoted};
 
 /// Longest host name (RFC 1035, 2.3.4) and more than the longest path that makes sense.
+pub(super) const PARITIES: [(&str, Parity); 3] =
+    [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
+
 const HOST_BYTES_MAX: usize = 253;
 const PORT_BYTES_MAX: usize = 1_024;
 
@@ -134,8 +137,7 @@ fn serial(
             },
         )),
     });
-    let words = [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
-    let parity = section.scalar("parity", out, values::word(&words));
+    let parity = section.scalar("parity", out, values::word(&PARITIES));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
     SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),

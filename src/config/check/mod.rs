@@ -5,33 +5,41 @@
 //! default so that the checks go on; the plan is only given out when nothing was wrong.
 
 mod across;
+mod apply;
 mod broker;
 mod bus;
 mod busy;
 mod device;
 mod link;
+mod profile;
 mod rules;
 mod scale;
 pub(super) mod sensor;
 mod store;
 mod tag;
 mod uplink;
+mod vocabulary;
 mod write;
 
+pub(super) use self::profile::profile;
 use super::defaults::{TOPIC_TAG, UPLINKS_MAX};
 use super::keys;
 use super::plan::{Gateway, Plan};
 use super::problem::{Complaint, Findings, Spot};
+use super::profile::Profiles;
 use super::raw::Node;
 use super::section::{Field, Section};
 use super::template::Template;
 use super::values;
 use crate::model::Name;
 
+/// Longest path of a directory.
+const PATH_BYTES_MAX: usize = 4_096;
+
 /// What may stand in the topic of a tag.
 const TAG_PLACEHOLDERS: [&str; 5] = ["site", "gateway", "bus", "device", "tag"];
 
-pub(super) fn check(root: &Node, out: &mut Findings) -> Option<Plan> {
+pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Option<Plan> {
     let root = Field::root(root);
     if !root.is_mapping() && !root.is_null() {
         let message = format!("expected a mapping, found {}", root.node.content.describe());
@@ -51,9 +59,14 @@ pub(super) fn check(root: &Node, out: &mut Findings) -> Option<Plan> {
             gateway: &gateway,
             template: &template,
             limits: broker.as_ref().map(|b| &b.limits),
+            profiles,
         };
         device::check(&root, &scope, &mut buses, out)
     };
+    if let Some(complaint) = &profiles.refusal {
+        out.error(&root.spot_of("profiles"), complaint.clone());
+    }
+    root.scalar("profiles", out, values::text(PATH_BYTES_MAX));
     let uplinks = uplinks(&root, &gateway, out);
     let store = store::check(&root, out);
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::vocabulary::Vocabulary;
 use crate::config::defaults::{LABELS_MAX, NOT_AVAILABLE_MAX};
 use crate::config::keys;
 use crate::config::kinds::{self, Family};
@@ -14,9 +15,10 @@ use crate::model::{Decimal, Kind, Label, Linear, NotAvailable, exact, power_of_t
 
 const LABEL_BYTES_MAX: usize = 128;
 
-/// `scale` and `offset`, or `map`; `None` when the raw number is the value.
+/// `scale` and `offset`, or `map`; `None` when the raw number is the value, or its scale comes with
+/// every answer (`scale-register`).
 pub(super) fn linear(section: &Section<'_>, kind: Kind, out: &mut Findings) -> Option<Linear> {
-    let keys = ["scale", "offset", "map"];
+    let keys = ["scale", "offset", "map", "scale-register"];
     let first = keys.iter().find_map(|key| section.get(key))?;
     if !matches!(kinds::family(kind), Family::Whole(..) | Family::Float) {
         let message = "only numbers have a scale, an offset or a map; this type is none";
@@ -26,6 +28,13 @@ pub(super) fn linear(section: &Section<'_>, kind: Kind, out: &mut Findings) -> O
     if let Some(labels) = section.get("labels") {
         let message = "labels name the raw numbers, so they can't be scaled as well";
         out.error(&labels.key_spot(), message);
+    }
+    if let Some(field) = section.get("scale-register") {
+        if ["scale", "offset", "map"].into_iter().any(|key| section.has(key)) {
+            let message = "the register says the scale, so it can't be written as well";
+            out.error(&field.key_spot(), message);
+        }
+        return None;
     }
     if let Some(map) = section.get("map") {
         if section.has("scale") || section.has("offset") {
@@ -177,9 +186,22 @@ pub(super) fn not_available(
 }
 
 /// `labels: { 0: stopped, 1: running }`.
-pub(super) fn labels(section: &Section<'_>, kind: Kind, out: &mut Findings) -> Vec<Label> {
+/// Or the name of those that a profile has written once: `labels: state`.
+pub(super) fn labels(
+    section: &Section<'_>,
+    kind: Kind,
+    words: &Vocabulary<'_>,
+    out: &mut Findings,
+) -> Vec<Label> {
     let Some(field) = section.get("labels") else {
         return Vec::new();
+    };
+    let field = match field.text() {
+        Some(_) => match field.scalar(out, |name| words.labels(name)) {
+            Some(named) => named,
+            None => return Vec::new(),
+        },
+        None => field.clone(),
     };
     let (min, max) = match kinds::family(kind) {
         Family::Truth => (0, 1),

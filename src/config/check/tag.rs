@@ -1,17 +1,20 @@
 //! One tag: where it is read, what it means, where it goes.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::device::Inherited;
+use super::vocabulary::Vocabulary;
 use super::{TAG_PLACEHOLDERS, rules, scale, sensor, write};
 use crate::config::defaults::EVERY_RANGE;
+use crate::config::keys;
+use crate::config::kinds;
 use crate::config::link::SensorLink;
 use crate::config::plan::{Registers, Source, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
-use crate::config::{keys, kinds};
 use crate::model::{Class, Coding, Kind, Name, Order, Table, TagId, TopicName};
 
 /// Where parts of a tag stand, for the checks across tags.
@@ -23,7 +26,7 @@ pub(super) struct TagSpots {
 /// Longest engineering unit, in bytes.
 const UNIT_BYTES_MAX: usize = 32;
 
-const TABLES: [(&str, Table); 4] = [
+pub(super) const TABLES: [(&str, Table); 4] = [
     ("holding", Table::Holding),
     ("input", Table::Input),
     ("coil", Table::Coil),
@@ -36,16 +39,27 @@ const SENSOR_KEYS: [&str; 5] = ["field", "unit", "class", "topic", "publish"];
 const CLASSES: [(&str, Class); 3] =
     [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
 
+/// A tag before it is checked: what is written about it, and how often it is read if that is not.
+pub(super) struct Draft<'a> {
+    pub name: Name,
+    pub section: Section<'a>,
+    pub every: Duration,
+}
+
+/// The tables exclude each other, and so do the ways to scale: who overrides a tag of a profile
+/// with one of them means that one.
+pub(super) const EXCLUSIVE: [&[&str]; 2] =
+    [&["holding", "input", "coil", "discrete"], &["scale", "offset", "map", "scale-register"]];
+
 /// `None` when not even the registers are known; everything else is replaced by its default.
 pub(super) fn check(
-    name: Name,
-    field: &Field<'_>,
+    draft: Draft<'_>,
     device: &Inherited<'_>,
     out: &mut Findings,
 ) -> Option<(TagPlan, TagSpots)> {
-    let section = field.section(&keys::TAG, out);
+    let Draft { name, section, every: every_default } = draft;
     if let Some(link) = device.sensor {
-        return of_sensor(name, field, &section, link, device, out);
+        return of_sensor(name, &section, link, device, out);
     }
     if let Some(written) = section.get("field") {
         // What is wrong with a sensor's bus was said there.
@@ -54,7 +68,8 @@ pub(super) fn check(
         }
         return None;
     }
-    let place = table_and_address(&section, out);
+    let words = device.words;
+    let place = table_and_address(&section, words, out);
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
@@ -65,21 +80,24 @@ pub(super) fn check(
 
     // From here on the type must be known; a wrong one has been reported.
     let kind = kind?;
-    let coding = coding(&section, kind, order.unwrap_or(device.order), out);
+    let coding = coding(&section, kind, order.unwrap_or(device.settings.order), words, out);
     let publish = rules::publish(&section, rules::is_number(&coding), out);
     let write = write::check(&section, &coding, table, device, out);
-    let every = reading(&section, every, write.is_some(), device, out);
-    let (table, address) = place?;
-    span(&section, table, address, &coding, device, out);
+    let every = reading(&section, every, every_default, write.is_some(), device, out);
+    let (table, Some(address)) = place? else { return None };
+    let scale_register =
+        section.scalar("scale-register", out, |text| self::address(text, table, words));
+    let registers = Registers { table, address, coding, scale_register };
+    span(&section, &registers, device, out);
     let topic = topic?;
-    let spots = TagSpots::of(field, &section);
+    let spots = TagSpots::of(&section);
     let plan = TagPlan {
         id: TagId(0),
         name,
         topic,
         class,
         every,
-        source: Source::Registers(Registers { table, address, coding }),
+        source: Source::Registers(registers),
         unit,
         publish,
         write,
@@ -90,7 +108,6 @@ pub(super) fn check(
 /// A tag whose value is a field of a sensor's frame.
 fn of_sensor(
     name: Name,
-    field: &Field<'_>,
     section: &Section<'_>,
     link: &SensorLink,
     device: &Inherited<'_>,
@@ -116,13 +133,13 @@ fn of_sensor(
         publish,
         write: None,
     };
-    Some((plan, TagSpots::of(field, section)))
+    Some((plan, TagSpots::of(section)))
 }
 
 impl TagSpots {
-    fn of(field: &Field<'_>, section: &Section<'_>) -> Self {
-        let topic = section.get("topic").map_or_else(|| field.key_spot(), Field::spot);
-        Self { name: field.key_spot(), topic }
+    fn of(section: &Section<'_>) -> Self {
+        let topic = section.get("topic").map_or_else(|| section.spot.clone(), Field::spot);
+        Self { name: section.spot.clone(), topic }
     }
 }
 
@@ -138,6 +155,7 @@ fn every(text: &str) -> Result<Option<Duration>, Complaint> {
 fn reading(
     section: &Section<'_>,
     every: Option<Option<Duration>>,
+    default: Duration,
     writable: bool,
     device: &Inherited<'_>,
     out: &mut Findings,
@@ -160,10 +178,14 @@ fn reading(
             Complaint::new(message).hint("add write, or an interval"),
         );
     }
-    every.unwrap_or(Some(device.every))
+    every.unwrap_or(Some(default))
 }
 
-fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table, u16)> {
+fn table_and_address(
+    section: &Section<'_>,
+    words: &Vocabulary<'_>,
+    out: &mut Findings,
+) -> Option<(Table, Option<u16>)> {
     let mut written =
         TABLES.iter().filter_map(|(key, table)| section.get(key).map(|f| (f, *table)));
     let Some((field, table)) = written.next() else {
@@ -177,13 +199,12 @@ fn table_and_address(section: &Section<'_>, out: &mut Findings) -> Option<(Table
     if let Some((second, _)) = written.next() {
         out.error(&second.key_spot(), "a tag has one address; a second table is written here");
     }
-    let address = field.scalar(out, |text| address(text, table))?;
-    Some((table, address))
+    Some((table, field.scalar(out, |text| address(text, table, words))))
 }
 
 /// Addresses are those on the wire, from 0. Manuals often count from 1 with the table in front.
-fn address(text: &str, table: Table) -> Result<u16, Complaint> {
-    let number = values::whole(text)?;
+fn address(text: &str, table: Table, words: &Vocabulary<'_>) -> Result<u16, Complaint> {
+    let number = words.number(text)?;
     if let Ok(address) = u16::try_from(number) {
         return Ok(address);
     }
@@ -221,7 +242,13 @@ fn kind(section: &Section<'_>, table: Option<Table>, out: &mut Findings) -> Opti
     Some(Kind::Bool)
 }
 
-fn coding(section: &Section<'_>, kind: Kind, order: Order, out: &mut Findings) -> Coding {
+fn coding(
+    section: &Section<'_>,
+    kind: Kind,
+    order: Order,
+    words: &Vocabulary<'_>,
+    out: &mut Findings,
+) -> Coding {
     let count = section.scalar("count", out, values::integer::<u16>(1..=2_000)).unwrap_or(1);
     if count > 1 && matches!(kind, Kind::Bit(_) | Kind::Bits { .. }) {
         let complaint = Complaint::new("a list of bit fields is not possible")
@@ -232,34 +259,30 @@ fn coding(section: &Section<'_>, kind: Kind, order: Order, out: &mut Findings) -
         count,
         order,
         linear: scale::linear(section, kind, out),
+        scale_register: section.has("scale-register"),
         not_available: scale::not_available(section, kind, out),
-        labels: scale::labels(section, kind, out),
+        labels: scale::labels(section, kind, words, out),
         ..Coding::plain(kind)
     }
 }
 
 /// A value must lie within its table and come in one answer, or it could be torn.
-fn span(
-    section: &Section<'_>,
-    table: Table,
-    address: u16,
-    coding: &Coding,
-    device: &Inherited<'_>,
-    out: &mut Findings,
-) {
-    let span = u32::from(coding.width()) * u32::from(coding.count);
-    let (max, what, key) = if table.is_bits() {
-        (device.bits_max, "bits", "bits-max")
+fn span(section: &Section<'_>, registers: &Registers, device: &Inherited<'_>, out: &mut Findings) {
+    let Range { start, end } = registers.range();
+    let span = end - start;
+    let (max, what, key) = if registers.table.is_bits() {
+        (device.settings.bits_max, "bits", "bits-max")
     } else {
-        (device.registers_max, "registers", "registers-max")
+        (device.settings.registers_max, "registers", "registers-max")
     };
     if span > u32::from(max) {
-        let message = format!("takes {span} {what}, more than the {max} of one request ({key})");
+        let and = if registers.scale_register.is_some() { " with its scale register" } else { "" };
+        let message =
+            format!("takes {span} {what}{and}, more than the {max} of one request ({key})");
         out.error(&section.spot, message);
     }
-    let last = u32::from(address) + span.saturating_sub(1);
-    if last > 65_535 {
-        out.error(&section.spot, format!("reaches address {last}, the last one is 65535"));
+    if end > 65_536 {
+        out.error(&section.spot, format!("reaches address {}, the last one is 65535", end - 1));
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn check(
     let mut rule = WriteRule {
         allowed: subject.natural_limits(),
         at_most_every: Duration::ZERO,
-        expires: device.write_expires,
+        expires: device.settings.write_expires,
         verify: default_verify,
         safe: None,
     };
@@ -64,7 +64,7 @@ pub(super) fn check(
     let at_most_every = keys.scalar("at-most-every", out, values::duration(AT_MOST_EVERY_RANGE));
     rule.at_most_every = at_most_every.unwrap_or_default();
     let expires = keys.scalar("expires", out, values::duration(WRITE_EXPIRES_RANGE));
-    rule.expires = expires.unwrap_or(device.write_expires);
+    rule.expires = expires.unwrap_or(device.settings.write_expires);
     rule.verify = keys.scalar("verify", out, values::word(&VERIFY)).unwrap_or(default_verify);
     if device.broadcast && rule.verify == Verify::ReadBack {
         let complaint = Complaint::new("nobody answers unit 0, so nothing can be read back");
@@ -82,7 +82,7 @@ fn one_by_one(
     device: &Inherited<'_>,
     out: &mut Findings,
 ) {
-    if device.write_with == WriteWith::Six && coding.span() > 1 {
+    if device.settings.write_with == WriteWith::Six && coding.span() > 1 {
         let items = if table.is_some_and(Table::is_bits) { "coils" } else { "registers" };
         let span = coding.span();
         let message = format!("takes {span} {items}, but write-with: 6 writes them one by one");
@@ -190,7 +190,7 @@ impl Subject<'_> {
             Family::Truth if text == "true" || text == "1" => Ok(Value::Bool(true)),
             Family::Truth if text == "false" || text == "0" => Ok(Value::Bool(false)),
             Family::Truth => values::boolean(text).map(Value::Bool),
-            Family::Whole(..) if self.coding.linear.is_none() => {
+            Family::Whole(..) if self.coding.linear.is_none() && !self.coding.scale_register => {
                 let number = values::whole(text)?;
                 let signed = i64::try_from(number).map(Value::I64);
                 signed
@@ -241,23 +241,27 @@ impl Subject<'_> {
         let Family::Whole(lowest, highest) = self.family else { return };
         #[expect(clippy::cast_precision_loss, reason = "compared with half a step of tolerance")]
         let (lowest, highest) = (lowest as f64 - 0.5, highest as f64 + 0.5);
-        let code = self.raw(value);
+        let Some(code) = self.raw(value) else { return };
         if !(lowest..=highest).contains(&code) {
             let message = format!("{value} does not fit the registers, it would be {code} in them");
             out.error(&field.spot(), Complaint::new(message).hint("check type, scale and limits"));
         }
     }
 
-    fn raw(&self, value: f64) -> f64 {
+    /// `None` when only the device knows the scale.
+    fn raw(&self, value: f64) -> Option<f64> {
         match self.coding.linear {
-            Some(Linear { factor, divisor, offset, .. }) => (value - offset) * divisor / factor,
-            None => value,
+            _ if self.coding.scale_register => None,
+            Some(Linear { factor, divisor, offset, .. }) => {
+                Some((value - offset) * divisor / factor)
+            }
+            None => Some(value),
         }
     }
 
     fn is_on_raw_step(&self, value: f64) -> bool {
-        let raw = self.raw(value);
-        self.family == Family::Float || (raw - raw.round()).abs() < STEP_TOLERANCE
+        let on_step = |raw: f64| (raw - raw.round()).abs() < STEP_TOLERANCE;
+        self.family == Family::Float || self.raw(value).is_none_or(on_step)
     }
 
     /// A label is written as a text; limits of the codes that leave it out are a slip.

@@ -26,6 +26,7 @@ fn all_load_without_warnings() {
         "reference.yaml",
         "examples/modbus-tcp.yaml",
         "examples/modbus-rtu.yaml",
+        "examples/sensors.yaml",
     ] {
         let loaded = loaded(name);
         assert!(loaded.warnings.is_empty(), "{name}: {:?}", loaded.warnings);
@@ -37,7 +38,8 @@ fn all_load_without_warnings() {
 fn the_reference_shows_every_key() {
     let mut out = Findings::new("reference.yaml");
     let root = raw::tree(&text("reference.yaml")).unwrap();
-    check::check(&root, &mut out).unwrap();
+    let profiles = Profiles::gather(&Wanted::of(&root).names, Own::default());
+    check::check(&root, &profiles, &mut out).unwrap();
     let all: BTreeSet<(&str, String)> = keys::ALL
         .iter()
         .flat_map(|shape| shape.keys.iter().map(|key| (shape.name, (*key).to_owned())))
@@ -99,7 +101,8 @@ fn the_reference_shows_the_defaults_of_the_code() {
     assert_eq!(shown, default);
     assert_eq!(loaded("reference.yaml").plan.uplinks[0].prefix, "plants/berlin/");
 
-    let device = reference.buses.iter().flat_map(|bus| &bus.devices).next().unwrap();
+    let mut devices = reference.buses.iter().flat_map(|bus| &bus.devices);
+    let device = devices.find(|device| device.name.as_str() == "meter1").unwrap();
     assert_eq!(device.timeout, defaults::TIMEOUT);
     assert_eq!(device.registers_max, defaults::REGISTERS_MAX);
     assert_eq!(device.bits_max, defaults::BITS_MAX);

@@ -4,6 +4,8 @@ mod files;
 mod mutations;
 mod plans;
 mod problems;
+mod profiles;
+mod sensor_problems;
 mod tag_problems;
 
 use super::*;

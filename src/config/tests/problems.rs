@@ -28,7 +28,7 @@ fn of_buses_devices_and_topics() {
                 "t:6:115 devices.f.unit: 248 is out of range; allowed are 0 to 247",
                 "t:6:154 devices.g.unit: 256 is out of range; allowed are 0 to 255",
                 "t:6:174 devices.g.registers-max: 126 is out of range; allowed are 1 to 125",
-                "t:6:179 devices.g.profile: device profiles come in a later version; write the tags here",
+                "t:6:188 devices.g.profile: there is no profile \"x\"; fieldhold profile list shows all",
             ],
         ),
         (

@@ -322,7 +322,7 @@ fn of_a_tag() {
         (
             "holding: 0, type: u16, colour: red",
             &[
-                "t:6:64 devices.d.tags.t.colour: this key is unknown; known here: holding, input, coil, discrete, field, type, order, scale, offset, map, not-available, labels, count, unit, every, class, topic, publish, write",
+                "t:6:64 devices.d.tags.t.colour: this key is unknown; known here: holding, input, coil, discrete, field, type, order, scale, offset, map, scale-register, not-available, labels, count, unit, every, class, topic, publish, write",
             ],
         ),
         (
@@ -451,4 +451,32 @@ fn of_what_may_be_written() {
         ),
     ];
     compare(rows, |device| said(&format!("{AROUND}devices: {{ {device} }}")));
+}
+
+#[test]
+fn a_scale_register_is_the_only_scale_and_close_by() {
+    let rows: &Rows = &[
+        (
+            "holding: 0, type: u16, scale-register: 9, scale: 0.1",
+            &[
+                "t:6:64 devices.d.tags.t.scale-register: the register says the scale, so it can't be written as well",
+            ],
+        ),
+        (
+            "holding: 10, type: text:2, scale-register: 9",
+            &[
+                "t:6:68 devices.d.tags.t.scale-register: only numbers have a scale, an offset or a map; this type is none",
+            ],
+        ),
+        (
+            "holding: 200, type: u16, scale-register: 75",
+            &[
+                "t:6:36 devices.d.tags.t: takes 126 registers with its scale register, more than the 125 of one request (registers-max)",
+            ],
+        ),
+        ("holding: 200, type: u16, scale-register: 76, write: { min: 0, max: 1000000 }", &[""]),
+    ];
+    compare(rows, |fragment| {
+        said(&format!("{AROUND}devices: {{ d: {{ bus: tcp1, tags: {{ t: {{ {fragment} }} }} }} }}"))
+    });
 }

@@ -6,21 +6,24 @@ use tokio::time::Instant;
 
 use super::io::Io;
 use super::listen;
+use crate::codec::sensor::Splitter;
 use crate::config::SensorLink;
 use crate::model::sensor::Ask;
 
 /// Most bytes kept of one capture.
 const CAPTURE_MAX: usize = 1 << 20;
 
-/// Opens the wire, sends what the sensor needs to talk, and hands each piece that comes to `came`
-/// together with the time since the beginning.
+/// Opens the wire, sends what the sensor needs to talk, and hands each piece that comes to `came`,
+/// with whether the line was silent before it for as long as ends a frame.
 pub async fn listen(
     link: &SensorLink,
     time: Duration,
-    mut came: impl FnMut(Duration, &[u8]),
+    mut came: impl FnMut(bool, &[u8]),
 ) -> std::io::Result<()> {
     let mut io = Io::open(&link.wire).await?;
     let started = Instant::now();
+    let gap = Splitter::new(&link.sensor).gap();
+    let mut last = started;
     for line in &link.sensor.init {
         listen::send(&mut io, line).await?;
     }
@@ -47,7 +50,9 @@ pub async fn listen(
             count = listen::read(&mut io, &mut buffer) => {
                 let bytes = buffer.get(..count?).unwrap_or_default();
                 total += bytes.len();
-                came(started.elapsed(), bytes);
+                let silent = last.elapsed() >= gap;
+                last = Instant::now();
+                came(silent, bytes);
             }
             () = tokio::time::sleep_until(until) => {}
         }

@@ -8,10 +8,13 @@
 use std::time::Duration;
 
 use super::{Bank, Devices, Signal};
-use crate::codec::registers::{Decoded, EncodeError, Encoded, decode, encode};
+use crate::codec::registers::{Decoded, EncodeError, Encoded, at_power, decode, encode};
 use crate::config::blocks::Item;
 use crate::config::{BusPlan, DevicePlan, Link, Plan, Registers};
-use crate::model::{Kind, Name, Table, Value};
+use crate::model::{Coding, Kind, Name, Table, Value};
+
+/// What simulated devices say in their scale registers: tenths.
+const POWER: i16 = -1;
 
 /// See the module.
 pub struct World {
@@ -80,7 +83,8 @@ impl World {
             let named = |tag: &&mut Tag| format!("{}.{}", tag.device, tag.name) == path;
             let Some(tag) = line.tags.iter_mut().find(named) else { continue };
             let value = value_of(&tag.registers, text);
-            let encoded = encode(&tag.registers.coding, &value)
+            let coding = scaled(&line.devices.bank(), tag.unit, &tag.registers);
+            let encoded = encode(&coding, &value)
                 .map_err(|problem| SetError::Value { tag: path.to_owned(), problem })?;
             tag.held = true;
             store(&mut line.devices.bank(), tag.unit, &tag.registers, &encoded);
@@ -111,13 +115,18 @@ impl Line {
                     let range = registers.address..=registers.address.saturating_add(last);
                     bank.allow_writes(device.unit, registers.table, range);
                 }
+                if let Some(at) = registers.scale_register {
+                    bank.set(device.unit, registers.table, at, &[POWER.cast_unsigned()]);
+                }
+                let coding = scaled(&bank, device.unit, registers);
+                let known = Registers { coding, ..registers.clone() };
                 tags.push(Tag {
                     device: device.name.clone(),
                     unit: device.unit,
                     name: tag.name.clone(),
                     of: tag.unit.clone(),
                     registers: registers.clone(),
-                    signal: Signal::of(tag, registers, seed, start.epoch_s),
+                    signal: Signal::of(tag, &known, seed, start.epoch_s),
                     held,
                 });
             }
@@ -130,11 +139,12 @@ impl Line {
         let bank = self.devices.bank();
         let mut values = Vec::with_capacity(self.tags.len());
         for tag in &self.tags {
-            let Registers { table, address, coding } = &tag.registers;
+            let Registers { table, address, .. } = &tag.registers;
+            let coding = scaled(&bank, tag.unit, &tag.registers);
             let words: Vec<u16> = (0..coding.span())
                 .filter_map(|at| bank.get(tag.unit, *table, address.checked_add(at)?))
                 .collect();
-            let decoded = decode(coding, table.is_bits(), &words);
+            let decoded = decode(&coding, table.is_bits(), &words);
             values.push((tag, words, decoded));
         }
         values
@@ -146,6 +156,15 @@ impl Line {
             store(&mut bank, tag.unit, &tag.registers, &tag.signal.words(time));
         }
     }
+}
+
+/// The coding with the scale that stands in the bank.
+fn scaled(bank: &Bank, unit: u8, registers: &Registers) -> Coding {
+    let at = registers.scale_register;
+    let power = at.and_then(|at| bank.get(unit, registers.table, at));
+    power
+        .and_then(|power| at_power(&registers.coding, power).ok())
+        .unwrap_or_else(|| registers.coding.clone())
 }
 
 /// Zeros in all registers of the tags and between them.
@@ -183,10 +202,8 @@ fn store(bank: &mut Bank, unit: u8, registers: &Registers, encoded: &Encoded) {
 fn value_of(registers: &Registers, text: &str) -> Value {
     let coding = &registers.coding;
     if coding.count > 1 {
-        let single = Registers {
-            coding: crate::model::Coding { count: 1, ..coding.clone() },
-            ..registers.clone()
-        };
+        let single =
+            Registers { coding: Coding { count: 1, ..coding.clone() }, ..registers.clone() };
         let parts = text.trim_matches(['[', ']']).split(',');
         return Value::List(parts.map(|part| value_of(&single, part.trim())).collect());
     }
@@ -232,6 +249,7 @@ devices:
       list: { holding: 9, type: u16, count: 2, write: { min: 0, max: 9 } }
       on: { coil: 0, write: true }
       name: { holding: 20, type: 'text:4' }
+      scaled: { holding: 30, type: u16, scale-register: 32, unit: V }
 ";
 
     fn world() -> World {
@@ -264,7 +282,7 @@ devices:
         let after = all(&world);
         let moved: Vec<_> =
             before.iter().zip(&after).filter(|(a, b)| a != b).map(|(a, _)| a.0.as_str()).collect();
-        for tag in ["volts", "far", "island"] {
+        for tag in ["volts", "far", "island", "scaled"] {
             assert!(moved.contains(&tag), "{tag}: {moved:?}");
         }
         assert!(!moved.contains(&"set") && !moved.contains(&"on"), "{moved:?}");
@@ -294,6 +312,7 @@ devices:
         let mut world = world();
         for (tag, text) in [
             ("volts", "231.4"),
+            ("scaled", "231.4"),
             ("set", "21.5"),
             ("list", "[3, 4]"),
             ("on", "true"),
@@ -303,6 +322,7 @@ devices:
         }
         world.advance(Duration::from_secs(50));
         assert_eq!(read(&world, "volts"), Value::F64(231.4));
+        assert_eq!(read(&world, "scaled"), Value::F64(231.4));
         assert_eq!(read(&world, "set"), Value::F64(21.5));
         assert_eq!(read(&world, "list"), Value::List([Value::U64(3), Value::U64(4)].into()));
         assert_eq!(read(&world, "name"), Value::Text("P 1".into()));

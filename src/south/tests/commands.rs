@@ -194,3 +194,30 @@ async fn commands_left_at_the_end_are_answered() {
     });
     assert_eq!(outcome.await.unwrap(), Outcome::Refused(Refusal::Stopping));
 }
+
+/// The power of ten stands before the value, and changes between two writes.
+#[tokio::test]
+async fn a_value_is_written_with_the_scale_that_was_just_read() {
+    let devices = Devices::new(bank());
+    devices.bank().set(1, Table::Holding, 0, &[(-1_i16).cast_unsigned(), 0, 2300]);
+    let mut scaled = tag(1, Table::Holding, 2);
+    set_coding(
+        &mut scaled,
+        Coding { scale_register: true, ..Coding::plain(Kind::Int { bits: 16, signed: false }) },
+    );
+    let Source::Registers(from) = &mut scaled.source else { panic!("no registers") };
+    from.scale_register = Some(0);
+    let (stand, _server) = stand_on(&devices, vec![scaled]).await;
+    stand.until("a value", |s| s.value(1) == Some(Value::F64(230.0))).await;
+    let set = |value: f64| stand.command("a", "t1", Value::F64(value));
+    assert_eq!(set(231.4).await, done(Value::F64(231.4)));
+    assert_eq!(devices.bank().get(1, Table::Holding, 2), Some(2314));
+    devices.bank().set(1, Table::Holding, 0, &[2]);
+    assert_eq!(set(300.0).await, done(Value::F64(300.0)));
+    assert_eq!(devices.bank().get(1, Table::Holding, 2), Some(3));
+    assert!(matches!(set(310.0).await, Outcome::Refused(Refusal::BadPayload(_))));
+    devices.bank().set(1, Table::Holding, 0, &[0x8000]);
+    assert_eq!(set(300.0).await, Outcome::Refused(Refusal::NoAnswer));
+    assert_eq!(devices.bank().get(1, Table::Holding, 2), Some(3), "nothing was written");
+    stand.stop().await;
+}

@@ -200,7 +200,12 @@ fn tag(id: u32, table: Table, address: u16) -> TagPlan {
         topic: TopicName::new(&format!("test/t{id}")).unwrap(),
         class: Class::Normal,
         every: Some(ms(50)),
-        source: Source::Registers(Registers { table, address, coding: Coding::plain(kind) }),
+        source: Source::Registers(Registers {
+            table,
+            address,
+            coding: Coding::plain(kind),
+            scale_register: None,
+        }),
         unit: String::new(),
         publish: PublishRule::Always,
         write: table.is_writable().then_some(WriteRule::within(0.0, 60_000.0)),

@@ -20,6 +20,7 @@ fn tag(table: Table, address: u16, every_ms: u64) -> TagPlan {
             table,
             address,
             coding: Coding::plain(Kind::Int { bits: 16, signed: false }),
+            scale_register: None,
         }),
         unit: String::new(),
         publish: PublishRule::Always,
