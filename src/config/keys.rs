@@ -27,9 +27,27 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "serial", "pause", "trace"],
+    keys: &[
+        "modbus-tcp",
+        "modbus-udp",
+        "modbus-rtu",
+        "modbus-ascii",
+        "serial",
+        "pause",
+        "trace",
+        "share",
+    ],
     refused: &[],
 };
+
+pub(super) static SHARE: Shape = Shape {
+    name: "share",
+    keys: &["listen", "allow", "mode", "write", "stale", "connections"],
+    refused: &[("port", "write listen: \"127.0.0.1:1502\"")],
+};
+
+pub(super) static WRITABLE: Shape =
+    Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
 
 pub(super) static MODBUS_TCP: Shape =
     Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
@@ -56,14 +74,21 @@ pub(super) static DEVICE: Shape = Shape {
         "parameters",
         "every",
         "timeout",
+        "pause",
         "order",
+        "addresses",
         "registers-max",
         "bits-max",
         "write-with",
         "write-expires",
         "tags",
     ],
-    refused: &[("interval", "the poll interval is called every")],
+    refused: &[
+        ("interval", "the poll interval is called every"),
+        ("zero-mode", "write addresses: from-0 or addresses: from-1"),
+        ("retries", "a lost answer is asked for again at the next poll; there is nothing to set"),
+        ("turnaround", "the time a device needs after its answer is called pause"),
+    ],
 };
 
 pub(super) static TAG: Shape = Shape {
@@ -248,7 +273,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 33] = [
+pub(super) static ALL: [&Shape; 35] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -263,6 +288,8 @@ pub(super) static ALL: [&Shape; 33] = [
     &ROOT,
     &GATEWAY,
     &BUS,
+    &SHARE,
+    &WRITABLE,
     &MODBUS_TCP,
     &MODBUS_UDP,
     &MODBUS_RTU,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::link::Link;
+use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
@@ -39,6 +40,8 @@ pub struct BusPlan {
     pub pause: Duration,
     /// Memory for the last exchanges; 0 keeps none.
     pub trace_bytes: usize,
+    /// The server face for other masters, if the bus is shared.
+    pub share: Option<SharePlan>,
     pub devices: Vec<DevicePlan>,
 }
 
@@ -50,6 +53,8 @@ pub struct DevicePlan {
     /// The longest wait for an answer; what is learned may shorten it, never lengthen it. After a
     /// broadcast, which nobody answers, the time that the devices get to take it in.
     pub timeout: Duration,
+    /// Least silence after its answer, before any device of its line is asked.
+    pub pause: Duration,
     /// Most registers in one request, 1 to 125.
     pub registers_max: u16,
     /// Most coils or discrete inputs in one request, 1 to 2000.

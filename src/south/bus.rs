@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::Connector;
 use super::engine::Engine;
 use super::sensor::SensorRunner;
+use super::share::{Face, Guests, ShareStatus, share};
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
 use crate::codec::sensor::PatternError;
@@ -34,6 +35,8 @@ pub struct BusPort {
     commands: mpsc::Sender<Command>,
     status: Arc<Mutex<BusStatus>>,
     tap: Tap,
+    /// Of the server face, if it has one.
+    share: Option<Arc<Mutex<ShareStatus>>>,
 }
 
 impl BusPort {
@@ -52,7 +55,12 @@ impl BusPort {
     }
 
     pub fn status(&self) -> BusStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lock = |share: &Arc<Mutex<ShareStatus>>| {
+            share.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        status.share = self.share.as_ref().map(lock);
+        status
     }
 
     /// The last exchanges from number `since` on, timed by `wall`, the time now.
@@ -95,6 +103,7 @@ pub struct BusRunner {
     name: String,
     work: Work,
     own_thread: bool,
+    face: Option<Face>,
 }
 
 enum Work {
@@ -106,23 +115,29 @@ enum Work {
 /// A bus that is not running yet.
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let own_thread = plan.link.serial().is_some();
-    let name = plan.name.to_string();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
     let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
-    let port = BusPort { commands: sender, status: Arc::clone(&status), tap: tap.clone() };
-    let work = match plan.link.clone() {
+    let (name, link) = (plan.name.to_string(), plan.link.clone());
+    let (work, share, face) = match link {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
             let connector = Connector::new(&link, plan.pause, timeout.unwrap_or_default());
-            Work::Modbus(Box::new((Engine::new(plan, context, commands, status, tap), connector)))
+            let (face, guests) = share(&plan, &context.clock).unzip();
+            let shown = guests.as_ref().map(Guests::status);
+            let status = Arc::clone(&status);
+            let engine = Engine::new(plan, context, commands, status, tap.clone(), guests);
+            (Work::Modbus(Box::new((engine, connector))), shown, face)
         }
         Link::Sensor(link) => {
-            Work::Sensor(Box::new(SensorRunner::new(plan, link, context, commands, status, tap)))
+            let (status, tap) = (Arc::clone(&status), tap.clone());
+            let runner = SensorRunner::new(plan, link, context, commands, status, tap);
+            (Work::Sensor(Box::new(runner)), None, None)
         }
     };
-    (port, BusRunner { name, work, own_thread })
+    let port = BusPort { commands: sender, status, tap, share };
+    (port, BusRunner { name, work, own_thread, face })
 }
 
 impl Work {
@@ -140,29 +155,46 @@ impl Work {
             }
         }
     }
-}
 
-impl BusRunner {
-    /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
-    /// here, for ever.
-    pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
-        let Self { name: bus, work, own_thread } = self;
-        if !own_thread {
-            return work.run(bus, stop).await;
-        }
+    async fn run_on_own_thread(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
         let (done, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name(thread_name(&bus));
         let name = bus.clone();
-        let on_thread = move || {
+        let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let result = match runtime {
-                Ok(runtime) => runtime.block_on(work.run(name, stop)),
+                Ok(runtime) => runtime.block_on(self.run(name, stop)),
                 Err(source) => Err(BusError::Thread { bus: name, source }),
             };
             let _ = done.send(result);
         };
-        thread.spawn(on_thread).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
+        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
         ended.await.unwrap_or(Err(BusError::ThreadDied { bus }))
+    }
+}
+
+impl BusRunner {
+    /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
+    /// here, for ever. The server face ends with the engine.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
+        let Self { name, work, own_thread, face } = self;
+        let face = async {
+            match face {
+                Some(face) => face.run().await,
+                None => std::future::pending().await,
+            }
+        };
+        let work = async {
+            if own_thread {
+                return work.run_on_own_thread(name, stop).await;
+            }
+            work.run(name, stop).await
+        };
+        tokio::select! {
+            biased;
+            ended = work => ended,
+            never = face => match never {},
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl Device {
             .filter(|table| plan.in_table(*table).next().is_some())
             .map(|table| (table, Healer::new(learned(table))))
             .collect();
+        let time = time.with_pause(plan.pause);
         Self {
             classes: plan
                 .tags
@@ -128,6 +129,17 @@ impl Device {
 
     pub(crate) fn intervals(&self) -> &[Duration] {
         &self.intervals
+    }
+
+    /// The longest interval of these tags.
+    pub(crate) fn slowest(&self, tags: &[usize]) -> Duration {
+        let every = tags.iter().filter_map(|tag| self.plan.tags.get(*tag)?.every);
+        every.max().unwrap_or_default()
+    }
+
+    /// The longest interval of all its tags.
+    pub(crate) fn slowest_of_all(&self) -> Duration {
+        self.plan.tags.iter().filter_map(|tag| tag.every).max().unwrap_or_default()
     }
 
     /// Makes the due set's requests the job; returns their number and the tags that rest.

@@ -4,7 +4,7 @@
 //! [`Sink`](crate::model::Sink); commands come the other way through its [`BusPort`]. Knows no MQTT.
 //!
 //! From the wire upwards: `guard` (only the matching frame passes), `line` (checked requests),
-//! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
+//! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
 //! `trace` (the last exchanges, byte by byte), `bus` (the door). `sensor` is a bus of its own for
@@ -19,6 +19,7 @@ mod guard;
 mod identify;
 mod latency;
 mod line;
+mod mbap;
 mod port;
 pub mod probe;
 mod publish;
@@ -26,6 +27,8 @@ mod report;
 mod resync;
 mod schedule;
 pub mod sensor;
+mod share;
+mod silence;
 pub mod simulator;
 mod status;
 pub mod trace;
@@ -35,6 +38,7 @@ mod writing;
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
 pub use sensor::SensorCounters;
+pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //! nobody uses.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
@@ -19,6 +20,7 @@ pub(super) fn check(
 ) {
     topics(plan, places, uplinks, out);
     same_client(plan, uplinks, out);
+    same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
             overlaps(device, places, out);
@@ -98,6 +100,22 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
     }
 }
 
+/// One address has one listener.
+fn same_address(plan: &Plan, places: &Places, out: &mut Findings) {
+    let brokers = plan.broker.iter().flat_map(|broker| &broker.listeners);
+    let mut taken: HashMap<SocketAddr, String> =
+        brokers.map(|address| (*address, "broker.listeners".to_owned())).collect();
+    for bus in &plan.buses {
+        let (Some(share), Some(spot)) = (&bus.share, places.buses.get(&bus.name)) else { continue };
+        if let Some(other) = taken.get(&share.listen) {
+            let message = format!("its share listens on {}, as {other} does", share.listen);
+            out.error(spot, Complaint::new(message).hint("give each a port of its own"));
+        } else if share.listen.port() != 0 {
+            taken.insert(share.listen, format!("buses.{}", bus.name));
+        }
+    }
+}
+
 /// Registers that two values share by a part are almost always a slip in an address. Sharing whole
 /// ones is fine: bits of a status word, a value inside a raw block.
 pub(super) fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings) {
@@ -115,12 +133,13 @@ pub(super) fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings)
             let torn = end(from) > end(reached) || is_number(reached.coding.kind);
             let spots = |tag: &TagPlan| places.tags.get(&(device.name.clone(), tag.name.clone()));
             if let (true, Some(here), Some(there)) = (torn, spots(tag), spots(before)) {
+                let shown = |address: u32| here.numbering.shown(address);
                 let message = format!(
                     "begins at {} within {}, which takes {} to {} ({})",
-                    from.address,
+                    shown(from.address.into()),
                     before.name,
-                    reached.address,
-                    end(reached) - 1,
+                    shown(reached.address.into()),
+                    shown(end(reached) - 1),
                     there.name.line()
                 );
                 out.warning(&here.name, Complaint::new(message).hint("check the addresses"));

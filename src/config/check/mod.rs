@@ -15,6 +15,8 @@ mod profile;
 mod rules;
 mod scale;
 pub(super) mod sensor;
+mod settings;
+mod share;
 mod store;
 mod tag;
 mod uplink;

@@ -9,8 +9,10 @@ mod dialects;
 mod faults_tcp;
 mod faults_udp;
 mod identify;
+mod others;
 mod scripted;
 mod sensors;
+mod share;
 mod traces;
 
 /// The faults of a line, once in each framing.
@@ -176,7 +178,14 @@ fn ms(n: u64) -> Duration {
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::modbus_tcp("127.0.0.1", port);
-    BusPlan { name: name("hall"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
+    BusPlan {
+        name: name("hall"),
+        link,
+        pause: Duration::ZERO,
+        trace_bytes: 64 * 1024,
+        share: None,
+        devices,
+    }
 }
 
 fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
@@ -184,6 +193,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         name: name(device),
         unit,
         timeout: ms(300),
+        pause: Duration::ZERO,
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
