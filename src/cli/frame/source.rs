@@ -74,7 +74,9 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
             Some('\\') => bytes.push(b'\\'),
             Some('x') => {
                 let code: String = rest.by_ref().take(2).collect();
-                let byte = u8::from_str_radix(&code, 16).ok().filter(|_| code.len() == 2);
+                let byte = u8::from_str_radix(&code, 16).ok().filter(|_| {
+                    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_hexdigit())
+                });
                 bytes.push(byte.ok_or_else(|| format!("\\x{code} needs two hexadecimal digits"))?);
             }
             other => {

@@ -68,6 +68,7 @@ pub(in crate::config::check) fn tag(
             (UnitFrom::Fixed(fixed), Some(unit)) if conversion(fixed, unit).is_none() => {
                 let message = format!("comes in {fixed}, which can't be converted to {unit}");
                 out.error(&section.spot_of("unit"), message);
+                return None;
             }
             _ => {}
         }
