@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Connector;
+use super::connect::{Connector, Quotas};
 use super::engine::Engine;
 use super::sensor::SensorRunner;
 use super::share::{Face, Guests, ShareStatus, share};
@@ -27,6 +27,8 @@ pub struct BusContext {
     pub clock: Arc<dyn Clock>,
     /// What [`Sink::learned`] was told in earlier lives.
     pub facts: Vec<(String, String)>,
+    /// The same for all buses.
+    pub quotas: Quotas,
 }
 
 /// The way to a running bus; cheap to clone.
@@ -123,7 +125,8 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let (work, share, face) = match link {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
-            let connector = Connector::new(&link, plan.pause, timeout.unwrap_or_default());
+            let timeout = timeout.unwrap_or_default();
+            let connector = Connector::new(&link, plan.pause, timeout, &context.quotas);
             let (face, guests) = share(&plan, &context.clock).unzip();
             let shown = guests.as_ref().map(Guests::status);
             let status = Arc::clone(&status);

@@ -36,6 +36,7 @@ mod write;
 mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
+pub use connect::Quotas;
 pub use guard::GuardCounters;
 pub use sensor::SensorCounters;
 pub use share::{FaceState, ShareStatus};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::connect::Connector;
+use super::connect::{Connector, Quotas};
 use super::identify;
 use super::line::{Failure, Line};
 use super::trace::Tap;
@@ -76,7 +76,7 @@ async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
         let source = std::io::Error::new(std::io::ErrorKind::Unsupported, "this is no Modbus line");
         return Err(ProbeError::Link { source });
     };
-    let mut connector = Connector::new(link, Duration::ZERO, timeout);
+    let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
     connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })
 }
 

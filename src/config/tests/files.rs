@@ -27,6 +27,7 @@ fn all_load_without_warnings() {
         "examples/modbus-tcp.yaml",
         "examples/modbus-rtu.yaml",
         "examples/sensors.yaml",
+        "examples/modbus-dialects.yaml",
     ] {
         let loaded = loaded(name);
         assert!(loaded.warnings.is_empty(), "{name}: {:?}", loaded.warnings);

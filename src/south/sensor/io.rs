@@ -26,7 +26,7 @@ impl Io {
                 let port = port::open(line)?;
                 Ok(Self::Serial { port, line: line.clone() })
             }
-            SensorWire::Tcp(to) => dial::dial(to).await.map(Self::Tcp),
+            SensorWire::Tcp(to) => dial::plain(to).await.map(Self::Tcp),
         }
     }
 
