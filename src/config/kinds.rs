@@ -97,6 +97,21 @@ pub(super) fn parse(text: &str) -> Result<Kind, Complaint> {
     }
 }
 
+/// The name of a type, as [`parse`] reads it.
+pub fn show_kind(kind: Kind) -> String {
+    match kind {
+        Kind::Bit(n) => format!("bit:{n}"),
+        Kind::Bits { from, width } => format!("bits:{from}..{}", (from + width).saturating_sub(1)),
+        Kind::Text { registers } => format!("text:{registers}"),
+        Kind::Raw { registers } => format!("raw:{registers}"),
+        Kind::Mod10k { registers } => format!("mod10k:{registers}"),
+        plain => {
+            let found = PLAIN.iter().find(|(_, kind)| *kind == plain);
+            found.map_or_else(|| format!("{plain:?}"), |(name, _)| (*name).to_owned())
+        }
+    }
+}
+
 fn number(name: &str, text: &str, min: u8, max: u8) -> Result<u8, Complaint> {
     match text.trim().parse::<u8>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
@@ -222,6 +237,7 @@ mod tests {
     fn every_type_name_is_understood() {
         for (name, kind) in PLAIN {
             assert_eq!(parse(name), Ok(kind), "{name}");
+            assert_eq!(show_kind(kind), name);
         }
         for (name, kind) in [
             ("bit:0", Kind::Bit(0)),
@@ -233,6 +249,7 @@ mod tests {
             ("mod10k:4", Kind::Mod10k { registers: 4 }),
         ] {
             assert_eq!(parse(name), Ok(kind), "{name}");
+            assert_eq!(show_kind(kind), name);
         }
     }
 

@@ -24,7 +24,9 @@ mod values;
 pub mod wire;
 mod write_rule;
 
+pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
+pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};

@@ -6,6 +6,7 @@ mod bus_tcp;
 mod commands;
 mod demo;
 mod dialects;
+mod faults_named;
 mod faults_tcp;
 mod faults_udp;
 mod identify;
@@ -14,6 +15,7 @@ mod scripted;
 mod sensors;
 mod share;
 mod traces;
+mod writes;
 
 /// The faults of a line, once in each framing.
 #[path = "."]
@@ -202,6 +204,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     }
 }
