@@ -142,11 +142,11 @@ impl Link {
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
-    /// The same wire with other frames on it.
+    /// The same wire with other frames on it, for Modbus.
     #[must_use]
     pub fn with_framing(mut self, framing: Framing) -> Self {
-        match &mut self {
-            Self::Modbus(modbus) => modbus.framing = framing,
+        if let Self::Modbus(modbus) = &mut self {
+            modbus.framing = framing;
         }
         self
     }
