@@ -25,6 +25,7 @@ pub mod probe;
 mod publish;
 mod report;
 mod resync;
+mod rts;
 pub mod scan;
 mod schedule;
 pub mod sensor;

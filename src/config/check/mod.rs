@@ -19,6 +19,7 @@ pub(super) mod sensor;
 mod settings;
 mod share;
 mod store;
+mod switching;
 mod tag;
 mod uplink;
 mod vocabulary;
