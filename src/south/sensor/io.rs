@@ -15,7 +15,7 @@ use crate::south::port;
 
 /// An open wire.
 pub(super) enum Io {
-    Serial { port: SerialStream, line: SerialLine },
+    Serial { port: SerialStream, line: SerialLine, remarks: Vec<String> },
     Tcp(TcpStream),
 }
 
@@ -23,10 +23,18 @@ impl Io {
     pub(super) async fn open(wire: &SensorWire) -> io::Result<Self> {
         match wire {
             SensorWire::Serial(line) => {
-                let port = port::open(line)?;
-                Ok(Self::Serial { port, line: line.clone() })
+                let port::Opened { stream, remarks } = port::open(line)?;
+                Ok(Self::Serial { port: stream, line: line.clone(), remarks })
             }
             SensorWire::Tcp(to) => dial::plain(to).await.map(Self::Tcp),
+        }
+    }
+
+    /// What is to be known about the port.
+    pub(super) fn remarks(&self) -> &[String] {
+        match self {
+            Self::Serial { remarks, .. } => remarks,
+            Self::Tcp(_) => &[],
         }
     }
 

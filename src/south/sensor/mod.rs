@@ -100,7 +100,7 @@ impl SensorRunner {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut io) = self.connect(&stop).await {
-            self.came_up();
+            self.came_up(&io);
             match self.work(&mut io, &stop).await {
                 Ended::Stopped => break,
                 Ended::Broken(error) => self.went_down(&format!("connection lost: {error}")),
@@ -326,7 +326,7 @@ impl SensorRunner {
         }
     }
 
-    fn came_up(&mut self) {
+    fn came_up(&mut self, io: &Io) {
         self.tap.connected();
         let since = self.clock.mono();
         let after_outage = std::mem::take(&mut self.outage);
@@ -339,6 +339,7 @@ impl SensorRunner {
         let first = status.connects == 0;
         status.connects += 1;
         status.state = LinkState::Up { since: since.0 };
+        status.remarks = io.remarks().to_vec();
         let link = status.link.clone();
         drop(status);
         if first || after_outage {

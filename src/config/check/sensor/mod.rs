@@ -23,7 +23,7 @@ use crate::config::defaults::{
     SILENT_POLLS,
 };
 use crate::config::keys;
-use crate::config::link::{Endpoint, Parity, SensorLink, SensorWire, SerialLine};
+use crate::config::link::{Endpoint, Parity, SensorLink, SensorWire, SerialLine, Switching};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::Field;
 use crate::config::values::{self, quoted};
@@ -69,7 +69,9 @@ fn wire(layers: &Layers<'_, '_>, out: &mut Findings) -> Option<SensorWire> {
     let parity = layers.scalar("parity", out, values::word(&words)).unwrap_or(Parity::None);
     let stop_bits = layers.scalar("stop-bits", out, values::integer(1..=2)).unwrap_or(1);
     let port = PathBuf::from(port?);
-    Some(SensorWire::Serial(SerialLine { port, baud, data_bits, parity, stop_bits }))
+    let switching = Switching::Adapter;
+    let line = SerialLine { port, baud, data_bits, parity, stop_bits, switching };
+    Some(SensorWire::Serial(line))
 }
 
 fn description(
