@@ -3,6 +3,10 @@
 //! The sections are the single source of what may be written: unknown keys are measured against
 //! them, and a test checks that `configs/reference.yaml` shows each of them.
 
+mod sensor;
+
+pub(super) use sensor::*;
+
 /// The keys of one kind of section.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -23,8 +27,17 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace", "share"],
-    refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
+    keys: &[
+        "modbus-tcp",
+        "modbus-udp",
+        "modbus-rtu",
+        "modbus-ascii",
+        "serial",
+        "pause",
+        "trace",
+        "share",
+    ],
+    refused: &[],
 };
 
 pub(super) static MODBUS_TCP: Shape = Shape {
@@ -65,12 +78,20 @@ pub(super) static MODBUS_UDP: Shape =
 
 pub(super) static MODBUS_RTU: Shape = Shape {
     name: "modbus-rtu",
-    keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
+    keys: &["port", "baud", "data-bits", "parity", "stop-bits", "rs485", "rts"],
     refused: &[],
 };
 
 pub(super) static MODBUS_ASCII: Shape =
     Shape { name: "modbus-ascii", keys: MODBUS_RTU.keys, refused: &[] };
+
+pub(super) static RS485: Shape = Shape {
+    name: "rs485",
+    keys: &["rts-on-send", "delay-before", "delay-after", "required"],
+    refused: &[("rts-after-send", "after sending RTS is the opposite of rts-on-send")],
+};
+
+pub(super) static RTS: Shape = Shape { name: "rts", keys: &["before", "after"], refused: &[] };
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
@@ -106,6 +127,7 @@ pub(super) static TAG: Shape = Shape {
         "input",
         "coil",
         "discrete",
+        "field",
         "type",
         "order",
         "scale",
@@ -280,7 +302,18 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 26] = [
+pub(super) static ALL: [&Shape; 39] = [
+    &SERIAL,
+    &POLL,
+    &FRAMING,
+    &LINE,
+    &START_STOP,
+    &FIXED,
+    &LENGTH_FIELD,
+    &CHECK,
+    &FRAME,
+    &PARSE,
+    &FRAME_FIELD,
     &ROOT,
     &GATEWAY,
     &BUS,
@@ -292,6 +325,8 @@ pub(super) static ALL: [&Shape; 26] = [
     &MODBUS_UDP,
     &MODBUS_RTU,
     &MODBUS_ASCII,
+    &RS485,
+    &RTS,
     &DEVICE,
     &TAG,
     &MAP,

@@ -6,15 +6,35 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::defaults::PIPELINE;
 use super::plan::TlsPlan;
 use super::share::Network;
+use crate::model::sensor::Sensor;
 
 /// What a bus talks through.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
     Modbus(ModbusLink),
+    Sensor(Box<SensorLink>),
+}
+
+/// A serial sensor that does not speak Modbus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorLink {
+    pub wire: SensorWire,
+    pub sensor: Sensor,
+    /// The preset it began with; its name, for people.
+    pub preset: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SensorWire {
+    /// A port of this machine.
+    Serial(SerialLine),
+    /// The TCP port of a serial device server.
+    Tcp(Endpoint),
 }
 
 /// Any wire can carry any framing that the configuration lets through.
@@ -99,6 +119,36 @@ pub struct SerialLine {
     pub parity: Parity,
     /// 1 or 2.
     pub stop_bits: u8,
+    pub switching: Switching,
+}
+
+/// Who switches the transmitter of a two-wire line on to send and off to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Switching {
+    /// The adapter by itself, as nearly all do.
+    #[default]
+    Adapter,
+    /// The port's driver, by RTS: the RS-485 mode of the kernel.
+    Driver(Rs485),
+    /// The gateway, by RTS.
+    Gateway(RtsTimes),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rs485 {
+    /// RTS is high while sending and low otherwise; or the other way round.
+    pub rts_high: bool,
+    pub delay_before: Duration,
+    pub delay_after: Duration,
+    /// A driver without the mode is an error, not a remark.
+    pub required: bool,
+}
+
+/// How long RTS is on before the first and after the last character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtsTimes {
+    pub before: Duration,
+    pub after: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,11 +176,11 @@ impl Link {
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
-    /// The same wire with other frames on it.
+    /// The same wire with other frames on it, for Modbus.
     #[must_use]
     pub fn with_framing(mut self, framing: Framing) -> Self {
-        match &mut self {
-            Self::Modbus(modbus) => modbus.framing = framing,
+        if let Self::Modbus(modbus) = &mut self {
+            modbus.framing = framing;
         }
         self
     }
@@ -145,6 +195,7 @@ impl Link {
         match self {
             Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
             Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial(),
         }
     }
 
@@ -152,6 +203,7 @@ impl Link {
         match self {
             Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
             Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial_mut(),
         }
     }
 
@@ -161,15 +213,7 @@ impl Link {
             Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => {
                 wire.tls.as_mut().map(|tls| &mut tls.files)
             }
-            Self::Modbus(_) => None,
-        }
-    }
-
-    /// Most reads of one device that are in flight together.
-    pub fn pipeline(&self) -> usize {
-        match self {
-            Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.pipeline,
-            Self::Modbus(_) => 1,
+            Self::Modbus(_) | Self::Sensor(_) => None,
         }
     }
 
@@ -177,6 +221,15 @@ impl Link {
     pub fn modbus(&self) -> Option<&ModbusLink> {
         match self {
             Self::Modbus(modbus) => Some(modbus),
+            Self::Sensor(_) => None,
+        }
+    }
+
+    /// `None` for Modbus.
+    pub fn sensor(&self) -> Option<&SensorLink> {
+        match self {
+            Self::Modbus(_) => None,
+            Self::Sensor(sensor) => Some(sensor),
         }
     }
 
@@ -185,6 +238,41 @@ impl Link {
     pub fn is_line(&self) -> bool {
         match self {
             Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
+            Self::Sensor(_) => false,
+        }
+    }
+}
+
+impl ModbusLink {
+    /// Most reads of one device that are in flight together.
+    pub fn pipeline(&self) -> usize {
+        match &self.wire {
+            Wire::Tcp(wire) => wire.pipeline,
+            Wire::Serial(_) | Wire::Udp(_) | Wire::Listen(_) => 1,
+        }
+    }
+}
+
+impl SensorWire {
+    /// What two buses must not share.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Serial(line) => line.port.display().to_string(),
+            Self::Tcp(to) => to.to_string(),
+        }
+    }
+
+    fn serial(&self) -> Option<&SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    fn serial_mut(&mut self) -> Option<&mut SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
         }
     }
 }
@@ -204,6 +292,20 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Modbus(modbus) => modbus.fmt(f),
+            Self::Sensor(sensor) => sensor.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SensorLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preset = self.preset.as_deref().unwrap_or("own frames");
+        match &self.wire {
+            SensorWire::Serial(line) => {
+                let (port, baud, character) = (line.port.display(), line.baud, line.character());
+                write!(f, "serial {preset} {port} at {baud} baud {character}")
+            }
+            SensorWire::Tcp(to) => write!(f, "serial {preset} over TCP {to}"),
         }
     }
 }

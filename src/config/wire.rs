@@ -68,7 +68,10 @@ pub struct LineTime {
 impl LineTime {
     /// The line with the assumed turnaround or round trip.
     pub fn of(link: &Link) -> Self {
-        let Link::Modbus(ModbusLink { wire, framing }) = link;
+        let Link::Modbus(ModbusLink { wire, framing }) = link else {
+            // Nothing of a sensor is planned by registers.
+            return Self::tcp(ROUND_TRIP_ASSUMED);
+        };
         match (wire, framing) {
             (Wire::Serial(line), _) => Self::port(line, *framing, TURNAROUND_ASSUMED),
             (_, Framing::Tcp) => Self::tcp(ROUND_TRIP_ASSUMED),
@@ -196,9 +199,17 @@ fn character_bits(line: &SerialLine) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::link::Switching;
 
     fn line(baud: u32, parity: Parity, stop_bits: u8) -> SerialLine {
-        SerialLine { port: "/dev/ttyS0".into(), baud, data_bits: 8, parity, stop_bits }
+        SerialLine {
+            port: "/dev/ttyS0".into(),
+            baud,
+            data_bits: 8,
+            parity,
+            stop_bits,
+            switching: Switching::Adapter,
+        }
     }
 
     fn ms(time: Duration) -> f64 {

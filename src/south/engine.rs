@@ -29,8 +29,8 @@ use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
-const RECONNECT_FIRST: Duration = Duration::from_millis(500);
-const RECONNECT_CAP: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+pub(super) const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
@@ -141,10 +141,6 @@ impl Engine {
         engine
     }
 
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_str()
-    }
-
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
@@ -214,7 +210,10 @@ impl Engine {
             }
             let tap = self.tap.clone();
             let attempt = async {
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = connector.appears() => {}
+                }
                 connector.turn().await;
                 connector.connect(tap).await
             };
@@ -226,6 +225,7 @@ impl Engine {
                         line.pause_after(device.plan.unit, device.plan.pause);
                     }
                     self.came_up(connector.peer().as_deref());
+                    self.remark(connector.remarks());
                     return Some(line);
                 }
                 Err(error) => {
@@ -235,6 +235,15 @@ impl Engine {
             }
             wait = self.backoff.next_delay();
         }
+    }
+
+    /// Shows what a port could not be given, and logs it once.
+    fn remark(&self, remarks: &[String]) {
+        let mut status = self.status();
+        for remark in remarks.iter().filter(|remark| !status.remarks.contains(remark)) {
+            warn!(bus = %self.name, remark, "the port is not as it should be");
+        }
+        status.remarks = remarks.to_vec();
     }
 
     /// Waits for `work` while refusing commands and clients; `None` when stopped.

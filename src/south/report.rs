@@ -141,6 +141,9 @@ impl Engine {
         {
             device.latency.add(sample);
         }
+        if device.latency.take_changed() {
+            self.keep_learned(index);
+        }
         self.changed(index, turn, result);
         self.show_exchange(index, at, turn, result);
         self.show_line(line);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
+use super::sensor::SensorCounters;
 use super::share::ShareStatus;
 use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
@@ -32,10 +33,15 @@ pub struct BusStatus {
     pub refused: BTreeMap<&'static str, u64>,
     /// What the line carried that was no answer, summed over all connections.
     pub line: GuardCounters,
+    /// What came from a sensor; `None` on Modbus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<SensorCounters>,
     /// Whether the line hands our own bytes back; `None` before it is known, and on TCP.
     pub echo: Option<bool>,
     /// Share of the last minute in which the line was busy, 0 to 1.
     pub utilisation: f64,
+    /// What the port could not be given, and can do without.
+    pub remarks: Vec<String>,
     pub devices: Vec<DeviceStatus>,
     /// The server face, if the bus is shared.
     pub share: Option<ShareStatus>,
@@ -79,7 +85,8 @@ pub struct DeviceStatus {
     pub suppressed: u64,
     pub readings: u64,
     pub readings_bad: u64,
-    /// By table: gaps, limits and bad tags, as kept in the store; `writes`: functions it lacks.
+    /// By table: gaps, limits and bad tags, as kept in the store; `writes`: functions it lacks;
+    /// `answers`: within this time.
     pub learned: BTreeMap<String, String>,
     /// The requests that read all its tags at once.
     pub blocks: Vec<BlockStatus>,
@@ -142,8 +149,10 @@ impl BusStatus {
             writes: 0,
             refused: BTreeMap::new(),
             line: GuardCounters::default(),
+            sensor: plan.link.sensor().map(|_| SensorCounters::default()),
             echo: None,
             utilisation: 0.0,
+            remarks: Vec::new(),
             devices: plan.devices.iter().map(device).collect(),
             share: None,
         }

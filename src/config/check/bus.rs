@@ -52,13 +52,17 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let section = field.section(&keys::BUS, out);
     let link = link::check(&section, out).unwrap_or_else(link::placeholder);
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
-    if link.pipeline() > 1 && pause.is_some_and(|pause| !pause.is_zero()) {
+    let together = link.modbus().is_some_and(|modbus| modbus.pipeline() > 1);
+    if together && pause.is_some_and(|pause| !pause.is_zero()) {
         let complaint = Complaint::new("reads in flight together have no silence between them");
         let hint = "leave out pause, or pipeline of modbus-tcp";
         out.error(&section.spot_of("pause"), complaint.hint(hint));
     }
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
     let share = section.get("share").and_then(|field| share::check(field, out));
+    if let (Some(field), Link::Sensor(_)) = (section.get("share"), &link) {
+        out.error(&field.key_spot(), "only a Modbus line can be shared");
+    }
     BusPlan {
         name,
         link,
@@ -86,13 +90,14 @@ fn shared_link(
         Link::Modbus(ModbusLink { wire: Wire::Listen(wire), .. }) => wire.at.to_string(),
         // A datagram socket takes nothing away from others.
         Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
+        Link::Sensor(link) => link.wire.place(),
     };
     if key.is_empty() {
         return;
     }
     let connections = match &plan.link {
         Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.connections,
-        Link::Modbus(_) => None,
+        Link::Modbus(_) | Link::Sensor(_) => None,
     };
     if let Some((first, of_first)) = links.get(&key) {
         let (path, line) = (&first.path, first.line());

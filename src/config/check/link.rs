@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::files;
+use super::{files, sensor, switching};
 use crate::config::defaults::{
     ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT, PIPELINE,
     PIPELINE_RANGE,
@@ -26,6 +26,9 @@ const PORT_BYTES_MAX: usize = 1_024;
 const FRAMINGS: [(&str, Framing); 3] =
     [("tcp", Framing::Tcp), ("rtu", Framing::Rtu), ("ascii", Framing::Ascii)];
 
+/// The key of what does not speak Modbus.
+const SENSOR: &str = "serial";
+
 type Reader = fn(&Field<'_>, &mut Findings) -> Link;
 
 /// The keys that say which kind of link it is.
@@ -38,9 +41,16 @@ const KINDS: [(&str, Reader); 4] = [
 
 /// The link of a bus; `None` after something was reported.
 pub(super) fn check(bus: &Section<'_>, out: &mut Findings) -> Option<Link> {
+    if let Some(field) = bus.get(SENSOR) {
+        for (kind, _) in KINDS.iter().filter(|(kind, _)| bus.has(kind)) {
+            let message = format!("a bus is either {SENSOR} or {kind}, not both");
+            out.error(&bus.spot_of(kind), message);
+        }
+        return sensor::check(field, out).map(|link| Link::Sensor(Box::new(link)));
+    }
     let mut written = KINDS.iter().filter_map(|(kind, read)| Some((*kind, bus.get(kind)?, read)));
     let Some((kind, field, read)) = written.next() else {
-        if bus.lacks(&KINDS.map(|(kind, _)| kind)) {
+        if bus.lacks(&KINDS.map(|(kind, _)| kind)) && bus.lacks(&[SENSOR]) {
             let complaint = Complaint::new("the kind of the bus is missing")
                 .hint("write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }");
             out.error(&bus.spot, complaint);
@@ -222,11 +232,13 @@ fn serial(
     });
     let parity = section.scalar("parity", out, values::word(&PARITIES));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
+    let switching = switching::check(&section, out);
     SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
         baud: baud.unwrap_or(19_200),
         data_bits: data_bits.unwrap_or(if framing == Framing::Ascii { 7 } else { 8 }),
         parity: parity.unwrap_or(Parity::Even),
         stop_bits: stop_bits.unwrap_or(1),
+        switching,
     }
 }
