@@ -40,6 +40,7 @@ impl Failure {
     fn refusal(&self) -> Refusal {
         match self {
             Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
+            failure if failure.is_gateways() => Refusal::NoAnswer,
             Self::Exception { code, .. } => Refusal::Exception(*code),
             Self::Link(_) => Refusal::LinkBroke,
         }
