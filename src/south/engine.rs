@@ -193,6 +193,11 @@ impl Engine {
             Some(command) = self.commands.recv(), if self.arrived.is_none() => {
                 self.arrived = Some(command);
             }
+            pass = next_pass(&mut self.guests) => {
+                if let Some(guests) = &mut self.guests {
+                    guests.put_back(pass);
+                }
+            }
         }
     }
 
@@ -428,8 +433,7 @@ impl Engine {
         match result {
             Ok(words) => {
                 if let Some(guests) = &self.guests {
-                    let every = device.slowest(&block.items);
-                    guests.keep(unit, (*table, block.start), &words, every);
+                    guests.keep(&device.plan, (*table, block.start), &words);
                 }
                 let readings = device.readings(block, &words, at);
                 let healed = device.report(&request, Report::Answered, at);
