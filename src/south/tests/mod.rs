@@ -13,6 +13,7 @@ mod faults_udp;
 mod identify;
 mod others;
 mod scripted;
+mod sensors;
 mod share;
 mod traces;
 mod writes;
@@ -231,6 +232,6 @@ fn tag(id: u32, table: Table, address: u16) -> TagPlan {
 }
 
 fn set_coding(tag: &mut TagPlan, coding: Coding) {
-    let Source::Registers(registers) = &mut tag.source;
+    let Source::Registers(registers) = &mut tag.source else { panic!("no registers") };
     registers.coding = coding;
 }
