@@ -310,6 +310,9 @@ impl Engine {
     fn went_down(&mut self, reason: &str) {
         let at = self.clock.mono();
         let first = !std::mem::replace(&mut self.outage, true);
+        if let Some(guests) = &mut self.guests {
+            guests.refuse_first();
+        }
         {
             let mut status = self.status();
             let since = match &status.state {

@@ -37,13 +37,10 @@ pub(crate) struct Guests {
 
 /// The next request of a client; waits for ever when the bus is not shared.
 pub(crate) async fn next_pass(guests: &mut Option<Guests>) -> Pass {
-    if let Some(guests) = guests {
-        if let Some(pass) = guests.first.take() {
-            return pass;
-        }
-        if let Some(pass) = guests.passes.recv().await {
-            return pass;
-        }
+    if let Some(guests) = guests
+        && let Some(pass) = guests.passes.recv().await
+    {
+        return pass;
     }
     std::future::pending().await
 }
@@ -71,9 +68,16 @@ impl Guests {
         self.first.take().or_else(|| self.passes.try_recv().ok())
     }
 
-    /// Is the next one that [`next_pass`] or [`Guests::turn`] gives.
+    /// Is the first to have its turn once there is a connection.
     pub(crate) fn put_back(&mut self, pass: Pass) {
         self.first = Some(pass);
+    }
+
+    /// There is no connection.
+    pub(crate) fn refuse_first(&mut self) {
+        if let Some(pass) = self.first.take() {
+            Engine::refuse_pass(pass);
+        }
     }
 
     /// These were read of the device. A tag's hold as long as its own interval says, and what lies

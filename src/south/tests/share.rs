@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{Network, ShareMode, SharePlan, ShareWrite, Writable};
+use crate::config::{ModbusLink, Network, ShareMode, SharePlan, ShareWrite, Wire, Writable};
 use crate::south::mbap;
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer};
 use crate::south::{DeviceState, FaceState, ShareStatus};
@@ -243,8 +243,9 @@ async fn no_more_clients_than_configured() {
 async fn a_bus_without_its_connection_takes_it_back_for_a_client() {
     let devices = two_units();
     let (mut plan, _server) = on_tcp(&devices).await;
-    let Link::Modbus(link) = &mut plan.link;
-    let crate::config::Wire::Tcp(wire) = &mut link.wire else { panic!("another wire") };
+    let Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) = &mut plan.link else {
+        panic!("another link")
+    };
     wire.connections = Some(1);
     plan.devices.iter_mut().flat_map(|device| &mut device.tags).for_each(|tag| {
         tag.every = Some(Duration::from_secs(3600));
