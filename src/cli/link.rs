@@ -97,7 +97,7 @@ impl LinkArguments {
 }
 
 /// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.
-fn peer_of(option: &str, peer: &str) -> anyhow::Result<Endpoint> {
+pub(super) fn peer_of(option: &str, peer: &str) -> anyhow::Result<Endpoint> {
     if let Ok(address) = peer.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
         return Ok(Endpoint { host: address.to_string(), port: MODBUS_PORT });
     }

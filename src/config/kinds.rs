@@ -97,6 +97,29 @@ pub(super) fn parse(text: &str) -> Result<Kind, Complaint> {
     }
 }
 
+/// A type as it is written.
+pub fn kind_name(kind: Kind) -> String {
+    match kind {
+        Kind::Bit(n) => format!("bit:{n}"),
+        Kind::Bits { from, width } => {
+            format!("bits:{from}..{}", from.saturating_add(width).saturating_sub(1))
+        }
+        Kind::Text { registers } => format!("text:{registers}"),
+        Kind::Raw { registers } => format!("raw:{registers}"),
+        Kind::Mod10k { registers } => format!("mod10k:{registers}"),
+        plain => {
+            let name = PLAIN.iter().find(|(_, kind)| *kind == plain).map(|(name, _)| *name);
+            name.unwrap_or("?").to_owned()
+        }
+    }
+}
+
+/// What another system's name of a type is called here.
+pub(super) fn translated(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    ELSEWHERE.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours)
+}
+
 fn number(name: &str, text: &str, min: u8, max: u8) -> Result<u8, Complaint> {
     match text.trim().parse::<u8>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
@@ -204,13 +227,14 @@ pub(super) fn code_bits(kind: Kind) -> Option<u8> {
     match kind {
         Kind::Bits { width, .. } => Some(width),
         Kind::Int8 { .. } => Some(8),
-        Kind::F16 => Some(16),
+        // The code is that of the whole register: all bits set, mostly.
+        Kind::F16 | Kind::Bit(_) => Some(16),
         Kind::F32 | Kind::UnixSeconds | Kind::Ipv4 => Some(32),
         Kind::F64 | Kind::UnixMillis => Some(64),
         Kind::Int { bits, .. } | Kind::Bcd { bits } => Some(bits),
         Kind::Mod10k { registers } => Some(registers.saturating_mul(16)),
         Kind::BcdTime | Kind::Mac => Some(48),
-        Kind::Bool | Kind::Bit(_) | Kind::Text { .. } | Kind::Raw { .. } => None,
+        Kind::Bool | Kind::Text { .. } | Kind::Raw { .. } => None,
     }
 }
 
@@ -233,6 +257,7 @@ mod tests {
             ("mod10k:4", Kind::Mod10k { registers: 4 }),
         ] {
             assert_eq!(parse(name), Ok(kind), "{name}");
+            assert_eq!(kind_name(kind), name);
         }
     }
 

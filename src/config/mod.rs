@@ -8,6 +8,7 @@ pub mod blocks;
 mod check;
 mod defaults;
 pub mod file;
+pub mod import;
 mod keys;
 mod kinds;
 mod link;
@@ -24,6 +25,7 @@ pub mod wire;
 mod write_rule;
 
 pub use file::load;
+pub use kinds::kind_name;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};

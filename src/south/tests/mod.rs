@@ -9,6 +9,7 @@ mod dialects;
 mod faults_tcp;
 mod faults_udp;
 mod identify;
+mod profiles;
 mod scripted;
 mod traces;
 
