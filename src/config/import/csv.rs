@@ -208,16 +208,23 @@ fn row_of(cells: &[Cell], columns: &[Option<&'static str>], out: &mut Findings) 
     };
     let name = find("name").map(|cell| cell.text.as_str()).unwrap_or_default();
     let mut tag = Tag { name: tag_name(name), at: start, ..Tag::default() };
+    // What is wrong here is stood in for, so that the rest of the row is looked at.
+    let stand_in = |at: Place| ("holding".to_owned(), scalar(at, "0"));
     if name.is_empty() {
         out.error(&Spot::at(start), "this row has no name");
+        tag.name = format!("row_{}", start.line);
     }
     if let Some(cell) = find("address") {
         match place_of(find("table"), cell) {
             Ok((table, address)) => tag.keys.push((table, scalar(cell.at, address))),
-            Err((at, complaint)) => out.error(&Spot::at(at), complaint),
+            Err((at, complaint)) => {
+                out.error(&Spot::at(at), complaint);
+                tag.keys.push(stand_in(at));
+            }
         }
     } else {
         out.error(&Spot::at(start), "this row has no address");
+        tag.keys.push(stand_in(start));
     }
     for key in [
         "type",

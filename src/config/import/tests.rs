@@ -72,8 +72,8 @@ name,table,address,type,scale,write,labels,adress
 a,holding,70000,u16,,,,
 b,holdin,1,u16,,,,
 \"two
-lines\",holding,1,flaot,x,maybe,,
-,holding,,u16,,,,
+lines\",holding,1,flaot,,maybe,,
+,holding,,u16,x,,,
 d,holding,4,u16,,rw,,
 d,holding,5,u16,,,on,
 ";
@@ -82,14 +82,12 @@ d,holding,5,u16,,,on,
         said,
         "p.csv:1:8 warning: the column \"adress\" is not used; did you mean address?\n\
          p.csv:2:3 groups.main.tags.a.holding: \"70000\" is no address; allowed are 0 to 65535\n\
-         p.csv:3:1 groups.main.tags.b: the table and address are missing; write holding: 0, input: 0, coil: 0 or discrete: 0\n\
          p.csv:3:2 \"holdin\" is no table; write holding, input, coil or discrete\n\
          p.csv:4:4 groups.main.tags.two_lines.type: \"flaot\" is unknown; did you mean f32?\n\
-         p.csv:4:5 groups.main.tags.two_lines.scale: \"x\" is not a number\n\
          p.csv:4:6 \"maybe\" is unknown; write rw or r\n\
          p.csv:6:1 this row has no name\n\
          p.csv:6:1 this row has no address\n\
-         p.csv:6:1 groups.main.tags: a name can't be empty\n\
+         p.csv:6:5 groups.main.tags.row_6.scale: \"x\" is not a number\n\
          p.csv:7:6 groups.main.tags.d.write: a number that can be written needs limits; write it as in write: { min: 0, max: 100 }\n\
          p.csv:8:1 groups.main.tags.d: is written twice, first in line 7\n\
          p.csv:8:7 \"on\" is no list of labels; write 0=off | 1=on"
