@@ -52,14 +52,21 @@ pub(super) static DEVICE: Shape = Shape {
         "parameters",
         "every",
         "timeout",
+        "pause",
         "order",
+        "addresses",
         "registers-max",
         "bits-max",
         "write-with",
         "write-expires",
         "tags",
     ],
-    refused: &[("interval", "the poll interval is called every")],
+    refused: &[
+        ("interval", "the poll interval is called every"),
+        ("zero-mode", "write addresses: from-0 or addresses: from-1"),
+        ("retries", "a lost answer is asked for again at the next poll; there is nothing to set"),
+        ("turnaround", "the time a device needs after its answer is called pause"),
+    ],
 };
 
 pub(super) static TAG: Shape = Shape {

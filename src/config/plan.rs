@@ -50,6 +50,8 @@ pub struct DevicePlan {
     /// The longest wait for an answer; what is learned may shorten it, never lengthen it. After a
     /// broadcast, which nobody answers, the time that the devices get to take it in.
     pub timeout: Duration,
+    /// Least silence after its answer, before any device of its line is asked.
+    pub pause: Duration,
     /// Most registers in one request, 1 to 125.
     pub registers_max: u16,
     /// Most coils or discrete inputs in one request, 1 to 2000.

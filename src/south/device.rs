@@ -104,6 +104,7 @@ impl Device {
             .filter(|table| plan.in_table(*table).next().is_some())
             .map(|table| (table, Healer::new(learned(table))))
             .collect();
+        let time = time.with_pause(plan.pause);
         Self {
             classes: plan
                 .tags

@@ -176,7 +176,10 @@ impl Engine {
                 connector.connect(tap).await
             };
             match self.refusing(attempt, stop).await? {
-                Ok(line) => {
+                Ok(mut line) => {
+                    for device in &self.devices {
+                        line.pause_after(device.plan.unit, device.plan.pause);
+                    }
                     self.came_up();
                     return Some(line);
                 }

@@ -12,8 +12,11 @@ use tokio_modbus::client::{Client, Context};
 use tokio_modbus::slave::{Slave, SlaveContext};
 use tokio_modbus::{Request, Response};
 
-use super::guard::{Echo, Guard, GuardCounters, Matcher, Saw, SerialMatcher, Shared, TcpMatcher};
+use super::guard::{
+    Echo, Guard, GuardCounters, Hear, Matcher, Saw, SerialMatcher, Shared, TcpMatcher,
+};
 use super::resync::{self, Suspects, Variant};
+use super::silence::{Pace, Silence};
 use super::trace::Tap;
 use crate::model::{Fault, Table};
 
@@ -69,23 +72,13 @@ pub(crate) enum Write {
     },
 }
 
-/// How the silence between two requests is kept.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Pace {
-    /// By blocking the thread: accurate, for a thread that serves this line alone.
-    Thread(Duration),
-    /// By the runtime's timer, to the millisecond.
-    Task(Duration),
-}
-
 /// See the module.
 pub(crate) struct Line {
     client: Context,
     kind: Kind,
     tap: Tap,
-    pace: Pace,
+    silence: Silence,
     opened: Instant,
-    last: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
     took: Duration,
     /// Until then the answer to a write with function 23 may come that got none in time.
@@ -99,7 +92,7 @@ const LATE_MAX: Duration = Duration::from_secs(10);
 
 enum Kind {
     Tcp(Shared<TcpMatcher>),
-    Serial { matcher: Shared<SerialMatcher>, suspects: Suspects },
+    Serial { matcher: Shared<SerialMatcher>, ear: Box<dyn Hear>, suspects: Suspects },
 }
 
 impl Line {
@@ -120,15 +113,21 @@ impl Line {
     {
         let matcher = Shared::new(matcher);
         let guard = Guard::new(io, matcher.clone(), tap.clone());
-        let kind = Kind::Serial { matcher, suspects: Suspects::default() };
+        let ear = guard.ear();
+        let kind = Kind::Serial { matcher, ear, suspects: Suspects::default() };
         Self::new(tokio_modbus::client::rtu::attach(guard), kind, pace, tap)
     }
 
     fn new(client: Context, kind: Kind, pace: Pace, tap: Tap) -> Self {
         tap.connected();
-        let now = Instant::now();
-        let took = Duration::ZERO;
-        Self { client, kind, tap, pace, opened: now, last: now, took, late_until: None }
+        let silence = Silence::new(pace);
+        let (opened, took) = (Instant::now(), Duration::ZERO);
+        Self { client, kind, tap, silence, opened, took, late_until: None }
+    }
+
+    /// The device needs this time after its answer, before anybody is asked.
+    pub(crate) fn pause_after(&mut self, unit: u8, pause: Duration) {
+        self.silence.pause_after(unit, pause);
     }
 
     pub(crate) fn counters(&self) -> GuardCounters {
@@ -170,11 +169,12 @@ impl Line {
         timeout: Duration,
     ) -> Result<Vec<u16>, Failure> {
         let plain = Variant { address, count, skip: 0 };
+        self.took = Duration::ZERO;
+        self.get_silent().await?;
         let now = self.opened.elapsed();
         let Kind::Serial { suspects, .. } = &mut self.kind else {
             return self.read_variant(unit, table, plain, timeout).await;
         };
-        self.took = Duration::ZERO;
         suspects.forget(now);
         let doubtful = suspects.any(unit);
         let variants = suspects.variants(unit, table, (address, count), most, now);
@@ -209,6 +209,9 @@ impl Line {
         }
         if let Kind::Serial { suspects, .. } = &mut self.kind {
             suspects.synchronised(unit);
+            if suspects.is_suspect(unit, table, count, now) {
+                return Err(Failure::NotAsked);
+            }
         }
         self.read_part(unit, table, plain, count, timeout).await
     }
@@ -224,7 +227,7 @@ impl Line {
     ) -> Result<Vec<u16>, Failure> {
         let result = self.read_variant(unit, table, variant, timeout).await;
         let now = self.opened.elapsed();
-        if let Kind::Serial { matcher, suspects } = &mut self.kind {
+        if let Kind::Serial { matcher, suspects, .. } = &mut self.kind {
             match &result {
                 Ok(_) => suspects.answered(unit),
                 Err(Failure::NoAnswer | Failure::BadAnswer) => {
@@ -310,11 +313,10 @@ impl Line {
         time: Duration,
     ) -> Result<(), Failure> {
         let (request, _) = request_of(address, write);
-        let started = Instant::now();
         self.exchange(BROADCAST, request, time).await?;
-        tokio::time::sleep_until(started + time).await;
-        self.last = Instant::now();
-        self.took = self.last.saturating_duration_since(started);
+        tokio::time::sleep(time.saturating_sub(self.took)).await;
+        self.took = self.took.max(time);
+        self.silence.begins(Instant::now(), BROADCAST);
         Ok(())
     }
 
@@ -325,12 +327,13 @@ impl Line {
         request: Request<'_>,
         timeout: Duration,
     ) -> Result<Response, Failure> {
-        keep_silence(self.pace, self.last.elapsed()).await;
+        self.get_silent().await?;
         self.client.set_slave(Slave(unit));
         let started = Instant::now();
         let result = tokio::time::timeout(timeout, self.client.call(request)).await;
-        self.last = Instant::now();
-        self.took = self.last.saturating_duration_since(started);
+        let ended = Instant::now();
+        self.took = ended.saturating_duration_since(started);
+        self.silence.begins(ended, unit);
         let answered = matches!(result, Ok(Ok(_)));
         let saw = match &self.kind {
             Kind::Tcp(matcher) => matcher.lock().conclude(answered),
@@ -350,6 +353,20 @@ impl Line {
         };
         self.tap.answered(result.as_ref().map(|_| ()), self.counters());
         result
+    }
+
+    /// Waits until the line may be used, and learns what another master asked for meanwhile.
+    async fn get_silent(&mut self) -> Result<(), Failure> {
+        self.silence.keep().await;
+        let Kind::Serial { matcher, ear, suspects } = &mut self.kind else { return Ok(()) };
+        self.silence.hear(ear.as_mut(), matcher).await.map_err(Failure::Link)?;
+        let now = self.opened.elapsed();
+        for asked in matcher.lock().take_others() {
+            if let (Some(table), Some(bytes)) = (asked.table(), asked.data_bytes()) {
+                suspects.overheard(asked.unit, table, bytes.into(), now);
+            }
+        }
+        Ok(())
     }
 
     fn is_tcp(&self) -> bool {
@@ -387,21 +404,5 @@ fn request_of(address: u16, write: &Write) -> (Request<'_>, Response) {
             Request::MaskWriteRegister(address, *and, *or),
             Response::MaskWriteRegister(address, *and, *or),
         ),
-    }
-}
-
-/// Waits until the line has been silent for long enough.
-async fn keep_silence(pace: Pace, since: Duration) {
-    match pace {
-        Pace::Thread(gap) => {
-            if let Some(rest) = gap.checked_sub(since) {
-                std::thread::sleep(rest);
-            }
-        }
-        Pace::Task(gap) => {
-            if let Some(rest) = gap.checked_sub(since) {
-                tokio::time::sleep(rest).await;
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! [`Sink`](crate::model::Sink); commands come the other way through its [`BusPort`]. Knows no MQTT.
 //!
 //! From the wire upwards: `guard` (only the matching frame passes), `line` (checked requests),
-//! `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
+//! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
 //! `trace` (the last exchanges, byte by byte), `bus` (the door).
@@ -24,6 +24,7 @@ mod publish;
 mod report;
 mod resync;
 mod schedule;
+mod silence;
 pub mod simulator;
 mod status;
 pub mod trace;

@@ -8,7 +8,8 @@
 //! A suspect is dropped early when its answer was seen after all, and a length is taken again, if
 //! no other is left, when the device has answered something else since: a device answers in order.
 //! But neither before the suspect is some timeouts old, because a frame that looks like the late
-//! answer may be a wrong answer to something newer. Pure: time comes in.
+//! answer may be a wrong answer to something newer. What another master was heard to ask is suspect
+//! in the same way. Pure: time comes in.
 
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ struct Suspect {
     unit: u8,
     table: Table,
     bytes: u16,
+    /// Asked for by another master: our own answers say nothing about it.
+    others: bool,
     /// From then on an answer to something else settles it.
     ripe: Duration,
     until: Duration,
@@ -75,6 +78,19 @@ impl Suspects {
         now: Duration,
         timeout: Duration,
     ) {
+        self.suspect(unit, table, answer_bytes(table, count), now, timeout);
+    }
+
+    /// Another master asks this of the unit: the answer to it would pass as one to us.
+    pub(crate) fn overheard(&mut self, unit: u8, table: Table, bytes: u16, now: Duration) {
+        self.open.retain(|s| s.unit != unit || s.table != table || s.bytes != bytes || !s.others);
+        self.suspect(unit, table, bytes, now, Duration::ZERO);
+        if let Some(suspect) = self.open.last_mut() {
+            suspect.others = true;
+        }
+    }
+
+    fn suspect(&mut self, unit: u8, table: Table, bytes: u16, now: Duration, timeout: Duration) {
         if self.open.len() >= SUSPECTS_MAX {
             self.open.remove(0);
         }
@@ -82,7 +98,8 @@ impl Suspects {
         self.open.push(Suspect {
             unit,
             table,
-            bytes: answer_bytes(table, count),
+            bytes,
+            others: false,
             ripe: now + settle,
             until: now + settle.max(HOLD_MIN),
             overtaken: false,
@@ -92,8 +109,9 @@ impl Suspects {
 
     /// Its answer came after all, by the look of it.
     pub(crate) fn came_late(&mut self, unit: u8, table: Table, bytes: u16) {
-        let same =
-            |s: &&mut Suspect| s.unit == unit && s.table == table && s.bytes == bytes && !s.came;
+        let same = |s: &&mut Suspect| {
+            s.unit == unit && s.table == table && s.bytes == bytes && !s.came && !s.others
+        };
         if let Some(suspect) = self.open.iter_mut().find(same) {
             suspect.came = true;
         }
@@ -101,14 +119,14 @@ impl Suspects {
 
     /// The unit answered something that can't be mistaken.
     pub(crate) fn answered(&mut self, unit: u8) {
-        for suspect in self.open.iter_mut().filter(|suspect| suspect.unit == unit) {
+        for suspect in self.open.iter_mut().filter(|s| s.unit == unit && !s.others) {
             suspect.overtaken = true;
         }
     }
 
     /// As [`Suspects::answered`], for an answer asked for to this end: nothing older is to come.
     pub(crate) fn synchronised(&mut self, unit: u8) {
-        self.open.retain(|suspect| suspect.unit != unit);
+        self.open.retain(|suspect| suspect.unit != unit || suspect.others);
     }
 
     /// Drops those of which nothing is to come any more.
@@ -119,6 +137,11 @@ impl Suspects {
     /// Whether any answer of this unit may be on its way.
     pub(crate) fn any(&self, unit: u8) -> bool {
         self.open.iter().any(|suspect| suspect.unit == unit)
+    }
+
+    /// Whether an answer of this length may be on its way.
+    pub(crate) fn is_suspect(&self, unit: u8, table: Table, count: u16, now: Duration) -> bool {
+        self.doubt(unit, table, count, now) == 2
     }
 
     /// 0: no late answer can have this length; 1: hardly; 2: one may be on its way.

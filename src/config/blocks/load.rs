@@ -35,12 +35,13 @@ pub fn load(bus: &BusPlan) -> Load {
     load_at(bus, LineTime::of(&bus.link))
 }
 
-/// The load of a bus whose line takes these times; the bus's own pause is added.
+/// The load of a bus whose line takes these times; the pauses of bus and devices are added.
 pub fn load_at(bus: &BusPlan, time: LineTime) -> Load {
     let time = time.with_pause(bus.pause);
     let mut sum = Load { utilisation: 0.0, requests_per_second: 0.0, devices: Vec::new() };
     for device in &bus.devices {
         let mut share = 0.0;
+        let time = time.with_pause(device.pause);
         for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
             let (busy, requests) = table_load(device, table, time, block_time_max(&bus.link));
             share += busy;

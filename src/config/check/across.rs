@@ -115,12 +115,13 @@ pub(super) fn overlaps(device: &DevicePlan, places: &Places, out: &mut Findings)
             let torn = end(from) > end(reached) || is_number(reached.coding.kind);
             let spots = |tag: &TagPlan| places.tags.get(&(device.name.clone(), tag.name.clone()));
             if let (true, Some(here), Some(there)) = (torn, spots(tag), spots(before)) {
+                let shown = |address: u32| here.numbering.shown(address);
                 let message = format!(
                     "begins at {} within {}, which takes {} to {} ({})",
-                    from.address,
+                    shown(from.address.into()),
                     before.name,
-                    reached.address,
-                    end(reached) - 1,
+                    shown(reached.address.into()),
+                    shown(end(reached) - 1),
                     there.name.line()
                 );
                 out.warning(&here.name, Complaint::new(message).hint("check the addresses"));

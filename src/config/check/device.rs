@@ -1,29 +1,20 @@
 //! Devices: whose bus they are on, how they are asked, and their tags.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::bus::Drafts;
+use super::settings::Settings;
 use super::vocabulary::Vocabulary;
 use super::{apply, tag, too_many};
-use crate::config::defaults::{
-    BITS_MAX, DEVICES_MAX, EVERY, EVERY_RANGE, REGISTERS_MAX, TAGS_MAX, TIMEOUT, TIMEOUT_RANGE,
-    TURNAROUND, UNIT_TCP, WRITE_EXPIRES, WRITE_EXPIRES_RANGE,
-};
+use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, UNIT_TCP};
 use crate::config::keys;
-use crate::config::kinds;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
-use crate::config::write_rule::WriteWith;
-use crate::model::{Name, Order};
-
-/// Functions that write, by their number.
-const WRITE_WITH: [(&str, WriteWith); 3] =
-    [("6", WriteWith::Six), ("16", WriteWith::Sixteen), ("23", WriteWith::TwentyThree)];
+use crate::model::Name;
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
@@ -42,56 +33,6 @@ pub(super) struct Inherited<'a> {
     pub words: &'a Vocabulary<'a>,
     /// Whether it is everybody on its line, whom nobody answers for.
     pub broadcast: bool,
-}
-
-/// What is written in a device, or in the `device` of a profile, about how it is asked.
-pub(super) struct Settings {
-    pub every: Option<Duration>,
-    pub order: Order,
-    pub timeout: Option<Duration>,
-    pub registers_max: u16,
-    pub bits_max: u16,
-    pub write_with: WriteWith,
-    /// How long commands are valid that don't say so themselves.
-    pub write_expires: Duration,
-}
-
-impl Settings {
-    pub(super) fn of(section: &Section<'_>, out: &mut Findings) -> Self {
-        let registers = values::integer(1..=i128::from(REGISTERS_MAX));
-        let bits = values::integer(1..=i128::from(BITS_MAX));
-        let expires = values::duration(WRITE_EXPIRES_RANGE);
-        Self {
-            every: section.scalar("every", out, values::duration(EVERY_RANGE)),
-            order: section.scalar("order", out, kinds::order).unwrap_or_default(),
-            timeout: section.scalar("timeout", out, values::duration(TIMEOUT_RANGE)),
-            registers_max: section.scalar("registers-max", out, registers).unwrap_or(REGISTERS_MAX),
-            bits_max: section.scalar("bits-max", out, bits).unwrap_or(BITS_MAX),
-            write_with: section
-                .scalar("write-with", out, values::word(&WRITE_WITH))
-                .unwrap_or_default(),
-            write_expires: section.scalar("write-expires", out, expires).unwrap_or(WRITE_EXPIRES),
-        }
-    }
-
-    /// A device that is asked in this way.
-    pub(super) fn device(
-        self,
-        name: Name,
-        unit: u8,
-        broadcast: bool,
-        tags: Vec<TagPlan>,
-    ) -> DevicePlan {
-        DevicePlan {
-            name,
-            unit,
-            timeout: self.timeout.unwrap_or(if broadcast { TURNAROUND } else { TIMEOUT }),
-            registers_max: self.registers_max,
-            bits_max: self.bits_max,
-            write_with: self.write_with,
-            tags,
-        }
-    }
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.

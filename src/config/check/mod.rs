@@ -14,6 +14,7 @@ mod link;
 mod profile;
 mod rules;
 mod scale;
+mod settings;
 mod store;
 mod tag;
 mod uplink;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::device::{Inherited, Places, Scope, Settings};
+use super::device::{Inherited, Places, Scope};
+use super::settings::Settings;
 use super::tag::{self, Draft};
 use super::vocabulary::Vocabulary;
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::device::Inherited;
+use super::settings::Numbering;
 use super::vocabulary::Vocabulary;
 use super::{TAG_PLACEHOLDERS, rules, scale, write};
 use crate::config::defaults::EVERY_RANGE;
@@ -19,6 +20,7 @@ use crate::model::{Class, Coding, Kind, Name, Order, Table, TagId, TopicName};
 pub(super) struct TagSpots {
     pub name: Spot,
     pub topic: Spot,
+    pub numbering: Numbering,
 }
 
 /// Longest engineering unit, in bytes.
@@ -54,7 +56,8 @@ pub(super) fn check(
 ) -> Option<(TagPlan, TagSpots)> {
     let Draft { name, section, every: every_default } = draft;
     let words = device.words;
-    let place = table_and_address(&section, words, out);
+    let numbering = device.settings.numbering;
+    let place = table_and_address(&section, numbering, words, out);
     let table = place.map(|(table, _)| table);
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
@@ -71,13 +74,14 @@ pub(super) fn check(
     let every = reading(&section, every, every_default, write.is_some(), device, out);
     let (table, Some(address)) = place? else { return None };
     let scale_register =
-        section.scalar("scale-register", out, |text| self::address(text, table, words));
+        section.scalar("scale-register", out, |text| self::address(text, table, numbering, words));
     let registers = Registers { table, address, coding, scale_register };
     span(&section, &registers, device, out);
     let topic = topic?;
     let spots = TagSpots {
         name: section.spot.clone(),
         topic: section.get("topic").map_or_else(|| section.spot.clone(), Field::spot),
+        numbering,
     };
     let plan = TagPlan {
         id: TagId(0),
@@ -133,6 +137,7 @@ fn reading(
 
 fn table_and_address(
     section: &Section<'_>,
+    numbering: Numbering,
     words: &Vocabulary<'_>,
     out: &mut Findings,
 ) -> Option<(Table, Option<u16>)> {
@@ -149,13 +154,18 @@ fn table_and_address(
     if let Some((second, _)) = written.next() {
         out.error(&second.key_spot(), "a tag has one address; a second table is written here");
     }
-    Some((table, field.scalar(out, |text| address(text, table, words))))
+    Some((table, field.scalar(out, |text| address(text, table, numbering, words))))
 }
 
-/// Addresses are those on the wire, from 0. Manuals often count from 1 with the table in front.
-fn address(text: &str, table: Table, words: &Vocabulary<'_>) -> Result<u16, Complaint> {
+/// Manuals often count from 1 with the table in front.
+fn address(
+    text: &str,
+    table: Table,
+    numbering: Numbering,
+    words: &Vocabulary<'_>,
+) -> Result<u16, Complaint> {
     let number = words.number(text)?;
-    if let Ok(address) = u16::try_from(number) {
+    if let Some(address) = numbering.address(number) {
         return Ok(address);
     }
     let complaint = Complaint::new(format!("{} is no address", quoted(text)));
@@ -165,12 +175,20 @@ fn address(text: &str, table: Table, words: &Vocabulary<'_>) -> Result<u16, Comp
         Table::Input => 300_001,
         Table::Holding => 400_001,
     };
-    let reference = number.saturating_sub(first);
-    Err(if first > 1 && (0..=65_535).contains(&reference) {
-        complaint.hint(format!("the manual's {number} is address {reference} on the wire"))
-    } else {
-        complaint.hint("allowed are 0 to 65535")
-    })
+    let reference = u16::try_from(number.saturating_sub(first)).ok().filter(|_| first > 1);
+    Err(complaint.hint(match (reference, numbering) {
+        (Some(address), Numbering::FromZero) => {
+            format!("the manual's {number} is address {address} on the wire")
+        }
+        (Some(address), Numbering::FromOne) => {
+            let shown = numbering.shown(address.into());
+            format!("the manual's {number} is {shown} here, where addresses count from 1")
+        }
+        (None, Numbering::FromZero) => "allowed are 0 to 65535".to_owned(),
+        (None, Numbering::FromOne) => {
+            "allowed are 1 to 65536: the addresses of this device count from 1".to_owned()
+        }
+    }))
 }
 
 fn kind(section: &Section<'_>, table: Option<Table>, out: &mut Findings) -> Option<Kind> {
@@ -232,7 +250,9 @@ fn span(section: &Section<'_>, registers: &Registers, device: &Inherited<'_>, ou
         out.error(&section.spot, message);
     }
     if end > 65_536 {
-        out.error(&section.spot, format!("reaches address {}, the last one is 65535", end - 1));
+        let shown = |address: u32| device.settings.numbering.shown(address);
+        let (last, most) = (shown(end - 1), shown(65_535));
+        out.error(&section.spot, format!("reaches address {last}, the last one is {most}"));
     }
 }
 

@@ -226,6 +226,41 @@ fn tags_get_their_numbers_in_the_order_of_their_metas() {
     assert_eq!(codings.len(), metas.len());
 }
 
+#[test]
+fn addresses_may_count_from_one_and_a_device_may_want_a_pause() {
+    let text = |tags: &str| {
+        format!(
+            "{AROUND}devices: {{ d: {{ bus: rtu1, unit: 3, pause: 20ms, addresses: from-1, tags: {{ {tags} }} }} }}"
+        )
+    };
+    let two = "a: { holding: 1, type: u16 }, b: { coil: 65536 }";
+    let plan = parse(&text(two), "t").unwrap().plan;
+    let device = &plan.buses[1].devices[0];
+    assert_eq!(device.pause, Duration::from_millis(20));
+    let addresses: Vec<u16> = device.tags.iter().map(|tag| from(tag).address).collect();
+    assert_eq!(addresses, [0, 65_535]);
+    for (tags, want) in [
+        (
+            "t: { holding: 0, type: u16 }",
+            "t:6:91 devices.d.tags.t.holding: \"0\" is no address; allowed are 1 to 65536: the addresses of this device count from 1",
+        ),
+        (
+            "t: { holding: 400101, type: u16 }",
+            "t:6:91 devices.d.tags.t.holding: \"400101\" is no address; the manual's 400101 is 101 here, where addresses count from 1",
+        ),
+        (
+            "t: { holding: 65536, type: u32 }",
+            "t:6:77 devices.d.tags.t: reaches address 65537, the last one is 65536",
+        ),
+        (
+            "t: { holding: 10, type: f32 }, u: { holding: 11, type: f32 }",
+            "t:6:108 warning: devices.d.tags.u: begins at 11 within t, which takes 10 to 11 (line 6); check the addresses",
+        ),
+    ] {
+        assert_eq!(said(&text(tags)), want, "{tags}");
+    }
+}
+
 const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/demo.yaml");
 
 fn from(plan: &TagPlan) -> &Registers {

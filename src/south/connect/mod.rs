@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::guard::{SerialMatcher, TcpMatcher};
-use super::line::{Line, Pace};
+use super::line::Line;
 use super::port;
+use super::silence::Pace;
 use super::trace::Tap;
 use crate::config::wire::LineTime;
 use crate::config::{Framing, Link, ModbusLink, Wire};

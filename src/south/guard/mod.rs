@@ -2,13 +2,15 @@
 //!
 //! On write the stale input is drained and the request recorded; on read only the one frame that
 //! answers it is handed up. The flush of a serial port is not passed on (it is a blocking
-//! `tcdrain`). [`Guard`] does the I/O; the decisions are in the pure matchers.
+//! `tcdrain`). [`Guard`] does the I/O; the decisions are in the pure matchers. Between two requests
+//! an [`Ear`] hears what the line carries.
 //!
 //! Invariants: bytes that came before a request are never part of its answer; a frame that does
 //! not match in every checked field is never handed up; nothing here waits for a clock.
 
 pub(crate) mod ascii;
 mod expect;
+mod others;
 mod serial;
 mod tcp;
 
@@ -38,6 +40,8 @@ pub struct GuardCounters {
     pub damaged: u64,
     /// Sound frames that nobody asked for.
     pub foreign: u64,
+    /// Frames of another master: its requests, the answers to them, and answers that may be.
+    pub collisions: u64,
     /// Answers that came after their request had been given up.
     pub late: u64,
     /// Sound answers of the wrong length, or write echoes with another content.
@@ -54,6 +58,7 @@ impl GuardCounters {
         Self {
             damaged: self.damaged.saturating_sub(before.damaged),
             foreign: self.foreign.saturating_sub(before.foreign),
+            collisions: self.collisions.saturating_sub(before.collisions),
             late: self.late.saturating_sub(before.late),
             wrong_shape: self.wrong_shape.saturating_sub(before.wrong_shape),
             echoes: self.echoes.saturating_sub(before.echoes),
@@ -66,6 +71,7 @@ impl GuardCounters {
         Self {
             damaged: self.damaged + other.damaged,
             foreign: self.foreign + other.foreign,
+            collisions: self.collisions + other.collisions,
             late: self.late + other.late,
             wrong_shape: self.wrong_shape + other.wrong_shape,
             echoes: self.echoes + other.echoes,
@@ -117,9 +123,60 @@ impl<M> Clone for Shared<M> {
     }
 }
 
+/// Hears what comes over a line while nothing is asked.
+pub(crate) trait Hear: Send {
+    /// Takes what is there as input before the next request; the number of bytes, 0 when there is
+    /// nothing.
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>>;
+}
+
+/// A port shared between the transport, which tokio-modbus owns, and an [`Ear`].
+struct Port<T>(Arc<Mutex<T>>);
+
+impl<T> Port<T> {
+    fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The listening end of a [`Guard`].
+struct Ear<T, M> {
+    port: Port<T>,
+    matcher: Shared<M>,
+    tap: Tap,
+}
+
+impl<T: AsyncRead + Unpin + Send, M: Matcher> Hear for Ear<T, M> {
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match poll_chunk(&self.port, &self.matcher, &self.tap, cx, M::stale) {
+            Poll::Pending => Poll::Ready(Ok(0)),
+            heard => heard,
+        }
+    }
+}
+
+/// Reads what is there and feeds it; the number of bytes, never 0.
+fn poll_chunk<T: AsyncRead + Unpin, M>(
+    port: &Port<T>,
+    matcher: &Shared<M>,
+    tap: &Tap,
+    cx: &mut Context<'_>,
+    feed: impl FnOnce(&mut M, &[u8]) -> io::Result<()>,
+) -> Poll<io::Result<usize>> {
+    let mut space = [0_u8; CHUNK_BYTES];
+    let mut chunk = ReadBuf::new(&mut space);
+    ready!(Pin::new(&mut *port.lock()).poll_read(cx, &mut chunk))?;
+    if chunk.filled().is_empty() {
+        return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+    }
+    tap.came(chunk.filled());
+    feed(&mut matcher.lock(), chunk.filled())?;
+    Poll::Ready(Ok(chunk.filled().len()))
+}
+
 /// The transport that tokio-modbus is given.
 pub(crate) struct Guard<T, M> {
-    io: T,
+    port: Port<T>,
     matcher: Shared<M>,
     /// Sees every byte that passes.
     tap: Tap,
@@ -137,30 +194,26 @@ impl<T, M> std::fmt::Debug for Guard<T, M> {
     }
 }
 
+impl<T, M: Matcher + 'static> Guard<T, M>
+where
+    T: AsyncRead + Unpin + Send + 'static,
+{
+    /// For the time between requests.
+    pub(crate) fn ear(&self) -> Box<dyn Hear> {
+        let port = Port(Arc::clone(&self.port.0));
+        Box::new(Ear { port, matcher: self.matcher.clone(), tap: self.tap.clone() })
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
     pub(crate) fn new(io: T, matcher: Shared<M>, tap: Tap) -> Self {
-        Self { io, matcher, tap, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
-    }
-
-    /// Reads what is there; `Ok(false)` when nothing is.
-    fn poll_chunk(
-        &mut self,
-        cx: &mut Context<'_>,
-        feed: impl FnOnce(&mut M, &[u8]) -> io::Result<()>,
-    ) -> Poll<io::Result<()>> {
-        let mut space = [0_u8; CHUNK_BYTES];
-        let mut chunk = ReadBuf::new(&mut space);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut chunk))?;
-        if chunk.filled().is_empty() {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.tap.came(chunk.filled());
-        Poll::Ready(feed(&mut self.matcher.lock(), chunk.filled()))
+        let port = Port(Arc::new(Mutex::new(io)));
+        Self { port, matcher, tap, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
     }
 
     fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+            match ready!(Pin::new(&mut *self.port.lock()).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.sent = self.sent.saturating_add(n),
             }
@@ -177,9 +230,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         for _ in 0..DRAIN_CHUNKS_MAX {
-            match this.poll_chunk(cx, M::stale) {
+            match poll_chunk(&this.port, &this.matcher, &this.tap, cx, M::stale) {
                 Poll::Pending => break,
-                Poll::Ready(result) => result?,
+                Poll::Ready(heard) => drop(heard?),
             }
         }
         this.up.clear();
@@ -199,7 +252,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().port.lock()).poll_shutdown(cx)
     }
 }
 
@@ -223,7 +276,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncRead for Guard<T, M> {
                 this.handed = 0;
                 continue;
             }
-            ready!(this.poll_chunk(cx, M::feed))?;
+            ready!(poll_chunk(&this.port, &this.matcher, &this.tap, cx, M::feed))?;
         }
     }
 }

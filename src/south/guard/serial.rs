@@ -7,12 +7,16 @@
 //! does so a write is believed only when the echo *and* the answer came, because for most writes
 //! the two are the same bytes.
 //!
+//! What another master says is counted as a collision, and an answer that may be meant for it is
+//! nobody's ([`Others`]).
+//!
 //! What it can't tell: a late answer of the same unit, function and length that arrives after an
 //! identical request went out. The line above asks for another length then (`resync`).
 
 use std::io;
 
 use super::expect::{Judgement, identity_len};
+use super::others::{Others, is_echoed};
 use super::{Expect, GuardCounters, Matcher, Saw, ascii};
 
 /// Input kept while waiting for a frame; the longest frame has 256 bytes.
@@ -61,6 +65,7 @@ pub(crate) struct SerialMatcher {
     echo_misses: u8,
     /// The echo of the open request has been taken out of the input.
     echo_passed: bool,
+    others: Others,
     rx: Vec<u8>,
     up: Option<Vec<u8>>,
     counters: GuardCounters,
@@ -85,6 +90,7 @@ impl SerialMatcher {
             echo: Echo::Unknown,
             echo_misses: 0,
             echo_passed: false,
+            others: Others::default(),
             rx: Vec::new(),
             up: None,
             counters: GuardCounters::default(),
@@ -98,6 +104,19 @@ impl SerialMatcher {
     /// Reads that had been given up and whose answers have been seen since.
     pub(crate) fn take_late(&mut self) -> Vec<Expect> {
         std::mem::take(&mut self.came_late)
+    }
+
+    /// The line is silent: what it carried is complete. Says whether a device is about to answer
+    /// another master.
+    pub(crate) fn silence(&mut self) -> bool {
+        let rx = std::mem::take(&mut self.rx);
+        let _ = self.classify(&rx);
+        self.others.is_waiting()
+    }
+
+    /// Requests of another master whose answers may still come, each once.
+    pub(crate) fn take_others(&mut self) -> Vec<Expect> {
+        self.others.take()
     }
 
     /// Whether the answer to a request may still be on its way.
@@ -158,16 +177,24 @@ impl SerialMatcher {
 
     fn scan(&mut self) {
         self.pass_echo();
-        let Some(expect) = &self.expect else { return };
+        let Some(expect) = self.expect.clone() else { return };
         let is_read = expect.data_bytes().is_some();
         if self.echo == Echo::Present && !is_read && !self.echo_passed {
             return;
         }
-        let Some((at, length)) = find(expect, &self.rx) else { return };
-        let rest = self.rx.split_off(at + length);
-        let mut before = std::mem::replace(&mut self.rx, rest);
-        self.up = Some(before.split_off(at));
-        let _ = self.classify(&before);
+        let frame = loop {
+            let Some((at, length)) = find(&expect, &self.rx) else { return };
+            let rest = self.rx.split_off(at + length);
+            let mut before = std::mem::replace(&mut self.rx, rest);
+            let frame = before.split_off(at);
+            let _ = self.classify(&before);
+            let judged = split_frame(&frame).map(|(_, pdu)| expect.judge(pdu));
+            if judged.is_some_and(|judged| !self.others.spoils(&expect, judged)) {
+                break frame;
+            }
+            self.counters.collisions += 1;
+        };
+        self.up = Some(frame);
         self.expect = None;
         if is_read && !self.echo_passed {
             self.echo_misses = self.echo_misses.saturating_add(1);
@@ -205,6 +232,10 @@ impl SerialMatcher {
     /// Counts a sound frame that was not handed up.
     fn count_frame(&mut self, frame: &[u8]) -> Saw {
         let Some((unit, pdu)) = split_frame(frame) else { return Saw::Nothing };
+        if self.others.answers(unit, pdu) {
+            self.counters.collisions += 1;
+            return Saw::Nothing;
+        }
         let answers =
             |expect: &Expect| expect.unit == unit && matches!(expect.judge(pdu), Judgement::Answer);
         if let Some(at) = self.unanswered.iter().position(answers) {
@@ -219,11 +250,18 @@ impl SerialMatcher {
             .expect
             .as_ref()
             .is_some_and(|expect| expect.unit == unit && expect.judge(pdu) != Judgement::Foreign);
-        if asked {
+        // Of a frame that could be both, a request and its answer, the unit that we asked is meant.
+        let may_ask = !asked || pdu.first().is_some_and(|function| !is_echoed(*function));
+        if frame == self.request && self.echo != Echo::Absent {
+            self.counters.echoes += 1;
+        } else if may_ask && self.others.asks(unit, pdu) {
+            self.counters.collisions += 1;
+        } else if asked {
             self.counters.wrong_shape += 1;
             return Saw::BadAnswer;
+        } else {
+            self.counters.foreign += 1;
         }
-        self.counters.foreign += 1;
         Saw::Nothing
     }
 }
@@ -241,6 +279,7 @@ impl Matcher for SerialMatcher {
 
     fn begin(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
         self.expect = None;
+        self.others.begin();
         let rx = std::mem::take(&mut self.rx);
         let _ = self.classify(&rx);
         if let Some(decoder) = &mut self.ascii {

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use super::scripted::{TIMEOUT, mbap, value};
 use crate::model::Table;
 use crate::south::guard::TcpMatcher;
-use crate::south::line::{Failure, Line, Pace, Write};
+use crate::south::line::{Failure, Line, Write};
+use crate::south::silence::Pace;
 use crate::south::trace::Tap;
 
 /// Datagrams in memory: each chunk that is written is one chunk that is read.

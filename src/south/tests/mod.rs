@@ -9,6 +9,7 @@ mod dialects;
 mod faults_tcp;
 mod faults_udp;
 mod identify;
+mod others;
 mod profiles;
 mod scripted;
 mod traces;
@@ -184,6 +185,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         name: name(device),
         unit,
         timeout: ms(300),
+        pause: Duration::ZERO,
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,

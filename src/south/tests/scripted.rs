@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Framing;
 use crate::south::guard::{SerialMatcher, TcpMatcher, ascii, frame_rtu};
-use crate::south::line::{Failure, Line, Pace};
+use crate::south::line::{Failure, Line};
+use crate::south::silence::Pace;
 pub(super) use crate::south::simulator::{Deed, mbap};
 use crate::south::simulator::{Tempo, serve};
 use crate::south::trace::{self, Tap};
@@ -157,7 +158,7 @@ pub(super) fn start(
     Scripted { line, tap, number, asked, _slave: slave }
 }
 
-fn tap(framing: trace::Framing) -> Tap {
+pub(super) fn tap(framing: trace::Framing) -> Tap {
     Tap::new(framing, vec!["seven".to_owned()], 1 << 20)
 }
 

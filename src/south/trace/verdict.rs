@@ -98,7 +98,7 @@ pub(super) fn of(
     let seen = [
         (also.damaged, Verdict::Crc),
         (also.late, Verdict::Late),
-        (also.foreign, Verdict::Foreign),
+        (also.foreign + also.collisions, Verdict::Foreign),
         (also.echoes, Verdict::Echo),
         (also.noise_bytes, Verdict::Noise),
     ];

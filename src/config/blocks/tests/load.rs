@@ -40,6 +40,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         name: Name::new("d").unwrap(),
         unit: 1,
         timeout: Duration::from_secs(1),
+        pause: Duration::ZERO,
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
@@ -119,4 +120,13 @@ fn a_slow_line_is_counted_with_the_short_blocks_it_is_polled_with() {
     assert!(busy > seconds(&slow, 100) + 0.1);
     assert_close(load(&slow).utilisation, busy / 10.0);
     assert_close(load(&slow).requests_per_second, 0.3);
+}
+
+#[test]
+fn the_pause_of_a_device_is_its_own() {
+    let mut two =
+        bus(vec![vec![tag(Table::Holding, 0, 1_000)], vec![tag(Table::Holding, 0, 1_000)]]);
+    two.devices[1].pause = Duration::from_millis(20);
+    let shares: Vec<f64> = load(&two).devices.into_iter().map(|(_, share)| share).collect();
+    assert_close(shares[1] - shares[0], 0.020);
 }
