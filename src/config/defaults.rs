@@ -36,6 +36,14 @@ pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(1
 pub(super) const TRACE_BYTES: usize = 64 * 1024;
 pub(super) const TRACE_RANGE: Sizes = 0..=64 * MIB;
 
+/// Of a bus's server face.
+pub(super) const SHARE_ALLOW: [&str; 2] = ["127.0.0.0/8", "::1"];
+pub(super) const SHARE_CONNECTIONS: usize = 8;
+pub(super) const SHARE_CONNECTIONS_RANGE: RangeInclusive<i128> = 1..=64;
+pub(super) const STALE_RANGE: Durations = Duration::from_millis(100)..=DAY;
+pub(super) const NETWORKS_MAX: usize = 64;
+pub(super) const WRITABLE_MAX: usize = 256;
+
 pub(super) const UNIT_TCP: u8 = 1;
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 pub(super) const EVERY_RANGE: Durations = Duration::from_millis(10)..=DAY;

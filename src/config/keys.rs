@@ -23,9 +23,18 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace"],
+    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace", "share"],
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
+
+pub(super) static SHARE: Shape = Shape {
+    name: "share",
+    keys: &["listen", "allow", "mode", "write", "stale", "connections"],
+    refused: &[("port", "write listen: \"127.0.0.1:1502\"")],
+};
+
+pub(super) static WRITABLE: Shape =
+    Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
 
 pub(super) static MODBUS_TCP: Shape =
     Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
@@ -250,10 +259,12 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 22] = [
+pub(super) static ALL: [&Shape; 24] = [
     &ROOT,
     &GATEWAY,
     &BUS,
+    &SHARE,
+    &WRITABLE,
     &MODBUS_TCP,
     &MODBUS_UDP,
     &MODBUS_RTU,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::link::Link;
+use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
 
@@ -39,6 +40,8 @@ pub struct BusPlan {
     pub pause: Duration,
     /// Memory for the last exchanges; 0 keeps none.
     pub trace_bytes: usize,
+    /// The server face for other masters, if the bus is shared.
+    pub share: Option<SharePlan>,
     pub devices: Vec<DevicePlan>,
 }
 

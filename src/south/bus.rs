@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::Connector;
 use super::engine::Engine;
+use super::share::{Face, Guests, ShareStatus, share};
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
 use crate::config::BusPlan;
@@ -32,6 +33,8 @@ pub struct BusPort {
     commands: mpsc::Sender<Command>,
     status: Arc<Mutex<BusStatus>>,
     tap: Tap,
+    /// Of the server face, if it has one.
+    share: Option<Arc<Mutex<ShareStatus>>>,
 }
 
 impl BusPort {
@@ -50,7 +53,12 @@ impl BusPort {
     }
 
     pub fn status(&self) -> BusStatus {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lock = |share: &Arc<Mutex<ShareStatus>>| {
+            share.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        status.share = self.share.as_ref().map(lock);
+        status
     }
 
     /// The last exchanges from number `since` on, timed by `wall`, the time now.
@@ -87,6 +95,7 @@ pub struct BusRunner {
     engine: Engine,
     connector: Connector,
     own_thread: bool,
+    face: Option<Face>,
 }
 
 /// A bus that is not running yet.
@@ -98,34 +107,59 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
     let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
-    let engine = Engine::new(plan, context, commands, Arc::clone(&status), tap.clone());
-    (BusPort { commands: sender, status, tap }, BusRunner { engine, connector, own_thread })
+    let (face, guests) = share(&plan, &context.clock).unzip();
+    let share = guests.as_ref().map(Guests::status);
+    let engine = Engine::new(plan, context, commands, Arc::clone(&status), tap.clone(), guests);
+    let port = BusPort { commands: sender, status, tap, share };
+    (port, BusRunner { engine, connector, own_thread, face })
 }
 
 impl BusRunner {
     /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
-    /// here, for ever.
+    /// here, for ever. The server face ends with the engine.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
-        if !self.own_thread {
-            self.engine.run(self.connector, stop).await;
-            return Ok(());
-        }
-        let bus = self.engine.name().to_owned();
-        let (done, ended) = oneshot::channel();
-        let thread = std::thread::Builder::new().name(thread_name(&bus));
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let result = runtime.map(|runtime| {
-                runtime.block_on(self.engine.run(self.connector, stop));
-            });
-            let _ = done.send(result);
+        let Self { engine, connector, own_thread, face } = self;
+        let face = async {
+            match face {
+                Some(face) => face.run().await,
+                None => std::future::pending().await,
+            }
         };
-        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
-        match ended.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(source)) => Err(BusError::Thread { bus, source }),
-            Err(_) => Err(BusError::ThreadDied { bus }),
+        let engine = async {
+            if own_thread {
+                return on_own_thread(engine, connector, stop).await;
+            }
+            engine.run(connector, stop).await;
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            ended = engine => ended,
+            never = face => match never {},
         }
+    }
+}
+
+async fn on_own_thread(
+    engine: Engine,
+    connector: Connector,
+    stop: CancellationToken,
+) -> Result<(), BusError> {
+    let bus = engine.name().to_owned();
+    let (done, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name(thread_name(&bus));
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let result = runtime.map(|runtime| {
+            runtime.block_on(engine.run(connector, stop));
+        });
+        let _ = done.send(result);
+    };
+    thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
+    match ended.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(source)) => Err(BusError::Thread { bus, source }),
+        Err(_) => Err(BusError::ThreadDied { bus }),
     }
 }
 

@@ -20,6 +20,7 @@ use super::device::{Device, Request};
 use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
+use super::share::{Guests, next_pass};
 use super::status::{BusStatus, LinkState, Meter};
 use super::trace::{Purpose, Tap};
 use super::writing::Writing;
@@ -51,6 +52,8 @@ pub(crate) struct Engine {
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
+    /// Clients of the bus's server face.
+    pub(super) guests: Option<Guests>,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -80,6 +83,7 @@ impl Engine {
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
         tap: Tap,
+        guests: Option<Guests>,
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
@@ -114,6 +118,7 @@ impl Engine {
             writing: None,
             status,
             tap,
+            guests,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -189,7 +194,7 @@ impl Engine {
         }
     }
 
-    /// Waits for `work` while refusing commands; `None` when stopped.
+    /// Waits for `work` while refusing commands and clients; `None` when stopped.
     async fn refusing<T>(
         &mut self,
         work: impl Future<Output = T>,
@@ -206,6 +211,7 @@ impl Engine {
                     Some(command) => self.refuse(command, &Refusal::LinkDown),
                     None => ports_gone = true,
                 },
+                pass = next_pass(&mut self.guests) => Self::refuse_pass(pass),
             }
         }
     }
@@ -262,11 +268,19 @@ impl Engine {
     /// Works until stopped or broken.
     async fn work(&mut self, line: &mut Line, stop: &CancellationToken) -> Ended {
         let mut ports_gone = false;
-        loop {
+        while !stop.is_cancelled() {
             let now = self.now();
             let write_waits =
                 self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
-            match self.schedule.next(now, write_waits) {
+            let next = self.schedule.next(now, write_waits);
+            let guest = self.guests.as_mut().and_then(|guests| guests.turn(&next, now));
+            if let Some(pass) = guest {
+                if let Err(error) = self.pass(line, pass).await {
+                    return Ended::Broken(error);
+                }
+                continue;
+            }
+            match next {
                 Next::Write => {
                     if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
@@ -304,14 +318,17 @@ impl Engine {
                             Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
+                        pass = next_pass(&mut self.guests) => {
+                            if let Err(error) = self.pass(line, pass).await {
+                                return Ended::Broken(error);
+                            }
+                        }
                         () = tokio::time::sleep_until(until) => {}
                     }
                 }
             }
-            if stop.is_cancelled() {
-                return Ended::Stopped;
-            }
         }
+        Ended::Stopped
     }
 
     /// Sends the device's next request and hands on what came of it.
@@ -334,6 +351,10 @@ impl Engine {
         let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
         match result {
             Ok(words) => {
+                if let Some(guests) = &self.guests {
+                    let every = device.slowest(&block.items);
+                    guests.keep(unit, (*table, block.start), &words, every);
+                }
                 let readings = device.readings(block, &words, at);
                 let healed = device.report(&request, Report::Answered, at);
                 self.emit(index, readings);

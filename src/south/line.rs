@@ -18,6 +18,7 @@ use super::guard::{
 use super::resync::{self, Suspects, Variant};
 use super::silence::{Pace, Silence};
 use super::trace::Tap;
+use crate::config::wire::LineTime;
 use crate::model::{Fault, Table};
 
 /// Why a request has no result.
@@ -70,6 +71,32 @@ pub(crate) enum Write {
         and: u16,
         or: u16,
     },
+}
+
+impl Write {
+    pub(crate) fn table(&self) -> Table {
+        match self {
+            Self::Coil(_) | Self::Coils(_) => Table::Coil,
+            Self::Register(_) | Self::Registers(_) | Self::AndRead(_) | Self::Mask { .. } => {
+                Table::Holding
+            }
+        }
+    }
+
+    /// What its frames take on a line.
+    pub(crate) fn time(&self, line: &LineTime) -> Duration {
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        match self {
+            Self::Coil(_) | Self::Register(_) => line.write_one(),
+            Self::Coils(bits) => line.write_bits(count(bits.len())),
+            Self::Registers(words) => line.write_registers(count(words.len())),
+            Self::AndRead(words) => {
+                let count = count(words.len());
+                line.write_registers(count) + line.read_registers(count)
+            }
+            Self::Mask { .. } => line.mask_write(),
+        }
+    }
 }
 
 /// See the module.
@@ -351,7 +378,7 @@ impl Line {
             Err(_) if saw == Saw::BadAnswer => Err(Failure::BadAnswer),
             Err(_) => Err(Failure::NoAnswer),
         };
-        self.tap.answered(result.as_ref().map(|_| ()), self.counters());
+        self.tap.answered(result.as_ref().map(|_| ()), self.counters(), ended);
         result
     }
 

@@ -18,12 +18,14 @@ mod guard;
 mod identify;
 mod latency;
 mod line;
+mod mbap;
 mod port;
 pub mod probe;
 mod publish;
 mod report;
 mod resync;
 mod schedule;
+mod share;
 mod silence;
 pub mod simulator;
 mod status;
@@ -33,6 +35,7 @@ mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use guard::GuardCounters;
+pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,9 @@ impl Engine {
 
     pub(super) fn all_bad(&mut self, index: usize, fault: Fault, at: Mono) {
         let Some(device) = self.devices.get_mut(index) else { return };
+        if let Some(guests) = &self.guests {
+            guests.forget(device.plan.unit);
+        }
         let readings = device.silent(fault, at);
         self.emit(index, readings);
     }

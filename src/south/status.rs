@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
+use super::share::ShareStatus;
 use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
 
@@ -31,6 +32,8 @@ pub struct BusStatus {
     /// Share of the last minute in which the line was busy, 0 to 1.
     pub utilisation: f64,
     pub devices: Vec<DeviceStatus>,
+    /// The server face, if the bus is shared.
+    pub share: Option<ShareStatus>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -135,6 +138,7 @@ impl BusStatus {
             echo: None,
             utilisation: 0.0,
             devices: plan.devices.iter().map(device).collect(),
+            share: None,
         }
     }
 }

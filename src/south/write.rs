@@ -269,17 +269,14 @@ impl Engine {
         (address, count): (u16, u16),
         write: &Write,
     ) -> Result<Written, Failure> {
-        let frames = self.frames.map_or(Duration::ZERO, |time| match write {
-            Write::Coil(_) | Write::Register(_) => time.write_one(),
-            Write::Coils(_) => time.write_bits(count),
-            Write::Registers(_) => time.write_registers(count),
-            Write::AndRead(_) => time.write_registers(count) + time.read_registers(count),
-            Write::Mask { .. } => time.mask_write(),
-        });
+        let frames = self.frames.map_or(Duration::ZERO, |time| write.time(&time));
         let broadcast = self.is_broadcast(device);
         let Some(state) = self.devices.get(device) else { return Err(Failure::NoAnswer) };
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
         let (unit, time) = (state.plan.unit, state.plan.timeout + frames);
+        if let Some(guests) = &self.guests {
+            guests.changed(unit, write.table(), (address, count));
+        }
         if broadcast {
             line.broadcast(address, write, time).await?;
             self.broadcast_sent(device, line);
@@ -394,6 +391,11 @@ impl Engine {
         let timeout = state.timeout(frames, self.schedule.is_doubtful(device));
         let result = line.read(unit, table, (address, count), most, timeout).await;
         self.commanded(device, line, result.as_ref().map(|_| ()));
+        if let (Ok(words), Some(guests), Some(state)) =
+            (&result, &self.guests, self.devices.get(device))
+        {
+            guests.keep(unit, (table, address), words, state.slowest_of_all());
+        }
         result
     }
 

@@ -59,7 +59,7 @@ def test_what_is_shown(tmp_path, started):
     _, gateway = on_tcp(tmp_path, started)
     polled(gateway, 10)
     shown = trace(gateway, "--last", "6")
-    assert shown.splitlines()[0].startswith("modbus-tcp 127.0.0.1:")
+    assert shown.splitlines()[0].startswith("Modbus TCP 127.0.0.1:")
     assert shown.count("poll ● ok") == 6
     # Register 40 of the device holds 40 * 7 + 1.
     assert "unit 1: read holding 0..40" in shown or "unit 1: read holding 40" in shown
@@ -106,7 +106,7 @@ def test_text_export_holds_what_is_shown(tmp_path, started):
     polled(gateway, 5)
     path = tmp_path / "out.txt"
     said = trace(gateway, "--export", path)
-    assert "exchanges of modbus-tcp" in said
+    assert "exchanges of Modbus TCP" in said
     assert path.read_text().count("poll ● ok") >= 5
 
 

@@ -38,7 +38,45 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
     for device in items(bus, "/devices") {
         out.extend(one_device(device, up, now));
     }
+    out.extend(bus.get("share").filter(|share| share.is_object()).map(shared));
     out
+}
+
+/// The server face of a bus.
+fn shared(share: &Value) -> Line {
+    let state = text(share, "/state/state");
+    let tone = match state {
+        "listening" => Tone::Good,
+        "down" => Tone::Bad,
+        _ => Tone::Doubt,
+    };
+    let line = Line::new()
+        .text("share  ")
+        .left(Tone::Plain, text(share, "/listen"), NAME.max(text(share, "/listen").len()))
+        .text(" ")
+        .state(tone, state, STATE);
+    if state == "down" {
+        return line.add(Tone::Bad, format!(" {}", text(share, "/state/reason")));
+    }
+    let mut counters = vec![
+        count(number(share, "/clients"), "client"),
+        count(number(share, "/requests"), "request"),
+    ];
+    let more = [
+        ("/hits", "from the cache"),
+        ("/stale", "too old or unknown"),
+        ("/passed", "through the line"),
+        ("/busy", "too busy"),
+        ("/writes", "written"),
+        ("/writes_refused", "writes refused"),
+        ("/clients_refused", "clients turned away"),
+    ];
+    for (path, what) in more {
+        let n = number(share, path);
+        counters.extend((n > 0).then(|| format!("{n} {what}")));
+    }
+    let mode = text(share, "/mode");
+    line.add(Tone::Faint, format!(" {mode} · {}", counters.join(", ")))
 }
 
 fn one_device(device: &Value, bus_up: bool, now: Option<i64>) -> Vec<Line> {

@@ -2,6 +2,7 @@
 //! nobody uses.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
@@ -19,6 +20,7 @@ pub(super) fn check(
 ) {
     topics(plan, places, uplinks, out);
     same_client(plan, uplinks, out);
+    same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
             overlaps(device, places, out);
@@ -94,6 +96,22 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
             out.error(spot, message);
         } else {
             clients.insert(client, spot.at.line);
+        }
+    }
+}
+
+/// One address has one listener.
+fn same_address(plan: &Plan, places: &Places, out: &mut Findings) {
+    let brokers = plan.broker.iter().flat_map(|broker| &broker.listeners);
+    let mut taken: HashMap<SocketAddr, String> =
+        brokers.map(|address| (*address, "broker.listeners".to_owned())).collect();
+    for bus in &plan.buses {
+        let (Some(share), Some(spot)) = (&bus.share, places.buses.get(&bus.name)) else { continue };
+        if let Some(other) = taken.get(&share.listen) {
+            let message = format!("its share listens on {}, as {other} does", share.listen);
+            out.error(spot, Complaint::new(message).hint("give each a port of its own"));
+        } else if share.listen.port() != 0 {
+            taken.insert(share.listen, format!("buses.{}", bus.name));
         }
     }
 }

@@ -63,7 +63,7 @@ fn listeners(field: &Field<'_>, out: &mut Findings) -> Vec<SocketAddr> {
     listeners.into_iter().map(|(address, _)| address).collect()
 }
 
-fn address(text: &str) -> Result<SocketAddr, Complaint> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }

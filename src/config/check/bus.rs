@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{link, too_many};
+use super::{link, share, too_many};
 use crate::config::defaults::{BUSES_MAX, PAUSE_RANGE, TRACE_BYTES, TRACE_RANGE};
 use crate::config::keys;
 use crate::config::link::{Link, ModbusLink, TcpWire, Wire};
@@ -53,11 +53,13 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let link = link::check(&section, out).unwrap_or_else(link::placeholder);
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
+    let share = section.get("share").and_then(|field| share::check(field, out));
     BusPlan {
         name,
         link,
         pause: pause.unwrap_or(Duration::ZERO),
         trace_bytes: trace.unwrap_or(TRACE_BYTES),
+        share,
         devices: Vec::new(),
     }
 }

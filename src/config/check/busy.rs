@@ -104,6 +104,7 @@ fn bus_without_devices(bus: &BusPlan) -> BusPlan {
         link: bus.link.clone(),
         pause: bus.pause,
         trace_bytes: bus.trace_bytes,
+        share: None,
         devices: Vec::new(),
     }
 }

@@ -15,6 +15,7 @@ mod profile;
 mod rules;
 mod scale;
 mod settings;
+mod share;
 mod store;
 mod tag;
 mod uplink;

@@ -332,3 +332,46 @@ fn a_password_is_never_repeated() {
         assert!(said.lines().count() == 2 && !said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn a_face_says_what_is_wrong_with_it() {
+    let text = "\
+gateway: { name: g }
+buses:
+  a: { modbus-tcp: { host: h }, share: { port: 1502 } }
+  b: { modbus-tcp: { host: i }, share: { listen: localhost:1502, mode: cache } }
+  c: { modbus-tcp: { host: j }, share: { listen: \"127.0.0.1:1502\", allow: [192.168.1] } }
+  d: { modbus-tcp: { host: k }, share: { listen: \"127.0.0.1:1502\", write: [ { unit: 3 } ] } }
+  e: { modbus-tcp: { host: l }, share: { listen: \"127.0.0.1:1505\", write: [ { unit: 3, coil: 9..4 } ] } }
+  f: { modbus-tcp: { host: m }, share: { listen: \"127.0.0.1:1883\", connections: 0 } }
+broker: {}
+";
+    let want = "\
+t:3:42 buses.a.share.port: write listen: \"127.0.0.1:1502\"
+t:4:50 buses.b.share.listen: \"localhost:1502\" is no address with a port; write 127.0.0.1:1502
+t:4:72 buses.b.share.mode: \"cache\" is unknown; did you mean cached?
+t:5:76 buses.c.share.allow[0]: \"192.168.1\" is no network; write it as in 192.168.1.0/24 or 192.168.1.7
+t:6:77 buses.d.share.write[0]: says what may be written: either holding or coil; write holding: 100..119
+t:7:94 buses.e.share.write[0].coil: \"9..4\" ends before it begins
+t:8:81 buses.f.share.connections: 0 is out of range; allowed are 1 to 64";
+    assert_eq!(said(text), want);
+}
+
+#[test]
+fn one_address_has_one_listener() {
+    let text = "\
+gateway: { name: g }
+buses:
+  a: { modbus-tcp: { host: h }, share: { listen: \"127.0.0.1:1502\" } }
+  b: { modbus-tcp: { host: i }, share: { listen: \"127.0.0.1:1502\" } }
+  c: { modbus-tcp: { host: j }, share: { listen: \"127.0.0.1:1883\" } }
+broker: {}
+";
+    let said = said(text);
+    for line in [
+        "t:4:3 buses.b: its share listens on 127.0.0.1:1502, as buses.a does; give each a port of its own",
+        "t:5:3 buses.c: its share listens on 127.0.0.1:1883, as broker.listeners does; give each a port of its own",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+}

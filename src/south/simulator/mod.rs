@@ -22,9 +22,9 @@ pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;
 pub use signal::Signal;
-pub use slave::{Asked, Deed, Tempo};
 #[cfg(test)]
-pub(crate) use slave::{mbap, serve};
+pub(crate) use slave::serve;
+pub use slave::{Asked, Deed, Tempo};
 pub use tcp::TcpServer;
 pub use udp::UdpServer;
 pub use world::{Line, SetError, Start, Tag, World};

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Framing;
 use crate::south::guard::{ascii, crc16, frame_rtu};
+use crate::south::mbap;
 
 /// One request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,13 +65,14 @@ const INPUT_BYTES_MAX: usize = 1024;
 const PENDING_MAX: usize = 1024;
 /// Between two pieces of an answer that comes in pieces.
 const PIECE_PAUSE: Duration = Duration::from_millis(1);
-/// Of a Modbus TCP header.
-const MBAP_BYTES: usize = 7;
 
 /// Takes the first whole request out of the input.
 pub(super) fn take(framing: Framing, input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
     match framing {
-        Framing::Tcp => take_tcp(input),
+        Framing::Tcp => {
+            let asked = |mbap::Request { tid, unit, pdu, frame }| Asked { unit, pdu, tid, frame };
+            Ok(mbap::take(input)?.map(asked))
+        }
         Framing::Rtu => Ok(take_rtu(input)),
         Framing::Ascii => Ok(take_ascii(input)),
     }
@@ -79,36 +81,10 @@ pub(super) fn take(framing: Framing, input: &mut Vec<u8>) -> io::Result<Option<A
 /// A frame of this unit in answer to a request.
 pub(crate) fn answer(framing: Framing, asked: &Asked, unit: u8, pdu: &[u8]) -> Vec<u8> {
     match framing {
-        Framing::Tcp => mbap(asked.tid, unit, pdu),
+        Framing::Tcp => mbap::frame(asked.tid, unit, pdu),
         Framing::Rtu => frame_rtu(unit, pdu),
         Framing::Ascii => ascii::encode(&frame_rtu(unit, pdu)),
     }
-}
-
-/// A Modbus TCP frame.
-pub(crate) fn mbap(tid: [u8; 2], unit: u8, pdu: &[u8]) -> Vec<u8> {
-    let [t1, t0] = tid;
-    let [l1, l0] = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
-    let mut frame = vec![t1, t0, 0, 0, l1, l0, unit];
-    frame.extend_from_slice(pdu);
-    frame
-}
-
-fn take_tcp(input: &mut Vec<u8>) -> io::Result<Option<Asked>> {
-    let Some(&[t1, t0, p1, p0, l1, l0, unit]) = input.first_chunk::<MBAP_BYTES>() else {
-        return Ok(None);
-    };
-    let length = usize::from(u16::from_be_bytes([l1, l0]));
-    if [p1, p0] != [0, 0] || !(2..=254).contains(&length) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let end = MBAP_BYTES - 1 + length;
-    if input.len() < end {
-        return Ok(None);
-    }
-    let frame: Vec<u8> = input.drain(..end).collect();
-    let pdu = frame.get(MBAP_BYTES..).unwrap_or_default().to_vec();
-    Ok(Some(Asked { unit, pdu, tid: [t1, t0], frame }))
 }
 
 fn take_rtu(input: &mut Vec<u8>) -> Option<Asked> {

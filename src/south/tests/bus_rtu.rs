@@ -21,7 +21,7 @@ fn plug(
     (path, set)
 }
 
-fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusPlan {
+pub(super) fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::modbus_rtu(SerialLine {
         port: port.to_owned(),
         baud: 115_200,
@@ -29,7 +29,14 @@ fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusPlan {
         parity: Parity::Even,
         stop_bits: 1,
     });
-    BusPlan { name: name("rs485"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
+    BusPlan {
+        name: name("rs485"),
+        link,
+        pause: Duration::ZERO,
+        trace_bytes: 64 * 1024,
+        share: None,
+        devices,
+    }
 }
 
 fn units(units: &[u8]) -> Devices {

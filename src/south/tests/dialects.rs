@@ -35,6 +35,7 @@ async fn works(link: Link, devices: &Devices) {
         link,
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: vec![device("a", 3, tags)],
     };
     let stand = Stand::start(plan);
@@ -105,6 +106,7 @@ async fn a_udp_server_that_is_not_there_is_a_silent_device_and_found_when_it_com
         link: Link::Modbus(link),
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: vec![device("a", 3, vec![tag(1, Table::Holding, 2)])],
     };
     let stand = Stand::start(plan);

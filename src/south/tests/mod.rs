@@ -12,6 +12,7 @@ mod identify;
 mod others;
 mod profiles;
 mod scripted;
+mod share;
 mod traces;
 
 /// The faults of a line, once in each framing.
@@ -177,7 +178,14 @@ fn ms(n: u64) -> Duration {
 
 fn tcp_plan(port: u16, devices: Vec<DevicePlan>) -> BusPlan {
     let link = Link::modbus_tcp("127.0.0.1", port);
-    BusPlan { name: name("hall"), link, pause: Duration::ZERO, trace_bytes: 64 * 1024, devices }
+    BusPlan {
+        name: name("hall"),
+        link,
+        pause: Duration::ZERO,
+        trace_bytes: 64 * 1024,
+        share: None,
+        devices,
+    }
 }
 
 fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {

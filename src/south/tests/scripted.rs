@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Framing;
 use crate::south::guard::{SerialMatcher, TcpMatcher, ascii, frame_rtu};
 use crate::south::line::{Failure, Line};
+pub(super) use crate::south::mbap::frame as mbap;
 use crate::south::silence::Pace;
-pub(super) use crate::south::simulator::{Deed, mbap};
+pub(super) use crate::south::simulator::Deed;
 use crate::south::simulator::{Tempo, serve};
 use crate::south::trace::{self, Tap};
 

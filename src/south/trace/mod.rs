@@ -152,7 +152,8 @@ impl Tap {
     pub fn connected(&self) {
         let mut ring = self.lock();
         if !ring.open.pieces.is_empty() {
-            ring.conclude(Verdict::Link);
+            let now = ring.now();
+            ring.conclude(Verdict::Link, now);
         }
         ring.connection = ring.connection.wrapping_add(1);
         ring.counted = GuardCounters::default();
@@ -170,17 +171,25 @@ impl Tap {
 
     /// The exchange is over, as its reader says; for lines without requests, a frame is over.
     pub fn conclude(&self, verdict: Verdict) {
-        self.lock().conclude(verdict);
+        let mut ring = self.lock();
+        let now = ring.now();
+        ring.conclude(verdict, now);
     }
 
-    /// The request of a guarded line is over; `counted` is what its guard counted so far.
-    pub(crate) fn answered(&self, result: Result<(), &Failure>, counted: GuardCounters) {
+    /// The request of a guarded line was over at `ended`; `counted` is what its guard counted so far.
+    pub(crate) fn answered(
+        &self,
+        result: Result<(), &Failure>,
+        counted: GuardCounters,
+        ended: Instant,
+    ) {
         let mut ring = self.lock();
         let also = counted.minus(ring.counted);
         ring.counted = counted;
         ring.open.also = also;
         let verdict = verdict::of(result, also, ring.framing, &ring.open);
-        ring.conclude(verdict);
+        let now = micros(ended.saturating_duration_since(ring.origin));
+        ring.conclude(verdict, now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -193,7 +202,7 @@ impl Ring {
         if self.memory_max == 0 {
             return;
         }
-        let now = micros(self.origin.elapsed());
+        let now = self.now();
         let open = &mut self.open;
         if open.pieces.is_empty() {
             open.at_us = now;
@@ -214,12 +223,15 @@ impl Ring {
         }
     }
 
-    fn conclude(&mut self, verdict: Verdict) {
+    fn now(&self) -> u64 {
+        micros(self.origin.elapsed())
+    }
+
+    fn conclude(&mut self, verdict: Verdict, now: u64) {
         if self.memory_max == 0 {
             return;
         }
         self.next += 1;
-        let now = micros(self.origin.elapsed());
         let open = &mut self.open;
         if open.pieces.is_empty() {
             open.at_us = now;

@@ -51,6 +51,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         link: Link::modbus_rtu(line),
         pause: Duration::ZERO,
         trace_bytes: 0,
+        share: None,
         devices: devices.into_iter().map(device).collect(),
     }
 }
