@@ -12,4 +12,5 @@ pub mod model;
 pub mod runtime;
 pub mod south;
 pub mod store;
+pub mod tls;
 pub mod uplink;

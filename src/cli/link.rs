@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::BadInput;
-use crate::config::{Endpoint, Framing, Link, ModbusLink, Parity, SerialLine, TcpWire, Wire};
+use crate::config::{
+    Endpoint, Framing, Link, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, TlsPlan, Wire,
+};
 
-const MODBUS_PORT: u16 = 502;
+pub(super) const MODBUS_PORT: u16 = 502;
+const MODBUS_TLS_PORT: u16 = 802;
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -29,6 +32,21 @@ pub struct LinkArguments {
     /// What the frames look like: rtu or ascii for a converter that passes them on as they are
     #[arg(long, value_enum, default_value_t = FramingWord::Tcp, conflicts_with_all = ["rtu", "ascii"])]
     framing: FramingWord,
+    /// With TLS (Modbus/TCP Security); the port is 802 then, unless given
+    #[arg(long, conflicts_with_all = ["udp", "rtu", "ascii"])]
+    tls: bool,
+    /// PEM file of the authorities to trust, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca: Option<PathBuf>,
+    /// PEM file of our own certificate
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "key"])]
+    certificate: Option<PathBuf>,
+    /// PEM file of its key
+    #[arg(long, value_name = "FILE", requires_all = ["tls", "certificate"])]
+    key: Option<PathBuf>,
+    /// The name in the device's certificate, if it is not the host's
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    server_name: Option<String>,
     /// Baud rate of the serial line
     #[arg(long, default_value_t = 19200, value_parser = clap::value_parser!(u32).range(300..=4_000_000), conflicts_with_all = ["tcp", "udp"])]
     baud: u32,
@@ -60,15 +78,31 @@ enum ParityWord {
 impl LinkArguments {
     pub fn link(&self) -> anyhow::Result<Link> {
         let (wire, framing) = match (&self.tcp, &self.udp, &self.rtu, &self.ascii) {
-            (Some(peer), ..) => {
-                (Wire::Tcp(TcpWire { to: peer_of("--tcp", peer)? }), self.framing())
+            (Some(peer), ..) => (Wire::Tcp(self.connection(peer)?), self.framing()),
+            (_, Some(peer), ..) => {
+                (Wire::Udp(peer_of("--udp", peer, MODBUS_PORT)?), self.framing())
             }
-            (_, Some(peer), ..) => (Wire::Udp(peer_of("--udp", peer)?), self.framing()),
             (_, _, Some(port), _) => (Wire::Serial(self.serial(port, 8)), Framing::Rtu),
             (_, _, _, Some(port)) => (Wire::Serial(self.serial(port, 7)), Framing::Ascii),
             _ => return Err(bad("give --tcp, --udp, --rtu or --ascii".to_owned())),
         };
         Ok(Link::Modbus(ModbusLink { wire, framing }))
+    }
+
+    fn connection(&self, peer: &str) -> anyhow::Result<TcpWire> {
+        let encrypted = self.tls;
+        if encrypted && self.framing() != Framing::Tcp {
+            return Err(bad("--tls is for devices that speak Modbus TCP".to_owned()));
+        }
+        let port = if encrypted { MODBUS_TLS_PORT } else { MODBUS_PORT };
+        let tls = encrypted.then(|| ModbusTls {
+            files: TlsPlan {
+                ca: self.ca.clone(),
+                client: self.certificate.clone().zip(self.key.clone()),
+            },
+            server_name: self.server_name.clone(),
+        });
+        Ok(TcpWire { tls, ..TcpWire::new(peer_of("--tcp", peer, port)?) })
     }
 
     fn framing(&self) -> Framing {
@@ -97,12 +131,12 @@ impl LinkArguments {
 }
 
 /// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.
-pub(super) fn peer_of(option: &str, peer: &str) -> anyhow::Result<Endpoint> {
+pub(super) fn peer_of(option: &str, peer: &str, default: u16) -> anyhow::Result<Endpoint> {
     if let Ok(address) = peer.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
-        return Ok(Endpoint { host: address.to_string(), port: MODBUS_PORT });
+        return Ok(Endpoint { host: address.to_string(), port: default });
     }
     let Some((host, port)) = peer.rsplit_once(':') else {
-        return Ok(Endpoint { host: peer.to_owned(), port: MODBUS_PORT });
+        return Ok(Endpoint { host: peer.to_owned(), port: default });
     };
     match port.parse() {
         Ok(port) if port > 0 => {
@@ -140,6 +174,8 @@ mod tests {
             ("--tcp plc", "Modbus TCP plc:502"),
             ("--tcp moxa:4001 --framing rtu", "Modbus RTU over TCP moxa:4001"),
             ("--tcp moxa:4001 --framing ascii", "Modbus ASCII over TCP moxa:4001"),
+            ("--tcp plc --tls", "Modbus TCP plc:802 with TLS"),
+            ("--tcp plc:8802 --tls --certificate c --key k", "Modbus TCP plc:8802 with TLS"),
             ("--udp [::1]:1502", "Modbus UDP [::1]:1502"),
             ("--rtu /dev/ttyS0 --baud 9600", "Modbus RTU /dev/ttyS0 at 9600 baud 8E1"),
             ("--rtu /dev/ttyS0 --parity none", "Modbus RTU /dev/ttyS0 at 19200 baud 8N2"),
@@ -160,6 +196,10 @@ mod tests {
             "--rtu /dev/ttyS0 --data-bits 7",
             "--tcp plc:0",
             "--udp plc:x",
+            "--udp plc --tls",
+            "--tcp plc --ca x",
+            "--tcp plc --tls --key k",
+            "--tcp plc --tls --framing rtu",
         ] {
             assert!(link(words).is_err(), "{words}: {:?}", link(words));
         }
@@ -174,9 +214,14 @@ mod tests {
             ("[fe80::7]", "fe80::7", 502),
             ("[::1]:1502", "::1", 1502),
         ] {
-            assert_eq!(peer_of("--tcp", peer).unwrap(), Endpoint { host: host.to_owned(), port });
+            assert_eq!(
+                peer_of("--tcp", peer, 502).unwrap(),
+                Endpoint { host: host.to_owned(), port }
+            );
         }
-        assert!(peer_of("--tcp", "plc:x").unwrap_err().is::<BadInput>());
-        assert!(peer_of("--tcp", "plc:0").is_err() && peer_of("--tcp", "plc:70000").is_err());
+        assert!(peer_of("--tcp", "plc:x", 502).unwrap_err().is::<BadInput>());
+        assert!(
+            peer_of("--tcp", "plc:0", 502).is_err() && peer_of("--tcp", "plc:70000", 502).is_err()
+        );
     }
 }

@@ -29,6 +29,12 @@ pub(super) const TOPIC_TAG: &str = "{site}/{gateway}/{device}/{tag}";
 pub(super) const TOPIC_BACKLOG: &str = "{site}/{gateway}/backlog";
 
 pub(super) const MODBUS_TCP_PORT: u16 = 502;
+/// Modbus/TCP Security V36, 5.1.
+pub(super) const MODBUS_TLS_PORT: u16 = 802;
+/// Connections that buses share.
+pub(super) const CONNECTIONS_RANGE: RangeInclusive<i128> = 1..=64;
+/// Networks whose converters may connect.
+pub(super) const ALLOW_MAX: usize = 64;
 pub(super) const BAUD_RANGE: RangeInclusive<i128> = 300..=4_000_000;
 pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(10);
 

@@ -27,6 +27,20 @@ pub(super) static BUS: Shape = Shape {
     refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
 };
 
+pub(super) static MODBUS_TCP: Shape = Shape {
+    name: "modbus-tcp",
+    keys: &["host", "port", "framing", "backup", "tls", "connections", "listen", "allow"],
+    refused: &[],
+};
+
+pub(super) static BACKUP: Shape = Shape { name: "backup", keys: &["host", "port"], refused: &[] };
+
+pub(super) static MODBUS_TLS: Shape = Shape {
+    name: "modbus tls",
+    keys: &["ca", "certificate", "key", "server-name"],
+    refused: &[("cert", "our own certificate is called certificate")],
+};
+
 pub(super) static SHARE: Shape = Shape {
     name: "share",
     keys: &["listen", "allow", "mode", "write", "stale", "connections"],
@@ -35,9 +49,6 @@ pub(super) static SHARE: Shape = Shape {
 
 pub(super) static WRITABLE: Shape =
     Shape { name: "writable", keys: &["unit", "holding", "coil"], refused: &[] };
-
-pub(super) static MODBUS_TCP: Shape =
-    Shape { name: "modbus-tcp", keys: &["host", "port", "framing"], refused: &[] };
 
 pub(super) static MODBUS_UDP: Shape =
     Shape { name: "modbus-udp", keys: &["host", "port", "framing"], refused: &[] };
@@ -259,13 +270,15 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 24] = [
+pub(super) static ALL: [&Shape; 26] = [
     &ROOT,
     &GATEWAY,
     &BUS,
     &SHARE,
     &WRITABLE,
     &MODBUS_TCP,
+    &BACKUP,
+    &MODBUS_TLS,
     &MODBUS_UDP,
     &MODBUS_RTU,
     &MODBUS_ASCII,

@@ -4,7 +4,11 @@
 //! [`Link::is_line`]) instead of listing the variants.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use super::plan::TlsPlan;
+use super::share::Network;
 
 /// What a bus talks through.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,11 +31,41 @@ pub enum Wire {
     Tcp(TcpWire),
     /// One datagram per frame.
     Udp(Endpoint),
+    /// A connection that a converter makes to us.
+    Listen(ListenWire),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TcpWire {
     pub to: Endpoint,
+    /// Where the same devices are reached when they are not there.
+    pub backup: Option<Endpoint>,
+    /// `None` for plain TCP.
+    pub tls: Option<ModbusTls>,
+    /// Most connections of all buses to this host together; `None` for one each.
+    pub connections: Option<usize>,
+}
+
+/// Modbus/TCP Security.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModbusTls {
+    pub files: TlsPlan,
+    /// The name in the device's certificate; `None` for the host's.
+    pub server_name: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListenWire {
+    pub at: SocketAddr,
+    /// Who may connect; empty for everybody.
+    pub allow: Vec<Network>,
+}
+
+impl TcpWire {
+    /// Plain TCP to one host.
+    pub fn new(to: Endpoint) -> Self {
+        Self { to, backup: None, tls: None, connections: None }
+    }
 }
 
 /// How a request and its answer look on the wire.
@@ -85,7 +119,7 @@ impl fmt::Display for Endpoint {
 impl Link {
     /// Modbus TCP, as most devices on Ethernet speak it.
     pub fn modbus_tcp(host: impl Into<String>, port: u16) -> Self {
-        let wire = Wire::Tcp(TcpWire { to: Endpoint { host: host.into(), port } });
+        let wire = Wire::Tcp(TcpWire::new(Endpoint { host: host.into(), port }));
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
@@ -105,6 +139,16 @@ impl Link {
     pub fn serial_mut(&mut self) -> Option<&mut SerialLine> {
         match self {
             Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
+            Self::Modbus(_) => None,
+        }
+    }
+
+    /// The files that its TLS names.
+    pub(super) fn tls_mut(&mut self) -> Option<&mut TlsPlan> {
+        match self {
+            Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => {
+                wire.tls.as_mut().map(|tls| &mut tls.files)
+            }
             Self::Modbus(_) => None,
         }
     }
@@ -152,10 +196,25 @@ impl fmt::Display for ModbusLink {
                 let (port, baud, character) = (line.port.display(), line.baud, line.character());
                 write!(f, "{framing} {port} at {baud} baud {character}")
             }
-            (Wire::Tcp(wire), Framing::Tcp) => write!(f, "{framing} {}", wire.to),
-            (Wire::Tcp(wire), _) => write!(f, "{framing} over TCP {}", wire.to),
+            (Wire::Tcp(wire), Framing::Tcp) => write!(f, "{framing} {wire}"),
+            (Wire::Tcp(wire), _) => write!(f, "{framing} over TCP {wire}"),
             (Wire::Udp(to), Framing::Tcp) => write!(f, "Modbus UDP {to}"),
             (Wire::Udp(to), _) => write!(f, "{framing} over UDP {to}"),
+            (Wire::Listen(wire), Framing::Tcp) => write!(f, "{framing} dialled in at {}", wire.at),
+            (Wire::Listen(wire), _) => write!(f, "{framing} over TCP dialled in at {}", wire.at),
+        }
+    }
+}
+
+impl fmt::Display for TcpWire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.to)?;
+        if self.tls.is_some() {
+            write!(f, " with TLS")?;
+        }
+        match &self.backup {
+            Some(backup) => write!(f, ", backup {backup}"),
+            None => Ok(()),
         }
     }
 }

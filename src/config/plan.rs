@@ -306,7 +306,9 @@ impl Plan {
 
     /// Lets relative paths start at `directory`. Secrets are looked up when they are needed.
     pub(super) fn anchor(&mut self, directory: &Path) {
-        let tls = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let of_buses = self.buses.iter_mut().filter_map(|bus| bus.link.tls_mut());
+        let of_uplinks = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
+        let tls = of_buses.chain(of_uplinks);
         let certificates = tls.flat_map(|tls| {
             let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter_mut().chain(client)

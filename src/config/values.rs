@@ -1,5 +1,6 @@
 //! Single values: durations, sizes, numbers, words. Each parser names the form it wants.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -179,6 +180,19 @@ pub(super) fn name(text: &str) -> Result<Name, Complaint> {
 
 pub(super) fn filter(text: &str) -> Result<TopicFilter, Complaint> {
     TopicFilter::new(text).map_err(|error| Complaint::new(error.to_string()))
+}
+
+/// Where to listen: an address and a port.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Complaint> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let complaint = Complaint::new(format!("{} is no address with a port", quoted(text)));
+    Err(match text.split_once(':') {
+        Some(("localhost", port)) => complaint.hint(format!("write 127.0.0.1:{port}")),
+        Some(("" | "*", port)) => complaint.hint(format!("write 0.0.0.0:{port} for all")),
+        _ => complaint.hint("write it as in 127.0.0.1:1883 or [::1]:1883"),
+    })
 }
 
 /// The value as messages quote it.

@@ -19,7 +19,7 @@ use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
-use crate::south::{self, BusContext};
+use crate::south::{self, BusContext, Quotas};
 use crate::store::{ConsumerSpec, Options, Store, StoreError};
 use crate::uplink;
 
@@ -41,6 +41,8 @@ pub struct Gateway {
     plan: Mutex<Plan>,
     intake: Arc<Intake>,
     inbox: mpsc::Sender<SetRequest>,
+    /// Connections to hosts that several buses share.
+    quotas: Quotas,
     /// Directory of the configuration file, where secret files are looked up.
     secrets_dir: PathBuf,
 }
@@ -80,6 +82,7 @@ impl Gateway {
             plan: Mutex::new(plan.clone()),
             intake,
             inbox,
+            quotas: Quotas::default(),
             secrets_dir,
         };
         gateway.start_inner_units(live, requests);
@@ -193,12 +196,14 @@ impl Gateway {
 
     fn start_bus(&self, plan: BusPlan) {
         let (doors, intake) = (Arc::clone(&self.doors), Arc::clone(&self.intake));
+        let quotas = self.quotas.clone();
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
         self.units.start(&bus_unit(&plan.name), move |stop| {
             let context = BusContext {
                 sink: intake.clone(),
                 clock: Arc::clone(&clock),
                 facts: store.facts(),
+                quotas: quotas.clone(),
             };
             let (port, runner) = south::bus(plan.clone(), context);
             doors.set_bus(&plan.name, Some(port));

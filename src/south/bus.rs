@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Connector;
+use super::connect::{Connector, Quotas};
 use super::engine::Engine;
 use super::share::{Face, Guests, ShareStatus, share};
 use super::status::BusStatus;
@@ -25,6 +25,8 @@ pub struct BusContext {
     pub clock: Arc<dyn Clock>,
     /// What [`Sink::learned`] was told in earlier lives.
     pub facts: Vec<(String, String)>,
+    /// The same for all buses.
+    pub quotas: Quotas,
 }
 
 /// The way to a running bus; cheap to clone.
@@ -101,7 +103,7 @@ pub struct BusRunner {
 /// A bus that is not running yet.
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
-    let connector = Connector::new(&plan.link, plan.pause, timeout);
+    let connector = Connector::new(&plan.link, plan.pause, timeout, &context.quotas);
     let own_thread = plan.link.serial().is_some();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));

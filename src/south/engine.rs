@@ -34,6 +34,9 @@ const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
+/// A bus that is never idle hangs up after this time if another one waits for the connection.
+const TURN: Duration = Duration::from_secs(1);
+
 /// See the module.
 pub(crate) struct Engine {
     pub(super) name: Name,
@@ -74,6 +77,10 @@ enum Ended {
     Broken(io::Error),
     /// Nobody answers: the connection may be dead without a word.
     Doubtful,
+    /// The last request got no answer, and a newer connection waits.
+    Replaced,
+    /// Another bus waits for the connection, and there is nothing to do until then.
+    Yielded(Instant),
 }
 
 impl Engine {
@@ -141,7 +148,7 @@ impl Engine {
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {
         self.started = Instant::now();
         while let Some(mut line) = self.connect(&mut connector, &stop).await {
-            let ended = self.work(&mut line, &stop).await;
+            let ended = self.work(&mut line, &mut connector, &stop).await;
             self.show_line(&line);
             connector.left(&line);
             let line_before = self.status().line;
@@ -151,9 +158,23 @@ impl Engine {
                     self.abandon_writing(&Refusal::Stopping);
                     break;
                 }
-                Ended::Broken(error) => self.broken(&error),
-                Ended::Doubtful => {}
+                Ended::Broken(error) => {
+                    if self.answers == 0 {
+                        connector.distrust();
+                    }
+                    self.broken(&error);
+                }
+                Ended::Doubtful => connector.distrust(),
+                Ended::Replaced => {}
+                Ended::Yielded(until) => {
+                    drop(line);
+                    connector.hung_up();
+                    self.rest(until, &stop).await;
+                    continue;
+                }
             }
+            drop(line);
+            connector.hung_up();
             self.abandon_writing(&Refusal::LinkDown);
         }
         self.commands.close();
@@ -161,6 +182,18 @@ impl Engine {
             self.refuse(command, &Refusal::Stopping);
         }
         self.status().state = LinkState::Stopped;
+    }
+
+    /// Without a connection until there is something to do.
+    async fn rest(&mut self, until: Instant, stop: &CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep_until(until) => {}
+            Some(command) = self.commands.recv(), if self.arrived.is_none() => {
+                self.arrived = Some(command);
+            }
+        }
     }
 
     /// Tries until there is a line; `None` when stopped.
@@ -175,20 +208,30 @@ impl Engine {
             wait = self.backoff.next_delay();
         }
         loop {
+            if !self.outage {
+                // Waiting for a turn is no outage: commands wait too.
+                stop.run_until_cancelled(connector.turn()).await?;
+            }
             let tap = self.tap.clone();
             let attempt = async {
                 tokio::time::sleep(wait).await;
+                connector.turn().await;
                 connector.connect(tap).await
             };
-            match self.refusing(attempt, stop).await? {
+            let attempt = self.refusing(attempt, stop).await?;
+            self.status().refused_peers = connector.refused_peers();
+            match attempt {
                 Ok(mut line) => {
                     for device in &self.devices {
                         line.pause_after(device.plan.unit, device.plan.pause);
                     }
-                    self.came_up();
+                    self.came_up(connector.peer().as_deref());
                     return Some(line);
                 }
-                Err(error) => self.went_down(&error.to_string()),
+                Err(error) => {
+                    connector.hung_up();
+                    self.went_down(&error.to_string());
+                }
             }
             wait = self.backoff.next_delay();
         }
@@ -216,7 +259,7 @@ impl Engine {
         }
     }
 
-    fn came_up(&mut self) {
+    fn came_up(&mut self, peer: Option<&str>) {
         let since = self.clock.mono();
         let now = self.now();
         let after_outage = std::mem::take(&mut self.outage);
@@ -225,15 +268,19 @@ impl Engine {
         }
         self.schedule.restart(now, after_outage);
         self.answers = 0;
+        // Nothing was asked yet.
+        self.heard = true;
         self.connected = now;
         let mut status = self.status();
         let first = status.connects == 0;
         status.connects += 1;
         status.state = LinkState::Up { since: since.0 };
+        let moved = status.peer.as_deref() != peer && !first;
+        status.peer = peer.map(str::to_owned);
         let link = status.link.clone();
         drop(status);
-        if first || after_outage {
-            info!(bus = %self.name, %link, "bus is up");
+        if first || after_outage || moved {
+            info!(bus = %self.name, %link, peer, "bus is up");
         }
     }
 
@@ -266,9 +313,17 @@ impl Engine {
     }
 
     /// Works until stopped or broken.
-    async fn work(&mut self, line: &mut Line, stop: &CancellationToken) -> Ended {
+    async fn work(
+        &mut self,
+        line: &mut Line,
+        connector: &mut Connector,
+        stop: &CancellationToken,
+    ) -> Ended {
         let mut ports_gone = false;
         while !stop.is_cancelled() {
+            if !self.heard && connector.has_newer() {
+                return Ended::Replaced;
+            }
             let now = self.now();
             let write_waits =
                 self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
@@ -292,6 +347,10 @@ impl Engine {
                     {
                         return Ended::Doubtful;
                     }
+                    let had_its_time = now > self.connected + TURN;
+                    if had_its_time && self.writing.is_none() && connector.is_wanted() {
+                        return Ended::Yielded(Instant::now());
+                    }
                     let at = self.clock.mono();
                     let Some(state) = self.devices.get_mut(device) else { continue };
                     let (requests, resting) = state.start_job(due, at);
@@ -310,7 +369,9 @@ impl Engine {
                 }
                 Next::Wait(until) => {
                     self.show_utilisation();
+                    self.status().refused_peers = connector.refused_peers();
                     let until = self.started + until;
+                    let wanted = connector.wanted();
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
@@ -318,6 +379,8 @@ impl Engine {
                             Some(command) => self.arrived = Some(command),
                             None => ports_gone = true,
                         },
+                        () = wanted => return Ended::Yielded(until),
+                        () = connector.newer(), if !self.heard => return Ended::Replaced,
                         pass = next_pass(&mut self.guests) => {
                             if let Err(error) = self.pass(line, pass).await {
                                 return Ended::Broken(error);

@@ -34,6 +34,7 @@ mod write;
 mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
+pub use connect::Quotas;
 pub use guard::GuardCounters;
 pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::connect::Connector;
+use super::connect::{Connector, Quotas};
 use super::identify;
 use super::line::{Failure, Line};
 use super::trace::Tap;
@@ -72,7 +72,7 @@ pub async fn identify(
 }
 
 async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
-    let mut connector = Connector::new(link, Duration::ZERO, timeout);
+    let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
     connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })
 }
 

@@ -18,6 +18,11 @@ pub struct BusStatus {
     pub name: String,
     /// As [`Link`](crate::config::Link) prints itself.
     pub link: String,
+    /// Who is at the other end, where the link does not say it: the backup, a converter that
+    /// connected.
+    pub peer: Option<String>,
+    /// Connections from addresses that may not make one.
+    pub refused_peers: u64,
     pub state: LinkState,
     /// When the link came up, over and over.
     pub connects: u64,
@@ -129,6 +134,8 @@ impl BusStatus {
         Self {
             name: plan.name.to_string(),
             link: plan.link.to_string(),
+            peer: None,
+            refused_peers: 0,
             state: LinkState::Connecting,
             connects: 0,
             requests: 0,

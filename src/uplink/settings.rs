@@ -11,12 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{MqttOptions, TlsConfiguration, Transport};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
 
 use super::inflight::Window;
-use crate::config::{Secret, TlsPlan, UplinkPlan};
+use crate::config::{Secret, UplinkPlan};
+use crate::tls::{self, TlsError};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
 /// a retained one would come again at each subscription.
@@ -35,12 +33,8 @@ const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from
 pub enum SettingsError {
     #[error("the {what} {path} can't be read: {source}", path = path.display())]
     Read { what: &'static str, path: PathBuf, source: io::Error },
-    #[error("the {what} {path} is not a valid PEM file", path = path.display())]
-    Pem { what: &'static str, path: PathBuf },
-    #[error("the system has no certificate authorities; name a CA file")]
-    NoSystemRoots,
-    #[error("TLS can't be set up: {0}")]
-    Tls(#[source] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the {0} is not text")]
     NotText(&'static str),
     #[error("the {0} is longer than MQTT allows")]
@@ -101,8 +95,8 @@ pub fn options(
         (None, Some(_)) => return Err(SettingsError::PasswordAlone),
         (None, None) => {}
     }
-    if let Some(tls) = &plan.tls {
-        let config = client_config(tls)?;
+    if let Some(wanted) = &plan.tls {
+        let config = tls::client_config(wanted)?;
         let config = TlsConfiguration::Rustls(Arc::new(config));
         options.set_transport(Transport::tls_with_config(config));
     }
@@ -116,49 +110,4 @@ fn short<'a>(what: &'static str, text: &'a str) -> Result<&'a str, SettingsError
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
     std::fs::read(path).map_err(|source| SettingsError::Read { what, path: path.into(), source })
-}
-
-fn certificates(
-    what: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
-    let pem = read(what, path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    certificates
-        .ok()
-        .filter(|found| !found.is_empty())
-        .ok_or_else(|| SettingsError::Pem { what, path: path.into() })
-}
-
-fn client_config(tls: &TlsPlan) -> Result<ClientConfig, SettingsError> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(path) => {
-            let found = certificates("CA file", path)?;
-            roots.add_parsable_certificates(found);
-            if roots.is_empty() {
-                return Err(SettingsError::Pem { what: "CA file", path: path.clone() });
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err(SettingsError::NoSystemRoots);
-            }
-        }
-    }
-    // Named here and not installed for the process: two parts of a program must not fight over it.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(SettingsError::Tls)?
-        .with_root_certificates(roots);
-    let Some((certificate, key)) = &tls.client else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = certificates("client certificate", certificate)?;
-    let what = "client key";
-    let key_der = PrivateKeyDer::from_pem_slice(&read(what, key)?)
-        .map_err(|_| SettingsError::Pem { what, path: key.clone() })?;
-    builder.with_client_auth_cert(chain, key_der).map_err(SettingsError::Tls)
 }

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use fieldhold::model::{Batch, Sink, Value};
 use fieldhold::runtime::SystemClock;
-use fieldhold::south::{BusContext, bus};
+use fieldhold::south::{BusContext, Quotas, bus};
 use tokio_util::sync::CancellationToken;
 
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -70,8 +70,12 @@ fn measure(name: &str, baud: u32, count: u16, dead: u8) {
     });
     let sink = Arc::new(Checker::default());
     let plan = plan(&path, baud, count, (alive, dead));
-    let context =
-        BusContext { sink: sink.clone(), clock: Arc::new(SystemClock::new()), facts: Vec::new() };
+    let context = BusContext {
+        sink: sink.clone(),
+        clock: Arc::new(SystemClock::new()),
+        facts: Vec::new(),
+        quotas: Quotas::default(),
+    };
     let (_port, runner) = bus(plan, context);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (carried, took) = runtime.block_on(async {

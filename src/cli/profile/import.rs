@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 
-use crate::cli::link::peer_of;
+use crate::cli::link::{MODBUS_PORT, peer_of};
 use crate::cli::{BAD_INPUT, BadInput, run};
 use crate::codec::registers::{Decoded, decode};
 use crate::config::import::sunspec::{self, BASES, CHAIN_MAX, END, Found, MARKER, Model};
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 }
                 (None, peer) => {
                     let peer = peer.as_deref().unwrap_or_default();
-                    let wire = Wire::Tcp(TcpWire { to: peer_of("--tcp", peer)? });
+                    let wire = Wire::Tcp(TcpWire::new(peer_of("--tcp", peer, MODBUS_PORT)?));
                     let link = Link::Modbus(ModbusLink { wire, framing: Framing::Tcp });
                     let timeout = Duration::from_millis(*timeout_ms);
                     let device = Device { link, unit: *unit, timeout };

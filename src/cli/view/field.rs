@@ -30,7 +30,8 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
             .text(" ")
             .state(tone, state, STATE)
             .text(format!(" busy {:>4.1} % ", real(bus, "/utilisation") * 100.0))
-            .add(Tone::Faint, format!("· {}", text(bus, "/link"))),
+            .add(Tone::Faint, format!("· {}", text(bus, "/link")))
+            .add(Tone::Plain, peer(bus)),
     ];
     if state == "down" {
         out.push(reason(text(bus, "/state/reason"), ago(now, signed(bus, "/state/since")), None));
@@ -40,6 +41,19 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
     }
     out.extend(bus.get("share").filter(|share| share.is_object()).map(shared));
     out
+}
+
+/// Who is at the other end, where the link does not say it.
+fn peer(bus: &Value) -> String {
+    let refused = number(bus, "/refused_peers");
+    let mut said = match text(bus, "/peer") {
+        "" => String::new(),
+        peer => format!(" · {peer}"),
+    };
+    if refused > 0 {
+        said += &format!(" · {} refused", count(refused, "connection"));
+    }
+    said
 }
 
 /// The server face of a bus.

@@ -9,7 +9,7 @@ use crate::config::keys;
 use crate::config::plan::{BrokerLimits, BrokerPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
-use crate::config::values::{self, quoted};
+use crate::config::values;
 
 /// `None` when there is no section `broker`.
 pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Option<BrokerPlan> {
@@ -47,7 +47,7 @@ fn listeners(field: &Field<'_>, out: &mut Findings) -> Vec<SocketAddr> {
         if !section.has("tcp") && out.errors() == errors {
             section.missing("tcp", out);
         }
-        let Some(address) = section.scalar("tcp", out, address) else { continue };
+        let Some(address) = section.scalar("tcp", out, values::socket_address) else { continue };
         let spot = section.spot_of("tcp");
         let same = |(other, _): &&(SocketAddr, Spot)| *other == address && address.port() != 0;
         if let Some((_, first)) = listeners.iter().find(same) {
@@ -61,18 +61,6 @@ fn listeners(field: &Field<'_>, out: &mut Findings) -> Vec<SocketAddr> {
         listeners.push((address, spot));
     }
     listeners.into_iter().map(|(address, _)| address).collect()
-}
-
-pub(super) fn address(text: &str) -> Result<SocketAddr, Complaint> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    let complaint = Complaint::new(format!("{} is no address with a port", quoted(text)));
-    Err(match text.split_once(':') {
-        Some(("localhost", port)) => complaint.hint(format!("write 127.0.0.1:{port}")),
-        Some(("" | "*", port)) => complaint.hint(format!("write 0.0.0.0:{port} for all")),
-        _ => complaint.hint("write it as in 127.0.0.1:1883 or [::1]:1883"),
-    })
 }
 
 fn limits(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {

@@ -36,7 +36,7 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Drafts {
     too_many("buses", named.len(), BUSES_MAX, &field.key_spot(), out);
     let complete = out.errors() == before;
     let mut all = Vec::with_capacity(named.len());
-    let mut links: HashMap<String, Spot> = HashMap::new();
+    let mut links = HashMap::new();
     for (name, field) in named {
         let errors = out.errors();
         let plan = bus(name, &field, out);
@@ -68,37 +68,52 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
 fn shared_link(
     plan: &BusPlan,
     field: &Field<'_>,
-    links: &mut HashMap<String, Spot>,
+    links: &mut HashMap<String, (Spot, Option<usize>)>,
     out: &mut Findings,
 ) {
-    let key =
-        match &plan.link {
-            Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
-                line.port.display().to_string()
-            }
-            Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to }), .. }) => {
-                if to.host.is_empty() { String::new() } else { to.to_string() }
-            }
-            // A datagram socket takes nothing away from others.
-            Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
-        };
+    let key = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => {
+            line.port.display().to_string()
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to, .. }), .. }) => {
+            if to.host.is_empty() { String::new() } else { to.to_string() }
+        }
+        Link::Modbus(ModbusLink { wire: Wire::Listen(wire), .. }) => wire.at.to_string(),
+        // A datagram socket takes nothing away from others.
+        Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
+    };
     if key.is_empty() {
         return;
     }
-    if let Some(first) = links.get(&key) {
+    let connections = match &plan.link {
+        Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.connections,
+        Link::Modbus(_) => None,
+    };
+    if let Some((first, of_first)) = links.get(&key) {
         let (path, line) = (&first.path, first.line());
         let message = format!("{} is also {path} in {line}", quoted(&key));
+        if matches!(plan.link.modbus(), Some(ModbusLink { wire: Wire::Listen(_), .. })) {
+            let hint = "give each converter a port of its own";
+            out.error(&field.key_spot(), Complaint::new(message).hint(hint));
+            return;
+        }
         let one_bus =
             Complaint::new(message.clone()).hint("put the devices of one line on one bus");
         if plan.link.serial().is_some() {
             out.error(&field.key_spot(), one_bus);
         } else if plan.link.is_line() {
             out.warning(&field.key_spot(), one_bus);
+        } else if connections.is_some() || of_first.is_some() {
+            if connections != *of_first {
+                let complaint = Complaint::new(format!("{message}, with another connections"));
+                let hint = "write the same connections: … on all buses to this host";
+                out.error(&field.key_spot(), complaint.hint(hint));
+            }
         } else {
-            let hint = "many devices take only one connection";
+            let hint = "many devices take only one connection; with connections: 1 they share it";
             out.warning(&field.key_spot(), Complaint::new(message).hint(hint));
         }
         return;
     }
-    links.insert(key, field.key_spot());
+    links.insert(key, (field.key_spot(), connections));
 }

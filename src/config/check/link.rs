@@ -2,11 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::config::defaults::{BAUD_RANGE, MODBUS_TCP_PORT};
+use super::files;
+use crate::config::defaults::{
+    ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT,
+};
 use crate::config::keys::{self, Shape};
-use crate::config::link::{Endpoint, Framing, Link, ModbusLink, Parity, SerialLine, TcpWire, Wire};
+use crate::config::link::{
+    Endpoint, Framing, Link, ListenWire, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, Wire,
+};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::{Field, Section};
+use crate::config::share::Network;
 use crate::config::values::{self, quoted};
 
 /// Longest host name (RFC 1035, 2.3.4) and more than the longest path that makes sense.
@@ -54,20 +60,96 @@ pub(super) fn placeholder() -> Link {
 
 fn modbus_tcp(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_TCP, out);
-    let to = endpoint(&section, out);
-    Link::Modbus(ModbusLink { wire: Wire::Tcp(TcpWire { to }), framing: framing(&section, out) })
+    let framing = framing(&section, out);
+    let wire = if section.has("listen") {
+        for key in ["host", "port", "backup", "tls", "connections"] {
+            if section.has(key) {
+                let message = format!("{key} has no use where the other side connects (listen)");
+                out.error(&section.spot_of(key), message);
+            }
+        }
+        Wire::Listen(listen(&section, out))
+    } else {
+        if section.has("allow") {
+            let complaint = Complaint::new("allow has no use without listen");
+            out.error(&section.spot_of("allow"), complaint.hint("write listen: \"0.0.0.0:4001\""));
+        }
+        Wire::Tcp(dialled(&section, framing, out))
+    };
+    Link::Modbus(ModbusLink { wire, framing })
+}
+
+/// A connection that we make.
+fn dialled(section: &Section<'_>, framing: Framing, out: &mut Findings) -> TcpWire {
+    let tls = tls(section, framing, out);
+    let port = if tls.is_some() { MODBUS_TLS_PORT } else { MODBUS_TCP_PORT };
+    let to = endpoint(section, port, out);
+    let backup = section.get("backup").map(|field| {
+        let backup = endpoint(&field.section(&keys::BACKUP, out), to.port, out);
+        if backup == to && !to.host.is_empty() {
+            out.error(&field.key_spot(), format!("{to} is the host itself"));
+        }
+        backup
+    });
+    let connections = section.scalar("connections", out, values::integer(CONNECTIONS_RANGE));
+    if framing != Framing::Tcp && connections.is_some() {
+        // A late answer to one bus could pass as the answer to another.
+        let complaint = Complaint::new("buses can't take turns on the frames of one line");
+        let hint = "put the devices of one line on one bus";
+        out.error(&section.spot_of("connections"), complaint.hint(hint));
+    }
+    TcpWire { to, backup, tls, connections }
+}
+
+fn tls(bus: &Section<'_>, framing: Framing, out: &mut Findings) -> Option<ModbusTls> {
+    let field = bus.get("tls")?;
+    if framing != Framing::Tcp {
+        let message = "TLS is for devices that speak Modbus TCP (Modbus/TCP Security)";
+        out.error(&field.key_spot(), Complaint::new(message).hint("leave out framing or tls"));
+    }
+    let section = field.section(&keys::MODBUS_TLS, out);
+    let files = files::tls(&section, out);
+    Some(ModbusTls { files, server_name: section.scalar("server-name", out, host) })
+}
+
+/// A connection that is made to us.
+fn listen(section: &Section<'_>, out: &mut Findings) -> ListenWire {
+    let at = section.scalar("listen", out, values::socket_address);
+    let mut allow = Vec::new();
+    if let Some(field) = section.get("allow") {
+        let items = field.items();
+        if items.len() > ALLOW_MAX {
+            out.error(&field.key_spot(), format!("more than {ALLOW_MAX} networks"));
+        }
+        allow.extend(items.iter().filter_map(|item| item.scalar(out, network)));
+        if items.is_empty() {
+            out.error(&field.key_spot(), "is empty, so nobody could connect");
+        }
+    } else if at.is_some_and(|at| !at.ip().is_loopback()) {
+        let message = "whoever connects here is taken for the converter";
+        let complaint = Complaint::new(message).hint("write allow: [ address of the converter ]");
+        out.warning(&section.spot_of("listen"), complaint);
+    }
+    ListenWire { at: at.unwrap_or_else(|| ([127, 0, 0, 1], 0).into()), allow }
+}
+
+fn network(text: &str) -> Result<Network, Complaint> {
+    Network::parse(text).ok_or_else(|| {
+        Complaint::new(format!("{} is no address or network", quoted(text)))
+            .hint("write it as in 10.0.0.7 or 10.0.0.0/24")
+    })
 }
 
 fn modbus_udp(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_UDP, out);
-    let wire = Wire::Udp(endpoint(&section, out));
+    let wire = Wire::Udp(endpoint(&section, MODBUS_TCP_PORT, out));
     Link::Modbus(ModbusLink { wire, framing: framing(&section, out) })
 }
 
-fn endpoint(section: &Section<'_>, out: &mut Findings) -> Endpoint {
+fn endpoint(section: &Section<'_>, default: u16, out: &mut Findings) -> Endpoint {
     let host = section.required("host", out, host).unwrap_or_default();
     let port = section.scalar("port", out, values::integer(1..=65_535));
-    Endpoint { host, port: port.unwrap_or(MODBUS_TCP_PORT) }
+    Endpoint { host, port: port.unwrap_or(default) }
 }
 
 fn framing(section: &Section<'_>, out: &mut Findings) -> Framing {

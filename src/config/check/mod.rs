@@ -10,6 +10,7 @@ mod broker;
 mod bus;
 mod busy;
 mod device;
+mod files;
 mod link;
 mod profile;
 mod rules;

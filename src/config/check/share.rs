@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use super::broker::address;
 use crate::config::defaults::{
     NETWORKS_MAX, SHARE_ALLOW, SHARE_CONNECTIONS, SHARE_CONNECTIONS_RANGE, STALE_RANGE,
     WRITABLE_MAX,
@@ -17,7 +16,7 @@ use crate::model::Table;
 /// `None` where there is no address to listen on.
 pub(super) fn check(field: &Field<'_>, out: &mut Findings) -> Option<SharePlan> {
     let section = field.section(&keys::SHARE, out);
-    let listen = section.required("listen", out, address);
+    let listen = section.required("listen", out, values::socket_address);
     let allow = allow(&section, out);
     let modes = [("cached", ShareMode::Cached), ("through", ShareMode::Through)];
     let mode = section.scalar("mode", out, values::word(&modes)).unwrap_or(ShareMode::Cached);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::link;
+use super::{files, link};
 use crate::config::defaults::{
     FILTERS_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, MQTT_PORT, MQTTS_PORT, PACKET_RANGE, SEND,
     TOPIC_BACKLOG, UPLINK_PACKET_BYTES, WINDOW_BYTES, WINDOW_BYTES_RANGE, WINDOW_MESSAGES,
@@ -18,7 +18,6 @@ use crate::model::{Name, TopicFilter, TopicName};
 
 const PLACEHOLDERS: [&str; 3] = ["site", "gateway", "uplink"];
 const CLIENT_ID_BYTES_MAX: usize = 256;
-const PATH_BYTES_MAX: usize = 4_096;
 
 /// What a URL says.
 struct Url {
@@ -134,16 +133,7 @@ fn url(text: &str) -> Result<Url, Complaint> {
 }
 
 fn tls(section: &Section<'_>, url: Option<&Url>, out: &mut Findings) -> Option<TlsPlan> {
-    let path = |key: &str, out: &mut Findings| {
-        section.scalar(key, out, values::text(PATH_BYTES_MAX)).map(PathBuf::from)
-    };
-    let (ca, certificate, key) = (path("ca", out), path("certificate", out), path("key", out));
-    if section.has("certificate") != section.has("key") {
-        let (there, missing) =
-            if section.has("key") { ("key", "certificate") } else { ("certificate", "key") };
-        let message = format!("{there} needs {missing} beside it");
-        out.error(&section.spot_of(there), message);
-    }
+    let plan = files::tls(section, out);
     if url.is_some_and(|url| !url.tls) {
         if let Some(key) = ["ca", "certificate", "key"].into_iter().find(|key| section.has(key)) {
             let complaint = Complaint::new(format!("{key} has no use without TLS"));
@@ -151,7 +141,7 @@ fn tls(section: &Section<'_>, url: Option<&Url>, out: &mut Findings) -> Option<T
         }
         return None;
     }
-    Some(TlsPlan { ca, client: certificate.zip(key) })
+    Some(plan)
 }
 
 /// Only ever a file; what else stands there is not repeated in a message.
@@ -174,7 +164,7 @@ fn password(section: &Section<'_>, url: Option<&Url>, out: &mut Findings) -> Opt
         out.warning(&field.key_spot(), Complaint::new(message).hint("use mqtts://"));
     }
     let secret = field.section(&keys::PASSWORD, out);
-    let file = secret.required("file", out, values::text(PATH_BYTES_MAX))?;
+    let file = secret.required("file", out, values::text(files::PATH_BYTES_MAX))?;
     Some(Secret { file: PathBuf::from(file) })
 }
 

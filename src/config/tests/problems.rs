@@ -164,6 +164,28 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, backup: { host: h, port: 502 }, allow: [] } }\n  b: { modbus-tcp: { host: i, framing: rtu, tls: { key: k } } }\n  c: { modbus-tcp: { listen: ':4001', host: h } }\n  d: { modbus-tcp: { listen: '0.0.0.0:4001' } }\n  e: { modbus-tcp: { listen: '0.0.0.0:4001', allow: [10.0.0.0/33, 10.0.0.1] } }",
+            &[
+                "t:4:31 buses.a.modbus-tcp.backup: h:502 is the host itself",
+                "t:4:70 buses.a.modbus-tcp.allow: allow has no use without listen; write listen: \"0.0.0.0:4001\"",
+                "t:5:45 buses.b.modbus-tcp.tls: TLS is for devices that speak Modbus TCP (Modbus/TCP Security); leave out framing or tls",
+                "t:5:57 buses.b.modbus-tcp.tls.key: key needs certificate beside it",
+                "t:6:30 buses.c.modbus-tcp.listen: \":4001\" is no address with a port; write 0.0.0.0:4001 for all",
+                "t:6:45 buses.c.modbus-tcp.host: host has no use where the other side connects (listen)",
+                "t:7:30 warning: buses.d.modbus-tcp.listen: whoever connects here is taken for the converter; write allow: [ address of the converter ]",
+                "t:8:3 buses.e: \"0.0.0.0:4001\" is also buses.d in line 7; give each converter a port of its own",
+                "t:8:54 buses.e.modbus-tcp.allow[0]: \"10.0.0.0/33\" is no address or network; write it as in 10.0.0.7 or 10.0.0.0/24",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, connections: 2 } }\n  b: { modbus-tcp: { host: h, connections: 2 } }\n  c: { modbus-tcp: { host: h } }\n  d: { modbus-tcp: { host: i, framing: rtu, connections: 1 } }\n  e: { modbus-tcp: { host: j, connections: 0 } }",
+            &[
+                "t:6:3 buses.c: \"h:502\" is also buses.a in line 4, with another connections; write the same connections: … on all buses to this host",
+                "t:7:58 buses.d.modbus-tcp.connections: buses can't take turns on the frames of one line; put the devices of one line on one bus",
+                "t:8:44 buses.e.modbus-tcp.connections: 0 is out of range; allowed are 1 to 64",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
             &["t:4:12 devices.d: the key unit is missing"],
         ),

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::Devices;
@@ -19,19 +22,27 @@ pub struct TcpServer {
     listener: TcpListener,
     devices: Devices,
     framing: Framing,
+    tls: Option<TlsAcceptor>,
 }
 
 impl TcpServer {
     /// Port 0 takes a free one.
     pub async fn bind(address: impl ToSocketAddrs, devices: Devices) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, devices, framing: Framing::Tcp })
+        Ok(Self { listener, devices, framing: Framing::Tcp, tls: None })
     }
 
     /// As a converter that passes on the frames of its line.
     #[must_use]
     pub fn with_framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
+        self
+    }
+
+    /// As a device with Modbus/TCP Security.
+    #[must_use]
+    pub fn with_tls(mut self, config: ServerConfig) -> Self {
+        self.tls = Some(TlsAcceptor::from(Arc::new(config)));
         self
     }
 
@@ -48,8 +59,8 @@ impl TcpServer {
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                     let (stream, _) = accepted?;
-                    let devices = self.devices.clone();
-                    connections.spawn(converse(stream, devices, self.framing, stop.clone()));
+                    let (devices, tls) = (self.devices.clone(), self.tls.clone());
+                    connections.spawn(converse(stream, tls, devices, self.framing, stop.clone()));
                 }
             }
         }
@@ -58,11 +69,18 @@ impl TcpServer {
 
 async fn converse(
     stream: TcpStream,
+    tls: Option<TlsAcceptor>,
     devices: Devices,
     framing: Framing,
     stop: CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let script = |asked: &_| devices.respond(asked, framing);
-    serve(stream, framing, Tempo::default(), &stop, script).await
+    match tls {
+        None => serve(stream, framing, Tempo::default(), &stop, script).await,
+        Some(tls) => {
+            let stream = tls.accept(stream).await?;
+            serve(stream, framing, Tempo::default(), &stop, script).await
+        }
+    }
 }

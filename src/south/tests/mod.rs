@@ -98,13 +98,18 @@ impl Stand {
         Self::start_with(plan, &[])
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it in stop")]
     fn start_with(plan: BusPlan, facts: &[(&str, &str)]) -> Self {
+        Self::start_among(plan, facts, crate::south::Quotas::default())
+    }
+
+    /// Sharing connections with others.
+    #[expect(clippy::disallowed_methods, reason = "the test owns the task and joins it in stop")]
+    fn start_among(plan: BusPlan, facts: &[(&str, &str)], quotas: crate::south::Quotas) -> Self {
         let clock = Arc::new(TestClock(Instant::now()));
         let collected = Arc::new(Collected::default());
         let facts = facts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let sink: Arc<dyn Sink> = collected.clone();
-        let (port, runner) = bus(plan, BusContext { sink, clock: clock.clone(), facts });
+        let (port, runner) = bus(plan, BusContext { sink, clock: clock.clone(), facts, quotas });
         let stop = CancellationToken::new();
         let runner = tokio::spawn(runner.run(stop.clone()));
         Self { port, clock, collected, stop, runner }
