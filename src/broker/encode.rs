@@ -60,6 +60,11 @@ pub fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
     binary_property(out, id, text.as_bytes());
 }
 
+pub fn user_property(out: &mut Vec<u8>, name: &str, value: &str) {
+    text_property(out, property::USER, name);
+    text(out, value);
+}
+
 /// A whole packet from its first byte and its body.
 fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 5);

@@ -76,6 +76,8 @@ pub struct Deps {
 pub struct Rules {
     /// Tag topics: only the gateway publishes there, and `<topic>/set` is a command.
     pub reserved: HashSet<TopicName>,
+    /// Topics of devices: `<topic>/set` is a command to several tags.
+    pub devices: HashSet<TopicName>,
     /// Messages of clients that uplinks want.
     pub forward: Vec<TopicFilter>,
 }
@@ -89,6 +91,8 @@ pub struct Publish {
     pub retain: bool,
     /// Given back to a requester who sent it, at most 65,535 bytes.
     pub correlation: Option<Vec<u8>>,
+    /// Said beside the payload to clients of MQTT 5.
+    pub user_property: Option<(&'static str, &'static str)>,
     /// How long the message stays valid; for ever if `None`.
     pub expiry: Option<Duration>,
 }

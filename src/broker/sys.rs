@@ -41,6 +41,7 @@ impl Sys {
                     qos: Qos::AtMostOnce,
                     retain: true,
                     correlation: None,
+                    user_property: None,
                     expiry: None,
                 });
             }

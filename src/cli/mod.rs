@@ -1,6 +1,7 @@
 //! The command line: words in, exit code out. 0 = done, 1 = failed, 2 = the input was wrong.
 
 mod advice;
+mod audit;
 mod check;
 mod demo;
 mod link;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
+    /// Show who commanded what, and what became of it
+    Audit(audit::Arguments),
     /// Show the last exchanges of a bus, byte by byte
     Trace(trace::Arguments),
     /// Read registers of a device, once
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
@@ -82,6 +86,26 @@ const BAD_INPUT: u8 = 2;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct BadInput(String);
+
+/// The state directory: as given, or as the configuration says.
+fn state_dir(
+    config: &ConfigArgument,
+    given: Option<&std::path::Path>,
+) -> anyhow::Result<Result<PathBuf, ExitCode>> {
+    if let Some(dir) = given {
+        return Ok(Ok(dir.to_owned()));
+    }
+    let plan = match load(&config.config) {
+        Ok(plan) => plan,
+        Err(code) => return Ok(Err(code)),
+    };
+    match plan.store.path {
+        Some(dir) => Ok(Ok(dir)),
+        None => anyhow::bail!(
+            "this gateway has no state directory (`store: path: none`), and so no socket to ask it"
+        ),
+    }
+}
 
 /// Loads a configuration; problems and warnings go to standard error.
 fn load(path: &std::path::Path) -> Result<crate::config::Plan, ExitCode> {

@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use super::view::{self, Line};
-use super::{ConfigArgument, run};
+use super::{ConfigArgument, run, state_dir};
 use crate::runtime::control;
 
 /// Characters per line where there is no terminal to ask.
@@ -26,17 +26,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let dir = match &arguments.state_dir {
-        Some(dir) => dir.clone(),
-        None => match super::load(&arguments.config.config) {
-            Ok(plan) => match plan.store.path {
-                Some(dir) => dir,
-                None => bail!(
-                    "this gateway has no state directory (`store: path: none`), and so no socket to ask it"
-                ),
-            },
-            Err(code) => return Ok(code),
-        },
+    let dir = match state_dir(&arguments.config, arguments.state_dir.as_deref())? {
+        Ok(dir) => dir,
+        Err(code) => return Ok(code),
     };
     let socket = control::socket_path(&dir);
     let reply = run::runtime()?.block_on(control::ask(&socket, "status"))?;

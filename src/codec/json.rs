@@ -6,15 +6,16 @@
 //!
 //! Integers keep all 64 bits in both directions; bytes are hex text; whole floats keep their `.0`.
 
+mod command;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::io::Write as _;
-use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value as Json;
+
+pub use command::{SETS_MAX, SetPayload, SetsPayload, Times, parse_set, parse_sets};
 
 use crate::model::{Class, Coding, Kind, Quality, Reading, Seq, Value, Wall};
 
@@ -106,45 +107,6 @@ pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 fn put_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok());
-}
-
-/// What a `.../set` message asks for, before it is known what the tag takes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SetPayload {
-    pub value: Json,
-    /// When the sender says it was sent.
-    pub ts: Option<Wall>,
-    /// How long after that, or after its arrival, it is valid.
-    pub ttl: Option<Duration>,
-}
-
-/// The long form of a set command. An object is never a tag's value, so there is no doubt.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wrapped {
-    v: Json,
-    ts: Option<i64>,
-    /// Milliseconds.
-    ttl: Option<u64>,
-}
-
-/// Reads a bare JSON value, or `{"v":…,"ts":ms,"ttl":ms}` with `ts` and `ttl` at will.
-pub fn parse_set(payload: &[u8]) -> Result<SetPayload, String> {
-    let start = payload.iter().find(|byte| !byte.is_ascii_whitespace());
-    let value = match start {
-        None => return Err("the payload is empty".to_owned()),
-        Some(b'{') => {
-            let wrapped: Wrapped = serde_json::from_slice(payload).map_err(|e| e.to_string())?;
-            return Ok(SetPayload {
-                value: wrapped.v,
-                ts: wrapped.ts.map(Wall),
-                ttl: wrapped.ttl.map(Duration::from_millis),
-            });
-        }
-        Some(_) => serde_json::from_slice(payload)
-            .map_err(|e| format!("{e}; a text needs quotes, as in \"open\""))?,
-    };
-    Ok(SetPayload { value, ts: None, ttl: None })
 }
 
 /// The value that a JSON value means for a tag of this coding. Whether it fits is for

@@ -92,6 +92,11 @@ pub fn at_power(coding: &Coding, word: u16) -> Result<Coding, Fault> {
     Ok(Coding { linear: Some(linear), scale_register: false, ..coding.clone() })
 }
 
+/// Milliseconds since 1970 as ISO 8601 text in UTC; `None` beyond the year 9999.
+pub fn utc(millis: u64) -> Option<String> {
+    calendar::from_millis(millis)
+}
+
 /// What these words mean. `table_is_bits`: each word is one bit, 0 or not.
 ///
 /// An array is as good as its worst element: one that is bad makes the reading bad.

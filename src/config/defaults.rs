@@ -68,6 +68,11 @@ pub(super) const WRITE_EXPIRES: Duration = Duration::from_secs(10);
 pub(super) const WRITE_EXPIRES_RANGE: Durations = Duration::from_millis(100)..=DAY;
 pub(super) const SAFE_AFTER_RANGE: Durations = Duration::from_millis(100)..=DAY;
 pub(super) const ALLOWED_MAX: usize = 1_000;
+/// What one request can write: functions 16, 15 and 23 (Modbus Application Protocol V1.1b3, 6.12,
+/// 6.11 and 6.17).
+pub const WRITE_REGISTERS_MAX: u16 = 123;
+pub const WRITE_BITS_MAX: u16 = 1_968;
+pub const WRITE_AND_READ_MAX: u16 = 121;
 /// The turnaround after a broadcast (Modbus over Serial Line V1.02, 2.4.1: 100 to 200 ms).
 pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
 

@@ -25,6 +25,7 @@ mod values;
 pub mod wire;
 mod write_rule;
 
+pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
 pub use kinds::kind_name;
 pub use link::*;

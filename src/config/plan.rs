@@ -60,6 +60,9 @@ pub struct DevicePlan {
     /// Most coils or discrete inputs in one request, 1 to 2000.
     pub bits_max: u16,
     pub write_with: WriteWith,
+    /// Where commands for several tags come, with `/set`: the tags' template without the level of
+    /// the tag. `None` if no tag can be written, or if that does not name the device.
+    pub topic: Option<TopicName>,
     pub tags: Vec<TagPlan>,
 }
 
@@ -294,6 +297,10 @@ impl Plan {
                 .iter()
                 .flat_map(move |device| device.tags.iter().map(move |tag| (bus, device, tag)))
         })
+    }
+
+    pub fn devices(&self) -> impl Iterator<Item = &DevicePlan> {
+        self.buses.iter().flat_map(|bus| &bus.devices)
     }
 
     /// Gives every tag its number: `ids` are those of [`Plan::metas`], in the same order.

@@ -30,6 +30,13 @@ impl Template {
         self.levels.iter().flatten().any(wanted)
     }
 
+    /// Without the levels that hold this placeholder.
+    pub(super) fn without(&self, placeholder: &str) -> Self {
+        let holds = |piece: &Piece| matches!(piece, Piece::Placeholder(p) if p == placeholder);
+        let levels = self.levels.iter().filter(|level| !level.iter().any(holds));
+        Self { levels: levels.cloned().collect() }
+    }
+
     /// The topic. A level that is nothing but a placeholder without a value is left out.
     pub(super) fn render(&self, values: &Values<'_>) -> Result<TopicName, Complaint> {
         let mut levels = Vec::with_capacity(self.levels.len());

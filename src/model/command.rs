@@ -117,7 +117,10 @@ impl Outcome {
             Self::Done { .. } | Self::Acknowledged | Self::Broadcast => true,
             Self::Refused(refusal) => matches!(
                 refusal,
-                Refusal::NoAnswer | Refusal::LinkDown | Refusal::ReadBack(_) | Refusal::NotReadBack
+                Refusal::NoAnswer
+                    | Refusal::LinkBroke
+                    | Refusal::ReadBack(_)
+                    | Refusal::NotReadBack
             ),
         }
     }

@@ -20,7 +20,7 @@ use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
 use crate::south::{self, BusContext, Quotas};
-use crate::store::{ConsumerSpec, Options, Store, StoreError};
+use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -70,7 +70,12 @@ impl Gateway {
         let store = Store::open(Options::from(&plan.store), Arc::clone(&clock))?;
         let (intake, live, board) = live::lane(store.clone(), Arc::clone(&clock));
         let doors = Arc::new(Doors::default());
-        let commands = Arc::new(Commands::new(Arc::clone(&clock), Arc::clone(&doors)));
+        let commands = Arc::new(Commands::new(
+            Arc::clone(&clock),
+            Arc::clone(&doors),
+            Arc::clone(&board),
+            store.clone(),
+        ));
         let (inbox, requests) = mpsc::channel(INBOX_MAX);
         let gateway = Self {
             units: Units::new(Arc::clone(&clock)),
@@ -145,6 +150,11 @@ impl Gateway {
     /// Where the LAN broker listens, if it does.
     pub fn lan_address(&self) -> Option<std::net::SocketAddr> {
         self.doors.broker()?.addresses().first().copied()
+    }
+
+    /// The newest records of commands; older ones are in the store's file alone.
+    pub fn audit(&self) -> Vec<AuditRow> {
+        self.store.audit()
     }
 
     /// The plan that is running.
@@ -307,6 +317,7 @@ impl Gateway {
         self.commands.set_plan(plan);
         self.doors.set_rules(Rules {
             reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
+            devices: plan.devices().filter_map(|device| device.topic.clone()).collect(),
             forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
         });
         self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));

@@ -140,6 +140,13 @@ impl Board {
         shown.broker = broker;
     }
 
+    /// What a tag held last, as text.
+    pub fn value(&self, id: TagId) -> Option<String> {
+        let shown = lock(&self.shown);
+        let reading = shown.last.get(&id)?.good.as_ref()?;
+        reading.value().map(ToString::to_string)
+    }
+
     /// Takes the tags of a plan. Forgets those that it no longer has, and clears their retained
     /// values.
     pub fn set_tags<'a>(&self, tags: impl Iterator<Item = (TagId, &'a TopicName)>) {
@@ -215,6 +222,7 @@ fn retained(meta: &TagMeta, payload: Bytes) -> Publish {
         qos: Qos::AtLeastOnce,
         retain: true,
         correlation: None,
+        user_property: None,
         expiry: None,
     }
 }

@@ -54,6 +54,15 @@ impl BusPort {
         command.refuse(&refusal);
     }
 
+    /// A port to a bus that the test plays.
+    #[cfg(test)]
+    pub(crate) fn stub(plan: &BusPlan) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
+        let status = Arc::new(Mutex::new(BusStatus::new(plan)));
+        let tap = Tap::new(Framing::of(&plan.link), Vec::new(), plan.trace_bytes);
+        (Self { commands, status, tap, share: None }, waiting)
+    }
+
     pub fn status(&self) -> BusStatus {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lock = |share: &Arc<Mutex<ShareStatus>>| {

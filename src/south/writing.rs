@@ -8,13 +8,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
 use crate::codec::registers::{Encoded, at_power, encode};
-use crate::config::{DevicePlan, Registers, Verify, WriteWith};
+use crate::config::{
+    DevicePlan, Registers, Verify, WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX,
+    WriteWith,
+};
 use crate::model::{Command, Outcome, Refusal, Set, Table};
-
-/// What one request can write (Modbus Application Protocol V1.1b3, 6.11, 6.12 and 6.17).
-const BITS_MAX: u16 = 1_968;
-const REGISTERS_MAX: u16 = 123;
-const REGISTERS_BOTH_MAX: u16 = 121;
 
 /// One tag of the command.
 #[derive(Debug)]
@@ -69,10 +67,13 @@ impl Together {
             return Self { registers: 1, bits: 1 };
         }
         let registers = match plan.write_with {
-            WriteWith::TwentyThree => REGISTERS_BOTH_MAX,
-            _ => REGISTERS_MAX,
+            WriteWith::TwentyThree => WRITE_AND_READ_MAX,
+            _ => WRITE_REGISTERS_MAX,
         };
-        Self { registers: plan.registers_max.min(registers), bits: plan.bits_max.min(BITS_MAX) }
+        Self {
+            registers: plan.registers_max.min(registers),
+            bits: plan.bits_max.min(WRITE_BITS_MAX),
+        }
     }
 
     fn most(self, table: Table) -> u16 {

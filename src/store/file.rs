@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::accounting::Reason;
+use super::audit::Audit;
 use super::error::StoreError;
 use super::lane::Lane;
 use super::per_class::PerClass;
@@ -272,6 +273,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     state.boots = rows::boots(connection)?;
     state.ledger = rows::drops(connection)?;
     state.facts = rows::facts(connection)?;
+    state.audit = Audit::resume(rows::audit_last(connection)?);
     for class in Class::ALL {
         let reserved = rows::needed_meta(connection, &rows::reserved_key(class))?;
         let next = *next.get(class);

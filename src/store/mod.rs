@@ -34,6 +34,7 @@
 //! of files in quarantine.)
 
 mod accounting;
+mod audit;
 mod boot;
 mod chunk;
 mod cursor;
@@ -68,6 +69,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
+pub use audit::{AuditRecord, AuditRow};
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
@@ -277,6 +279,19 @@ impl Store {
         self.shared.lock().facts.all()
     }
 
+    /// Keeps what became of a command; never waits for the disk.
+    pub fn record(&self, record: AuditRecord) {
+        let (wall, now) = (self.shared.clock.wall(), self.shared.clock.mono());
+        let mut state = self.shared.lock();
+        state.audit.record(record, wall.0, now);
+        self.shared.wake_in_time(&mut state, now);
+    }
+
+    /// The newest records of commands, oldest first; those before them are in the file alone.
+    pub fn audit(&self) -> Vec<AuditRow> {
+        self.shared.lock().audit.rows().cloned().collect()
+    }
+
     /// Resolves when everything appended so far that must be written is durable, or could not be
     /// written (see [`Store::status`]).
     pub async fn flush(&self) {
@@ -330,6 +345,20 @@ pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
         ram_bytes: 0,
     };
     Ok(status::of(&state, &options, &status::NoClock))
+}
+
+/// The last `n` records of commands in the store of a state directory, oldest first. It may be in
+/// use.
+pub fn audit(dir: &Path, n: usize) -> Result<Vec<AuditRow>, StoreError> {
+    let path = file::database(dir);
+    if !path.exists() {
+        return Err(StoreError::Missing { dir: dir.to_owned() });
+    }
+    let read = schema::connect_reader(&path).and_then(|connection| rows::audit(&connection, n));
+    read.map_err(|source| StoreError::Sqlite {
+        doing: "read the record of commands",
+        source: Arc::new(source),
+    })
 }
 
 impl Consumer {

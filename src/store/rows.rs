@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::accounting::{Account, DropRow, Ledger};
+use super::audit::{self, AuditRow};
 use super::boot::{BootRow, Boots};
 use super::cursor::Cursor;
 use super::entry::{BootNo, Policy};
@@ -387,4 +388,63 @@ pub fn facts(connection: &Connection) -> rusqlite::Result<Facts> {
     let mut select = connection.prepare("SELECT k, v FROM fact")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Facts::resume(rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?))
+}
+
+/// Every so many rows the oldest ones are deleted.
+const AUDIT_TRIM_ROWS: i64 = 64;
+
+pub fn put_audit(connection: &Connection, rows: &[AuditRow]) -> rusqlite::Result<()> {
+    let mut put = connection.prepare("INSERT OR REPLACE INTO audit VALUES(?1, ?2, ?3, ?4)")?;
+    for row in rows {
+        let text = serde_json::to_string(row).unwrap_or_default();
+        let crc = crc(&[&row.id.to_le_bytes(), text.as_bytes()]);
+        put.execute(params![row.id, row.record.carried_out, text, crc])?;
+    }
+    if rows.iter().any(|row| row.id % AUDIT_TRIM_ROWS == 0) {
+        for carried_out in [true, false] {
+            connection.execute(
+                "DELETE FROM audit WHERE carried_out = ?1 AND id <= (SELECT id FROM audit
+                 WHERE carried_out = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                params![carried_out, audit::ROWS_MAX],
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the file is of a version that has records of commands.
+fn has_audit(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit'";
+    Ok(connection.query_row(sql, [], |_| Ok(())).optional()?.is_some())
+}
+
+/// The id given last.
+pub fn audit_last(connection: &Connection) -> rusqlite::Result<i64> {
+    if !has_audit(connection)? {
+        return Ok(0);
+    }
+    connection.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))
+}
+
+/// The last `n`, oldest first; a damaged one is left out.
+pub fn audit(connection: &Connection, n: usize) -> rusqlite::Result<Vec<AuditRow>> {
+    if !has_audit(connection)? {
+        return Ok(Vec::new());
+    }
+    let mut select =
+        connection.prepare("SELECT id, row, crc FROM audit ORDER BY id DESC LIMIT ?1")?;
+    let rows = select.query_map([i64::try_from(n).unwrap_or(i64::MAX)], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, u32>(2)?))
+    })?;
+    let mut all = Vec::new();
+    for row in rows {
+        let (id, text, stored) = row?;
+        let right = crc(&[&id.to_le_bytes(), text.as_bytes()]) == stored;
+        match serde_json::from_str(&text) {
+            Ok(row) if right => all.push(row),
+            _ => tracing::error!(id, "the record of a command in the store is damaged"),
+        }
+    }
+    all.reverse();
+    Ok(all)
 }

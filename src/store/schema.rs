@@ -30,7 +30,8 @@ const BUSY: Duration = Duration::from_secs(2);
 /// The order of the tables is the order of their first pages. With `psow=0` SQLite writes whole
 /// sectors of four pages, so what every commit touches stands together in the first one (page 1,
 /// the pointer map, `meta`, `chunk_normal`): a tenth fewer bytes written.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunk_normal(seq INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot INTEGER NOT NULL,
         mono0 INTEGER NOT NULL, mono1 INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -55,7 +56,10 @@ const MIGRATIONS: [&str; 1] = ["
         class INTEGER NOT NULL, seq_from INTEGER NOT NULL, seq_to INTEGER NOT NULL,
         n INTEGER NOT NULL, wall_from INTEGER, wall_to INTEGER);
     CREATE TABLE fact(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
-"];
+",
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY, carried_out INTEGER NOT NULL, row TEXT NOT NULL,
+        crc INTEGER NOT NULL);",
+];
 
 pub fn chunk_table(class: Class) -> &'static str {
     match class {
@@ -252,7 +256,7 @@ mod tests {
             ("auto_vacuum", "Integer(2)"),
             ("journal_size_limit", "Integer(-1)"),
             ("mmap_size", "Integer(0)"),
-            ("user_version", "Integer(1)"),
+            ("user_version", "Integer(2)"),
             ("max_page_count", "Integer(33792)"),
         ];
         for (pragma, value) in expected {

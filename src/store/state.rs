@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::accounting::{Account, Ledger, Reason};
+use super::audit::Audit;
 use super::boot::Boots;
 use super::cursor::Cursor;
 use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
@@ -62,6 +63,7 @@ pub struct State {
     pub boots: Boots,
     pub boot: BootNo,
     pub ledger: Ledger,
+    pub audit: Audit,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
     pub health: Health,
@@ -88,6 +90,7 @@ impl State {
             boots: Boots::default(),
             boot: BootNo::default(),
             ledger: Ledger::default(),
+            audit: Audit::default(),
             ram_bytes: 0,
             ram_bytes_max,
             health: Health::default(),

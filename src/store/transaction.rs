@@ -70,6 +70,7 @@ pub fn commit(
     }
     rows::put_facts(&transaction, &work.facts)?;
     rows::put_drops(&transaction, &work.drops)?;
+    rows::put_audit(&transaction, &work.audit)?;
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
         if next != written.get(class).next {

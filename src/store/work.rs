@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounting::{Account, DropRow, Reason};
+use super::audit::AuditRow;
 use super::boot::BootRow;
 use super::entry::{BootNo, Policy};
 use super::file::Had;
@@ -70,6 +71,7 @@ pub struct Work {
     pub tag_last: u32,
     pub facts: Vec<(String, Option<String>)>,
     pub drops: Vec<DropRow>,
+    pub audit: Vec<AuditRow>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
 }
@@ -156,7 +158,7 @@ impl State {
             self.dirty_since = None;
             None
         };
-        lanes.into_iter().chain(rows).min()
+        lanes.into_iter().chain(rows).chain(self.audit.due(commit)).min()
     }
 
     /// A cheap upper bound of when the writer has to look after what was just appended.
@@ -238,6 +240,10 @@ impl State {
         work.tag_last = self.tags.last();
         work.facts = self.facts.dirty();
         work.drops = self.ledger.dirty();
+        // The small rows alone are written to make room on a full disk: these only take some.
+        if urgency != Urgency::RowsOnly {
+            work.audit = self.audit.dirty();
+        }
         work
     }
 
@@ -302,6 +308,7 @@ impl State {
         self.tags.written(work.tag_last);
         self.facts.written(&work.facts);
         self.ledger.written(&work.drops);
+        self.audit.written(&work.audit);
         self.dirty_since = None;
         self.hurry = false;
         self.counters.commits += 1;
@@ -340,6 +347,7 @@ impl State {
         self.facts.forget_writes();
         self.boots.forget_writes();
         self.ledger.forget_writes();
+        self.audit.forget_writes();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
             Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);

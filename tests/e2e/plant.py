@@ -17,6 +17,7 @@ class CountingDevice:
         self.served = 0  # values 1..served have been answered
         self.served_at = []  # when, by time.monotonic()
         self.writes = []
+        self.requests = []  # the function of every write
         self.kept = {}
         self.alive = True
         self.lock = threading.Lock()
@@ -65,6 +66,8 @@ class CountingDevice:
                     self.served_at.append(time.monotonic())
                 words = [self._word(address + i) for i in range(count)]
                 return struct.pack(f">BB{count}H", function, 2 * count, *words)
+            if function in (6, 16):
+                self.requests.append(function)
             if function == 6:
                 self.writes.append((address, count))
                 self.kept[address] = count

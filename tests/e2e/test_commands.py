@@ -1,6 +1,8 @@
 """Commands back to the field, from the LAN and from the cloud."""
 
 import json
+import sqlite3
+import subprocess
 import threading
 import time
 
@@ -34,22 +36,25 @@ devices:
     every: 1h
     tags:
       setpoint: {{ holding: 100, type: u16, scale: 0.1, write: {{ min: 0, max: 80 }} }}
+      mode: {{ holding: 101, type: u16, labels: {{ 0: idle, 1: auto, 2: test }}, write: {{ values: [idle, auto] }} }}
       speed: {{ holding: 102, type: f32, write: {{ min: 0, max: 1000 }} }}
       fixed: {{ holding: 110, type: u16 }}
+      slow: {{ holding: 120, type: u16, write: {{ min: 0, max: 90, step: 10, at-most-every: 1h }} }}
+      pulse: {{ holding: 130, type: u16, every: never, write: {{ min: 0, max: 1, verify: none }} }}
 broker: {{ listeners: [ {{ tcp: "127.0.0.1:{lan}" }} ] }}
 uplinks:
-  cloud: {{ url: "mqtt://127.0.0.1:{cloud.port}", send: [ "#" ], receive: [ "works/edge/+/+/set" ] }}
+  cloud: {{ url: "mqtt://127.0.0.1:{cloud.port}", send: [ "#" ], receive: [ "works/edge/+/set", "works/edge/+/+/set" ] }}
 store: {{ path: state, commit: 100ms }}
 """,
         )
     )
     gateway.wait(lambda s: s["broker"] and s["uplinks"]["cloud"]["state"] == "online")
-    wait_for(lambda: gateway.wait(lambda s: len(s["tags"]) == 3), what="the first readings")
+    wait_for(lambda: gateway.wait(lambda s: len(s["tags"]) == 5), what="the first readings")
     return device, cloud, gateway, lan
 
 
 def publish(port, topic, payload, retain=False, version=mqtt.MQTTv311, properties=None):
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=version)
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="hmi", protocol=version)
     client.connect("127.0.0.1", port)
     client.loop_start()
     client.publish(topic, payload, 1, retain, properties).wait_for_publish(10)
@@ -81,6 +86,7 @@ def test_mqtt5_response_topic_and_correlation(site, started):
     message = recorder.on("answers/me")[0]
     assert message.properties.CorrelationData == b"\x01job 7"
     assert json.loads(message.payload)["v"] == 12.5
+    assert message.properties.UserProperty == [("code", "done")]
     assert device.writes == [(102, 0x4148), (103, 0)]
 
 
@@ -92,6 +98,9 @@ REFUSED = [
     ("retained", "setpoint", "42", {"retain": True}, "retained"),
     ("stale", "setpoint", '{"v": 42, "ts": 1000, "ttl": 5000}', {}, "expired"),
     ("read only", "fixed", "1", {}, "unknown-tag"),
+    ("between two steps", "slow", "15", {}, "off-step"),
+    ("not among the values", "mode", '"test"', {}, "not-allowed"),
+    ("an object for one tag", "mode", '{"mode": 1}', {}, "bad-payload"),
 ]
 
 
@@ -106,6 +115,117 @@ def test_refused_commands_are_counted_and_never_written(site, started, payload):
     assert answer["ok"] is False and answer["code"] == code, answer
     assert gateway.status()["commands"]["refused"] == {code: 1}
     assert device.writes == []
+
+
+@pytest.mark.parametrize("where", ["lan", "cloud"])
+def test_several_tags_in_one_command(site, started, where):
+    device, cloud, gateway, lan = site
+    port = lan if where == "lan" else cloud.port
+    recorder = started(Recorder(port))
+    publish(port, "works/edge/press/set", '{"speed": 12.5, "setpoint": 42.5, "mode": "auto"}')
+    answer = wait_for(lambda: recorder.last("works/edge/press/set/result"), what="the answer")
+    assert answer["ok"] is True, answer
+    assert answer["tags"]["setpoint"] == {"ok": True, "v": 42.5, "verified": True}
+    assert answer["tags"]["mode"]["v"] == "auto"
+    # What adjoins is one request, in the order of the addresses.
+    assert device.writes == [(100, 425), (101, 1), (102, 0x4148), (103, 0)]
+    assert device.requests.count(16) == 1 and 6 not in device.requests
+    wait_for(lambda: (recorder.last(SETPOINT) or {}).get("v") == 42.5, what="the new value at once")
+
+
+def test_of_several_tags_all_are_checked_before_any_is_written(site, started):
+    device, _, gateway, lan = site
+    recorder = started(Recorder(lan))
+    publish(lan, "works/edge/press/set", '{"setpoint": 42.5, "speed": 5000}')
+    answer = wait_for(lambda: recorder.last("works/edge/press/set/result"), what="the answer")
+    assert (answer["ok"], answer["code"]) == (False, "out-of-limits"), answer
+    assert answer["tags"]["setpoint"]["code"] == "not-written"
+    assert answer["tags"]["speed"]["code"] == "out-of-limits"
+    assert device.writes == []
+
+
+def test_the_rate_is_limited_and_what_is_not_verified_says_so(site, started):
+    device, _, gateway, lan = site
+    recorder = started(Recorder(lan))
+    results = lambda tag: [json.loads(m.payload) for m in recorder.on(f"works/edge/press/{tag}/set/result")]
+    publish(lan, "works/edge/press/slow/set", "10")
+    wait_for(lambda: results("slow"), what="the first answer")
+    publish(lan, "works/edge/press/slow/set", "20")
+    first, second = wait_for(lambda: len(results("slow")) == 2 and results("slow"), what="the second answer")
+    assert first["ok"] and second["code"] == "too-soon", second
+    assert 3_500_000 < second["next_ms"] <= 3_600_000
+    publish(lan, "works/edge/press/pulse/set", "1")
+    pulse = wait_for(lambda: results("pulse"), what="the answer")[0]
+    assert (pulse["ok"], pulse["v"], pulse["verified"]) == (True, 1, False)
+    assert device.writes == [(120, 10), (130, 1)]
+
+
+def audit(gateway):
+    command = [gateway.arguments[0], "audit", "--json", "--state-dir", gateway.state]
+    shown = subprocess.run([str(a) for a in command], capture_output=True, text=True, timeout=30)
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def test_every_command_is_recorded_and_the_record_survives_a_kill(site, started):
+    device, cloud, gateway, lan = site
+    recorder = started(Recorder(lan))
+    publish(lan, f"{SETPOINT}/set", "42.5")
+    wait_for(lambda: recorder.on(f"{SETPOINT}/set/result"), what="the answer")
+    for _ in range(3):
+        publish(lan, f"{SETPOINT}/set", "99")
+    publish(cloud.port, "works/edge/press/set", '{"setpoint": 10, "mode": 0}')
+    told = lambda: sum(gateway.status()["commands"][k] for k in ("received", "done"))
+    wait_for(lambda: told() == 5 + 2, what="all commands")
+    wanted = [
+        ("press.setpoint", "42.5", "done", 1),
+        ("press.setpoint", "99", "out-of-limits", 3),
+        ("press.setpoint", "10", "done", 1),
+        ("press.mode", "0", "done", 1),
+    ]
+    show = lambda rows: [(r["tag"], r["asked"], r["outcome"], r["n"]) for r in rows]
+    rows = audit(gateway)
+    assert show(rows) == wanted
+    assert rows[0]["origin"] == "lan:hmi" and rows[2]["origin"] == "uplink:cloud"
+    assert rows[2]["old"] == "42.5" and rows[2]["read_back"] == "10"
+
+    database = f"file:{gateway.state}/store/queue.db?mode=ro"
+
+    def in_file():
+        with sqlite3.connect(database, uri=True) as connection:
+            return connection.execute("SELECT count(*) FROM audit").fetchone()[0] == 4
+
+    wait_for(in_file, what="the records in the file")
+    gateway.kill()
+    assert show(audit(gateway)) == wanted, "from the file"
+    written = list(device.writes)
+    gateway.start()
+    gateway.wait(lambda s: len(s["tags"]) == 5)
+    assert show(audit(gateway)) == wanted, "from the gateway"
+    assert device.writes == written, "nothing was replayed"
+
+
+def test_a_silent_master_leaves_the_safe_value(site, started, tmp_path):
+    device, _, gateway, lan = site
+    text = gateway.config.read_text().replace(
+        "speed: { holding: 102, type: f32, write: { min: 0, max: 1000 } }",
+        "speed: { holding: 102, type: f32, write: { min: 0, max: 1000, safe: { value: 5, after: 1s } } }",
+    )
+    assert "safe:" in text
+    gateway.write(text)
+    gateway.signal(1)
+    wait_for(lambda: "configuration taken" in gateway.output(), what="the new configuration")
+    recorder = started(Recorder(lan))
+    wait_for(lambda: recorder.last("works/edge/press/speed"), what="the value")
+    topic = "works/edge/press/speed/set/result"
+    publish(lan, "works/edge/press/speed/set", "12.5")
+    wait_for(lambda: len(recorder.on(topic)) == 2, what="the answers to the command and of the safe value")
+    values = [json.loads(m.payload)["v"] for m in recorder.on(topic)]
+    assert values == [12.5, 5.0]
+    status = gateway.wait(lambda s: s["commands"]["safe_values"] == 1)
+    assert status["commands"]["safe"][0]["state"] == "written"
+    assert [r["origin"] for r in audit(gateway)][-1] == "safe-value"
+    assert "writing the safe value" in gateway.output()
 
 
 def test_command_to_a_dead_device_is_answered(site, started):

@@ -36,9 +36,10 @@ impl Router {
         self.rules.reserved.contains(topic) || topic.as_str().starts_with(SYS)
     }
 
-    /// Whether a publish here is a command to a tag.
+    /// Whether a publish here is a command to a tag, or to several of a device.
     pub(super) fn is_command(&self, topic: &TopicName) -> bool {
-        topic.as_str().strip_suffix(SET).is_some_and(|tag| self.rules.reserved.contains(tag))
+        let Some(target) = topic.as_str().strip_suffix(SET) else { return false };
+        self.rules.reserved.contains(target) || self.rules.devices.contains(target)
     }
 
     pub(super) fn client_publish(
@@ -170,11 +171,15 @@ impl Router {
     }
 
     pub(super) fn local_publish(&mut self, publish: Publish, now: Mono) {
-        let properties = publish.correlation.map(|data| {
-            let mut passed = Vec::with_capacity(data.len() + 3);
-            encode::binary_property(&mut passed, property::CORRELATION_DATA, &data);
-            Box::new(Properties { passed: passed.into(), reply_to: None })
-        });
+        let mut passed = Vec::new();
+        if let Some(data) = &publish.correlation {
+            encode::binary_property(&mut passed, property::CORRELATION_DATA, data);
+        }
+        if let Some((name, value)) = publish.user_property {
+            encode::user_property(&mut passed, name, value);
+        }
+        let properties = (!passed.is_empty())
+            .then(|| Box::new(Properties { passed: passed.into(), reply_to: None }));
         let message = Arc::new(Message {
             topic: publish.topic,
             payload: publish.payload,

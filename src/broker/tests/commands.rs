@@ -36,6 +36,17 @@ fn a_command_goes_to_the_inbox_with_all_it_needs_and_to_nobody_else() {
 }
 
 #[test]
+fn a_devices_set_topic_is_a_command_and_the_device_itself_a_topic_like_any_other() {
+    let mut rig = rig();
+    connect(&mut rig, "A", "04");
+    rig.send("A", &bytes("82[ 0001 \"#\" 00 ]"));
+    rig.read("A");
+    rig.send("A", &bytes("30[ \"plant/m1/set\" '{}' ] 30[ \"plant/m1\" '1' ]"));
+    assert_eq!(rig.read("A"), bytes("30[ \"plant/m1\" '1' ]"));
+    assert_eq!(rig.commands.try_recv().unwrap().topic.as_str(), "plant/m1/set");
+}
+
+#[test]
 fn commands_are_refused_while_too_many_wait() {
     let mut rig = rig();
     connect(&mut rig, "A", "05");

@@ -101,10 +101,11 @@ impl Rig {
         }
     }
 
-    /// `plant/m1/v` is a tag topic, `up/#` goes to the store.
+    /// `plant/m1/v` is a tag topic, `plant/m1` that of its device, `up/#` goes to the store.
     pub fn with_rules(mut self) -> Self {
         self.router.set_rules(Arc::new(Rules {
             reserved: [TopicName::new("plant/m1/v").unwrap()].into(),
+            devices: [TopicName::new("plant/m1").unwrap()].into(),
             forward: vec![TopicFilter::new("up/#").unwrap()],
         }));
         self
@@ -220,6 +221,7 @@ impl Rig {
             qos: Qos::AtLeastOnce,
             retain,
             correlation: None,
+            user_property: None,
             expiry: None,
         };
         self.router.publish(message, self.now);

@@ -80,6 +80,7 @@ fn local(topic: &str, payload: &str, retain: bool) -> Publish {
         qos: Qos::AtMostOnce,
         retain,
         correlation: None,
+        user_property: None,
         expiry: None,
     }
 }
@@ -88,7 +89,7 @@ fn local(topic: &str, payload: &str, retain: bool) -> Publish {
 async fn serves_publishes_commands_and_says_good_bye() {
     let mut running = start(limits()).await;
     let tag = TopicName::new("m/v").unwrap();
-    running.broker.set_rules(Rules { reserved: [tag].into(), forward: Vec::new() });
+    running.broker.set_rules(Rules { reserved: [tag].into(), ..Rules::default() });
     running.broker.publish(local("m/v", "1", true));
     let mut client = running.connect("a").await;
     send(&mut client, "82[ 0001 \"m/#\" 00 ]").await;

@@ -5,6 +5,7 @@
 //! gives way, and says how many it left out.
 
 mod account;
+mod commands;
 mod field;
 mod json;
 mod line;

@@ -27,7 +27,7 @@ pub fn lines(status: &Value, detail: Detail) -> Vec<Line> {
     }
     out.extend(store(status));
     out.extend(broker(status));
-    out.extend(commands(status));
+    out.extend(super::commands::lines(status));
     out.extend(units(status));
     out
 }
@@ -188,24 +188,6 @@ fn broker(status: &Value) -> Vec<Line> {
             .state(Tone::Good, "listening", 13)
             .text(format!(" {}", count(clients, "client"))),
     ]
-}
-
-/// What was asked to be written, once something was.
-fn commands(status: &Value) -> Option<Line> {
-    if number(status, "/commands/received") == 0 {
-        return None;
-    }
-    let refused: Vec<_> = entries(status, "/commands/refused")
-        .map(|(why, n)| format!("{why} {}", n.as_u64().unwrap_or(0)))
-        .collect();
-    let line = Line::new()
-        .add(Tone::Strong, "commands")
-        .text(format!("            {} carried out", number(status, "/commands/done")));
-    Some(if refused.is_empty() {
-        line
-    } else {
-        line.add(Tone::Doubt, format!(", refused: {}", refused.join(", ")))
-    })
 }
 
 /// Only units that are not well.

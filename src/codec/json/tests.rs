@@ -76,7 +76,7 @@ fn keys_name_the_class() {
 
 #[test]
 fn set_payloads() {
-    let bare = |json: Json| Ok(SetPayload { value: json, ts: None, ttl: None });
+    let bare = |json: Json| Ok(SetPayload { value: json, times: Times::default() });
     assert_eq!(parse_set(b" 21.5\n"), bare(21.5.into()));
     assert_eq!(parse_set(b"18446744073709551615"), bare(u64::MAX.into()));
     assert_eq!(parse_set(br#""open""#), bare("open".into()));
@@ -84,8 +84,10 @@ fn set_payloads() {
     assert_eq!(parse_set(br#"{"v":true}"#), bare(true.into()));
     let whole = SetPayload {
         value: 5.into(),
-        ts: Some(Wall(1_700_000_000_000)),
-        ttl: Some(Duration::from_secs(2)),
+        times: Times {
+            ts: Some(Wall(1_700_000_000_000)),
+            ttl: Some(std::time::Duration::from_secs(2)),
+        },
     };
     assert_eq!(parse_set(br#"{"v":5,"ts":1700000000000,"ttl":2000}"#), Ok(whole));
     for (wrong, hint) in [

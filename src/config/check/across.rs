@@ -69,6 +69,7 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
             out.error(&here.topic, message);
         }
     }
+    set_topics(plan, places, &taken, out);
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
         let own = uplink.backlog_topic.as_str();
         let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
@@ -79,6 +80,41 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
                 line(d, t)
             );
             out.error(spot, message);
+        }
+    }
+}
+
+/// `<device topic>/set` takes commands for several tags of the device, and nothing else.
+fn set_topics(
+    plan: &Plan,
+    places: &Places,
+    taken: &HashMap<&str, (&Name, &Name)>,
+    out: &mut Findings,
+) {
+    let mut devices: HashMap<&str, &Name> = HashMap::new();
+    for device in plan.buses.iter().flat_map(|bus| &bus.devices) {
+        let Some(topic) = &device.topic else { continue };
+        let set = format!("{topic}/set");
+        for own in [topic.as_str(), &set] {
+            let Some((d, t)) = taken.get(own) else { continue };
+            let place = places.tags.get(&((*d).clone(), (*t).clone()));
+            let Some(here) = place else { continue };
+            let message = format!(
+                "the topic {} is where commands for several tags of devices.{} come ({set})",
+                quoted(own),
+                device.name
+            );
+            let hint = "give the tag another name or topic";
+            out.error(&here.topic, Complaint::new(message).hint(hint));
+        }
+        if let Some(other) = devices.insert(topic.as_str(), &device.name)
+            && let Some(spot) = places.devices.get(&device.name)
+        {
+            let message = format!(
+                "commands for several tags would come on {}, as those of devices.{other} do",
+                quoted(&set)
+            );
+            out.error(spot, Complaint::new(message).hint("change topics.tag, or a name"));
         }
     }
 }

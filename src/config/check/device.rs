@@ -8,13 +8,14 @@ use super::vocabulary::Vocabulary;
 use super::{apply, tag, too_many};
 use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, UNIT_TCP};
 use crate::config::keys;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway};
+use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
-use crate::model::Name;
+use crate::config::write_rule::WriteWith;
+use crate::model::{Name, TopicName};
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
@@ -33,6 +34,31 @@ pub(super) struct Inherited<'a> {
     pub words: &'a Vocabulary<'a>,
     /// Whether it is everybody on its line, whom nobody answers for.
     pub broadcast: bool,
+}
+
+impl<'a> Inherited<'a> {
+    /// What the placeholders of a topic stand for.
+    pub(super) fn topic_values(
+        &self,
+        tag: Option<&'a Name>,
+    ) -> [(&'static str, Option<&'a str>); 5] {
+        let gateway = self.scope.gateway;
+        [
+            ("site", gateway.site.as_ref().map(Name::as_str)),
+            ("gateway", Some(gateway.name.as_str())),
+            ("bus", self.bus.map(Name::as_str)),
+            ("device", Some(self.device.as_str())),
+            ("tag", tag.map(Name::as_str)),
+        ]
+    }
+
+    /// Where commands for several tags come.
+    fn topic(&self) -> Option<TopicName> {
+        let template = self.scope.template.without("tag");
+        let topic = template.has("device").then(|| template.render(&self.topic_values(None)))?;
+        // It is shorter than the tags' topics, which say what is wrong with the template.
+        tag::fits(topic.ok()?, self).ok()
+    }
 }
 
 /// Where buses, devices and tags stand, by the names they have in the plan.
@@ -96,6 +122,13 @@ fn device(
     let applied = apply::apply(own, scope.profiles, out);
     let settings = Settings::of(&applied.settings, out);
     let drafts = applied.drafts(settings.every.unwrap_or(EVERY), out);
+    if broadcast && settings.write_with == WriteWith::TwentyThree {
+        let complaint = Complaint::new("function 23 reads as well, and nobody answers unit 0");
+        out.error(
+            &applied.settings.spot_of("write-with"),
+            complaint.hint("use 16, or leave it out"),
+        );
+    }
     let inherited = Inherited {
         scope,
         bus: bus.map(|b| &b.name),
@@ -111,7 +144,32 @@ fn device(
             tags.push(tag);
         }
     }
-    (settings.device(name, unit, broadcast, tags), index)
+    let writable = tags.iter().any(|tag| tag.write.is_some());
+    let topic =
+        inherited.topic().filter(|topic| writable && is_free(topic, &name, &tags, places, out));
+    let plan = settings.device(name, unit, broadcast, tags);
+    (DevicePlan { topic, ..plan }, index)
+}
+
+/// A tag that is called `set` has the topic where commands for several tags would come.
+fn is_free(
+    topic: &TopicName,
+    device: &Name,
+    tags: &[TagPlan],
+    places: &Places,
+    out: &mut Findings,
+) -> bool {
+    let set = format!("{topic}/set");
+    let Some(tag) = tags.iter().find(|tag| tag.topic.as_str() == set) else { return true };
+    if let Some(spots) = places.tags.get(&(device.clone(), tag.name.clone())) {
+        let message = format!(
+            "has the topic {} where commands for several tags would come, so only single tags can be set",
+            quoted(&set)
+        );
+        let hint = "give the tag another name or topic";
+        out.warning(&spots.topic, Complaint::new(message).hint(hint));
+    }
+    false
 }
 
 fn find_bus(text: &str, buses: &Drafts) -> Result<usize, Complaint> {

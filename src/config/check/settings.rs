@@ -86,6 +86,7 @@ impl Settings {
             registers_max: self.registers_max,
             bits_max: self.bits_max,
             write_with: self.write_with,
+            topic: None,
             tags,
         }
     }

@@ -262,14 +262,7 @@ fn topic(
     device: &Inherited<'_>,
     out: &mut Findings,
 ) -> Option<TopicName> {
-    let gateway = device.scope.gateway;
-    let values = [
-        ("site", gateway.site.as_ref().map(Name::as_str)),
-        ("gateway", Some(gateway.name.as_str())),
-        ("bus", device.bus.map(Name::as_str)),
-        ("device", Some(device.device.as_str())),
-        ("tag", Some(name.as_str())),
-    ];
+    let values = device.topic_values(Some(name));
     let own = section.scalar("topic", out, |text| Template::parse(text, &TAG_PLACEHOLDERS));
     let template = own.as_ref().unwrap_or(device.scope.template);
     let rendered = template.render(&values).and_then(|topic| fits(topic, device));
@@ -287,7 +280,7 @@ fn topic(
 }
 
 /// The topic, and the one that sets the tag, within what the LAN broker takes.
-fn fits(topic: TopicName, device: &Inherited<'_>) -> Result<TopicName, Complaint> {
+pub(super) fn fits(topic: TopicName, device: &Inherited<'_>) -> Result<TopicName, Complaint> {
     let text = topic.as_str();
     if text.starts_with('$') {
         let message = format!("the topic {} starts with '$'", quoted(text));

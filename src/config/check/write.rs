@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::device::Inherited;
 use crate::config::defaults::{
-    ALLOWED_MAX, AT_MOST_EVERY_RANGE, SAFE_AFTER_RANGE, WRITE_EXPIRES_RANGE,
+    ALLOWED_MAX, AT_MOST_EVERY_RANGE, SAFE_AFTER_RANGE, WRITE_AND_READ_MAX, WRITE_BITS_MAX,
+    WRITE_EXPIRES_RANGE, WRITE_REGISTERS_MAX,
 };
 use crate::config::keys;
 use crate::config::kinds::{self, Family};
@@ -40,7 +41,7 @@ pub(super) fn check(
         let complaint = Complaint::new(format!("{key} can't be written"));
         out.error(&field.key_spot(), complaint.hint(format!("only {instead} addresses can")));
     }
-    one_by_one(field, coding, table, device, out);
+    in_one_request(field, coding, table, device, out);
     let subject = Subject { field, coding, family: kinds::family(coding.kind) };
     let default_verify = if device.broadcast { Verify::Nothing } else { Verify::ReadBack };
     let mut rule = WriteRule {
@@ -74,19 +75,39 @@ pub(super) fn check(
     Some(rule)
 }
 
-/// Function 6 writes one register; a value of several would be torn between two requests.
-fn one_by_one(
+/// Whether one request can write the value whole; in two it would be torn.
+fn in_one_request(
     field: &Field<'_>,
     coding: &Coding,
     table: Option<Table>,
     device: &Inherited<'_>,
     out: &mut Findings,
 ) {
-    if device.settings.write_with == WriteWith::Six && coding.span() > 1 {
-        let items = if table.is_some_and(Table::is_bits) { "coils" } else { "registers" };
-        let span = coding.span();
+    let bits = table.is_some_and(Table::is_bits);
+    let (items, most) = match (bits, device.settings.write_with) {
+        (true, _) => ("coils", WRITE_BITS_MAX),
+        (false, WriteWith::TwentyThree) => ("registers", WRITE_AND_READ_MAX),
+        (false, _) => ("registers", WRITE_REGISTERS_MAX),
+    };
+    let span = coding.span();
+    if device.settings.write_with == WriteWith::Six && span > 1 {
         let message = format!("takes {span} {items}, but write-with: 6 writes them one by one");
         let hint = "use write-with: 16, or don't make it writable";
+        out.error(&field.key_spot(), Complaint::new(message).hint(hint));
+    } else if span > most {
+        let message = format!("takes {span} {items}, of which one request writes {most} at most");
+        out.error(&field.key_spot(), Complaint::new(message).hint("split the tag"));
+    }
+    let is_part = matches!(
+        coding.kind,
+        Kind::Bit(_) | Kind::Bits { .. } | Kind::Int8 { .. } | Kind::Bcd { bits: 8 }
+    );
+    if device.broadcast
+        && is_part
+        && matches!(device.settings.write_with, WriteWith::Six | WriteWith::Sixteen)
+    {
+        let message = "is a part of a register, whose other bits nobody on unit 0 tells";
+        let hint = "leave write-with out: function 22 leaves them alone";
         out.error(&field.key_spot(), Complaint::new(message).hint(hint));
     }
 }

@@ -449,6 +449,30 @@ fn of_what_may_be_written() {
                 "t:6:58 devices.d.write-expires: 1ms is out of range; allowed are 100ms to 1d",
             ],
         ),
+        (
+            "d: { bus: rtu1, unit: 0, write-with: 23, tags: { t: { holding: 0, type: 'bit:1', write: true } } }",
+            &[
+                "t:6:49 devices.d.write-with: function 23 reads as well, and nobody answers unit 0; use 16, or leave it out",
+            ],
+        ),
+        (
+            "d: { bus: tcp1, tags: { t: { holding: 0, type: u16, count: 124, write: { min: 0, max: 1 } } } }",
+            &[
+                "t:6:76 devices.d.tags.t.write: takes 124 registers, of which one request writes 123 at most; split the tag",
+            ],
+        ),
+        (
+            "d: { bus: tcp1, tags: { set: { coil: 0 }, t: { coil: 1, write: true } } }",
+            &[
+                "t:6:36 warning: devices.d.tags.set: has the topic \"g/d/set\" where commands for several tags would come, so only single tags can be set; give the tag another name or topic",
+            ],
+        ),
+        (
+            "d: { bus: tcp1, tags: { t: { coil: 1, write: true }, u: { coil: 2, topic: '{gateway}/{device}' } } }",
+            &[
+                "t:6:86 devices.d.tags.u.topic: the topic \"g/d\" is where commands for several tags of devices.d come (g/d/set); give the tag another name or topic",
+            ],
+        ),
     ];
     compare(rows, |device| said(&format!("{AROUND}devices: {{ {device} }}")));
 }

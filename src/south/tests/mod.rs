@@ -14,6 +14,7 @@ mod profiles;
 mod scripted;
 mod share;
 mod traces;
+mod writes;
 
 /// The faults of a line, once in each framing.
 #[path = "."]
@@ -202,6 +203,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     }
 }

@@ -44,6 +44,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         registers_max: 125,
         bits_max: 2000,
         write_with: WriteWith::Automatic,
+        topic: None,
         tags,
     };
     BusPlan {
