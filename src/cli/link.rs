@@ -10,7 +10,7 @@ use crate::config::{
     Endpoint, Framing, Link, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, TlsPlan, Wire,
 };
 
-pub(super) const MODBUS_PORT: u16 = 502;
+pub const MODBUS_PORT: u16 = 502;
 const MODBUS_TLS_PORT: u16 = 802;
 
 #[derive(Debug, clap::Args)]
@@ -62,25 +62,45 @@ pub struct LinkArguments {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum FramingWord {
+pub enum FramingWord {
     Tcp,
     Rtu,
     Ascii,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ParityWord {
+pub enum ParityWord {
     None,
     Even,
     Odd,
 }
 
+impl From<FramingWord> for Framing {
+    fn from(word: FramingWord) -> Self {
+        match word {
+            FramingWord::Tcp => Self::Tcp,
+            FramingWord::Rtu => Self::Rtu,
+            FramingWord::Ascii => Self::Ascii,
+        }
+    }
+}
+
+impl From<ParityWord> for Parity {
+    fn from(word: ParityWord) -> Self {
+        match word {
+            ParityWord::None => Self::None,
+            ParityWord::Even => Self::Even,
+            ParityWord::Odd => Self::Odd,
+        }
+    }
+}
+
 impl LinkArguments {
     pub fn link(&self) -> anyhow::Result<Link> {
         let (wire, framing) = match (&self.tcp, &self.udp, &self.rtu, &self.ascii) {
-            (Some(peer), ..) => (Wire::Tcp(self.connection(peer)?), self.framing()),
+            (Some(peer), ..) => (Wire::Tcp(self.connection(peer)?), self.framing.into()),
             (_, Some(peer), ..) => {
-                (Wire::Udp(peer_of("--udp", peer, MODBUS_PORT)?), self.framing())
+                (Wire::Udp(peer_of("--udp", peer, MODBUS_PORT)?), self.framing.into())
             }
             (_, _, Some(port), _) => (Wire::Serial(self.serial(port, 8)), Framing::Rtu),
             (_, _, _, Some(port)) => (Wire::Serial(self.serial(port, 7)), Framing::Ascii),
@@ -91,7 +111,7 @@ impl LinkArguments {
 
     fn connection(&self, peer: &str) -> anyhow::Result<TcpWire> {
         let encrypted = self.tls;
-        if encrypted && self.framing() != Framing::Tcp {
+        if encrypted && Framing::from(self.framing) != Framing::Tcp {
             return Err(bad("--tls is for devices that speak Modbus TCP".to_owned()));
         }
         let port = if encrypted { MODBUS_TLS_PORT } else { MODBUS_PORT };
@@ -105,20 +125,8 @@ impl LinkArguments {
         Ok(TcpWire { tls, ..TcpWire::new(peer_of("--tcp", peer, port)?) })
     }
 
-    fn framing(&self) -> Framing {
-        match self.framing {
-            FramingWord::Tcp => Framing::Tcp,
-            FramingWord::Rtu => Framing::Rtu,
-            FramingWord::Ascii => Framing::Ascii,
-        }
-    }
-
     fn serial(&self, port: &std::path::Path, data_bits: u8) -> SerialLine {
-        let parity = match self.parity {
-            ParityWord::None => Parity::None,
-            ParityWord::Even => Parity::Even,
-            ParityWord::Odd => Parity::Odd,
-        };
+        let parity = Parity::from(self.parity);
         SerialLine {
             port: port.to_owned(),
             baud: self.baud,
@@ -131,7 +139,7 @@ impl LinkArguments {
 }
 
 /// `HOST`, `HOST:PORT`, or an IPv6 address, in brackets if a port follows.
-pub(super) fn peer_of(option: &str, peer: &str, default: u16) -> anyhow::Result<Endpoint> {
+pub fn peer_of(option: &str, peer: &str, default: u16) -> anyhow::Result<Endpoint> {
     if let Ok(address) = peer.trim_matches(['[', ']']).parse::<Ipv6Addr>() {
         return Ok(Endpoint { host: address.to_string(), port: default });
     }

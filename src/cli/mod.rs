@@ -5,9 +5,11 @@ mod audit;
 mod check;
 mod demo;
 mod link;
+mod paste;
 mod probe;
 mod profile;
 mod run;
+mod scan;
 mod simulate;
 mod status;
 mod store;
@@ -39,8 +41,10 @@ enum Command {
     Audit(audit::Arguments),
     /// Show the last exchanges of a bus, byte by byte
     Trace(trace::Arguments),
-    /// Read registers of a device, once
+    /// Show registers of a device in every interpretation, or find those that hold a value
     Probe(probe::Arguments),
+    /// Look for devices on a serial line or behind addresses on TCP
+    Scan(scan::Arguments),
     /// Device profiles: list, show and check them
     Profile(profile::Arguments),
     /// Play the devices of a configuration, with faults if wanted
@@ -68,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Scan(arguments) => scan::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

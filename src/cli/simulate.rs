@@ -1,10 +1,11 @@
-//! `fieldhold simulate`: plays the devices of a configuration, with faults if wanted.
+//! `fieldhold simulate`: plays the devices of a configuration, or one of a profile, with faults if wanted.
 //!
 //! What it prints is YAML that can be pasted, with the rest in comments. The first lines say where
 //! each bus is, for programs: `# bus NAME tcp ADDRESS:PORT` or `# bus NAME pty PATH`.
 
 mod place;
 mod rules;
+mod source;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,13 +16,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::place::{Place, Wanted};
+use self::source::Source;
 use super::run::{self, Ends};
-use super::{BadInput, check};
+use super::{BadInput, check, paste};
 use crate::codec::registers::Decoded;
-use crate::config::Plan;
+use crate::config::Framing;
 use crate::model::{Clock, Table};
 use crate::runtime::SystemClock;
-use crate::south::simulator::{Faults, Line, Pty, RtuSlave, Start, Tag, TcpServer, World};
+use crate::south::simulator::{
+    Faults, Line, Pty, RtuSlave, Start, Tag, TcpServer, UdpServer, World,
+};
 
 /// How often the values move.
 const STEP: Duration = Duration::from_millis(200);
@@ -33,8 +37,14 @@ const REPLUG: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The configuration whose devices are played
-    #[arg(default_value = "fieldhold.yaml")]
+    #[arg(default_value = "fieldhold.yaml", conflicts_with = "profile")]
     config: PathBuf,
+    /// Play a device of this profile instead, on TCP or, with --pty, on a serial line
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// The device's unit; the factory's, or 1, unless given
+    #[arg(long, requires = "profile", value_parser = clap::value_parser!(u8).range(1..=247))]
+    unit: Option<u8>,
     /// Where a bus on TCP listens, as [BUS=]ADDRESS:PORT; free loopback ports unless given
     #[arg(long, value_name = "[BUS=]ADDR:PORT")]
     listen: Vec<String>,
@@ -64,17 +74,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print!("{}", rules::help());
         return Ok(ExitCode::SUCCESS);
     }
-    let plan = match super::load(&arguments.config) {
-        Ok(plan) => plan,
-        Err(code) => return Ok(code),
+    let source = match &arguments.profile {
+        Some(name) => source::of_profile(name, arguments.unit, !arguments.pty.is_empty())?,
+        None => source::of_file(&arguments.config)?,
     };
     let runtime = run::runtime()?;
-    let end = runtime.block_on(simulate(arguments, &plan));
+    let end = runtime.block_on(simulate(arguments, &source));
     runtime.shutdown_background();
     end.map(|()| ExitCode::SUCCESS)
 }
 
-async fn simulate(arguments: &Arguments, plan: &Plan) -> anyhow::Result<()> {
+async fn simulate(arguments: &Arguments, source: &Source) -> anyhow::Result<()> {
+    let plan = &source.plan;
     let clock = SystemClock::new();
     let now_s = u64::try_from(clock.wall().0 / 1000).unwrap_or(0);
     let epoch_s = if arguments.fixed { FIXED_EPOCH_S } else { now_s };
@@ -106,7 +117,7 @@ async fn simulate(arguments: &Arguments, plan: &Plan) -> anyhow::Result<()> {
     for (line, place) in world.lines.iter().zip(places) {
         at.push(serve(line, place, &mut servers, &stop).await?);
     }
-    print!("{}", describe(&world.lines, &at));
+    print!("{}", describe(source, &world.lines, &at));
     let begun = clock.mono();
     let mut step = tokio::time::interval(STEP);
     let ended = loop {
@@ -131,14 +142,25 @@ async fn serve(
     stop: &CancellationToken,
 ) -> anyhow::Result<Place> {
     let (devices, stop) = (line.devices.clone(), stop.clone());
+    let framing = line.link.modbus().map_or(Framing::Tcp, |modbus| modbus.framing);
     match place {
         Place::Tcp(wanted) => {
             let server = TcpServer::bind(wanted, devices)
                 .await
                 .with_context(|| format!("bus {} can't listen on {wanted}", line.name))?;
             let address = server.address()?;
+            let server = server.with_framing(framing);
             servers.spawn(async move { Ok(server.run(stop).await?) });
             Ok(Place::Tcp(address))
+        }
+        Place::Udp(wanted) => {
+            let server = UdpServer::bind(wanted, devices)
+                .await
+                .with_context(|| format!("bus {} can't listen on {wanted}", line.name))?;
+            let address = server.address()?;
+            let server = server.with_framing(framing);
+            servers.spawn(async move { Ok(server.run(stop).await?) });
+            Ok(Place::Udp(address))
         }
         Place::Pty(path) => {
             let plug = {
@@ -152,7 +174,8 @@ async fn serve(
             let mut pty = plug()?;
             servers.spawn(async move {
                 loop {
-                    RtuSlave::new(devices.clone()).run(pty, stop.clone()).await?;
+                    let slave = RtuSlave::new(devices.clone()).with_framing(framing);
+                    slave.run(pty, stop.clone()).await?;
                     let pause = tokio::time::sleep(REPLUG);
                     if stop.run_until_cancelled(pause).await.is_none() {
                         return Ok(());
@@ -166,15 +189,17 @@ async fn serve(
 }
 
 /// What is printed when all is running.
-fn describe(lines: &[Line], places: &[Place]) -> String {
+fn describe(source: &Source, lines: &[Line], places: &[Place]) -> String {
     let mut out = String::new();
     for (line, place) in lines.iter().zip(places) {
         out += &format!("# bus {} {place}\n", line.name);
     }
+    out += &source.before;
     out += "buses:\n";
     for (line, place) in lines.iter().zip(places) {
-        out += &format!("  {}: {}\n", line.name, place.yaml(&line.link));
+        out += &format!("  {}: {}\n", line.name, paste::bus(&place.link(&line.link)));
     }
+    out += &source.after;
     for line in lines {
         let values = line.values();
         let names: Vec<_> =

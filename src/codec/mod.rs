@@ -1,6 +1,7 @@
 //! Bytes ↔ meaning: registers, payloads. Pure.
 
 pub mod columnar;
+pub mod find;
 pub mod json;
 pub mod pcap;
 pub mod pdu;

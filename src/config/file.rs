@@ -73,6 +73,11 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
     }
 }
 
+/// Checks a text as if it were a file of this directory, with the profiles that are there.
+pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Problems> {
+    parse_with(text, name, |wanted| own_profiles(directory, wanted))
+}
+
 /// Reads and checks one profile.
 pub fn load_profile(path: &Path) -> Result<(Profile, Vec<Problem>), Problems> {
     let name = path.display().to_string();

@@ -97,19 +97,17 @@ pub(super) fn parse(text: &str) -> Result<Kind, Complaint> {
     }
 }
 
-/// A type as it is written.
-pub fn kind_name(kind: Kind) -> String {
+/// The name of a type, as [`parse`] reads it.
+pub fn show_kind(kind: Kind) -> String {
     match kind {
         Kind::Bit(n) => format!("bit:{n}"),
-        Kind::Bits { from, width } => {
-            format!("bits:{from}..{}", from.saturating_add(width).saturating_sub(1))
-        }
+        Kind::Bits { from, width } => format!("bits:{from}..{}", (from + width).saturating_sub(1)),
         Kind::Text { registers } => format!("text:{registers}"),
         Kind::Raw { registers } => format!("raw:{registers}"),
         Kind::Mod10k { registers } => format!("mod10k:{registers}"),
         plain => {
-            let name = PLAIN.iter().find(|(_, kind)| *kind == plain).map(|(name, _)| *name);
-            name.unwrap_or("?").to_owned()
+            let found = PLAIN.iter().find(|(_, kind)| *kind == plain);
+            found.map_or_else(|| format!("{plain:?}"), |(name, _)| (*name).to_owned())
         }
     }
 }
@@ -246,6 +244,7 @@ mod tests {
     fn every_type_name_is_understood() {
         for (name, kind) in PLAIN {
             assert_eq!(parse(name), Ok(kind), "{name}");
+            assert_eq!(show_kind(kind), name);
         }
         for (name, kind) in [
             ("bit:0", Kind::Bit(0)),
@@ -257,7 +256,7 @@ mod tests {
             ("mod10k:4", Kind::Mod10k { registers: 4 }),
         ] {
             assert_eq!(parse(name), Ok(kind), "{name}");
-            assert_eq!(kind_name(kind), name);
+            assert_eq!(show_kind(kind), name);
         }
     }
 

@@ -123,6 +123,15 @@ impl Link {
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
+    /// The same wire with other frames on it.
+    #[must_use]
+    pub fn with_framing(mut self, framing: Framing) -> Self {
+        match &mut self {
+            Self::Modbus(modbus) => modbus.framing = framing,
+        }
+        self
+    }
+
     /// Modbus RTU on a serial port.
     pub fn modbus_rtu(line: SerialLine) -> Self {
         Self::Modbus(ModbusLink { wire: Wire::Serial(line), framing: Framing::Rtu })

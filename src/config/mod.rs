@@ -27,7 +27,7 @@ mod write_rule;
 
 pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
-pub use kinds::kind_name;
+pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};

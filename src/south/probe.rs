@@ -1,8 +1,12 @@
-//! One read and no more: what `fieldhold probe` does, through the same guards as polling. Or one
-//! look at what a device says it is.
+//! Asking devices by hand, as `fieldhold probe` and `fieldhold scan` do, through the same guards as
+//! polling: registers, ranges with holes, and what a device says it is.
 
+mod split;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use self::split::{Item, Split};
 use super::connect::{Connector, Quotas};
 use super::identify;
 use super::line::{Failure, Line};
@@ -42,38 +46,70 @@ impl ProbeError {
     }
 }
 
-/// Reads `count` items: registers, or bits as 0 and 1.
-pub async fn read(
-    link: &Link,
-    unit: u8,
-    table: Table,
-    address: u16,
-    count: u16,
-    timeout: Duration,
-) -> Result<Vec<u16>, ProbeError> {
-    let mut line = connect(link, timeout).await?;
-    let most = if table.is_bits() { 2000 } else { 125 };
-    let result = line.read(unit, table, (address, count), most, timeout).await;
-    result.map_err(|failure| failed(failure, timeout))
+/// Most registers and bits of one request (Modbus Application Protocol V1.1b3, 6.1 and 6.3).
+const REGISTERS_MAX: u16 = 125;
+const BITS_MAX: u16 = 2_000;
+
+/// A connection or an open port, to ask devices one thing after the other.
+pub struct Session {
+    line: Line,
+    /// The longest wait for an answer.
+    pub timeout: Duration,
 }
 
-/// What the device says about itself: the objects of function 43/14 by number, as text; see
-/// [`object_name`].
-pub async fn identify(
-    link: &Link,
-    unit: u8,
-    timeout: Duration,
-) -> Result<Vec<(u8, String)>, ProbeError> {
-    let mut line = connect(link, timeout).await?;
-    line.identify(unit, timeout).await.map_err(|failure| match failure {
-        Failure::Exception { code: 1, .. } => ProbeError::NoIdentification,
-        failure => failed(failure, timeout),
-    })
-}
+impl Session {
+    pub async fn open(link: &Link, timeout: Duration) -> Result<Self, ProbeError> {
+        let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
+        let line =
+            connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })?;
+        Ok(Self { line, timeout })
+    }
 
-async fn connect(link: &Link, timeout: Duration) -> Result<Line, ProbeError> {
-    let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
-    connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })
+    /// Reads `count` items: registers, or bits as 0 and 1.
+    pub async fn read(
+        &mut self,
+        unit: u8,
+        table: Table,
+        range: (u16, u16),
+    ) -> Result<Vec<u16>, ProbeError> {
+        let most = if table.is_bits() { BITS_MAX } else { REGISTERS_MAX };
+        let result = self.line.read(unit, table, range, most, self.timeout).await;
+        result.map_err(|failure| failed(failure, self.timeout))
+    }
+
+    /// Reads what there is of a range, in as many requests as it takes; `tell` hears how far it is.
+    pub async fn read_all(
+        &mut self,
+        unit: u8,
+        table: Table,
+        mut split: Split,
+        mut tell: impl FnMut(&Split),
+    ) -> Result<BTreeMap<u16, Item>, ProbeError> {
+        while let Some(range) = split.request() {
+            match self.read(unit, table, range).await {
+                Ok(words) => split.answered(&words),
+                // A converter's word for a silent device says nothing about the registers.
+                Err(ProbeError::Exception(code)) if code < 10 => split.refused(code),
+                Err(error) => return Err(error),
+            }
+            tell(&split);
+        }
+        Ok(split.found())
+    }
+
+    /// What the device says about itself: the objects of function 43/14 by number, as text; see
+    /// [`object_name`].
+    pub async fn identify(&mut self, unit: u8) -> Result<Vec<(u8, String)>, ProbeError> {
+        self.line.identify(unit, self.timeout).await.map_err(|failure| match failure {
+            Failure::Exception { code: 1, .. } => ProbeError::NoIdentification,
+            failure => failed(failure, self.timeout),
+        })
+    }
+
+    /// How long the last answer took.
+    pub fn took(&self) -> Duration {
+        self.line.took()
+    }
 }
 
 fn failed(failure: Failure, timeout: Duration) -> ProbeError {

@@ -15,7 +15,7 @@ use crate::config::import::{self, Imported};
 use crate::config::profile::FILE_SUFFIX;
 use crate::config::{Framing, Link, ModbusLink, Problems, TcpWire, Wire, file};
 use crate::model::{Coding, Kind, Table};
-use crate::south::probe;
+use crate::south::probe::Session;
 
 /// Registers of one request.
 const REQUEST_MAX: u16 = 125;
@@ -91,8 +91,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                     let wire = Wire::Tcp(TcpWire::new(peer_of("--tcp", peer, MODBUS_PORT)?));
                     let link = Link::Modbus(ModbusLink { wire, framing: Framing::Tcp });
                     let timeout = Duration::from_millis(*timeout_ms);
-                    let device = Device { link, unit: *unit, timeout };
-                    run::runtime()?.block_on(device.chain(&models))?
+                    run::runtime()?.block_on(async {
+                        let session = Session::open(&link, timeout).await?;
+                        Device { session, unit: *unit }.chain(&models).await
+                    })?
                 }
             };
             for found in &chain {
@@ -155,20 +157,20 @@ impl OutArgument {
 
 /// A live device.
 struct Device {
-    link: Link,
+    session: Session,
     unit: u8,
-    timeout: Duration,
 }
 
 impl Device {
-    async fn read(&self, address: u16, count: u16) -> anyhow::Result<Vec<u16>> {
-        probe::read(&self.link, self.unit, Table::Holding, address, count, self.timeout)
+    async fn read(&mut self, address: u16, count: u16) -> anyhow::Result<Vec<u16>> {
+        self.session
+            .read(self.unit, Table::Holding, (address, count))
             .await
             .with_context(|| format!("can't read {count} holding registers from {address}"))
     }
 
     /// Finds the marker and follows the models behind it.
-    async fn chain(&self, models: &[Model]) -> anyhow::Result<Vec<Found>> {
+    async fn chain(mut self, models: &[Model]) -> anyhow::Result<Vec<Found>> {
         let mut last = None;
         let mut base = None;
         for address in BASES {
@@ -211,7 +213,7 @@ impl Device {
     }
 
     /// All registers of a model.
-    async fn model(&self, address: u16, length: u16) -> anyhow::Result<Vec<u16>> {
+    async fn model(&mut self, address: u16, length: u16) -> anyhow::Result<Vec<u16>> {
         let mut words = Vec::new();
         let (mut at, mut left) = (Some(address), length.saturating_add(2));
         while let Some(address) = at.filter(|_| left > 0) {

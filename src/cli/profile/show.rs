@@ -2,7 +2,7 @@
 
 use super::times::{Way, lines, pass};
 use crate::config::profile::{Factory, Profile};
-use crate::config::{Parity, TagPlan, kind_name, show_duration};
+use crate::config::{Parity, TagPlan, show_duration, show_kind};
 use crate::model::Order;
 
 pub(super) fn describe(profile: &Profile, from: &str) -> String {
@@ -89,7 +89,7 @@ fn place(tag: &TagPlan) -> String {
     let Some(from) = tag.registers() else { return String::new() };
     let mut place = format!("{} {}", from.table.name(), from.address);
     if !from.table.is_bits() {
-        place += &format!(" {}", kind_name(from.coding.kind));
+        place += &format!(" {}", show_kind(from.coding.kind));
     }
     if from.coding.count > 1 {
         place += &format!(" × {}", from.coding.count);

@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cli::BadInput;
-use crate::config::{Link, Parity};
+use crate::config::{Endpoint, Link, ModbusLink, SerialLine, Wire};
 use crate::south::simulator::Line;
 
 /// Where one bus is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Place {
     Tcp(SocketAddr),
+    Udp(SocketAddr),
     Pty(PathBuf),
 }
 
@@ -78,8 +79,18 @@ impl Wanted {
                 }
             });
         }
+        // Asked for as an address, and of the kind that the bus is.
+        for (place, line) in places.iter_mut().zip(lines) {
+            if let (Place::Tcp(address), true) = (&place, is_udp(&line.link)) {
+                *place = Place::Udp(*address);
+            }
+        }
         places
     }
+}
+
+fn is_udp(link: &Link) -> bool {
+    link.modbus().is_some_and(|modbus| matches!(modbus.wire, Wire::Udp(_)))
 }
 
 /// `[BUS=]REST`; the bus must be one of its kind.
@@ -108,34 +119,30 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => write!(f, "tcp {address}"),
+            Self::Udp(address) => write!(f, "udp {address}"),
             Self::Pty(path) => write!(f, "pty {}", path.display()),
         }
     }
 }
 
 impl Place {
-    /// How a configuration reaches it.
-    pub(super) fn yaml(&self, link: &Link) -> String {
-        match self {
-            Self::Tcp(address) => {
-                let (host, port) = (address.ip(), address.port());
-                format!("{{ modbus-tcp: {{ host: \"{host}\", port: {port} }} }}")
+    /// The link that reaches it, instead of the one in the configuration.
+    pub(super) fn link(&self, like: &Link) -> Link {
+        let Some(modbus) = like.modbus() else { return like.clone() };
+        let wire = match (self, &modbus.wire) {
+            (Self::Pty(path), Wire::Serial(line)) => {
+                Wire::Serial(SerialLine { port: path.clone(), ..line.clone() })
             }
-            Self::Pty(path) => {
-                let settings = link.serial().map_or(String::new(), |line| {
-                    let parity = match line.parity {
-                        Parity::None => "none",
-                        Parity::Even => "even",
-                        Parity::Odd => "odd",
-                    };
-                    format!(
-                        ", baud: {}, parity: {parity}, stop-bits: {}",
-                        line.baud, line.stop_bits
-                    )
-                });
-                format!("{{ modbus-rtu: {{ port: \"{}\"{settings} }} }}", path.display())
+            (Self::Tcp(address), _) => {
+                let (host, port) = (address.ip().to_string(), address.port());
+                return Link::modbus_tcp(host, port).with_framing(modbus.framing);
             }
-        }
+            (Self::Udp(address), _) => {
+                Wire::Udp(Endpoint { host: address.ip().to_string(), port: address.port() })
+            }
+            (Self::Pty(_), other) => other.clone(),
+        };
+        Link::Modbus(ModbusLink { wire, framing: modbus.framing })
     }
 }
 
@@ -181,17 +188,12 @@ buses:
     }
 
     #[test]
-    fn what_is_printed_is_a_configuration() {
+    fn the_links_lead_to_the_places() {
         let plan = crate::config::parse(PLAN, "test").unwrap().plan;
         let tcp = Place::Tcp("127.0.0.1:5020".parse().unwrap());
-        let pty = Place::Pty("/tmp/l".into());
-        let text = format!(
-            "gateway: {{ name: g }}\nbuses:\n  a: {}\n  b: {}\n",
-            tcp.yaml(&plan.buses[0].link),
-            pty.yaml(&plan.buses[2].link)
-        );
-        let pasted = crate::config::parse(&text, "pasted").unwrap().plan;
-        assert_eq!(pasted.buses[0].link, Link::modbus_tcp("127.0.0.1", 5020));
-        assert_eq!(pasted.buses[1].link.serial().unwrap().baud, 9600);
+        assert_eq!(tcp.link(&plan.buses[0].link), Link::modbus_tcp("127.0.0.1", 5020));
+        let pty = Place::Pty("/tmp/l".into()).link(&plan.buses[2].link);
+        let line = pty.serial().unwrap();
+        assert_eq!((line.baud, line.port.to_str()), (9600, Some("/tmp/l")));
     }
 }

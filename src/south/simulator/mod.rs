@@ -75,17 +75,13 @@ impl Devices {
     /// The right answer, if anyone answers, and what is done with it.
     pub(crate) fn respond(&self, asked: &Asked, framing: Framing) -> (Option<Vec<u8>>, Deed) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        let hits = faults.hits(asked, framing, self.begun.elapsed());
-        let refusal = hits.iter().find_map(Fault::exception);
-        let right = match (refusal, asked.pdu.first()) {
-            (Some(code), Some(function)) => Some(vec![function | 0x80, code]),
-            _ if framing != Framing::Tcp && asked.unit == 0 => {
-                self.bank().broadcast(&asked.pdu);
-                None
+        faults.respond(asked, framing, self.begun.elapsed(), || {
+            let mut bank = self.bank();
+            if framing != Framing::Tcp && asked.unit == 0 {
+                bank.broadcast(&asked.pdu);
+                return None;
             }
-            _ => self.bank().answer(asked.unit, &asked.pdu),
-        };
-        let deed = faults.deed(&hits, asked, right.as_deref(), framing);
-        (right, deed)
+            bank.answer(asked.unit, &asked.pdu)
+        })
     }
 }

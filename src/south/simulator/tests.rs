@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Bank, Meter, Press};
+use proptest::prelude::*;
+
+use super::slave::take;
+use super::{Bank, Devices, Faults, Meter, Press, Rule, fault_names};
+use crate::config::Framing;
 use crate::model::Table;
 
 fn f32_at(bank: &Bank, unit: u8, table: Table, address: u16, swapped: bool) -> f32 {
@@ -98,4 +102,55 @@ fn the_press_obeys_its_drive_and_its_setpoints() {
     press.advance(Duration::from_secs(60));
     let oil = press.devices().bank().get(1, Table::Holding, 1).unwrap();
     assert!((555..=645).contains(&oil), "{oil}");
+}
+
+proptest! {
+    /// Whatever a master sends, the answer is one or an exception, and nothing panics.
+    #[test]
+    fn any_request_has_an_answer(pdu in proptest::collection::vec(any::<u8>(), 1..260)) {
+        let mut bank = Bank::default();
+        bank.set(1, Table::Holding, 0, &[7; 300]);
+        bank.set(1, Table::Coil, 0, &[1; 300]);
+        bank.allow_writes(1, Table::Holding, 0..=299);
+        bank.allow_writes(1, Table::Coil, 0..=299);
+        bank.name(1, 0, "Acme");
+        let answer = bank.answer(1, &pdu).unwrap();
+        prop_assert!(answer.len() <= 253, "{} bytes", answer.len());
+        prop_assert!(answer[0] == pdu[0] || answer[0] == pdu[0] | 0x80);
+        bank.broadcast(&pdu);
+    }
+
+    /// Whatever comes in, requests are taken out of it or it is kept within bounds, under any faults.
+    #[test]
+    fn any_bytes_are_requests_or_noise(
+        chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..8),
+        framing in proptest::sample::select(vec![Framing::Tcp, Framing::Rtu, Framing::Ascii]),
+        name in 0..19_usize,
+    ) {
+        let name = fault_names().nth(name).unwrap();
+        let rule = if name == "exception" { "exception-4" } else { name };
+        let rules = vec![rule.parse::<Rule>().unwrap()];
+        let devices = Devices::new(Bank::default()).with_faults(Faults::new(rules, 1));
+        let mut input = Vec::new();
+        for chunk in chunks {
+            input.extend(chunk);
+            loop {
+                match take(framing, &mut input) {
+                    Ok(Some(asked)) => drop(devices.respond(&asked, framing)),
+                    Ok(None) => break,
+                    // The connection ends.
+                    Err(_) => input.clear(),
+                }
+            }
+            prop_assert!(input.len() <= 2048);
+        }
+    }
+
+    /// No text is more than a mistake.
+    #[test]
+    fn any_text_is_a_rule_or_refused(
+        text in "(late|silent|noise|exception|drip)?[=:a-z0-9% .-]{0,40}",
+    ) {
+        let _ = text.parse::<Rule>();
+    }
 }

@@ -170,13 +170,18 @@ async fn a_probe_reads_once() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _slave) = plug(&devices, &dir);
     let plan = rtu_plan(&path, Vec::new());
-    let read =
-        |unit, table, address, count| probe::read(&plan.link, unit, table, address, count, ms(300));
-    assert_eq!(read(3, Table::Holding, 4, 2).await.unwrap(), [43, 53]);
-    assert_eq!(read(3, Table::Coil, 0, 3).await.unwrap(), [1, 0, 1]);
-    let error = read(3, Table::Input, 4, 2).await.unwrap_err();
+    let mut session = probe::Session::open(&plan.link, ms(300)).await.unwrap();
+    assert_eq!(session.read(3, Table::Holding, (4, 2)).await.unwrap(), [43, 53]);
+    assert_eq!(session.read(3, Table::Coil, (0, 3)).await.unwrap(), [1, 0, 1]);
+    let error = session.read(3, Table::Input, (4, 2)).await.unwrap_err();
     assert_eq!(error.to_string(), "the device refused with exception 2 (illegal data address)");
-    assert!(matches!(read(9, Table::Holding, 0, 1).await, Err(probe::ProbeError::NoAnswer(_))));
+    let silent = session.read(9, Table::Holding, (0, 1)).await;
+    assert!(matches!(silent, Err(probe::ProbeError::NoAnswer(_))), "{silent:?}");
+    // Registers 0 to 49 are there; what is beyond is refused one by one.
+    let split = probe::Split::new(40, 20, 125);
+    let all = session.read_all(3, Table::Holding, split, |_| {}).await.unwrap();
+    assert_eq!(all.len(), 20);
+    assert_eq!((all[&49], all[&50], all[&59]), (Ok(493), Err(2), Err(2)));
 }
 
 #[tokio::test]

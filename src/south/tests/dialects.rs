@@ -33,7 +33,7 @@ fn over_tcp(port: u16, framing: Framing) -> Link {
 /// A bus with one device reads and writes over this link.
 async fn works(link: Link, devices: &Devices) {
     let said = link.to_string();
-    let value = probe::read(&link, 3, Table::Holding, 1, 2, ms(500)).await;
+    let value = read_once(&link).await;
     assert_eq!(value.unwrap(), [11, 12], "{said}");
     let tags = vec![tag(1, Table::Holding, 2), tag(2, Table::Coil, 2)];
     let plan = BusPlan {
@@ -160,7 +160,7 @@ async fn tls_with_certificates_on_both_sides_and_what_is_said_without() {
         (with_tls(port, "ca.pem", true, Some("another.example")), "not valid for name"),
         (with_tls(port, "nowhere.pem", true, None), "the CA file"),
     ] {
-        let error = probe::read(&link, 3, Table::Holding, 1, 2, ms(500)).await.unwrap_err();
+        let error = read_once(&link).await.unwrap_err();
         let probe::ProbeError::Link { source } = error else { panic!("{words}: {error}") };
         assert!(source.to_string().contains(words), "{words}: {source}");
     }
@@ -169,9 +169,15 @@ async fn tls_with_certificates_on_both_sides_and_what_is_said_without() {
     let plain_port = plain.address().unwrap().port();
     running.spawn(plain.run(CancellationToken::new()));
     for link in [over_tcp(port, Framing::Tcp), with_tls(plain_port, "ca.pem", true, None)] {
-        let result = probe::read(&link, 3, Table::Holding, 1, 2, ms(500)).await;
+        let result = read_once(&link).await;
         assert!(matches!(result, Err(probe::ProbeError::Link { .. })), "{link}: {result:?}");
     }
+}
+
+/// Reads two registers over a link of its own.
+async fn read_once(link: &Link) -> Result<Vec<u16>, probe::ProbeError> {
+    let mut session = probe::Session::open(link, ms(500)).await?;
+    session.read(3, Table::Holding, (1, 2)).await
 }
 
 fn plan_of(wire: Wire, framing: Framing) -> BusPlan {

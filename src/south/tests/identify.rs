@@ -8,7 +8,7 @@ use super::{ms, tcp_plan};
 use crate::config::{Framing, Link, Parity, SerialLine};
 use crate::model::Table;
 use crate::south::line::Failure;
-use crate::south::probe::{self, ProbeError, object_name};
+use crate::south::probe::{ProbeError, Session, object_name};
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer};
 
 /// A device with names of all categories, of which the extended ones take several answers.
@@ -41,10 +41,12 @@ fn all() -> Vec<(u8, String)> {
 }
 
 async fn identified(link: &Link) {
-    assert_eq!(probe::identify(link, 3, ms(300)).await.unwrap(), all());
-    let error = probe::identify(link, 4, ms(300)).await.unwrap_err();
+    let mut session = Session::open(link, ms(300)).await.unwrap();
+    assert_eq!(session.identify(3).await.unwrap(), all());
+    let error = session.identify(4).await.unwrap_err();
     assert!(matches!(error, ProbeError::NoIdentification), "{error}");
-    let error = probe::identify(link, 9, ms(50)).await.unwrap_err();
+    session.timeout = ms(50);
+    let error = session.identify(9).await.unwrap_err();
     assert!(matches!(error, ProbeError::NoAnswer(_)), "{error}");
 }
 

@@ -6,6 +6,7 @@ mod bus_tcp;
 mod commands;
 mod demo;
 mod dialects;
+mod faults_named;
 mod faults_tcp;
 mod faults_udp;
 mod identify;

@@ -151,7 +151,8 @@ pub(super) fn start(
                 framing,
             };
             all.lock().unwrap().push(request.clone());
-            let deed = Deed { echo, ..script(&request) };
+            let mut deed = script(&request);
+            deed.echo |= echo;
             (Some(request.honest()), deed)
         };
         let _ = serve(far, framing, Tempo::default(), &CancellationToken::new(), answer).await;

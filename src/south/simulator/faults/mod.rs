@@ -110,7 +110,7 @@ impl Fault {
     }
 
     /// The code of an exception.
-    pub(super) fn exception(&self) -> Option<u8> {
+    fn exception(&self) -> Option<u8> {
         match self {
             Self::Exception(code) => Some(*code),
             _ => None,
@@ -124,8 +124,26 @@ impl Faults {
         Self { rules, random: Random(fastrand::Rng::with_seed(seed)) }
     }
 
+    /// The right answer, unless an exception takes its place, and what is done with it.
+    pub fn respond(
+        &mut self,
+        asked: &Asked,
+        framing: Framing,
+        now: Duration,
+        right: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> (Option<Vec<u8>>, Deed) {
+        let hits = self.hits(asked, framing, now);
+        let refusal = hits.iter().find_map(Fault::exception);
+        let right = match (refusal, asked.pdu.first()) {
+            (Some(code), Some(function)) => Some(vec![function | 0x80, code]),
+            _ => right(),
+        };
+        let deed = self.deed(&hits, asked, right.as_deref(), framing);
+        (right, deed)
+    }
+
     /// The faults that hit the answer to this request.
-    pub fn hits(&mut self, asked: &Asked, framing: Framing, now: Duration) -> Vec<Fault> {
+    fn hits(&mut self, asked: &Asked, framing: Framing, now: Duration) -> Vec<Fault> {
         let mut hits = Vec::new();
         for (rule, seen) in &mut self.rules {
             let meant = rule.unit.is_none_or(|unit| unit == asked.unit)
@@ -143,7 +161,7 @@ impl Faults {
     }
 
     /// What becomes of the right answer, `None` if nobody gives one.
-    pub fn deed(
+    fn deed(
         &mut self,
         hits: &[Fault],
         asked: &Asked,
