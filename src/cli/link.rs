@@ -7,7 +7,8 @@ use clap::ValueEnum;
 
 use super::BadInput;
 use crate::config::{
-    Endpoint, Framing, Link, ModbusLink, ModbusTls, Parity, SerialLine, TcpWire, TlsPlan, Wire,
+    Endpoint, Framing, Link, ModbusLink, ModbusTls, Parity, SerialLine, Switching, TcpWire,
+    TlsPlan, Wire,
 };
 
 pub const MODBUS_PORT: u16 = 502;
@@ -134,6 +135,7 @@ impl LinkArguments {
             parity,
             // Modbus over Serial Line V1.02, 2.5.1: without parity a second stop bit takes its place.
             stop_bits: self.stop_bits.unwrap_or(if parity == Parity::None { 2 } else { 1 }),
+            switching: Switching::Adapter,
         }
     }
 }

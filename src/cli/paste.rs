@@ -75,7 +75,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, SerialLine};
+    use crate::config::{self, SerialLine, Switching};
     use crate::model::Kind;
 
     #[test]
@@ -86,6 +86,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::None,
             stop_bits: 2,
+            switching: Switching::Adapter,
         };
         let ascii = SerialLine { data_bits: 7, stop_bits: 1, ..line.clone() };
         let links = [

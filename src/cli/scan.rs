@@ -15,7 +15,7 @@ use super::run::{self, Ends};
 use super::{BadInput, advice, paste};
 use crate::codec::pdu::exception_name;
 use crate::config::profile;
-use crate::config::{Framing, Link, Parity, SerialLine, show_duration};
+use crate::config::{Framing, Link, Parity, SerialLine, Switching, show_duration};
 use crate::model::{Coding, Kind, Table};
 use crate::south::scan::{
     Event, Found, Question, Settings, Target, Wanted, on_tcp, order, scan, usual,
@@ -118,7 +118,14 @@ fn targets(arguments: &Arguments) -> anyhow::Result<Vec<Target>> {
     let wanted = Wanted { settings: settings(arguments), units, factory: factory() };
     let target = |group: crate::south::scan::Group| {
         let Settings { baud, parity, stop_bits } = group.settings;
-        let line = SerialLine { port: port.clone(), baud, data_bits: 8, parity, stop_bits };
+        let line = SerialLine {
+            port: port.clone(),
+            baud,
+            data_bits: 8,
+            parity,
+            stop_bits,
+            switching: Switching::Adapter,
+        };
         Target { link: Link::modbus_rtu(line), units: group.units }
     };
     Ok(order(&wanted).into_iter().map(target).collect())

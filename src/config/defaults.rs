@@ -41,6 +41,8 @@ pub(super) const PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(1
 /// Of one bus: some hundred short exchanges.
 pub(super) const TRACE_BYTES: usize = 64 * 1024;
 pub(super) const TRACE_RANGE: Sizes = 0..=64 * MIB;
+/// More is not taken by the kernel's RS-485 mode, nor needed by a transmitter.
+pub(super) const RTS_RANGE: Durations = Duration::ZERO..=Duration::from_millis(100);
 
 /// Of a bus's server face.
 pub(super) const SHARE_ALLOW: [&str; 2] = ["127.0.0.0/8", "::1"];

@@ -55,12 +55,20 @@ pub(super) static MODBUS_UDP: Shape =
 
 pub(super) static MODBUS_RTU: Shape = Shape {
     name: "modbus-rtu",
-    keys: &["port", "baud", "data-bits", "parity", "stop-bits"],
+    keys: &["port", "baud", "data-bits", "parity", "stop-bits", "rs485", "rts"],
     refused: &[],
 };
 
 pub(super) static MODBUS_ASCII: Shape =
     Shape { name: "modbus-ascii", keys: MODBUS_RTU.keys, refused: &[] };
+
+pub(super) static RS485: Shape = Shape {
+    name: "rs485",
+    keys: &["rts-on-send", "delay-before", "delay-after", "required"],
+    refused: &[("rts-after-send", "after sending RTS is the opposite of rts-on-send")],
+};
+
+pub(super) static RTS: Shape = Shape { name: "rts", keys: &["before", "after"], refused: &[] };
 
 pub(super) static DEVICE: Shape = Shape {
     name: "device",
@@ -270,7 +278,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 26] = [
+pub(super) static ALL: [&Shape; 28] = [
     &ROOT,
     &GATEWAY,
     &BUS,
@@ -282,6 +290,8 @@ pub(super) static ALL: [&Shape; 26] = [
     &MODBUS_UDP,
     &MODBUS_RTU,
     &MODBUS_ASCII,
+    &RS485,
+    &RTS,
     &DEVICE,
     &TAG,
     &MAP,

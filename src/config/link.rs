@@ -6,6 +6,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::plan::TlsPlan;
 use super::share::Network;
@@ -96,6 +97,36 @@ pub struct SerialLine {
     pub parity: Parity,
     /// 1 or 2.
     pub stop_bits: u8,
+    pub switching: Switching,
+}
+
+/// Who switches the transmitter of a two-wire line on to send and off to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Switching {
+    /// The adapter by itself, as nearly all do.
+    #[default]
+    Adapter,
+    /// The port's driver, by RTS: the RS-485 mode of the kernel.
+    Driver(Rs485),
+    /// The gateway, by RTS.
+    Gateway(RtsTimes),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rs485 {
+    /// RTS is high while sending and low otherwise; or the other way round.
+    pub rts_high: bool,
+    pub delay_before: Duration,
+    pub delay_after: Duration,
+    /// A driver without the mode is an error, not a remark.
+    pub required: bool,
+}
+
+/// How long RTS is on before the first and after the last character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtsTimes {
+    pub before: Duration,
+    pub after: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

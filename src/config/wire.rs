@@ -196,9 +196,17 @@ fn character_bits(line: &SerialLine) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::link::Switching;
 
     fn line(baud: u32, parity: Parity, stop_bits: u8) -> SerialLine {
-        SerialLine { port: "/dev/ttyS0".into(), baud, data_bits: 8, parity, stop_bits }
+        SerialLine {
+            port: "/dev/ttyS0".into(),
+            baud,
+            data_bits: 8,
+            parity,
+            stop_bits,
+            switching: Switching::Adapter,
+        }
     }
 
     fn ms(time: Duration) -> f64 {

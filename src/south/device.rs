@@ -115,7 +115,7 @@ impl Device {
             published: vec![None; plan.tags.len()],
             lacks: facts.get("writes").map_or_else(Lacks::default, |text| Lacks::parse(text)),
             plan,
-            latency: Latency::default(),
+            latency: Latency::remembering(facts.get("answers").map(String::as_str)),
             intervals,
             tables,
             plans: HashMap::new(),
@@ -368,12 +368,13 @@ impl Device {
         }
     }
 
-    /// What was learned, by table name and `writes`; only what says something.
+    /// What was learned, by table name, `writes` and `answers`; only what says something.
     pub(crate) fn facts(&self) -> BTreeMap<String, String> {
         let tables = self.tables.iter().filter(|(_, healer)| !healer.learned().is_empty());
         let mut facts: BTreeMap<String, String> = tables
             .map(|(table, healer)| (table_name(*table).to_owned(), healer.learned().to_string()))
             .collect();
+        facts.extend(self.latency.fact().map(|fact| ("answers".to_owned(), fact)));
         if self.lacks != Lacks::default() {
             facts.insert("writes".to_owned(), self.lacks.to_text());
         }

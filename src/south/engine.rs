@@ -214,7 +214,10 @@ impl Engine {
             }
             let tap = self.tap.clone();
             let attempt = async {
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = connector.appears() => {}
+                }
                 connector.turn().await;
                 connector.connect(tap).await
             };
@@ -226,6 +229,7 @@ impl Engine {
                         line.pause_after(device.plan.unit, device.plan.pause);
                     }
                     self.came_up(connector.peer().as_deref());
+                    self.remark(connector.remarks());
                     return Some(line);
                 }
                 Err(error) => {
@@ -235,6 +239,15 @@ impl Engine {
             }
             wait = self.backoff.next_delay();
         }
+    }
+
+    /// Shows what a port could not be given, and logs it once.
+    fn remark(&self, remarks: &[String]) {
+        let mut status = self.status();
+        for remark in remarks.iter().filter(|remark| !status.remarks.contains(remark)) {
+            warn!(bus = %self.name, remark, "the port is not as it should be");
+        }
+        status.remarks = remarks.to_vec();
     }
 
     /// Waits for `work` while refusing commands and clients; `None` when stopped.

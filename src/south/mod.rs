@@ -24,6 +24,7 @@ pub mod probe;
 mod publish;
 mod report;
 mod resync;
+mod rts;
 pub mod scan;
 mod schedule;
 mod share;

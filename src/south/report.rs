@@ -136,6 +136,9 @@ impl Engine {
         if !was_silent && !matches!(result, Err(Failure::BadAnswer)) {
             device.latency.add(took.saturating_sub(frames));
         }
+        if device.latency.take_changed() {
+            self.keep_learned(index);
+        }
         self.changed(index, turn, result);
         self.show_exchange(index, at, turn, result);
         self.show_line(line);

@@ -36,6 +36,8 @@ pub struct BusStatus {
     pub echo: Option<bool>,
     /// Share of the last minute in which the line was busy, 0 to 1.
     pub utilisation: f64,
+    /// What the port could not be given, and can do without.
+    pub remarks: Vec<String>,
     pub devices: Vec<DeviceStatus>,
     /// The server face, if the bus is shared.
     pub share: Option<ShareStatus>,
@@ -79,7 +81,8 @@ pub struct DeviceStatus {
     pub suppressed: u64,
     pub readings: u64,
     pub readings_bad: u64,
-    /// By table: gaps, limits and bad tags, as kept in the store; `writes`: functions it lacks.
+    /// By table: gaps, limits and bad tags, as kept in the store; `writes`: functions it lacks;
+    /// `answers`: within this time.
     pub learned: BTreeMap<String, String>,
     /// The requests that read all its tags at once.
     pub blocks: Vec<BlockStatus>,
@@ -144,6 +147,7 @@ impl BusStatus {
             line: GuardCounters::default(),
             echo: None,
             utilisation: 0.0,
+            remarks: Vec::new(),
             devices: plan.devices.iter().map(device).collect(),
             share: None,
         }

@@ -36,10 +36,38 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
     if state == "down" {
         out.push(reason(text(bus, "/state/reason"), ago(now, signed(bus, "/state/since")), None));
     }
+    out.extend(on_the_line(bus));
     for device in items(bus, "/devices") {
         out.extend(one_device(device, up, now));
     }
     out.extend(bus.get("share").filter(|share| share.is_object()).map(shared));
+    out
+}
+
+/// What a line may carry that is no answer: its counter, and how one and many are called.
+const NO_ANSWERS: [(&str, &str, &str); 6] = [
+    ("/line/collisions", "frame of another master", "frames of another master"),
+    ("/line/foreign", "foreign frame", "foreign frames"),
+    ("/line/late", "late answer", "late answers"),
+    ("/line/damaged", "damaged answer", "damaged answers"),
+    ("/line/wrong_shape", "answer of the wrong shape", "answers of the wrong shape"),
+    ("/line/noise_bytes", "byte of noise", "bytes of noise"),
+];
+
+/// What is to be known of the port and the line behind it, if anything is.
+fn on_the_line(bus: &Value) -> Vec<Line> {
+    let remarks = items(bus, "/remarks").filter_map(Value::as_str);
+    let mut out: Vec<Line> =
+        remarks.map(|remark| Line::new().add(Tone::Doubt, format!("       {remark}"))).collect();
+    let mut carried: Vec<String> = Vec::new();
+    for (path, one, many) in NO_ANSWERS {
+        let n = number(bus, path);
+        carried.extend((n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many })));
+    }
+    carried.extend((bus.pointer("/echo") == Some(&Value::Bool(true))).then(|| "local echo".into()));
+    if !carried.is_empty() {
+        out.push(Line::new().add(Tone::Faint, format!("       {}", carried.join(" · "))));
+    }
     out
 }
 

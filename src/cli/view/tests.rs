@@ -159,3 +159,20 @@ fn an_empty_status_is_shown_without_panic() {
     assert!(!listing(&Value::Null, 80).is_empty());
     assert!(!drawn(&Value::Null, 80, 24).is_empty());
 }
+
+#[test]
+fn what_disturbs_a_line_is_said_under_it() {
+    let mut status = plant(4, 0, true);
+    let quiet = drawn(&status, 120, 40);
+    assert!(!has(&quiet, "another master"), "{quiet:#?}");
+    status["buses"]["hall1"]["line"] = json!({ "collisions": 12, "noise_bytes": 1, "late": 0 });
+    status["buses"]["hall1"]["echo"] = json!(true);
+    status["buses"]["hall1"]["remarks"] = json!(["the driver has no RS-485 mode"]);
+    let lines = drawn(&status, 120, 40);
+    assert!(
+        has(&lines, "12 frames of another master · 1 byte of noise · local echo"),
+        "{lines:#?}"
+    );
+    assert!(has(&lines, "the driver has no RS-485 mode"), "{lines:#?}");
+    assert!(!has(&lines, "late"), "{lines:#?}");
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::files;
+use super::{files, switching};
 use crate::config::defaults::{
     ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT,
 };
@@ -215,11 +215,13 @@ fn serial(
     });
     let parity = section.scalar("parity", out, values::word(&PARITIES));
     let stop_bits = section.scalar("stop-bits", out, values::integer(1..=2));
+    let switching = switching::check(&section, out);
     SerialLine {
         port: PathBuf::from(port.unwrap_or_default()),
         baud: baud.unwrap_or(19_200),
         data_bits: data_bits.unwrap_or(if framing == Framing::Ascii { 7 } else { 8 }),
         parity: parity.unwrap_or(Parity::Even),
         stop_bits: stop_bits.unwrap_or(1),
+        switching,
     }
 }

@@ -18,6 +18,7 @@ mod scale;
 mod settings;
 mod share;
 mod store;
+mod switching;
 mod tag;
 mod uplink;
 mod vocabulary;

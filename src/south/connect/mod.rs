@@ -19,13 +19,16 @@ use self::quota::{Place, Quota};
 use super::guard::{SerialMatcher, TcpMatcher};
 use super::line::Line;
 use super::port;
+use super::rts::RtsPort;
 use super::silence::Pace;
 use super::trace::Tap;
 use crate::config::wire::LineTime;
-use crate::config::{Endpoint, Framing, Link, ModbusLink, SerialLine, Wire};
+use crate::config::{Endpoint, Framing, Link, ModbusLink, SerialLine, Switching, Wire};
 
 /// The longest time a line is only listened to before its first request.
 const LISTEN_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether an adapter is plugged in again: cheaper than to try to open it.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Of one answer.
 const REGISTERS_MAX: u16 = 125;
 
@@ -44,6 +47,7 @@ pub(crate) struct Connector {
     /// Where connections to the host are counted.
     quota: Option<Arc<Quota>>,
     place: Option<Place>,
+    remarks: Vec<String>,
 }
 
 enum Source {
@@ -73,7 +77,8 @@ impl Connector {
             Wire::Listen(wire) => Source::Listen(Listener::new(wire)),
         };
         let listen = (timeout + frame).min(LISTEN_MAX);
-        Self { source, framing: *framing, pace, listen, owed: true, quota, place: None }
+        let remarks = Vec::new();
+        Self { source, framing: *framing, pace, listen, owed: true, quota, place: None, remarks }
     }
 
     /// Who is at the other end, where the link does not say it.
@@ -96,6 +101,23 @@ impl Connector {
     /// Notes how the last line was left.
     pub(crate) fn left(&mut self, line: &Line) {
         self.owed = line.owes();
+    }
+
+    /// What the line could not be given, and can do without.
+    pub(crate) fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// Comes back when a port that is not there is plugged in, and never otherwise.
+    pub(crate) async fn appears(&self) {
+        match &self.source {
+            Source::Serial(line) if !line.port.exists() => {
+                while !line.port.exists() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+            _ => std::future::pending().await,
+        }
     }
 
     /// Nobody answered on the last line: another way to the devices, if there is one, comes first.
@@ -150,7 +172,16 @@ impl Connector {
             Source::Tcp(dialler) => (dialler.dial().await?, false),
             Source::Listen(listener) => (Box::new(listener.accept().await?), false),
             Source::Udp(to) => (Box::new(datagrams::open(to).await?), true),
-            Source::Serial(line) => (Box::new(port::open(line)?), false),
+            Source::Serial(line) => {
+                let port::Opened { stream, remarks } = port::open(line)?;
+                self.remarks = remarks;
+                let character = LineTime::serial(line, Duration::ZERO).character();
+                let stream: Box<dyn Stream> = match line.switching {
+                    Switching::Gateway(times) => Box::new(RtsPort::new(stream, times, character)?),
+                    Switching::Adapter | Switching::Driver(_) => Box::new(stream),
+                };
+                (stream, false)
+            }
         };
         let line = match self.framing {
             Framing::Tcp => {

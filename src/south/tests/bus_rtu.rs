@@ -1,7 +1,7 @@
 //! A whole bus over a pseudo terminal, on its own thread.
 
 use super::*;
-use crate::config::{Parity, SerialLine};
+use crate::config::{Parity, SerialLine, Switching};
 use crate::model::{Fault, Refusal};
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave};
 use crate::south::{DeviceState, LinkState, probe};
@@ -28,6 +28,7 @@ pub(super) fn rtu_plan(port: &std::path::Path, devices: Vec<DevicePlan>) -> BusP
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: 1,
+        switching: Switching::Adapter,
     });
     BusPlan {
         name: name("rs485"),

@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{
-    Endpoint, Framing, ListenWire, ModbusLink, ModbusTls, Network, Parity, SerialLine, TcpWire,
-    TlsPlan, Wire,
+    Endpoint, Framing, ListenWire, ModbusLink, ModbusTls, Network, Parity, SerialLine, Switching,
+    TcpWire, TlsPlan, Wire,
 };
 use crate::south::probe;
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer, UdpServer};
@@ -93,6 +93,7 @@ async fn ascii_on_a_port() {
         data_bits: 8,
         parity: Parity::None,
         stop_bits: 1,
+        switching: Switching::Adapter,
     };
     let mut running = JoinSet::new();
     let slave = RtuSlave::new(devices.clone()).with_framing(Framing::Ascii);

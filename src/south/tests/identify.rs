@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scripted::{self, Asked, Deed, TIMEOUT};
 use super::{ms, tcp_plan};
-use crate::config::{Framing, Link, Parity, SerialLine};
+use crate::config::{Framing, Link, Parity, SerialLine, Switching};
 use crate::model::Table;
 use crate::south::line::Failure;
 use crate::south::probe::{ProbeError, Session, object_name};
@@ -59,6 +59,7 @@ async fn a_device_on_a_serial_line_says_what_it_is() {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: 1,
+        switching: Switching::Adapter,
     });
     let mut slave = tokio::task::JoinSet::new();
     slave.spawn(RtuSlave::new(named()).run(pty, CancellationToken::new()));

@@ -3,6 +3,7 @@
 
 mod bus_rtu;
 mod bus_tcp;
+mod combined;
 mod commands;
 mod demo;
 mod dialects;

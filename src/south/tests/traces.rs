@@ -6,7 +6,7 @@ use super::scripted::{Asked, Deed, Scripted, Tally, start, tcp};
 use crate::config::Framing;
 use crate::model::Wall;
 use crate::south::guard::frame_rtu;
-use crate::south::trace::{Exchange, Verdict, Way};
+use crate::south::trace::{self, Exchange, Role, Verdict, Way, frames};
 
 const LATE: Duration = Duration::from_millis(55);
 
@@ -93,4 +93,31 @@ async fn the_bytes_are_those_of_the_wire_with_their_times() {
     let after: Vec<_> = seen.parts.iter().map(|part| part.after_us).collect();
     assert!(after[1] >= 20_000 && after[2] >= after[1] + 1_000, "{after:?}");
     assert!(seen.took_us >= 22_000, "{}", seen.took_us);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_else_came_is_named_where_it_lies() {
+    let roles = async |slave: Scripted| {
+        let seen = one(slave).await;
+        frames(trace::Framing::Rtu, &seen).iter().map(|frame| frame.role).collect::<Vec<_>>()
+    };
+    let noise = roles(start(Framing::Rtu, false, |_| Deed::before(vec![0x55; 3]))).await;
+    assert_eq!(noise, [Role::Request, Role::Noise, Role::Answer]);
+    let echo = roles(start(Framing::Rtu, true, |_| Deed::well())).await;
+    assert_eq!(echo, [Role::Request, Role::Echo, Role::Answer]);
+    let foreign =
+        roles(start(Framing::Rtu, false, |a| Deed::before(frame_rtu(9, &a.honest())))).await;
+    assert_eq!(foreign, [Role::Request, Role::Foreign, Role::Answer]);
+    let silence = roles(start(Framing::Rtu, false, |_| Deed::silence())).await;
+    assert_eq!(silence, [Role::Request]);
+
+    let mut slave = start(Framing::Rtu, false, |asked| match asked.number {
+        1 => Deed::late(LATE),
+        _ => Deed::well(),
+    });
+    slave.reads(2, 5, 2).await;
+    let second = &exchanges(&slave)[1];
+    let late = frames(trace::Framing::Rtu, second);
+    assert!(late.iter().any(|frame| frame.role == Role::Late), "{late:?}");
+    assert_eq!(late.last().map(|frame| frame.role), Some(Role::Answer));
 }

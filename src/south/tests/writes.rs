@@ -2,7 +2,7 @@
 //! request it has seen.
 
 use super::*;
-use crate::config::{Framing, Parity, SerialLine, Verify};
+use crate::config::{Framing, Parity, SerialLine, Switching, Verify};
 use crate::model::{Refusal, Set};
 use crate::south::LinkState;
 use crate::south::simulator::{Asked, Bank, Deed, Pty, Tempo, serve};
@@ -111,6 +111,7 @@ impl Bench {
             data_bits: 8,
             parity: Parity::Even,
             stop_bits: 1,
+            switching: Switching::Adapter,
         });
         let plan = BusPlan {
             name: name("rs485"),

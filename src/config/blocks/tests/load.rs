@@ -35,6 +35,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: 1,
+        switching: Switching::Adapter,
     };
     let device = |tags| DevicePlan {
         name: Name::new("d").unwrap(),
