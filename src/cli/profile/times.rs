@@ -5,14 +5,20 @@ use std::time::Duration;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::profile::Profile;
 use crate::config::wire::{LineTime, ROUND_TRIP_ASSUMED, TURNAROUND_ASSUMED};
-use crate::config::{DevicePlan, Parity, SerialLine};
+use crate::config::{DevicePlan, Parity, SerialLine, Switching};
 use crate::model::Table;
 
 /// The lines that are compared.
 pub(super) fn lines() -> [(&'static str, LineTime); 3] {
     let serial = |baud| {
-        let line =
-            SerialLine { port: "-".into(), baud, data_bits: 8, parity: Parity::Even, stop_bits: 1 };
+        let line = SerialLine {
+            port: "-".into(),
+            baud,
+            data_bits: 8,
+            parity: Parity::Even,
+            stop_bits: 1,
+            switching: Switching::Adapter,
+        };
         LineTime::serial(&line, TURNAROUND_ASSUMED)
     };
     [

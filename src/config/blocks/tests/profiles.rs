@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::profile::{self, SHIPPED};
 use crate::config::wire::LineTime;
-use crate::config::{Parity, SerialLine};
+use crate::config::{Parity, SerialLine, Switching};
 use crate::model::Table;
 
 /// The least line time, from the last item to the first: what it costs to read from item `i` on.
@@ -30,8 +30,14 @@ fn oracle(items: &[Item], cost: Cost, limits: &Limits) -> f64 {
 #[test]
 fn every_shipped_profile_is_read_in_the_least_time() {
     let serial = |baud| {
-        let line =
-            SerialLine { port: "-".into(), baud, data_bits: 8, parity: Parity::Even, stop_bits: 1 };
+        let line = SerialLine {
+            port: "-".into(),
+            baud,
+            data_bits: 8,
+            parity: Parity::Even,
+            stop_bits: 1,
+            switching: Switching::Adapter,
+        };
         LineTime::serial(&line, Duration::from_millis(5))
     };
     let lines = [serial(9_600), serial(115_200), LineTime::tcp(Duration::from_millis(10))];
