@@ -6,8 +6,11 @@ use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
 use crate::config::profile::Used;
 use crate::config::wire::LineTime;
-use crate::config::{BusPlan, DevicePlan, Loaded, Plan, Source, TagPlan, show_duration};
+use crate::config::{
+    BusPlan, DevicePlan, Loaded, Plan, SensorLink, Source, TagPlan, show_duration,
+};
 use crate::model::Table;
+use crate::model::sensor::Ask;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -71,6 +74,9 @@ fn describe(plan: &Plan) -> String {
 fn describe_bus(bus: &BusPlan) -> String {
     let load = blocks::load(bus);
     let link = &bus.link;
+    if let Some(sensor) = link.sensor() {
+        return describe_sensor(bus, sensor);
+    }
     let mut out = format!(
         "bus {}: {link}, {:.1} requests/s, {:.1} % of the line's time\n",
         bus.name,
@@ -87,19 +93,47 @@ fn describe_bus(bus: &BusPlan) -> String {
             share.map_or(0.0, |(_, share)| share * 100.0)
         );
         out += &requests(device, time);
-        let places: Vec<_> = device.tags.iter().map(place).collect();
-        let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-        let topics = width(&mut device.tags.iter().map(|tag| tag.topic.as_str().chars().count()));
-        let from = width(&mut places.iter().map(String::len));
-        for (tag, place) in device.tags.iter().zip(&places) {
-            let set = if tag.write.is_some() { "  and /set" } else { "" };
-            let every = match tag.every {
+        out += &tags(device);
+    }
+    out
+}
+
+/// Where each tag comes from and goes to.
+fn tags(device: &DevicePlan) -> String {
+    let mut out = String::new();
+    let places: Vec<_> = device.tags.iter().map(place).collect();
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let topics = width(&mut device.tags.iter().map(|tag| tag.topic.as_str().chars().count()));
+    let from = width(&mut places.iter().map(String::len));
+    for (tag, place) in device.tags.iter().zip(&places) {
+        let set = if tag.write.is_some() { "  and /set" } else { "" };
+        let how = match &tag.source {
+            Source::Registers(_) => match tag.every {
                 Some(every) => format!("every {}", show_duration(every)),
                 None => "never read".to_owned(),
-            };
-            let topic = tag.topic.as_str();
-            out += &format!("    {topic:<topics$}  {place:<from$}  {every}{set}\n");
-        }
+            },
+            Source::Field(_) if tag.unit.is_empty() => "no unit".to_owned(),
+            Source::Field(_) => format!("in {}", tag.unit),
+        };
+        let topic = tag.topic.as_str();
+        out += &format!("    {topic:<topics$}  {place:<from$}  {how}{set}\n");
+    }
+    out
+}
+
+/// What a sensor bus does, in words.
+fn describe_sensor(bus: &BusPlan, link: &SensorLink) -> String {
+    let ask = match &link.sensor.ask {
+        Ask::Push => "sends by itself".to_owned(),
+        Ask::Poll(poll) => format!("asked every {}", show_duration(poll.every)),
+    };
+    let silent = match link.sensor.silent_after {
+        Some(after) => format!("values older than {} are bad", show_duration(after)),
+        None => "values never age".to_owned(),
+    };
+    let mut out = format!("bus {}: {}, {ask}, {silent}\n", bus.name, bus.link);
+    for device in &bus.devices {
+        out += &format!("  device {}\n{}", device.name, tags(device));
     }
     out
 }
@@ -131,6 +165,7 @@ fn place(tag: &TagPlan) -> String {
                 None => place,
             }
         }
+        Source::Field(from) => format!("field {}", from.name),
     }
 }
 

@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod check;
 mod demo;
+mod frame;
 mod link;
 mod paste;
 mod probe;
@@ -47,6 +48,8 @@ enum Command {
     Scan(scan::Arguments),
     /// Device profiles: list, show and check them
     Profile(profile::Arguments),
+    /// Show what the bytes of a serial sensor mean: pasted, from a file, or live
+    Frame(frame::Arguments),
     /// Play the devices of a configuration, with faults if wanted
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -1,4 +1,4 @@
-//! Bytes ↔ meaning: registers, payloads. Pure.
+//! Bytes ↔ meaning: registers, frames of sensors, payloads. Pure.
 
 pub mod columnar;
 pub mod find;
@@ -6,3 +6,4 @@ pub mod json;
 pub mod pcap;
 pub mod pdu;
 pub mod registers;
+pub mod sensor;

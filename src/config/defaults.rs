@@ -61,6 +61,26 @@ pub(super) const TIMEOUT_RANGE: Durations = Duration::from_millis(10)..=Duration
 pub(super) const REGISTERS_MAX: u16 = 125;
 pub(super) const BITS_MAX: u16 = 2_000;
 
+pub(super) const SENSOR_BAUD: u32 = 9_600;
+pub(super) const FRAME_MAX: usize = 1_024;
+pub(super) const FRAME_MAX_RANGE: RangeInclusive<i128> = 1..=65_536;
+pub(super) const IDLE_RANGE: Durations = Duration::from_millis(2)..=Duration::from_secs(10);
+pub(super) const SENSOR_EVERY: Duration = Duration::from_secs(1);
+pub(super) const SENSOR_EVERY_RANGE: Durations = Duration::from_millis(20)..=DAY;
+pub(super) const SENSOR_TIMEOUT: Duration = Duration::from_secs(1);
+pub(super) const SENSOR_TIMEOUT_RANGE: Durations =
+    Duration::from_millis(10)..=Duration::from_secs(300);
+pub(super) const WAKE_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const WAKE_PAUSE_RANGE: Durations = Duration::ZERO..=Duration::from_secs(10);
+/// A sensor that sends by itself is silent after this.
+pub(super) const SILENT_AFTER: Duration = Duration::from_secs(10);
+pub(super) const SILENT_AFTER_RANGE: Durations = Duration::from_millis(100)..=DAY;
+/// A value that was polled for so often without success is too old.
+pub(super) const SILENT_POLLS: u32 = 3;
+pub(super) const FORMS_MAX: usize = 64;
+/// Fields of one kind of frame.
+pub(super) const FIELDS_MAX: usize = 256;
+
 pub(super) const AT_LEAST: Duration = Duration::from_secs(60);
 pub(super) const AT_LEAST_RANGE: Durations = Duration::from_millis(10)..=DAY;
 pub(super) const AT_MOST_EVERY_RANGE: Durations = Duration::ZERO..=DAY;

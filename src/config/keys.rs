@@ -3,6 +3,10 @@
 //! The sections are the single source of what may be written: unknown keys are measured against
 //! them, and a test checks that `configs/reference.yaml` shows each of them.
 
+mod sensor;
+
+pub(super) use sensor::*;
+
 /// The keys of one kind of section.
 #[derive(Debug)]
 pub(super) struct Shape {
@@ -23,8 +27,17 @@ pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "sit
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
-    keys: &["modbus-tcp", "modbus-udp", "modbus-rtu", "modbus-ascii", "pause", "trace", "share"],
-    refused: &[("serial", "serial devices that don't speak Modbus come in a later version")],
+    keys: &[
+        "modbus-tcp",
+        "modbus-udp",
+        "modbus-rtu",
+        "modbus-ascii",
+        "serial",
+        "pause",
+        "trace",
+        "share",
+    ],
+    refused: &[],
 };
 
 pub(super) static MODBUS_TCP: Shape = Shape {
@@ -104,6 +117,7 @@ pub(super) static TAG: Shape = Shape {
         "input",
         "coil",
         "discrete",
+        "field",
         "type",
         "order",
         "scale",
@@ -278,7 +292,18 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 28] = [
+pub(super) static ALL: [&Shape; 39] = [
+    &SERIAL,
+    &POLL,
+    &FRAMING,
+    &LINE,
+    &START_STOP,
+    &FIXED,
+    &LENGTH_FIELD,
+    &CHECK,
+    &FRAME,
+    &PARSE,
+    &FRAME_FIELD,
     &ROOT,
     &GATEWAY,
     &BUS,

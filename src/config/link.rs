@@ -10,11 +10,30 @@ use std::time::Duration;
 
 use super::plan::TlsPlan;
 use super::share::Network;
+use crate::model::sensor::Sensor;
 
 /// What a bus talks through.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Link {
     Modbus(ModbusLink),
+    Sensor(Box<SensorLink>),
+}
+
+/// A serial sensor that does not speak Modbus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorLink {
+    pub wire: SensorWire,
+    pub sensor: Sensor,
+    /// The preset it began with; its name, for people.
+    pub preset: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SensorWire {
+    /// A port of this machine.
+    Serial(SerialLine),
+    /// The TCP port of a serial device server.
+    Tcp(Endpoint),
 }
 
 /// Any wire can carry any framing that the configuration lets through.
@@ -154,11 +173,11 @@ impl Link {
         Self::Modbus(ModbusLink { wire, framing: Framing::Tcp })
     }
 
-    /// The same wire with other frames on it.
+    /// The same wire with other frames on it, for Modbus.
     #[must_use]
     pub fn with_framing(mut self, framing: Framing) -> Self {
-        match &mut self {
-            Self::Modbus(modbus) => modbus.framing = framing,
+        if let Self::Modbus(modbus) = &mut self {
+            modbus.framing = framing;
         }
         self
     }
@@ -173,6 +192,7 @@ impl Link {
         match self {
             Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
             Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial(),
         }
     }
 
@@ -180,6 +200,7 @@ impl Link {
         match self {
             Self::Modbus(ModbusLink { wire: Wire::Serial(line), .. }) => Some(line),
             Self::Modbus(_) => None,
+            Self::Sensor(link) => link.wire.serial_mut(),
         }
     }
 
@@ -189,7 +210,7 @@ impl Link {
             Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => {
                 wire.tls.as_mut().map(|tls| &mut tls.files)
             }
-            Self::Modbus(_) => None,
+            Self::Modbus(_) | Self::Sensor(_) => None,
         }
     }
 
@@ -197,6 +218,15 @@ impl Link {
     pub fn modbus(&self) -> Option<&ModbusLink> {
         match self {
             Self::Modbus(modbus) => Some(modbus),
+            Self::Sensor(_) => None,
+        }
+    }
+
+    /// `None` for Modbus.
+    pub fn sensor(&self) -> Option<&SensorLink> {
+        match self {
+            Self::Modbus(_) => None,
+            Self::Sensor(sensor) => Some(sensor),
         }
     }
 
@@ -205,6 +235,31 @@ impl Link {
     pub fn is_line(&self) -> bool {
         match self {
             Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
+            Self::Sensor(_) => false,
+        }
+    }
+}
+
+impl SensorWire {
+    /// What two buses must not share.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Serial(line) => line.port.display().to_string(),
+            Self::Tcp(to) => to.to_string(),
+        }
+    }
+
+    fn serial(&self) -> Option<&SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    fn serial_mut(&mut self) -> Option<&mut SerialLine> {
+        match self {
+            Self::Serial(line) => Some(line),
+            Self::Tcp(_) => None,
         }
     }
 }
@@ -224,6 +279,20 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Modbus(modbus) => modbus.fmt(f),
+            Self::Sensor(sensor) => sensor.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SensorLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preset = self.preset.as_deref().unwrap_or("own frames");
+        match &self.wire {
+            SensorWire::Serial(line) => {
+                let (port, baud, character) = (line.port.display(), line.baud, line.character());
+                write!(f, "serial {preset} {port} at {baud} baud {character}")
+            }
+            SensorWire::Tcp(to) => write!(f, "serial {preset} over TCP {to}"),
         }
     }
 }

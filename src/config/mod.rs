@@ -50,6 +50,19 @@ pub struct Loaded {
     pub text: String,
 }
 
+/// A sensor as its preset describes it, on a port without a name.
+pub fn sensor_preset(name: &str) -> Result<SensorLink, String> {
+    check::sensor::preset(name).map_err(|complaint| match complaint.hint {
+        Some(hint) => format!("{}; {hint}", complaint.message),
+        None => complaint.message,
+    })
+}
+
+/// The names of all presets of sensors.
+pub fn sensor_presets() -> impl Iterator<Item = &'static str> {
+    check::sensor::preset_names()
+}
+
 /// Checks a configuration that has only the shipped profiles. `name` is how problems call the file.
 pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
     parse_with(text, name, |_| Own::default())

@@ -87,6 +87,16 @@ pub struct TagPlan {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     Registers(Registers),
+    Field(FieldSource),
+}
+
+/// A field of a sensor's frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldSource {
+    /// Its name in the description of the frame.
+    pub name: std::sync::Arc<str>,
+    /// How that description makes it, as text.
+    pub made: String,
 }
 
 /// A value in the registers or bits of a Modbus device.
@@ -129,6 +139,15 @@ impl TagPlan {
     pub fn registers(&self) -> Option<&Registers> {
         match &self.source {
             Source::Registers(registers) => Some(registers),
+            Source::Field(_) => None,
+        }
+    }
+
+    /// `None` for a tag that is not a field of a sensor's frame.
+    pub fn field(&self) -> Option<&FieldSource> {
+        match &self.source {
+            Source::Registers(_) => None,
+            Source::Field(field) => Some(field),
         }
     }
 }
@@ -138,6 +157,7 @@ impl Source {
     fn meaning(&self) -> String {
         match self {
             Self::Registers(registers) => format!("{:?}", registers.coding),
+            Self::Field(field) => field.made.clone(),
         }
     }
 }

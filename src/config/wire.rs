@@ -68,7 +68,10 @@ pub struct LineTime {
 impl LineTime {
     /// The line with the assumed turnaround or round trip.
     pub fn of(link: &Link) -> Self {
-        let Link::Modbus(ModbusLink { wire, framing }) = link;
+        let Link::Modbus(ModbusLink { wire, framing }) = link else {
+            // Nothing of a sensor is planned by registers.
+            return Self::tcp(ROUND_TRIP_ASSUMED);
+        };
         match (wire, framing) {
             (Wire::Serial(line), _) => Self::port(line, *framing, TURNAROUND_ASSUMED),
             (_, Framing::Tcp) => Self::tcp(ROUND_TRIP_ASSUMED),

@@ -11,10 +11,12 @@ mod decimal;
 mod name;
 mod quality;
 mod reading;
+pub mod sensor;
 mod sink;
 mod tag;
 mod time;
 mod topic;
+mod unit;
 mod value;
 
 pub use backoff::Backoff;
@@ -29,4 +31,5 @@ pub use sink::Sink;
 pub use tag::{TagId, TagMeta};
 pub use time::{Clock, ManualClock, Mono, Wall};
 pub use topic::{TopicError, TopicFilter, TopicName};
+pub use unit::conversion;
 pub use value::Value;

@@ -19,6 +19,10 @@ pub enum Doubt {
     Clamped,
     /// The code is not among the tag's enumeration; the number itself is given.
     UnknownLabel,
+    /// The sensor says that it is still moving.
+    Unstable,
+    /// The sensor says that it did not measure but estimated, or was told.
+    Estimated,
 }
 
 /// Why there is no value.
@@ -36,6 +40,14 @@ pub enum Fault {
     NotAvailable,
     /// The registers do not hold what the type says: a BCD digit above 9, text that is not UTF-8.
     Undecodable,
+    /// The sensor says that what it measures is above its range.
+    Overload,
+    /// The sensor says that what it measures is below its range.
+    Underload,
+    /// The sensor says that it is faulty or can't measure now.
+    DeviceError,
+    /// The value came in a unit that is not the tag's and can't be converted to it.
+    WrongUnit,
 }
 
 impl Fault {
@@ -48,6 +60,10 @@ impl Fault {
             Self::Exception(code) => 0x0400 | u16::from(code),
             Self::NotAvailable => 0x0500,
             Self::Undecodable => 0x0600,
+            Self::Overload => 0x2000,
+            Self::Underload => 0x2100,
+            Self::DeviceError => 0x2200,
+            Self::WrongUnit => 0x2300,
         }
     }
 
@@ -61,6 +77,10 @@ impl Fault {
             (4, code) => Some(Self::Exception(code)),
             (5, 0) => Some(Self::NotAvailable),
             (6, 0) => Some(Self::Undecodable),
+            (0x20, 0) => Some(Self::Overload),
+            (0x21, 0) => Some(Self::Underload),
+            (0x22, 0) => Some(Self::DeviceError),
+            (0x23, 0) => Some(Self::WrongUnit),
             _ => None,
         }
     }
@@ -72,6 +92,8 @@ impl Doubt {
         match self {
             Self::Clamped => 1,
             Self::UnknownLabel => 2,
+            Self::Unstable => 0x20,
+            Self::Estimated => 0x21,
         }
     }
 
@@ -80,6 +102,8 @@ impl Doubt {
         match code {
             1 => Some(Self::Clamped),
             2 => Some(Self::UnknownLabel),
+            0x20 => Some(Self::Unstable),
+            0x21 => Some(Self::Estimated),
             _ => None,
         }
     }
@@ -95,6 +119,10 @@ impl fmt::Display for Fault {
             Self::Exception(code) => write!(f, "exception-{code}"),
             Self::NotAvailable => f.write_str("not-available"),
             Self::Undecodable => f.write_str("undecodable"),
+            Self::Overload => f.write_str("overload"),
+            Self::Underload => f.write_str("underload"),
+            Self::DeviceError => f.write_str("device-error"),
+            Self::WrongUnit => f.write_str("wrong-unit"),
         }
     }
 }
@@ -104,6 +132,8 @@ impl fmt::Display for Doubt {
         f.write_str(match self {
             Self::Clamped => "clamped",
             Self::UnknownLabel => "unknown-label",
+            Self::Unstable => "unstable",
+            Self::Estimated => "estimated",
         })
     }
 }
@@ -131,12 +161,17 @@ mod tests {
             Fault::Exception(2),
             Fault::NotAvailable,
             Fault::Undecodable,
+            Fault::Overload,
+            Fault::Underload,
+            Fault::DeviceError,
+            Fault::WrongUnit,
         ];
         for fault in all {
             assert_eq!(Fault::from_code(fault.code()), Some(fault));
         }
         assert_eq!(Fault::from_code(0), None);
-        for doubt in [Doubt::Clamped, Doubt::UnknownLabel] {
+        let doubts = [Doubt::Clamped, Doubt::UnknownLabel, Doubt::Unstable, Doubt::Estimated];
+        for doubt in doubts {
             assert_eq!(Doubt::from_code(doubt.code()), Some(doubt));
         }
     }

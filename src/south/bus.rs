@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connector, Quotas};
 use super::engine::Engine;
+use super::sensor::SensorRunner;
 use super::share::{Face, Guests, ShareStatus, share};
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
-use crate::config::BusPlan;
+use crate::codec::sensor::PatternError;
+use crate::config::{BusPlan, Link};
 use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
@@ -89,6 +91,12 @@ pub enum BusError {
     },
     #[error("the thread of bus {bus} ended unexpectedly")]
     ThreadDied { bus: String },
+    #[error("the frames of bus {bus} can't be read")]
+    Pattern {
+        bus: String,
+        #[source]
+        source: PatternError,
+    },
 }
 
 impl BusError {
@@ -103,74 +111,102 @@ impl BusError {
 
 /// Runs the bus until it is stopped.
 pub struct BusRunner {
-    engine: Engine,
-    connector: Connector,
+    name: String,
+    work: Work,
     own_thread: bool,
     face: Option<Face>,
 }
 
+enum Work {
+    Modbus(Box<(Engine, Connector)>),
+    /// An error only if a pattern passed the configuration and can't be used all the same.
+    Sensor(Box<Result<SensorRunner, PatternError>>),
+}
+
 /// A bus that is not running yet.
 pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
-    let timeout = plan.devices.iter().map(|device| device.timeout).max().unwrap_or_default();
-    let connector = Connector::new(&plan.link, plan.pause, timeout, &context.quotas);
     let own_thread = plan.link.serial().is_some();
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let status = Arc::new(Mutex::new(BusStatus::new(&plan)));
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
     let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
-    let (face, guests) = share(&plan, &context.clock).unzip();
-    let share = guests.as_ref().map(Guests::status);
-    let engine = Engine::new(plan, context, commands, Arc::clone(&status), tap.clone(), guests);
+    let (name, link) = (plan.name.to_string(), plan.link.clone());
+    let (work, share, face) = match link {
+        Link::Modbus(link) => {
+            let timeout = plan.devices.iter().map(|device| device.timeout).max();
+            let timeout = timeout.unwrap_or_default();
+            let connector = Connector::new(&link, plan.pause, timeout, &context.quotas);
+            let (face, guests) = share(&plan, &context.clock).unzip();
+            let shown = guests.as_ref().map(Guests::status);
+            let status = Arc::clone(&status);
+            let engine = Engine::new(plan, context, commands, status, tap.clone(), guests);
+            (Work::Modbus(Box::new((engine, connector))), shown, face)
+        }
+        Link::Sensor(link) => {
+            let (status, tap) = (Arc::clone(&status), tap.clone());
+            let runner = SensorRunner::new(plan, link, context, commands, status, tap);
+            (Work::Sensor(Box::new(runner)), None, None)
+        }
+    };
     let port = BusPort { commands: sender, status, tap, share };
-    (port, BusRunner { engine, connector, own_thread, face })
+    (port, BusRunner { name, work, own_thread, face })
+}
+
+impl Work {
+    async fn run(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
+        match self {
+            Self::Modbus(work) => {
+                let (engine, connector) = *work;
+                engine.run(connector, stop).await;
+                Ok(())
+            }
+            Self::Sensor(runner) => {
+                let runner = (*runner).map_err(|source| BusError::Pattern { bus, source })?;
+                runner.run(stop).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn run_on_own_thread(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
+        let (done, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(thread_name(&bus));
+        let name = bus.clone();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let result = match runtime {
+                Ok(runtime) => runtime.block_on(self.run(name, stop)),
+                Err(source) => Err(BusError::Thread { bus: name, source }),
+            };
+            let _ = done.send(result);
+        };
+        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
+        ended.await.unwrap_or(Err(BusError::ThreadDied { bus }))
+    }
 }
 
 impl BusRunner {
     /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
     /// here, for ever. The server face ends with the engine.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
-        let Self { engine, connector, own_thread, face } = self;
+        let Self { name, work, own_thread, face } = self;
         let face = async {
             match face {
                 Some(face) => face.run().await,
                 None => std::future::pending().await,
             }
         };
-        let engine = async {
+        let work = async {
             if own_thread {
-                return on_own_thread(engine, connector, stop).await;
+                return work.run_on_own_thread(name, stop).await;
             }
-            engine.run(connector, stop).await;
-            Ok(())
+            work.run(name, stop).await
         };
         tokio::select! {
             biased;
-            ended = engine => ended,
+            ended = work => ended,
             never = face => match never {},
         }
-    }
-}
-
-async fn on_own_thread(
-    engine: Engine,
-    connector: Connector,
-    stop: CancellationToken,
-) -> Result<(), BusError> {
-    let bus = engine.name().to_owned();
-    let (done, ended) = oneshot::channel();
-    let thread = std::thread::Builder::new().name(thread_name(&bus));
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let result = runtime.map(|runtime| {
-            runtime.block_on(engine.run(connector, stop));
-        });
-        let _ = done.send(result);
-    };
-    thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
-    match ended.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(source)) => Err(BusError::Thread { bus, source }),
-        Err(_) => Err(BusError::ThreadDied { bus }),
     }
 }
 

@@ -29,8 +29,8 @@ use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
 use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
 
-const RECONNECT_FIRST: Duration = Duration::from_millis(500);
-const RECONNECT_CAP: Duration = Duration::from_secs(5);
+pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
+pub(super) const RECONNECT_CAP: Duration = Duration::from_secs(5);
 /// With all devices silent, a connection older than this is made anew before the next probe.
 const DOUBTFUL_AFTER: Duration = Duration::from_secs(50);
 
@@ -139,10 +139,6 @@ impl Engine {
             engine.show_learned(at);
         }
         engine
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        self.name.as_str()
     }
 
     pub(crate) async fn run(mut self, mut connector: Connector, stop: CancellationToken) {

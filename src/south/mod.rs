@@ -7,7 +7,8 @@
 //! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `trace` (the last exchanges, byte by byte), `bus` (the door).
+//! `trace` (the last exchanges, byte by byte), `bus` (the door). `sensor` is a bus of its own for
+//! what does not speak Modbus.
 
 mod breaker;
 mod bus;
@@ -27,6 +28,7 @@ mod resync;
 mod rts;
 pub mod scan;
 mod schedule;
+pub mod sensor;
 mod share;
 mod silence;
 pub mod simulator;
@@ -38,6 +40,7 @@ mod writing;
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use connect::Quotas;
 pub use guard::GuardCounters;
+pub use sensor::SensorCounters;
 pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};
 #[cfg(test)]

@@ -59,6 +59,11 @@ pub struct Session {
 
 impl Session {
     pub async fn open(link: &Link, timeout: Duration) -> Result<Self, ProbeError> {
+        let Some(link) = link.modbus() else {
+            let kind = std::io::ErrorKind::Unsupported;
+            let source = std::io::Error::new(kind, "this is no Modbus line");
+            return Err(ProbeError::Link { source });
+        };
         let mut connector = Connector::new(link, Duration::ZERO, timeout, &Quotas::default());
         let line =
             connector.connect(Tap::off()).await.map_err(|source| ProbeError::Link { source })?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::guard::GuardCounters;
+use super::sensor::SensorCounters;
 use super::share::ShareStatus;
 use crate::config::BusPlan;
 use crate::model::{Fault, Mono, Table};
@@ -32,6 +33,9 @@ pub struct BusStatus {
     pub refused: BTreeMap<&'static str, u64>,
     /// What the line carried that was no answer, summed over all connections.
     pub line: GuardCounters,
+    /// What came from a sensor; `None` on Modbus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<SensorCounters>,
     /// Whether the line hands our own bytes back; `None` before it is known, and on TCP.
     pub echo: Option<bool>,
     /// Share of the last minute in which the line was busy, 0 to 1.
@@ -145,6 +149,7 @@ impl BusStatus {
             writes: 0,
             refused: BTreeMap::new(),
             line: GuardCounters::default(),
+            sensor: plan.link.sensor().map(|_| SensorCounters::default()),
             echo: None,
             utilisation: 0.0,
             remarks: Vec::new(),

@@ -294,13 +294,16 @@ mod tests {
             any::<u8>().prop_map(Fault::Exception),
             Just(Fault::NotAvailable),
             Just(Fault::Undecodable),
+            Just(Fault::Overload),
+            Just(Fault::WrongUnit),
         ]
     }
 
     fn reading() -> impl Strategy<Value = Reading> {
         let tag = prop_oneof![0_u32..200, any::<u32>()].prop_map(TagId);
         let at = prop_oneof![0_i64..100_000, any::<i64>()].prop_map(Mono);
-        let doubt = prop_oneof![Just(Doubt::Clamped), Just(Doubt::UnknownLabel)];
+        let doubt =
+            prop_oneof![Just(Doubt::Clamped), Just(Doubt::UnknownLabel), Just(Doubt::Unstable)];
         (tag, at, value(), doubt, fault(), 0..6).prop_map(
             |(tag, at, value, doubt, fault, which)| match which {
                 0 => Reading::bad(tag, at, fault),

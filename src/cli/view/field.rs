@@ -36,12 +36,34 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
     if state == "down" {
         out.push(reason(text(bus, "/state/reason"), ago(now, signed(bus, "/state/since")), None));
     }
+    let sensor = bus.get("sensor").filter(|sensor| sensor.is_object());
+    out.extend(sensor.map(frames));
     out.extend(on_the_line(bus));
     for device in items(bus, "/devices") {
-        out.extend(one_device(device, up, now));
+        out.extend(one_device(device, sensor.is_some(), up, now));
     }
     out.extend(bus.get("share").filter(|share| share.is_object()).map(shared));
     out
+}
+
+/// What a sensor sent: its frames, and what was none.
+fn frames(sensor: &Value) -> Line {
+    let mut said = vec![count(number(sensor, "/frames"), "frame")];
+    let counters = [
+        ("/damaged", "damaged"),
+        ("/unmatched", "of no known form"),
+        ("/incomplete", "incomplete"),
+        ("/too_long", "too long"),
+        ("/malformed", "malformed"),
+        ("/late", "late"),
+        ("/held_back", "held back"),
+        ("/noise_bytes", "bytes of noise"),
+    ];
+    for (path, word) in counters {
+        let n = number(sensor, path);
+        said.extend((n > 0).then(|| format!("{n} {word}")));
+    }
+    Line::new().add(Tone::Faint, format!("       {}", said.join(", ")))
 }
 
 /// What a line may carry that is no answer: its counter, and how one and many are called.
@@ -121,7 +143,7 @@ fn shared(share: &Value) -> Line {
     line.add(Tone::Faint, format!(" {mode} · {}", counters.join(", ")))
 }
 
-fn one_device(device: &Value, bus_up: bool, now: Option<i64>) -> Vec<Line> {
+fn one_device(device: &Value, is_sensor: bool, bus_up: bool, now: Option<i64>) -> Vec<Line> {
     let state = text(device, "/state/state");
     let code = number(device, "/state/code");
     // Of a device behind a dead link nothing is known, whatever its last answer was.
@@ -148,7 +170,11 @@ fn one_device(device: &Value, bus_up: bool, now: Option<i64>) -> Vec<Line> {
             .left(Tone::Plain, text(device, "/name"), NAME)
             .text(" ")
             .state(tone, &word, STATE)
-            .text(format!(" unit {:<3}", number(device, "/unit")))
+            .text(if is_sensor {
+                " sensor  ".to_owned()
+            } else {
+                format!(" unit {:<3}", number(device, "/unit"))
+            })
             .add(Tone::Faint, format!("· {latency:.1} ms · {}", counters.join(", "))),
     ];
     if bus_up && state == "silent" {

@@ -54,6 +54,9 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
     let share = section.get("share").and_then(|field| share::check(field, out));
+    if let (Some(field), Link::Sensor(_)) = (section.get("share"), &link) {
+        out.error(&field.key_spot(), "only a Modbus line can be shared");
+    }
     BusPlan {
         name,
         link,
@@ -81,13 +84,14 @@ fn shared_link(
         Link::Modbus(ModbusLink { wire: Wire::Listen(wire), .. }) => wire.at.to_string(),
         // A datagram socket takes nothing away from others.
         Link::Modbus(ModbusLink { wire: Wire::Udp(_), .. }) => return,
+        Link::Sensor(link) => link.wire.place(),
     };
     if key.is_empty() {
         return;
     }
     let connections = match &plan.link {
         Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => wire.connections,
-        Link::Modbus(_) => None,
+        Link::Modbus(_) | Link::Sensor(_) => None,
     };
     if let Some((first, of_first)) = links.get(&key) {
         let (path, line) = (&first.path, first.line());

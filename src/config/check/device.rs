@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use super::bus::Drafts;
 use super::settings::Settings;
 use super::vocabulary::Vocabulary;
-use super::{apply, tag, too_many};
+use super::{apply, sensor, tag, too_many};
 use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, UNIT_TCP};
 use crate::config::keys;
+use crate::config::link::SensorLink;
 use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::profile::Profiles;
@@ -16,6 +17,9 @@ use crate::config::template::Template;
 use crate::config::values::{self, quoted};
 use crate::config::write_rule::WriteWith;
 use crate::model::{Name, TopicName};
+
+/// What a device on a serial bus may say.
+const SENSOR_KEYS: [&str; 2] = ["bus", "tags"];
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {
@@ -32,6 +36,10 @@ pub(super) struct Inherited<'a> {
     pub device: &'a Name,
     pub settings: &'a Settings,
     pub words: &'a Vocabulary<'a>,
+    /// `None` on a Modbus line.
+    pub sensor: Option<&'a SensorLink>,
+    /// Whether the link of the bus is the one that was written.
+    pub sound: bool,
     /// Whether it is everybody on its line, whom nobody answers for.
     pub broadcast: bool,
 }
@@ -116,7 +124,13 @@ fn device(
     } else {
         own.required("bus", out, Ok).and_then(|text| find_bus(text, buses).ok())
     };
-    let bus = index.and_then(|i| buses.all.get(i)).map(|bus| &bus.plan);
+    let on = index.and_then(|i| buses.all.get(i));
+    let bus = on.map(|bus| &bus.plan);
+    let sensor = bus.and_then(|bus| bus.link.sensor());
+    if sensor.is_some() {
+        let keys = keys::DEVICE.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
+        sensor::unused_keys(&own, &keys.copied().collect::<Vec<_>>(), out);
+    }
     let unit = unit(&own, bus, out).unwrap_or(UNIT_TCP);
     let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
     let applied = apply::apply(own, scope.profiles, out);
@@ -135,6 +149,8 @@ fn device(
         device: &name,
         settings: &settings,
         words: &applied.words,
+        sensor,
+        sound: on.is_some_and(|bus| bus.sound),
         broadcast,
     };
     let mut tags = Vec::with_capacity(drafts.len());
@@ -201,6 +217,9 @@ fn shared_unit(
     places: &Places,
     out: &mut Findings,
 ) {
+    if bus.link.sensor().is_some() {
+        return;
+    }
     if let Some(other) = bus.devices.iter().find(|d| d.unit == plan.unit) {
         let line = places.devices.get(&other.name).map(Spot::line).unwrap_or_default();
         let message =

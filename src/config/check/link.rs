@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{files, switching};
+use super::{files, sensor, switching};
 use crate::config::defaults::{
     ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT,
 };
@@ -25,6 +25,9 @@ const PORT_BYTES_MAX: usize = 1_024;
 const FRAMINGS: [(&str, Framing); 3] =
     [("tcp", Framing::Tcp), ("rtu", Framing::Rtu), ("ascii", Framing::Ascii)];
 
+/// The key of what does not speak Modbus.
+const SENSOR: &str = "serial";
+
 type Reader = fn(&Field<'_>, &mut Findings) -> Link;
 
 /// The keys that say which kind of link it is.
@@ -37,9 +40,16 @@ const KINDS: [(&str, Reader); 4] = [
 
 /// The link of a bus; `None` after something was reported.
 pub(super) fn check(bus: &Section<'_>, out: &mut Findings) -> Option<Link> {
+    if let Some(field) = bus.get(SENSOR) {
+        for (kind, _) in KINDS.iter().filter(|(kind, _)| bus.has(kind)) {
+            let message = format!("a bus is either {SENSOR} or {kind}, not both");
+            out.error(&bus.spot_of(kind), message);
+        }
+        return sensor::check(field, out).map(|link| Link::Sensor(Box::new(link)));
+    }
     let mut written = KINDS.iter().filter_map(|(kind, read)| Some((*kind, bus.get(kind)?, read)));
     let Some((kind, field, read)) = written.next() else {
-        if bus.lacks(&KINDS.map(|(kind, _)| kind)) {
+        if bus.lacks(&KINDS.map(|(kind, _)| kind)) && bus.lacks(&[SENSOR]) {
             let complaint = Complaint::new("the kind of the bus is missing")
                 .hint("write modbus-tcp: { host: … } or modbus-rtu: { port: …, baud: … }");
             out.error(&bus.spot, complaint);

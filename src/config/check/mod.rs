@@ -15,6 +15,7 @@ mod link;
 mod profile;
 mod rules;
 mod scale;
+pub(super) mod sensor;
 mod settings;
 mod share;
 mod store;

@@ -253,6 +253,8 @@ fn all_tags(
     let words = Vocabulary { parameters: parameters.collect(), labels: read.labels.clone() };
     let settings = Settings::of(&read.device, out);
     let inherited = Inherited {
+        sensor: None,
+        sound: true,
         scope: &scope,
         bus: None,
         device: &name,

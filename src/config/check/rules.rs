@@ -12,7 +12,8 @@ use crate::config::values;
 use crate::model::Coding;
 
 /// `publish: always` (the default), `publish: changes`, or a mapping.
-pub(super) fn publish(section: &Section<'_>, coding: &Coding, out: &mut Findings) -> PublishRule {
+/// `is_number`: a single number, which changes by an amount.
+pub(super) fn publish(section: &Section<'_>, is_number: bool, out: &mut Findings) -> PublishRule {
     let Some(field) = section.get("publish") else {
         return PublishRule::Always;
     };
@@ -26,7 +27,7 @@ pub(super) fn publish(section: &Section<'_>, coding: &Coding, out: &mut Findings
         return field.scalar(out, values::word(&words)).unwrap_or(PublishRule::Always);
     }
     let rule = field.section(&keys::PUBLISH, out);
-    let change = rule.scalar("change", out, |text| deadband(text, coding));
+    let change = rule.scalar("change", out, |text| deadband(text, is_number));
     let at_least = rule.scalar("at-least", out, values::duration(AT_LEAST_RANGE));
     let at_most = rule.scalar("at-most-every", out, values::duration(AT_MOST_EVERY_RANGE));
     let (at_least, at_most_every) = (at_least.unwrap_or(AT_LEAST), at_most.unwrap_or_default());
@@ -39,7 +40,7 @@ pub(super) fn publish(section: &Section<'_>, coding: &Coding, out: &mut Findings
 }
 
 /// `0.1` in engineering units or `5%` of the last published value.
-fn deadband(text: &str, coding: &Coding) -> Result<Deadband, Complaint> {
+fn deadband(text: &str, is_number: bool) -> Result<Deadband, Complaint> {
     let (number, percent) = match text.strip_suffix('%') {
         Some(rest) => (rest.trim_end(), true),
         None => (text, false),
@@ -52,11 +53,16 @@ fn deadband(text: &str, coding: &Coding) -> Result<Deadband, Complaint> {
     if percent && value > 100.0 {
         return Err(values::out_of_range(text, "0%", "100%"));
     }
-    let number = matches!(kinds::family(coding.kind), Family::Whole(..) | Family::Float);
-    if value > 0.0 && !(number && coding.labels.is_empty() && coding.count == 1) {
+    if value > 0.0 && !is_number {
         return Err(
             Complaint::new("only single numbers change by an amount").hint("write change: 0")
         );
     }
     Ok(if percent { Deadband::Percent(value) } else { Deadband::Absolute(value) })
+}
+
+/// Whether the values are single numbers to calculate with.
+pub(super) fn is_number(coding: &Coding) -> bool {
+    let number = matches!(kinds::family(coding.kind), Family::Whole(..) | Family::Float);
+    number && coding.labels.is_empty() && coding.count == 1
 }

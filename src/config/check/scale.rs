@@ -42,6 +42,24 @@ pub(super) fn linear(section: &Section<'_>, kind: Kind, out: &mut Findings) -> O
         }
         return two_point(map, out);
     }
+    scaled(section, out)
+}
+
+/// `scale` and `offset` alone.
+pub(super) fn factor_and_offset(
+    section: &Section<'_>,
+    is_number: bool,
+    out: &mut Findings,
+) -> Option<Linear> {
+    let first = ["scale", "offset"].iter().find_map(|key| section.get(key))?;
+    if !is_number {
+        out.error(&first.key_spot(), "only numbers have a scale or an offset; this type is none");
+        return None;
+    }
+    scaled(section, out)
+}
+
+fn scaled(section: &Section<'_>, out: &mut Findings) -> Option<Linear> {
     let scale = section.scalar("scale", out, factor).unwrap_or((1.0, 1.0));
     let offset = section.scalar("offset", out, values::number).unwrap_or(0.0);
     let (factor, divisor) = scale;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::device::Inherited;
 use super::settings::Numbering;
 use super::vocabulary::Vocabulary;
-use super::{TAG_PLACEHOLDERS, rules, scale, write};
+use super::{TAG_PLACEHOLDERS, rules, scale, sensor, write};
 use crate::config::defaults::EVERY_RANGE;
+use crate::config::keys;
 use crate::config::kinds;
+use crate::config::link::SensorLink;
 use crate::config::plan::{Registers, Source, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
@@ -33,6 +35,9 @@ pub(super) const TABLES: [(&str, Table); 4] = [
     ("discrete", Table::Discrete),
 ];
 
+/// What a tag of a serial sensor may say.
+const SENSOR_KEYS: [&str; 5] = ["field", "unit", "class", "topic", "publish"];
+
 const CLASSES: [(&str, Class); 3] =
     [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
 
@@ -55,6 +60,16 @@ pub(super) fn check(
     out: &mut Findings,
 ) -> Option<(TagPlan, TagSpots)> {
     let Draft { name, section, every: every_default } = draft;
+    if let Some(link) = device.sensor {
+        return of_sensor(name, &section, link, device, out);
+    }
+    if let Some(written) = section.get("field") {
+        // What is wrong with a sensor's bus was said there.
+        if device.sound {
+            out.error(&written.key_spot(), "only tags of a serial sensor have a field");
+        }
+        return None;
+    }
     let words = device.words;
     let numbering = device.settings.numbering;
     let place = table_and_address(&section, numbering, words, out);
@@ -69,7 +84,7 @@ pub(super) fn check(
     // From here on the type must be known; a wrong one has been reported.
     let kind = kind?;
     let coding = coding(&section, kind, order.unwrap_or(device.settings.order), words, out);
-    let publish = rules::publish(&section, &coding, out);
+    let publish = rules::publish(&section, rules::is_number(&coding), out);
     let write = write::check(&section, &coding, table, device, out);
     let every = reading(&section, every, every_default, write.is_some(), device, out);
     let (table, Some(address)) = place? else { return None };
@@ -78,11 +93,7 @@ pub(super) fn check(
     let registers = Registers { table, address, coding, scale_register };
     span(&section, &registers, device, out);
     let topic = topic?;
-    let spots = TagSpots {
-        name: section.spot.clone(),
-        topic: section.get("topic").map_or_else(|| section.spot.clone(), Field::spot),
-        numbering,
-    };
+    let spots = TagSpots::of(&section, numbering);
     let plan = TagPlan {
         id: TagId(0),
         name,
@@ -95,6 +106,44 @@ pub(super) fn check(
         write,
     };
     Some((plan, spots))
+}
+
+/// A tag whose value is a field of a sensor's frame.
+fn of_sensor(
+    name: Name,
+    section: &Section<'_>,
+    link: &SensorLink,
+    device: &Inherited<'_>,
+    out: &mut Findings,
+) -> Option<(TagPlan, TagSpots)> {
+    let modbus = keys::TAG.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
+    sensor::unused_keys(section, &modbus.copied().collect::<Vec<_>>(), out);
+    let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
+    let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX));
+    let topic = topic(section, &name, device, out);
+    let from = sensor::tag(section, unit.as_deref(), link, out);
+    let is_number = from.as_ref().is_none_or(|(_, _, is_number)| *is_number);
+    let publish = rules::publish(section, is_number, out);
+    let (source, unit, _) = from?;
+    let plan = TagPlan {
+        id: TagId(0),
+        name,
+        topic: topic?,
+        class,
+        every: None,
+        source: Source::Field(source),
+        unit,
+        publish,
+        write: None,
+    };
+    Some((plan, TagSpots::of(section, device.settings.numbering)))
+}
+
+impl TagSpots {
+    fn of(section: &Section<'_>, numbering: Numbering) -> Self {
+        let topic = section.get("topic").map_or_else(|| section.spot.clone(), Field::spot);
+        Self { name: section.spot.clone(), topic, numbering }
+    }
 }
 
 /// `1s`, or `never`.

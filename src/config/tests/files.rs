@@ -26,6 +26,7 @@ fn all_load_without_warnings() {
         "reference.yaml",
         "examples/modbus-tcp.yaml",
         "examples/modbus-rtu.yaml",
+        "examples/sensors.yaml",
         "examples/modbus-dialects.yaml",
     ] {
         let loaded = loaded(name);

@@ -5,6 +5,7 @@ mod mutations;
 mod plans;
 mod problems;
 mod profiles;
+mod sensor_problems;
 mod tag_problems;
 
 use super::*;

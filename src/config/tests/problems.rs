@@ -132,7 +132,9 @@ fn of_a_file() {
         (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { serial: {} } }",
             &[
-                "t:3:15 buses.a.serial: serial devices that don't speak Modbus come in a later version",
+                "t:3:15 buses.a.serial: the key port is missing",
+                "t:3:15 buses.a.serial: it is not said where a frame ends; write framing: { line: { end: \"\\r\\n\" } }, or a preset",
+                "t:3:15 buses.a.serial: it is not said what the frames hold; write parse: … and fields: { … }, or a preset",
             ],
         ),
         (

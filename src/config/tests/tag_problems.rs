@@ -322,7 +322,7 @@ fn of_a_tag() {
         (
             "holding: 0, type: u16, colour: red",
             &[
-                "t:6:64 devices.d.tags.t.colour: this key is unknown; known here: holding, input, coil, discrete, type, order, scale, offset, map, scale-register, not-available, labels, count, unit, every, class, topic, publish, write",
+                "t:6:64 devices.d.tags.t.colour: this key is unknown; known here: holding, input, coil, discrete, field, type, order, scale, offset, map, scale-register, not-available, labels, count, unit, every, class, topic, publish, write",
             ],
         ),
         (

@@ -58,10 +58,16 @@ impl Dialler {
     }
 }
 
-async fn reach(to: &Endpoint, wire: &TcpWire) -> io::Result<Box<dyn Stream>> {
+/// A connection without TLS.
+pub(crate) async fn plain(to: &Endpoint) -> io::Result<TcpStream> {
     let connect = TcpStream::connect((to.host.as_str(), to.port));
     let stream = in_time(connect).await.map_err(|error| explain(&error, to))?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn reach(to: &Endpoint, wire: &TcpWire) -> io::Result<Box<dyn Stream>> {
+    let stream = plain(to).await?;
     match &wire.tls {
         None => Ok(Box::new(stream)),
         Some(tls) => encrypt(stream, to, tls).await,

@@ -1,7 +1,7 @@
 //! Getting a line up: a connection, a datagram socket or an opened serial port, with a guard on it.
 
 mod datagrams;
-mod dial;
+pub(super) mod dial;
 mod listen;
 mod quota;
 
@@ -59,13 +59,19 @@ enum Source {
 
 impl Connector {
     /// `timeout` is the longest one of the devices.
-    pub(crate) fn new(link: &Link, pause: Duration, timeout: Duration, quotas: &Quotas) -> Self {
-        let frame = LineTime::of(link).read_registers(REGISTERS_MAX);
-        let pace = match LineTime::frames(link) {
+    pub(crate) fn new(
+        link: &ModbusLink,
+        pause: Duration,
+        timeout: Duration,
+        quotas: &Quotas,
+    ) -> Self {
+        let whole = Link::Modbus(link.clone());
+        let frame = LineTime::of(&whole).read_registers(REGISTERS_MAX);
+        let pace = match LineTime::frames(&whole) {
             Some(frames) => Pace::Thread(frames.silence() + pause),
             None => Pace::Task(pause),
         };
-        let Link::Modbus(ModbusLink { wire, framing }) = link;
+        let ModbusLink { wire, framing } = link;
         let quota = match wire {
             Wire::Tcp(wire) => wire.connections.map(|most| quotas.to(&wire.to, most)),
             Wire::Serial(_) | Wire::Udp(_) | Wire::Listen(_) => None,

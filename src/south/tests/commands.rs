@@ -205,7 +205,7 @@ async fn a_value_is_written_with_the_scale_that_was_just_read() {
         &mut scaled,
         Coding { scale_register: true, ..Coding::plain(Kind::Int { bits: 16, signed: false }) },
     );
-    let Source::Registers(from) = &mut scaled.source;
+    let Source::Registers(from) = &mut scaled.source else { panic!("no registers") };
     from.scale_register = Some(0);
     let (stand, _server) = stand_on(&devices, vec![scaled]).await;
     stand.until("a value", |s| s.value(1) == Some(Value::F64(230.0))).await;

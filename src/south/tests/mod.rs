@@ -14,6 +14,7 @@ mod identify;
 mod others;
 mod profiles;
 mod scripted;
+mod sensors;
 mod share;
 mod traces;
 mod writes;
@@ -232,6 +233,6 @@ fn tag(id: u32, table: Table, address: u16) -> TagPlan {
 }
 
 fn set_coding(tag: &mut TagPlan, coding: Coding) {
-    let Source::Registers(registers) = &mut tag.source;
+    let Source::Registers(registers) = &mut tag.source else { panic!("no registers") };
     registers.coding = coding;
 }

@@ -54,6 +54,7 @@ impl Framing {
                 config::Framing::Rtu => Self::Rtu,
                 config::Framing::Ascii => Self::Other,
             },
+            Link::Sensor(_) => Self::Other,
         }
     }
 }
