@@ -70,7 +70,7 @@ def test_demo_shows_an_outage_and_the_drain():
         (["status", "--state-dir", "nothing"], 1, ["nothing/control.sock", "not running", "fieldhold run"]),
         (["status", "--state-dir", "x" * 120], 1, ["more than 107 bytes", "shorter"]),
         (["probe", "--tcp", "127.0.0.1:x", "coil", 0], 2, ['"x" is not a port']),
-        (["probe", "--tcp", "127.0.0.1", "coil", 0, 3000], 2, ["1 to 2000", "3000"]),
+        (["probe", "--tcp", "127.0.0.1", "coil", 65000, 3000], 2, ["beyond 65535"]),
         (["probe", "--rtu", "gone", "coil", 0], 1, ["gone: No such file", "plugged in"]),
         (["probe", "--rtu", "/dev/null", "--unit", 0, "coil", 0], 2, ["1 to 247"]),
         (["probe", "--rtu", ".", "coil", 0], 1, ["not a serial port"]),
