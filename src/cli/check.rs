@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use super::ConfigArgument;
 use crate::config::blocks::{self, Item, Limits};
+use crate::config::profile::Used;
 use crate::config::wire::LineTime;
-use crate::config::{BusPlan, DevicePlan, Plan, SensorLink, Source, TagPlan, show_duration};
+use crate::config::{
+    BusPlan, DevicePlan, Loaded, Plan, SensorLink, Source, TagPlan, show_duration,
+};
 use crate::model::Table;
 use crate::model::sensor::Ask;
 
@@ -17,13 +20,21 @@ pub struct Arguments {
 
 #[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    Ok(match super::load(&arguments.config.config) {
-        Ok(plan) => {
+    Ok(match super::load_all(&arguments.config.config) {
+        Ok(Loaded { plan, profiles, .. }) => {
             print!("{}", describe(&plan));
+            print!("{}", profiles.iter().map(own_profile).collect::<String>());
             ExitCode::SUCCESS
         }
         Err(code) => code,
     })
+}
+
+/// A profile that is the user's own; of a shipped one there is nothing to say.
+fn own_profile(used: &Used) -> String {
+    let Some(file) = &used.file else { return String::new() };
+    let instead = if used.hides_shipped { ", in place of the shipped one" } else { "" };
+    format!("profile {} from {file}{instead}\n", used.name)
 }
 
 /// What the gateway would do: requests and load per line, topics, uplinks, the loss bound.

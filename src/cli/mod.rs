@@ -118,12 +118,17 @@ fn state_dir(
 
 /// Loads a configuration; problems and warnings go to standard error.
 fn load(path: &std::path::Path) -> Result<crate::config::Plan, ExitCode> {
+    load_all(path).map(|loaded| loaded.plan)
+}
+
+/// As [`load`], with what there is to say about it.
+fn load_all(path: &std::path::Path) -> Result<crate::config::Loaded, ExitCode> {
     match crate::config::load(path) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("{warning}");
             }
-            Ok(loaded.plan)
+            Ok(loaded)
         }
         Err(problems) => {
             eprintln!("{problems}");

@@ -82,12 +82,23 @@ pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Prob
 pub fn load_profile(path: &Path) -> Result<(Profile, Vec<Problem>), Problems> {
     let name = path.display().to_string();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let text = read(path).map_err(|(at, complaint)| {
-        let mut out = Findings::new(&name);
+    profile::check(&read_text(path)?, &stem, &name)
+}
+
+/// Writes a new profile; a file that is there stays.
+pub fn save_profile(path: &Path, text: &str) -> Result<(), SaveError> {
+    let io = |source| SaveError::Io { doing: "create", path: path.to_owned(), source };
+    let mut file = File::create_new(path).map_err(io)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+}
+
+/// A text to import, within the bounds of a configuration.
+pub fn read_text(path: &Path) -> Result<String, Problems> {
+    read(path).map_err(|(at, complaint)| {
+        let mut out = Findings::new(&path.display().to_string());
         out.error(&Spot::at(at), Complaint { hint: None, ..complaint });
         Problems(out.into_problems())
-    })?;
-    profile::check(&text, &stem, &name)
+    })
 }
 
 /// The names of the profiles in a directory, sorted; at most [`PROFILES_MAX`].

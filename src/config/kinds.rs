@@ -112,6 +112,12 @@ pub fn show_kind(kind: Kind) -> String {
     }
 }
 
+/// What another system's name of a type is called here.
+pub(super) fn translated(name: &str) -> Option<&'static str> {
+    let lower = name.to_lowercase();
+    ELSEWHERE.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours)
+}
+
 fn number(name: &str, text: &str, min: u8, max: u8) -> Result<u8, Complaint> {
     match text.trim().parse::<u8>() {
         Ok(n) if (min..=max).contains(&n) => Ok(n),
@@ -219,13 +225,14 @@ pub(super) fn code_bits(kind: Kind) -> Option<u8> {
     match kind {
         Kind::Bits { width, .. } => Some(width),
         Kind::Int8 { .. } => Some(8),
-        Kind::F16 => Some(16),
+        // The code is that of the whole register: all bits set, mostly.
+        Kind::F16 | Kind::Bit(_) => Some(16),
         Kind::F32 | Kind::UnixSeconds | Kind::Ipv4 => Some(32),
         Kind::F64 | Kind::UnixMillis => Some(64),
         Kind::Int { bits, .. } | Kind::Bcd { bits } => Some(bits),
         Kind::Mod10k { registers } => Some(registers.saturating_mul(16)),
         Kind::BcdTime | Kind::Mac => Some(48),
-        Kind::Bool | Kind::Bit(_) | Kind::Text { .. } | Kind::Raw { .. } => None,
+        Kind::Bool | Kind::Text { .. } | Kind::Raw { .. } => None,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod blocks;
 mod check;
 mod defaults;
 pub mod file;
+pub mod import;
 mod keys;
 mod kinds;
 mod link;

@@ -26,8 +26,11 @@ pub(super) fn decode(
         }
         _ => {}
     }
-    let code = field(coding.kind, assemble(coding.order, words)?);
-    if coding.not_available.iter().any(|na| na.0 == code) {
+    let all = assemble(coding.order, words)?;
+    let code = field(coding.kind, all);
+    // A single bit has no code of its own: its register does, in which all bits are set.
+    let said = if matches!(coding.kind, Kind::Bit(_)) { all } else { code };
+    if coding.not_available.iter().any(|na| na.0 == said) {
         return Err(Fault::NotAvailable);
     }
     let number = match coding.kind {
@@ -154,7 +157,8 @@ pub(super) fn encode(
     };
     let (from, width) = place(coding.kind);
     let code = code & low(width);
-    if coding.not_available.iter().any(|na| na.0 == code) {
+    let is_bit = matches!(coding.kind, Kind::Bit(_));
+    if !is_bit && coding.not_available.iter().any(|na| na.0 == code) {
         return Err(EncodeError::NotAvailable);
     }
     // 24 and 48 bits: the sign goes on into the bits that are not used.

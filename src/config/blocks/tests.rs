@@ -5,6 +5,7 @@
 
 mod healing;
 mod load;
+mod profiles;
 
 use std::ops::Range;
 use std::time::Duration;

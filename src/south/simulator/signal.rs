@@ -58,7 +58,15 @@ impl Signal {
                 let codes = coding.labels.iter().map(|label| label.code).collect();
                 Shape::Steps { codes, each_s: 15.0 }
             }
-            Kind::Bool | Kind::Bit(_) => Shape::Steps { codes: vec![0, 1], each_s: 12.0 },
+            Kind::Bool | Kind::Bit(_) => {
+                // Of a bit, the whole register says that there is no value.
+                let shift = if let Kind::Bit(n) = coding.kind { n } else { 0 };
+                let says = |code: &i64| {
+                    let word = code.cast_unsigned() << shift;
+                    !coding.not_available.iter().any(|not| not.0 == word)
+                };
+                Shape::Steps { codes: vec![0, 1].into_iter().filter(says).collect(), each_s: 12.0 }
+            }
             Kind::Text { .. } => Shape::Text(format!("{} {:04}", tag.name, random.u16(..10_000))),
             Kind::Ipv4 => Shape::Text(format!("192.168.1.{}", random.u8(1..=254))),
             Kind::Mac => Shape::Text(format!("02:00:00:00:00:{:02x}", random.u8(..))),

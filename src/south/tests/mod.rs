@@ -13,6 +13,7 @@ mod faults_udp;
 mod identify;
 mod others;
 mod pipeline;
+mod profiles;
 mod scripted;
 mod sensors;
 mod share;
