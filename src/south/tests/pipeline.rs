@@ -267,13 +267,13 @@ async fn one_at_a_time_between_batches_is_as_ever() {
 fn misbehave(
     random: &mut fastrand::Rng,
     seen: &mut VecDeque<mbap::Request>,
-    request: mbap::Request,
+    request: &mbap::Request,
 ) -> Plan {
     seen.push_front(request.clone());
     seen.truncate(6);
     let other = seen[random.usize(..seen.len())].clone();
     let pdu = honest(&request.pdu);
-    let frame = answer(&request);
+    let frame = answer(request);
     let soon = ms(random.u64(..40));
     match random.u8(..11) {
         0 => Vec::new(),
@@ -293,7 +293,7 @@ async fn random_misbehaviour_is_never_a_wrong_value() {
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut seen = VecDeque::new();
-        let mut s = line(8, move |request| misbehave(&mut random, &mut seen, request));
+        let mut s = line(8, move |request| misbehave(&mut random, &mut seen, &request));
         let reads = reads(8);
         for _ in 0..10 {
             let batch = s.line.read_together(7, &reads, TIMEOUT).await;
@@ -498,7 +498,7 @@ async fn random_misbehaviour_on_a_bus_with_commands_is_never_a_wrong_value() {
                 seen.push_front(request.clone());
                 return vec![(ms(random.u64(..10)), answer(&request))];
             }
-            misbehave(&mut random, &mut seen, request)
+            misbehave(&mut random, &mut seen, &request)
         }
     })
     .await;
