@@ -40,6 +40,7 @@ impl Failure {
     fn refusal(&self) -> Refusal {
         match self {
             Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
+            Self::Exception { doubtful: true, .. } => Refusal::NoAnswer,
             failure if failure.is_gateways() => Refusal::NoAnswer,
             Self::Exception { code, .. } => Refusal::Exception(*code),
             Self::Link(_) => Refusal::LinkBroke,
@@ -47,7 +48,7 @@ impl Failure {
     }
 
     fn is_illegal_function(&self) -> bool {
-        matches!(self, Self::Exception { code: ILLEGAL_FUNCTION, .. })
+        matches!(self, Self::Exception { code: ILLEGAL_FUNCTION, doubtful: false })
     }
 }
 
