@@ -39,8 +39,10 @@ impl Failure {
     /// What the sender of a command is told.
     fn refusal(&self) -> Refusal {
         match self {
-            Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
-            Self::Exception { doubtful: true, .. } => Refusal::NoAnswer,
+            Self::NoAnswer
+            | Self::NotAsked
+            | Self::BadAnswer
+            | Self::Exception { doubtful: true, .. } => Refusal::NoAnswer,
             failure if failure.is_gateways() => Refusal::NoAnswer,
             Self::Exception { code, .. } => Refusal::Exception(*code),
             Self::Link(_) => Refusal::LinkBroke,
