@@ -131,17 +131,6 @@ impl Device {
         &self.intervals
     }
 
-    /// The longest interval of these tags.
-    pub(crate) fn slowest(&self, tags: &[usize]) -> Duration {
-        let every = tags.iter().filter_map(|tag| self.plan.tags.get(*tag)?.every);
-        every.max().unwrap_or_default()
-    }
-
-    /// The longest interval of all its tags.
-    pub(crate) fn slowest_of_all(&self) -> Duration {
-        self.plan.tags.iter().filter_map(|tag| tag.every).max().unwrap_or_default()
-    }
-
     /// Makes the due set's requests the job; returns their number and the tags that rest.
     pub(crate) fn start_job(&mut self, due: Due, now: Mono) -> (usize, Vec<(usize, Fault)>) {
         if self.plans.get(&due).is_some_and(|plans| plans.until.is_some_and(|until| until <= now)) {

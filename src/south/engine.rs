@@ -189,6 +189,11 @@ impl Engine {
             Some(command) = self.commands.recv(), if self.arrived.is_none() => {
                 self.arrived = Some(command);
             }
+            pass = next_pass(&mut self.guests) => {
+                if let Some(guests) = &mut self.guests {
+                    guests.put_back(pass);
+                }
+            }
         }
     }
 
@@ -305,6 +310,9 @@ impl Engine {
     fn went_down(&mut self, reason: &str) {
         let at = self.clock.mono();
         let first = !std::mem::replace(&mut self.outage, true);
+        if let Some(guests) = &mut self.guests {
+            guests.refuse_first();
+        }
         {
             let mut status = self.status();
             let since = match &status.state {
@@ -424,8 +432,7 @@ impl Engine {
         match result {
             Ok(words) => {
                 if let Some(guests) = &self.guests {
-                    let every = device.slowest(&block.items);
-                    guests.keep(unit, (*table, block.start), &words, every);
+                    guests.keep(&device.plan, (*table, block.start), &words);
                 }
                 let readings = device.readings(block, &words, at);
                 let healed = device.report(&request, Report::Answered, at);

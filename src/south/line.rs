@@ -260,6 +260,10 @@ impl Line {
                 Err(Failure::NoAnswer | Failure::BadAnswer) => {
                     suspects.unanswered(unit, table, variant.count, now, timeout);
                 }
+                // That a gateway gave the device up does not keep it from answering.
+                Err(failure) if failure.is_gateways() => {
+                    suspects.unanswered(unit, table, variant.count, now, timeout);
+                }
                 Err(Failure::Exception { .. } | Failure::NotAsked | Failure::Link(_)) => {}
             }
             for late in matcher.lock().take_late() {

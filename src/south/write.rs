@@ -40,6 +40,7 @@ impl Failure {
     fn refusal(&self) -> Refusal {
         match self {
             Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
+            failure if failure.is_gateways() => Refusal::NoAnswer,
             Self::Exception { code, .. } => Refusal::Exception(*code),
             Self::Link(_) => Refusal::LinkBroke,
         }
@@ -275,7 +276,10 @@ impl Engine {
         // Writing may take a device longer than reading (flash), so nothing learned shortens this.
         let (unit, time) = (state.plan.unit, state.plan.timeout + frames);
         if let Some(guests) = &self.guests {
-            guests.changed(unit, write.table(), (address, count));
+            let units = self.devices.iter().map(|device| device.plan.unit);
+            for unit in units.filter(|of| broadcast || *of == unit) {
+                guests.changed(unit, write.table(), (address, count));
+            }
         }
         if broadcast {
             line.broadcast(address, write, time).await?;
@@ -394,7 +398,7 @@ impl Engine {
         if let (Ok(words), Some(guests), Some(state)) =
             (&result, &self.guests, self.devices.get(device))
         {
-            guests.keep(unit, (table, address), words, state.slowest_of_all());
+            guests.keep(&state.plan, (table, address), words);
         }
         result
     }

@@ -149,11 +149,11 @@ def test_a_pushed_and_a_polled_sensor_through_noise_and_replugging(tmp_path, sta
     status = gateway.status()
     counters = status["buses"]["compass"]["sensor"]
     assert counters["damaged"] == 15 and counters["frames"] == 45 and counters["noise_bytes"] > 0, counters
-    shown = subprocess.run([BINARY, "status", gateway.state], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run([BINARY, "status", gateway.config], capture_output=True, text=True, check=True).stdout
     assert "45 frames" in shown and "15 damaged" in shown, shown
 
-    # A sensor that says nothing is a state, and its value is bad.
-    wait_for(lambda: (at_lan.last(heading) or {}).get("q") == "bad:no-answer", what="silence")
+    # A sensor that says nothing is a state, and its value is bad; the last it said was damaged.
+    wait_for(lambda: (at_lan.last(heading) or {}).get("q") == "bad:bad-answer", what="silence")
     assert gateway.status()["buses"]["compass"]["devices"][0]["state"]["state"] == "silent"
 
     for number in range(3):

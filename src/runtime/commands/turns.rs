@@ -3,8 +3,8 @@
 //! The safe value, if the tag has one: a command that may have reached the device starts the time;
 //! every further accepted command starts it over; when it is up, the value is written. That write
 //! starts nothing, so there is never a second one without a command before it. Only while the device
-//! does not answer it is tried again, ever less often, because a machine left running is worse than
-//! a value that is written twice.
+//! does not answer, or is busy, it is tried again, ever less often, because a machine left running
+//! is worse than a value that is written twice.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use crate::model::{Mono, Name, Outcome, Refusal};
 /// Between two tries to write a safe value that the device did not answer.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// "Busy, ask again later" (Modbus Application Protocol V1.1b3, 7).
+const DEVICE_BUSY: u8 = 6;
 
 /// A device's tag.
 pub type Key = (Name, Name);
@@ -136,17 +138,25 @@ impl Turns {
             turn.safe = Safe::Written(now);
             return false;
         };
-        let unanswered = matches!(
-            refusal,
-            Refusal::NoAnswer | Refusal::LinkDown | Refusal::Busy | Refusal::Expired
-        );
-        if unanswered {
+        let again = match refusal {
+            // The rest is what the device, or the plan, will not have.
+            Refusal::Exception(code) => *code == DEVICE_BUSY,
+            Refusal::NoAnswer
+            | Refusal::NotReadBack
+            | Refusal::LinkDown
+            | Refusal::LinkBroke
+            | Refusal::Busy
+            | Refusal::Expired
+            | Refusal::Stopping => true,
+            _ => false,
+        };
+        if again {
             let wait = RETRY_FIRST.saturating_mul(1 << tries.min(16)).min(RETRY_MAX);
             turn.safe = Safe::Again { at: now + wait, tries: tries.saturating_add(1) };
         } else {
             turn.safe = Safe::Idle;
         }
-        unanswered
+        again
     }
 
     /// Every tag whose safe value is more than a possibility, by name.
@@ -278,6 +288,29 @@ mod tests {
         let refused = Outcome::Refused(Refusal::Exception(3));
         assert!(!turns.safe_ended(&key(), &refused, now + 30 * S), "it answered");
         assert_eq!(turns.next_due(), None);
+    }
+
+    #[test]
+    fn only_what_the_device_itself_refused_is_not_tried_again() {
+        let tried_again = |refusal: Refusal| {
+            let mut turns = turns(&rule(true));
+            turns.take_due(at(30));
+            let again = turns.safe_ended(&key(), &Outcome::Refused(refusal), at(30));
+            assert_eq!(turns.next_due().is_some(), again);
+            again
+        };
+        let [device_busy, refused] = [6, 3].map(Refusal::Exception);
+        for refusal in [
+            Refusal::LinkBroke,
+            Refusal::NotReadBack,
+            Refusal::Stopping, // of the bus, which is made anew
+            device_busy,
+        ] {
+            assert!(tried_again(refusal.clone()), "{refusal:?}");
+        }
+        for refusal in [refused, Refusal::ReadBack(Value::U64(1)), Refusal::UnknownTag] {
+            assert!(!tried_again(refusal.clone()), "{refusal:?}");
+        }
     }
 
     #[test]

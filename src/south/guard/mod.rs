@@ -28,8 +28,9 @@ pub(crate) use tcp::TcpMatcher;
 
 use super::trace::Tap;
 
-/// Bytes read from the port in one go.
-const CHUNK_BYTES: usize = 512;
+/// Bytes read from the port in one go. A datagram is read as a whole or it is cut, so not less than
+/// the longest that Ethernet carries.
+const CHUNK_BYTES: usize = 1500;
 /// Chunks of stale input thrown away before a request; a source that never runs dry ends here.
 const DRAIN_CHUNKS_MAX: usize = 64;
 
@@ -229,6 +230,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> AsyncWrite for Guard<T, M> {
         frame: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if (1..this.out.len()).contains(&this.sent) {
+            // What comes next would be read as the rest of the last request.
+            let stuck = "the other side takes no more, and the last request is half sent";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, stuck)));
+        }
         for _ in 0..DRAIN_CHUNKS_MAX {
             match poll_chunk(&this.port, &this.matcher, &this.tap, cx, M::stale) {
                 Poll::Pending => break,

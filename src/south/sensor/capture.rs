@@ -24,6 +24,8 @@ pub async fn listen(
     let started = Instant::now();
     let gap = Splitter::new(&link.sensor).gap();
     let mut last = started;
+    // The first byte after a question is the beginning of its answer.
+    let mut asked = false;
     for line in &link.sensor.init {
         listen::send(&mut io, line).await?;
     }
@@ -44,13 +46,14 @@ pub async fn listen(
             }
             listen::send(&mut io, &poll.send).await?;
             next_poll = Instant::now() + poll.every;
+            asked = true;
         }
         let until = if poll.is_some() { next_poll.min(started + time) } else { started + time };
         tokio::select! {
             count = listen::read(&mut io, &mut buffer) => {
                 let bytes = buffer.get(..count?).unwrap_or_default();
                 total += bytes.len();
-                let silent = last.elapsed() >= gap;
+                let silent = last.elapsed() >= gap || std::mem::take(&mut asked);
                 last = Instant::now();
                 came(silent, bytes);
             }

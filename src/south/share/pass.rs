@@ -1,6 +1,7 @@
 //! The engine's side of a shared bus: requests of clients carried out between polls, and what polls
 //! read kept for clients. The other half of [`Engine`].
 
+use std::cmp::Reverse;
 use std::io;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tracing::info;
 use super::ask::{Ask, BUSY, Code, NO_ANSWER, NO_PATH};
 use super::fair::Fair;
 use super::{Pass, ShareStatus, Shared};
-use crate::config::ShareMode;
+use crate::config::{DevicePlan, Registers, ShareMode, TagPlan};
 use crate::model::Table;
 use crate::south::engine::Engine;
 use crate::south::guard::Echo;
@@ -29,6 +30,8 @@ const STALE_MIN: Duration = Duration::from_secs(2);
 pub(crate) struct Guests {
     shared: Shared,
     passes: mpsc::Receiver<Pass>,
+    /// The oldest request, which a bus without a connection was woken for.
+    first: Option<Pass>,
     fair: Fair,
 }
 
@@ -44,7 +47,7 @@ pub(crate) async fn next_pass(guests: &mut Option<Guests>) -> Pass {
 
 impl Guests {
     pub(super) fn new(shared: Shared, passes: mpsc::Receiver<Pass>) -> Self {
-        Self { shared, passes, fair: Fair::new() }
+        Self { shared, passes, first: None, fair: Fair::new() }
     }
 
     pub(crate) fn status(&self) -> std::sync::Arc<std::sync::Mutex<ShareStatus>> {
@@ -58,26 +61,47 @@ impl Guests {
             Next::Wait(_) => false,
             Next::Write | Next::Plan { .. } => return None,
         };
-        if self.passes.is_empty() || !self.fair.may_pass(now, poll_waits) {
+        let one_waits = self.first.is_some() || !self.passes.is_empty();
+        if !one_waits || !self.fair.may_pass(now, poll_waits) {
             return None;
         }
-        self.passes.try_recv().ok()
+        self.first.take().or_else(|| self.passes.try_recv().ok())
     }
 
-    /// These were read, and are read again in this interval.
-    pub(crate) fn keep(
-        &self,
-        unit: u8,
-        (table, start): (Table, u16),
-        words: &[u16],
-        every: Duration,
-    ) {
+    /// Is the first to have its turn once there is a connection.
+    pub(crate) fn put_back(&mut self, pass: Pass) {
+        self.first = Some(pass);
+    }
+
+    /// There is no connection.
+    pub(crate) fn refuse_first(&mut self) {
+        if let Some(pass) = self.first.take() {
+            Engine::refuse_pass(pass);
+        }
+    }
+
+    /// These were read of the device. A tag's hold as long as its own interval says, and what lies
+    /// between tags as long as the slowest of them.
+    pub(crate) fn keep(&self, device: &DevicePlan, (table, start): (Table, u16), words: &[u16]) {
         if self.shared.plan.mode == ShareMode::Through {
             return;
         }
-        let holds = self.shared.plan.stale.unwrap_or((every * INTERVALS).max(STALE_MIN));
-        let until = self.shared.clock.mono() + holds;
-        self.shared.cache().put(unit, table, start, words, until);
+        let part = |(_, tag, from): (usize, &TagPlan, &Registers)| {
+            let range = from.range();
+            let first = usize::try_from(range.start.checked_sub(start.into())?).ok()?;
+            let part = words.get(first..first + range.len())?;
+            Some((u16::try_from(range.start).ok()?, part, tag.every?))
+        };
+        let mut parts: Vec<_> = device.in_table(table).filter_map(part).collect();
+        // Where tags overlap the one that is read most often says it.
+        parts.sort_by_key(|(_, _, every)| Reverse(*every));
+        let slowest = parts.first().map(|(_, _, every)| *every).unwrap_or_default();
+        let now = self.shared.clock.mono();
+        let mut cache = self.shared.cache();
+        for (start, words, every) in [(start, words, slowest)].into_iter().chain(parts) {
+            let holds = self.shared.plan.stale.unwrap_or((every * INTERVALS).max(STALE_MIN));
+            cache.put(device.unit, table, start, words, now + holds);
+        }
     }
 
     /// Nothing that was read of this unit holds any more: its device is silent, or the link down.

@@ -80,6 +80,25 @@ async fn t15_answers_that_overtake_each_other() {
     assert!(tally.right >= 40, "{tally:?}");
 }
 
+/// A converter that speaks for the device ("no answer", exception 11) before the device does.
+#[tokio::test(start_paused = true)]
+async fn t15_an_answer_that_comes_after_a_gateway_gave_it_up_is_never_the_next_answer() {
+    for code in [10, 11] {
+        let mut slave = line(false, move |asked| match asked.number {
+            3 => Deed {
+                instead: Some(asked.frame(&[0x83, code])),
+                after: asked.frame(&asked.honest()),
+                pause: TIMEOUT / 2,
+                overtaken: true,
+                ..Deed::well()
+            },
+            _ => Deed::well(),
+        });
+        let tally = slave.reads(20, 5, 10).await;
+        assert_eq!(tally, Tally { right: 19, exceptions: 1, ..Tally::default() }, "{code}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn t15_holds_for_bits_whose_padding_must_change_a_byte() {
     let mut slave = line(false, |asked| match asked.number {

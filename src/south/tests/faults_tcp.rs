@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt as _;
+
 use super::scripted::{Deed, TIMEOUT, Tally, mbap, tcp};
 use crate::model::Table;
-use crate::south::line::{Failure, Write};
+use crate::south::guard::TcpMatcher;
+use crate::south::line::{Failure, Line, Write};
+use crate::south::silence::Pace;
+use crate::south::trace::Tap;
 
 fn all_right(times: usize) -> Tally {
     Tally { right: times, ..Tally::default() }
@@ -18,6 +23,26 @@ async fn a_good_server_is_read_with_ids_of_our_own() {
     let ids: Vec<u16> = asked.iter().map(|asked| u16::from_be_bytes(asked.tid)).collect();
     assert_eq!(ids[0], 0xFFF1, "from the seed on");
     assert!(!ids.contains(&0), "never zero, also where it wraps: {ids:04x?}");
+}
+
+/// Behind half a write, the next request would be the other half: register `id` would be set to 0.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_half_sent_is_never_gone_on_with_by_the_next() {
+    let (near, mut far) = tokio::io::duplex(20);
+    let pace = Pace::Task(Duration::ZERO);
+    let mut line = Line::tcp(near, TcpMatcher::new(0xFFF0), pace, Tap::off());
+    for _ in 0..2 {
+        let result = line.write(7, 10, &Write::Register(1), TIMEOUT).await;
+        assert!(matches!(result, Err(Failure::NoAnswer)), "{result:?}");
+    }
+    let mut took = [0; 20];
+    far.read_exact(&mut took).await.unwrap();
+    let result = line.write(7, 10, &Write::Register(1), TIMEOUT).await;
+    assert!(matches!(result, Err(Failure::Link(_))), "{result:?}");
+    drop(line);
+    let mut rest = Vec::new();
+    far.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty(), "{rest:02x?} after {took:02x?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -29,7 +29,9 @@ impl AsyncRead for Packets {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         self.back.poll_recv(cx).map(|packet| {
-            buf.put_slice(&packet.unwrap_or_default());
+            // As a socket does, what there is no room for is lost.
+            let packet = packet.unwrap_or_default();
+            buf.put_slice(&packet[..packet.len().min(buf.remaining())]);
             Ok(())
         })
     }
@@ -131,6 +133,17 @@ async fn what_is_lost_is_a_timeout_and_what_is_late_is_nothing() {
     }));
     assert_eq!(reads(&mut line, 20).await, [18, 0, 2, 0]);
     assert!(line.counters().late >= 17, "{:?}", line.counters());
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_of_the_longest_answers_may_come_in_one_datagram() {
+    let (mut line, _server) = start(Box::new(|asked| {
+        let other = |tid: u16| [&tid.to_be_bytes(), &asked.answer[2..]].concat();
+        let before = (1..5).flat_map(|ago| other(asked.tid.wrapping_sub(ago)));
+        vec![(1, before.chain(asked.answer.clone()).collect())]
+    }));
+    let words = line.read(7, Table::Holding, (5, 125), 125, TIMEOUT).await.unwrap();
+    assert_eq!(words, (5..130).map(|at| value(at, 1)).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{Network, ShareMode, SharePlan, ShareWrite, Writable};
+use crate::config::{ModbusLink, Network, ShareMode, SharePlan, ShareWrite, Wire, Writable};
 use crate::south::mbap;
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer};
 use crate::south::{DeviceState, FaceState, ShareStatus};
@@ -238,6 +238,33 @@ async fn no_more_clients_than_configured() {
     stand.stop().await;
 }
 
+/// While it has nothing to poll, a bus leaves the connection to another one.
+#[tokio::test]
+async fn a_bus_without_its_connection_takes_it_back_for_a_client() {
+    let devices = two_units();
+    let (mut plan, _server) = on_tcp(&devices).await;
+    let Link::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) = &mut plan.link else {
+        panic!("another link")
+    };
+    wire.connections = Some(1);
+    plan.devices.iter_mut().flat_map(|device| &mut device.tags).for_each(|tag| {
+        tag.every = Some(Duration::from_secs(3600));
+    });
+    let other = plan.clone();
+    let (plan, listen) = shared(plan, ShareMode::Through, ShareWrite::Nothing);
+    let quotas = crate::south::Quotas::default();
+    let stand = Stand::start_among(plan, &[], quotas.clone());
+    stand.until("polled", |s| s.of(1).len() == 1 && s.of(3).len() == 1).await;
+    let other = Stand::start_among(other, &[], quotas);
+    other.until("polled", |s| s.of(1).len() == 1 && s.of(3).len() == 1).await;
+    let mut client = Client::connect(listen).await;
+    for _ in 0..3 {
+        assert_eq!(client.read(1, 50, 2).await, Ok(vec![501, 511]));
+    }
+    other.stop().await;
+    stand.stop().await;
+}
+
 /// A slave on a pseudo-terminal with 19200 baud.
 fn on_line(devices: &Devices, dir: &tempfile::TempDir) -> (BusPlan, JoinSet<()>) {
     let path = dir.path().join("usb-adapter");
@@ -249,6 +276,59 @@ fn on_line(devices: &Devices, dir: &tempfile::TempDir) -> (BusPlan, JoinSet<()>)
     });
     let plan = bus_rtu::rtu_plan(&path, Vec::new());
     (plan, slave)
+}
+
+#[tokio::test]
+async fn after_a_broadcast_no_units_old_value_is_served() {
+    let devices = two_units();
+    devices.bank().set(0, Table::Holding, 0, &[0; 100]);
+    let dir = tempfile::tempdir().unwrap();
+    let (mut plan, _slave) = on_line(&devices, &dir);
+    let once = |id, address| TagPlan {
+        every: Some(Duration::from_secs(3600)),
+        ..tag(id, Table::Holding, address)
+    };
+    let mut to_all = tag(3, Table::Holding, 4);
+    to_all.every = None;
+    to_all.write.as_mut().unwrap().verify = crate::config::Verify::Nothing;
+    plan.devices = vec![
+        device("a", 1, vec![once(1, 4), once(2, 5)]),
+        DevicePlan { timeout: ms(20), ..device("all", 0, vec![to_all]) },
+    ];
+    let (plan, listen) = shared(plan, ShareMode::Cached, ShareWrite::Nothing);
+    let stand = Stand::start(plan);
+    stand.until("polled", |s| s.of(1).len() == 1 && s.of(2).len() == 1).await;
+    let mut client = Client::connect(listen).await;
+    assert_eq!(client.read(1, 4, 2).await, Ok(vec![41, 51]));
+    assert_eq!(stand.command("all", "t3", Value::U64(7)).await, Outcome::Broadcast);
+    assert_eq!(client.read(1, 4, 1).await, Err(11), "it may hold another value");
+    assert_eq!(client.read(1, 5, 1).await, Ok(vec![51]), "this one was not written");
+    stand.stop().await;
+}
+
+/// What is read every 50 ms is too old after 2 s, though it was once read together with what is
+/// read every hour.
+#[tokio::test]
+async fn every_value_is_too_old_by_its_own_interval() {
+    let devices = two_units();
+    let (mut plan, _server) = on_tcp(&devices).await;
+    plan.devices[0].tags[1].every = Some(Duration::from_secs(3600));
+    plan.devices[0].tags[0].every = Some(ms(600));
+    let (plan, listen) = shared(plan, ShareMode::Cached, ShareWrite::Nothing);
+    let stand = Stand::start(plan);
+    stand.until("both polled, together", |s| s.of(1).len() == 1 && s.of(2).len() == 1).await;
+    // From now on the device is there, but refuses the one register.
+    devices.bank().limit(1, 0, 0);
+    let mut client = Client::connect(listen).await;
+    assert_eq!(client.read(1, 4, 2).await, Ok(vec![41, 51]));
+    stand.until("refused", |s| s.quality(1).is_some_and(|q| q != Quality::Good)).await;
+    let deadline = Instant::now() + DEADLINE;
+    while client.read(1, 4, 1).await != Err(11) {
+        assert!(Instant::now() < deadline, "never too old");
+        tokio::time::sleep(ms(10)).await;
+    }
+    assert_eq!(client.read(1, 5, 1).await, Ok(vec![51]), "this one is for hours");
+    stand.stop().await;
 }
 
 /// Clients that ask as fast as they are answered.

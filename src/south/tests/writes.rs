@@ -236,6 +236,18 @@ async fn after_a_request_that_failed_nothing_more_is_written() {
     assert_eq!((status.refused["exception"], status.refused["not-written"]), (1, 1));
 }
 
+/// "The device does not answer" is no refusal by the device, which may have obeyed.
+#[tokio::test]
+async fn a_gateway_that_speaks_for_a_silent_device_is_no_answer() {
+    let script =
+        |asked: &Asked| (asked.pdu[0] == 6).then(|| (Some(vec![0x86, 11]), Deed::default()));
+    let bench = Bench::tcp(device("a", 1, vec![unread(1, Table::Holding, 10)]), script).await;
+    let outcome = bench.stand.command("a", "t1", u(1)).await;
+    assert_eq!(outcome, refused(Refusal::NoAnswer));
+    assert!(outcome.may_have_written());
+    bench.stand.stop().await;
+}
+
 #[tokio::test]
 async fn a_device_without_function_16_gets_them_one_by_one() {
     let tags = vec![unread(1, Table::Holding, 10), unread(2, Table::Holding, 11)];
