@@ -4,6 +4,7 @@
 //! only after its full echo. Knows units and addresses, no tags.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -108,8 +109,8 @@ pub(crate) struct Line {
     opened: Instant,
     /// Time the last exchange took, from its first byte out to its last byte in.
     took: Duration,
-    /// Until then the answer to a write with function 23 may come that got none in time.
-    late_until: Option<Instant>,
+    /// By unit: until then the answer to a write may come that got none in time.
+    late_until: HashMap<u8, Instant>,
 }
 
 /// The unit that is everybody on a line.
@@ -149,7 +150,7 @@ impl Line {
         tap.connected();
         let silence = Silence::new(pace);
         let (opened, took) = (Instant::now(), Duration::ZERO);
-        Self { client, kind, tap, silence, opened, took, late_until: None }
+        Self { client, kind, tap, silence, opened, took, late_until: HashMap::new() }
     }
 
     /// The device needs this time after its answer, before anybody is asked.
@@ -317,18 +318,22 @@ impl Line {
     ) -> Result<Option<Vec<u16>>, Failure> {
         let (request, expected) = request_of(address, write);
         let result = self.exchange(unit, request, timeout).await;
-        let Write::AndRead(words) = write else {
-            return if result? == expected { Ok(None) } else { Err(Failure::BadAnswer) };
-        };
-        let in_doubt = self.late_until.is_some_and(|until| Instant::now() < until);
-        match result {
-            Ok(Response::ReadWriteMultipleRegisters(held)) if held.len() == words.len() => {
+        let in_doubt = self.late_until.get(&unit).is_some_and(|until| Instant::now() < *until);
+        match (result, write) {
+            (Ok(Response::ReadWriteMultipleRegisters(held)), Write::AndRead(words))
+                if held.len() == words.len() =>
+            {
                 Ok((!in_doubt).then_some(held))
             }
-            Ok(_) => Err(Failure::BadAnswer),
-            Err(failure) => {
-                if !self.is_tcp() {
-                    self.late_until = Some(Instant::now() + LATE_MAX.max(timeout * 4));
+            (Ok(answer), _) if answer == expected => Ok(None),
+            (Ok(_), _) => Err(Failure::BadAnswer),
+            (Err(Failure::Exception { code, .. }), _) if in_doubt => {
+                Err(Failure::Exception { code, doubtful: true })
+            }
+            (Err(failure), _) => {
+                let refused = matches!(failure, Failure::Exception { .. });
+                if !self.is_tcp() && (!refused || failure.is_gateways()) {
+                    self.late_until.insert(unit, Instant::now() + LATE_MAX.max(timeout * 4));
                 }
                 Err(failure)
             }

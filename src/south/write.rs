@@ -39,7 +39,10 @@ impl Failure {
     /// What the sender of a command is told.
     fn refusal(&self) -> Refusal {
         match self {
-            Self::NoAnswer | Self::NotAsked | Self::BadAnswer => Refusal::NoAnswer,
+            Self::NoAnswer
+            | Self::NotAsked
+            | Self::BadAnswer
+            | Self::Exception { doubtful: true, .. } => Refusal::NoAnswer,
             failure if failure.is_gateways() => Refusal::NoAnswer,
             Self::Exception { code, .. } => Refusal::Exception(*code),
             Self::Link(_) => Refusal::LinkBroke,
@@ -47,7 +50,7 @@ impl Failure {
     }
 
     fn is_illegal_function(&self) -> bool {
-        matches!(self, Self::Exception { code: ILLEGAL_FUNCTION, .. })
+        matches!(self, Self::Exception { code: ILLEGAL_FUNCTION, doubtful: false })
     }
 }
 

@@ -222,7 +222,7 @@ def test_frame_listens_to_a_bus_of_a_configuration(tmp_path, started):
     assert code == 2 and "compass, scale" in err, err
     code, _, err = frame(*config, "--bus", "compass", "--live")
     assert code == 1 and "plugged in" in err, err
-    code, out, _ = frame("--preset", "mt-sics", "--port", line.ours, "--seconds", 1)
+    code, out, _ = frame("--preset", "mt-sics", "--port", line.ours, "--seconds", 3)
     assert code == 0 and "129.07 g" in out, out
     checked = subprocess.run([BINARY, "check", tmp_path / "f.yaml"], capture_output=True, text=True, check=True)
     assert "serial mt-sics" in checked.stdout and "asked every 100ms" in checked.stdout, checked.stdout

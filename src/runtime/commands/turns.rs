@@ -19,6 +19,8 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// "Busy, ask again later" (Modbus Application Protocol V1.1b3, 7).
 const DEVICE_BUSY: u8 = 6;
+/// Longer than a bus takes for a command. One that broke down under it does not answer it.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(300);
 
 /// A device's tag.
 pub type Key = (Name, Name);
@@ -43,8 +45,8 @@ enum Safe {
     Idle,
     /// Due at this moment, unless another command comes.
     Due(Mono),
-    /// On its way to the device, after so many tries that it did not answer.
-    UnderWay { tries: u32 },
+    /// On its way to the device, after so many tries that it did not answer; given up at `until`.
+    UnderWay { tries: u32, until: Mono },
     /// The device did not answer; again at this moment.
     Again { at: Mono, tries: u32 },
     /// The tag has its safe value since.
@@ -120,8 +122,12 @@ impl Turns {
         let mut due = Vec::new();
         for (key, turn) in &mut self.turns {
             if turn.safe.due().is_some_and(|at| at <= now) {
-                let tries = if let Safe::Again { tries, .. } = turn.safe { tries } else { 0 };
-                turn.safe = Safe::UnderWay { tries };
+                let tries = match turn.safe {
+                    Safe::Again { tries, .. } => tries,
+                    Safe::UnderWay { tries, .. } => tries.saturating_add(1),
+                    Safe::Idle | Safe::Due(_) | Safe::Written(_) => 0,
+                };
+                turn.safe = Safe::UnderWay { tries, until: now + UNDER_WAY_MAX };
                 due.push((key.clone(), tries));
             }
         }
@@ -133,7 +139,7 @@ impl Turns {
     pub fn safe_ended(&mut self, key: &Key, outcome: &Outcome, now: Mono) -> bool {
         let Some(turn) = self.turns.get_mut(key) else { return false };
         // A command came in between: its own time runs.
-        let Safe::UnderWay { tries } = turn.safe else { return false };
+        let Safe::UnderWay { tries, .. } = turn.safe else { return false };
         let Outcome::Refused(refusal) = outcome else {
             turn.safe = Safe::Written(now);
             return false;
@@ -195,8 +201,8 @@ impl Turn {
 impl Safe {
     fn due(self) -> Option<Mono> {
         match self {
-            Self::Due(at) | Self::Again { at, .. } => Some(at),
-            Self::Idle | Self::UnderWay { .. } | Self::Written(_) => None,
+            Self::Due(at) | Self::Again { at, .. } | Self::UnderWay { until: at, .. } => Some(at),
+            Self::Idle | Self::Written(_) => None,
         }
     }
 }
@@ -311,6 +317,16 @@ mod tests {
         for refusal in [refused, Refusal::ReadBack(Value::U64(1)), Refusal::UnknownTag] {
             assert!(!tried_again(refusal.clone()), "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn a_bus_that_never_says_what_became_of_it_is_no_end_of_it() {
+        let mut turns = turns(&rule(true));
+        turns.take_due(at(30));
+        assert_eq!(turns.next_due(), Some(at(30) + UNDER_WAY_MAX));
+        assert_eq!(turns.take_due(at(30) + UNDER_WAY_MAX), [(key(), 1)]);
+        assert!(!turns.safe_ended(&key(), &DONE, at(400)));
+        assert_eq!(turns.next_due(), None);
     }
 
     #[test]

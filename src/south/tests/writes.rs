@@ -347,6 +347,26 @@ async fn a_late_answer_of_function_23_is_not_taken_for_the_next() {
     bench.stand.stop().await;
 }
 
+/// The exception is for the first write, whose time was up; the second one was carried out.
+#[tokio::test]
+async fn a_late_exception_is_no_refusal_of_the_next_write() {
+    let tags = vec![unread(1, Table::Holding, 10), unread(2, Table::Holding, 30)];
+    let plan = DevicePlan { timeout: ms(150), ..device("a", 1, tags) };
+    let script = |asked: &Asked| {
+        let late = |by| Deed { late: ms(by), overtaken: true, ..Deed::default() };
+        match asked.pdu[..] {
+            [6, 0, 10, ..] => Some((Some(vec![0x86, 4]), late(200))),
+            [6, 0, 30, ..] => Some((Some(asked.pdu.clone()), late(120))),
+            _ => None,
+        }
+    };
+    let bench = Bench::line(vec![plan], script).await;
+    assert_eq!(bench.stand.command("a", "t1", u(1)).await, refused(Refusal::NoAnswer));
+    let outcome = bench.stand.command("a", "t2", u(1)).await;
+    assert!(outcome.may_have_written(), "{outcome:?}");
+    bench.stand.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_not_to_be_verified_is_only_written() {
     let mut pulse = unread(1, Table::Holding, 10);
