@@ -7,7 +7,7 @@ use crate::config::blocks::{self, Item, Limits};
 use crate::config::profile::Used;
 use crate::config::wire::LineTime;
 use crate::config::{
-    BusPlan, DevicePlan, Loaded, Plan, SensorLink, Source, TagPlan, show_duration,
+    BusPlan, DevicePlan, Loaded, Plan, SensorLink, ShareWrite, Source, TagPlan, show_duration,
 };
 use crate::model::Table;
 use crate::model::sensor::Ask;
@@ -83,6 +83,14 @@ fn describe_bus(bus: &BusPlan) -> String {
         load.requests_per_second,
         load.utilisation * 100.0
     );
+    if let Some(share) = &bus.share {
+        let may = match share.write {
+            ShareWrite::Nothing => "read-only",
+            ShareWrite::Everything => "writable",
+            ShareWrite::Only(_) => "writable in part",
+        };
+        out += &format!("  shared on {}, {may}\n", share.listen);
+    }
     let time = LineTime::of(&bus.link).with_pause(bus.pause);
     for device in &bus.devices {
         let share = load.devices.iter().find(|(name, _)| *name == device.name);
@@ -180,6 +188,22 @@ pub(super) fn span(start: u16, count: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_bus_says_where_and_how() {
+        for (write, words) in
+            [("", "127.0.0.1:1502, read-only\n"), (", write: true", ":1502, writable\n")]
+        {
+            let share = format!("share: {{ listen: \"127.0.0.1:1502\"{write} }}");
+            let text = format!(
+                "gateway: {{ name: g }}\nstore: {{ path: none }}\n\
+                 buses: {{ b: {{ modbus-tcp: {{ host: h }}, {share} }} }}\n\
+                 devices: {{ d: {{ bus: b, tags: {{ t: {{ holding: 0, type: u16 }} }} }} }}\n"
+            );
+            let said = describe(&crate::config::parse(&text, "t").unwrap().plan);
+            assert!(said.contains(words), "{said}");
+        }
+    }
 
     #[test]
     fn the_plan_says_which_registers_are_read_together_and_what_is_published_where() {

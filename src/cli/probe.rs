@@ -212,6 +212,9 @@ impl Probe<'_> {
             .identify(self.unit)
             .await
             .with_context(|| format!("can't identify unit {}", self.unit))?;
+        if objects.is_empty() {
+            println!("unit {} answers, but says nothing about itself", self.unit);
+        }
         for (object, text) in objects {
             match object_name(object) {
                 Some(name) => println!("{name:<22}  {text}"),

@@ -22,12 +22,13 @@ use crate::south::scan::{
 };
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("link").required(true))]
 pub struct Arguments {
     /// The serial port of a line with Modbus RTU devices; no gateway may be using it
-    #[arg(long, conflicts_with = "tcp", required_unless_present = "tcp")]
+    #[arg(long, group = "link")]
     rtu: Option<PathBuf>,
     /// A Modbus TCP device or converter, as HOST or HOST:PORT; can be given several times
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", group = "link")]
     tcp: Vec<String>,
     /// What the frames look like behind --tcp: rtu or ascii for a converter that passes them on
     #[arg(long, value_enum, default_value_t = FramingWord::Tcp, conflicts_with = "rtu")]
@@ -182,6 +183,8 @@ struct Report<'a> {
     found: Vec<Found>,
     tried: usize,
     of: usize,
+    /// Targets that were never asked, though they count as tried.
+    unreachable: usize,
     /// Whether standard error is a terminal, where one line shows the progress.
     live: bool,
     /// Where there is none, a line for each target.
@@ -192,7 +195,17 @@ impl<'a> Report<'a> {
     fn new(targets: &'a [Target], table: Table, address: u16) -> Self {
         let of = targets.iter().map(|target| target.units.len()).sum();
         let live = std::io::stderr().is_terminal();
-        Self { targets, table, address, found: Vec::new(), tried: 0, of, live, last: None }
+        Self {
+            targets,
+            table,
+            address,
+            found: Vec::new(),
+            tried: 0,
+            of,
+            unreachable: 0,
+            live,
+            last: None,
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -223,6 +236,7 @@ impl<'a> Report<'a> {
                 self.clear();
                 let error = anyhow::Error::from(error);
                 eprintln!("{}: {}", self.place(target), advice::explain(&error));
+                self.unreachable += 1;
                 self.tried += self.targets.get(target).map_or(0, |target| target.units.len());
             }
         }
@@ -272,6 +286,10 @@ impl<'a> Report<'a> {
     fn print(&self) {
         let mut out = String::new();
         if self.found.is_empty() {
+            // Nothing was asked, and why stands above.
+            if self.unreachable == self.targets.len() {
+                return;
+            }
             let address = format!("{} {}", self.table.name(), self.address);
             eprintln!("no device answered a read of {address}; {}", self.progress());
             return;

@@ -42,11 +42,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints lines: cut and in colours on a terminal, plain and whole elsewhere.
+/// Prints lines, in colours on a terminal. They are never cut: a reason may be at the end.
 pub fn show(lines: &[Line]) {
     let terminal = std::io::stdout().is_terminal();
     for line in lines {
-        println!("{}", if terminal { line.fit(width()).painted() } else { line.to_string() });
+        println!("{}", if terminal { line.painted() } else { line.to_string() });
     }
 }
 

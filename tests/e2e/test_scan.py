@@ -123,10 +123,15 @@ def test_scan_refuses_a_port_that_a_gateway_holds(tmp_path, started):
     assert scan.returncode == 1 and "(fieldhold) has it open" in scan.stderr and not scan.stdout, scan.stderr
 
 
+def test_a_scan_that_reached_nothing_says_why_and_no_more():
+    scan = fieldhold("scan", "--tcp", f"127.0.0.1:{free_port()}", "--units", "1-3")
+    assert scan.returncode == 1 and "connection refused" in scan.stderr and "tried" not in scan.stderr, scan.stderr
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["scan"], ["--rtu"]),
+        (["scan"], ["--rtu", "--tcp"]),
         (["scan", "--rtu", "/dev/x", "--units", "0"], ["1 to 247"]),
         (["scan", "--rtu", "/dev/x", "--units", "9-1"], ["1-10,17"]),
         (["scan", "--tcp", "h:0"], ["1 to 65535"]),

@@ -39,7 +39,8 @@ impl Show {
     pub(super) fn finish(self) -> ExitCode {
         let Self { frames, unmatched, skipped, .. } = self;
         let s = if frames == 1 { "" } else { "s" };
-        println!("{frames} frame{s}, {unmatched} of no known form, {skipped} pieces skipped");
+        let pieces = if skipped == 1 { "piece" } else { "pieces" };
+        println!("{frames} frame{s}, {unmatched} of no known form, {skipped} {pieces} skipped");
         if frames > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 

@@ -29,17 +29,13 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum From {
     /// From the JSON files of the models (repository sunspec/models) that a device has
+    #[command(group = clap::ArgGroup::new("models").required(true))]
     Sunspec {
         /// model_*.json
         #[arg(required = true)]
         files: Vec<PathBuf>,
         /// The device to ask which models it has, as HOST or HOST:PORT
-        #[arg(
-            long,
-            value_name = "HOST",
-            conflicts_with = "chain",
-            required_unless_present = "chain"
-        )]
+        #[arg(long, value_name = "HOST", group = "models")]
         tcp: Option<String>,
         /// Its unit
         #[arg(long, default_value_t = 1)]
@@ -48,13 +44,14 @@ enum From {
         #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(10..=60_000))]
         timeout_ms: u64,
         /// The models it has, as ID@ADDRESS:LENGTH, as in 1@40002:66,103@40070:50
-        #[arg(long)]
+        #[arg(long, group = "models")]
         chain: Option<String>,
         #[command(flatten)]
         to: OutArgument,
     },
     /// From a list with a header: name, table, address, type, scale, unit, …
     Csv {
+        /// The list
         file: PathBuf,
         #[command(flatten)]
         to: OutArgument,

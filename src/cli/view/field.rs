@@ -42,7 +42,7 @@ fn one_bus(name: &str, bus: &Value, now: Option<i64>) -> Vec<Line> {
     for device in items(bus, "/devices") {
         out.extend(one_device(device, sensor.is_some(), up, now));
     }
-    out.extend(bus.get("share").filter(|share| share.is_object()).map(shared));
+    out.extend(bus.get("share").filter(|share| share.is_object()).map(|share| shared(name, share)));
     out
 }
 
@@ -107,7 +107,7 @@ fn peer(bus: &Value) -> String {
 }
 
 /// The server face of a bus.
-fn shared(share: &Value) -> Line {
+fn shared(bus: &str, share: &Value) -> Line {
     let state = text(share, "/state/state");
     let tone = match state {
         "listening" => Tone::Good,
@@ -116,9 +116,10 @@ fn shared(share: &Value) -> Line {
     };
     let line = Line::new()
         .text("share  ")
-        .left(Tone::Plain, text(share, "/listen"), NAME.max(text(share, "/listen").len()))
+        .left(Tone::Plain, bus, NAME)
         .text(" ")
-        .state(tone, state, STATE);
+        .state(tone, state, STATE)
+        .text(format!(" {} ·", text(share, "/listen")));
     if state == "down" {
         return line.add(Tone::Bad, format!(" {}", text(share, "/state/reason")));
     }
