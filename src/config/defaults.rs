@@ -33,6 +33,9 @@ pub(super) const MODBUS_TCP_PORT: u16 = 502;
 pub(super) const MODBUS_TLS_PORT: u16 = 802;
 /// Connections that buses share.
 pub(super) const CONNECTIONS_RANGE: RangeInclusive<i128> = 1..=64;
+/// Reads in flight together.
+pub(super) const PIPELINE: usize = 1;
+pub(super) const PIPELINE_RANGE: RangeInclusive<i128> = 1..=16;
 /// Networks whose converters may connect.
 pub(super) const ALLOW_MAX: usize = 64;
 pub(super) const BAUD_RANGE: RangeInclusive<i128> = 300..=4_000_000;

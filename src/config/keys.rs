@@ -42,7 +42,17 @@ pub(super) static BUS: Shape = Shape {
 
 pub(super) static MODBUS_TCP: Shape = Shape {
     name: "modbus-tcp",
-    keys: &["host", "port", "framing", "backup", "tls", "connections", "listen", "allow"],
+    keys: &[
+        "host",
+        "port",
+        "framing",
+        "backup",
+        "tls",
+        "connections",
+        "pipeline",
+        "listen",
+        "allow",
+    ],
     refused: &[],
 };
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::defaults::PIPELINE;
 use super::plan::TlsPlan;
 use super::share::Network;
 use crate::model::sensor::Sensor;
@@ -64,6 +65,8 @@ pub struct TcpWire {
     pub tls: Option<ModbusTls>,
     /// Most connections of all buses to this host together; `None` for one each.
     pub connections: Option<usize>,
+    /// Most reads of one device that are in flight together; 1 for one after the other.
+    pub pipeline: usize,
 }
 
 /// Modbus/TCP Security.
@@ -84,7 +87,7 @@ pub struct ListenWire {
 impl TcpWire {
     /// Plain TCP to one host.
     pub fn new(to: Endpoint) -> Self {
-        Self { to, backup: None, tls: None, connections: None }
+        Self { to, backup: None, tls: None, connections: None, pipeline: PIPELINE }
     }
 }
 
@@ -236,6 +239,16 @@ impl Link {
         match self {
             Self::Modbus(modbus) => modbus.framing != Framing::Tcp,
             Self::Sensor(_) => false,
+        }
+    }
+}
+
+impl ModbusLink {
+    /// Most reads of one device that are in flight together.
+    pub fn pipeline(&self) -> usize {
+        match &self.wire {
+            Wire::Tcp(wire) => wire.pipeline,
+            Wire::Serial(_) | Wire::Udp(_) | Wire::Listen(_) => 1,
         }
     }
 }

@@ -3,10 +3,11 @@
 //! Plans are made once per due set and kept until something new is learned. Knows no line and no
 //! clock: words come in, readings go out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::latency::Latency;
+use super::pipeline::{Chosen, choose};
 use super::publish;
 use super::schedule::{Due, INTERVALS_MAX};
 use super::status::{BlockStatus, table_name};
@@ -21,6 +22,9 @@ const HEAL_REQUESTS_MAX: usize = 64;
 /// Due sets whose plans are kept.
 const PLANS_MAX: usize = 256;
 
+/// Blocks kept of which nothing behind can be read.
+const TIGHT_MAX: usize = 4_096;
+
 const TABLES: [Table; 4] = [Table::Coil, Table::Discrete, Table::Holding, Table::Input];
 
 /// One read of a job.
@@ -28,6 +32,13 @@ const TABLES: [Table; 4] = [Table::Coil, Table::Discrete, Table::Holding, Table:
 pub(crate) struct Request {
     pub(crate) table: Table,
     pub(crate) block: Block,
+}
+
+/// A read that is asked again alone, because it came to nothing in company.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// More than its block was read.
+    pub(crate) padded: bool,
 }
 
 /// What a refused or silent block leads to.
@@ -56,6 +67,10 @@ pub(crate) struct Device {
     tables: Vec<(Table, Healer)>,
     plans: HashMap<Due, Plans>,
     job: VecDeque<Request>,
+    /// The part of the job that goes first, and alone.
+    alone: VecDeque<(Request, Again)>,
+    /// Blocks behind which nothing can be read.
+    tight: HashSet<(Table, u16, u16)>,
     heal_requests: usize,
     time: LineTime,
     block_time_max: Option<Duration>,
@@ -120,6 +135,8 @@ impl Device {
             tables,
             plans: HashMap::new(),
             job: VecDeque::new(),
+            alone: VecDeque::new(),
+            tight: HashSet::new(),
             heal_requests: 0,
             time,
             block_time_max,
@@ -144,13 +161,41 @@ impl Device {
             self.plans.insert(due, plans);
         }
         self.heal_requests = 0;
+        self.alone.clear();
         let Some(plans) = self.plans.get(&due) else { return (0, Vec::new()) };
         self.job = plans.requests.iter().cloned().collect();
         (self.job.len(), plans.resting.clone())
     }
 
-    pub(crate) fn next_request(&mut self) -> Option<Request> {
-        self.job.pop_front()
+    pub(crate) fn next_request(&mut self) -> Option<(Request, Option<Again>)> {
+        if let Some((request, again)) = self.alone.pop_front() {
+            return Some((request, Some(again)));
+        }
+        Some((self.job.pop_front()?, None))
+    }
+
+    /// Takes up to `most` reads out of the job that may be in flight together; none when there are
+    /// not several.
+    pub(crate) fn company(&mut self, most: usize) -> Vec<Chosen> {
+        if !self.alone.is_empty() || self.job.len() < 2 || !self.plan.pause.is_zero() {
+            return Vec::new();
+        }
+        let (registers, bits) = (self.plan.registers_max, self.plan.bits_max);
+        let limit = |table: Table| if table.is_bits() { bits } else { registers };
+        choose(&mut self.job, most, limit, |request| self.tight.contains(&key(request)))
+    }
+
+    /// Puts a read that came to nothing in company back into the job.
+    pub(crate) fn ask_alone(&mut self, request: Request, again: Again) {
+        self.alone.push_back((request, again));
+    }
+
+    /// What was read behind this block is not there: alone it was answered.
+    pub(crate) fn note_tight(&mut self, request: &Request) {
+        if self.tight.len() >= TIGHT_MAX {
+            self.tight.clear();
+        }
+        self.tight.insert(key(request));
     }
 
     fn plan_due(&self, due: Due, now: Mono) -> Plans {
@@ -404,6 +449,10 @@ impl Lacks {
         let words: Vec<_> = words.into_iter().filter(|(on, _)| *on).map(|(_, w)| w).collect();
         words.join(" ")
     }
+}
+
+fn key(request: &Request) -> (Table, u16, u16) {
+    (request.table, request.block.start, request.block.count)
 }
 
 fn requests(table: Table, planned: &Planned) -> Vec<Request> {

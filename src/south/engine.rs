@@ -413,8 +413,13 @@ impl Engine {
 
     /// Sends the device's next request and hands on what came of it.
     async fn poll(&mut self, line: &mut Line, index: usize) -> io::Result<()> {
+        let company = self.company(line, index);
+        if !company.is_empty() {
+            self.tap.about(Some(index), Purpose::Poll);
+            return self.poll_together(line, index, company).await;
+        }
         let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
-        let Some(request) = device.next_request() else {
+        let Some((request, again)) = device.next_request() else {
             // The schedule and the device disagree about the job: end it.
             self.schedule.planned(index, 0);
             return Ok(());
@@ -427,19 +432,14 @@ impl Engine {
         self.tap.about(Some(index), if silent { Purpose::Probe } else { Purpose::Poll });
         let result = line.read(unit, *table, (block.start, block.count), most, timeout).await;
         let at = self.clock.mono();
-        self.exchanged(index, line, frames, result.as_ref().map(|_| ()));
-        let Some(device) = self.devices.get_mut(index) else { return Ok(()) };
+        let pace = line.took().saturating_sub(frames);
+        self.exchanged(index, line, line.took(), Some(pace), result.as_ref().map(|_| ()));
         match result {
             Ok(words) => {
-                if let Some(guests) = &self.guests {
-                    guests.keep(&device.plan, (*table, block.start), &words);
+                if let Some(again) = again {
+                    self.answered_alone(index, line, &request, again);
                 }
-                let readings = device.readings(block, &words, at);
-                let healed = device.report(&request, Report::Answered, at);
-                self.emit(index, readings);
-                if healed.learned {
-                    self.keep_learned(index);
-                }
+                self.read_done(index, &request, &words, at);
             }
             Err(Failure::Link(error)) => return Err(error),
             Err(failure) => self.read_failed(index, &request, &failure, at),
@@ -447,7 +447,27 @@ impl Engine {
         Ok(())
     }
 
-    fn read_failed(&mut self, index: usize, request: &Request, failure: &Failure, at: Mono) {
+    pub(super) fn read_done(&mut self, index: usize, request: &Request, words: &[u16], at: Mono) {
+        let Some(device) = self.devices.get_mut(index) else { return };
+        let Request { table, block } = request;
+        if let Some(guests) = &self.guests {
+            guests.keep(&device.plan, (*table, block.start), words);
+        }
+        let readings = device.readings(block, words, at);
+        let healed = device.report(request, Report::Answered, at);
+        self.emit(index, readings);
+        if healed.learned {
+            self.keep_learned(index);
+        }
+    }
+
+    pub(super) fn read_failed(
+        &mut self,
+        index: usize,
+        request: &Request,
+        failure: &Failure,
+        at: Mono,
+    ) {
         let silent = self.schedule.silent_since(index).is_some();
         let Some(device) = self.devices.get_mut(index) else { return };
         let report = match failure {

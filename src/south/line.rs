@@ -16,6 +16,7 @@ use tokio_modbus::{Request, Response};
 use super::guard::{
     Echo, Guard, GuardCounters, Hear, Matcher, Saw, SerialMatcher, Shared, TcpMatcher,
 };
+use super::pipeline::{Batch, Flight, Read};
 use super::resync::{self, Suspects, Variant};
 use super::silence::{Pace, Silence};
 use super::trace::Tap;
@@ -111,6 +112,8 @@ pub(crate) struct Line {
     took: Duration,
     /// By unit: until then the answer to a write may come that got none in time.
     late_until: HashMap<u8, Instant>,
+    /// Where several reads may be in flight together.
+    flight: Option<Flight>,
 }
 
 /// The unit that is everybody on a line.
@@ -134,6 +137,28 @@ impl Line {
         Self::new(tokio_modbus::client::tcp::attach(guard), Kind::Tcp(matcher), pace, tap)
     }
 
+    /// As [`Line::tcp`], with up to `most` reads in flight together.
+    pub(crate) fn pipelined<T>(
+        io: T,
+        matcher: TcpMatcher,
+        pace: Pace,
+        tap: Tap,
+        most: usize,
+    ) -> Self
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if most < 2 {
+            return Self::tcp(io, matcher, pace, tap);
+        }
+        let matcher = Shared::new(matcher);
+        let guard = Guard::new(io, matcher.clone(), tap.clone());
+        let flight = Flight::new(Box::new(guard.port()), matcher.clone(), tap.clone(), most);
+        let client = tokio_modbus::client::tcp::attach(guard);
+        let line = Self::new(client, Kind::Tcp(matcher), pace, tap);
+        Self { flight: Some(flight), ..line }
+    }
+
     /// Frames without one: a serial line, or a converter in front of one.
     pub(crate) fn serial<T>(io: T, matcher: SerialMatcher, pace: Pace, tap: Tap) -> Self
     where
@@ -150,7 +175,8 @@ impl Line {
         tap.connected();
         let silence = Silence::new(pace);
         let (opened, took) = (Instant::now(), Duration::ZERO);
-        Self { client, kind, tap, silence, opened, took, late_until: HashMap::new() }
+        let late_until = HashMap::new();
+        Self { client, kind, tap, silence, opened, took, late_until, flight: None }
     }
 
     /// The device needs this time after its answer, before anybody is asked.
@@ -242,6 +268,30 @@ impl Line {
             }
         }
         self.read_part(unit, table, plain, count, timeout).await
+    }
+
+    /// How many reads may be in flight together.
+    pub(crate) fn together_max(&self) -> usize {
+        self.flight.as_ref().map_or(1, Flight::most)
+    }
+
+    /// See [`Flight::lost`].
+    pub(crate) fn lost_in_company(&mut self) -> bool {
+        self.flight.as_mut().is_some_and(Flight::lost)
+    }
+
+    /// Several reads in flight together; nothing where [`Line::together_max`] is 1.
+    pub(crate) async fn read_together(
+        &mut self,
+        unit: u8,
+        reads: &[Read],
+        timeout: Duration,
+    ) -> Batch {
+        self.silence.keep().await;
+        let Some(flight) = &mut self.flight else { return Batch::default() };
+        let batch = flight.read(unit, reads, timeout).await;
+        self.silence.begins(Instant::now(), unit);
+        batch
     }
 
     /// One request on a serial line, and the part of its answer that was wanted.

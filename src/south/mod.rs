@@ -7,8 +7,8 @@
 //! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `trace` (the last exchanges, byte by byte), `bus` (the door). `sensor` is a bus of its own for
-//! what does not speak Modbus.
+//! `pipeline` (reads in flight together), `trace` (the last exchanges, byte by byte), `bus` (the
+//! door). `sensor` is a bus of its own for what does not speak Modbus.
 
 mod breaker;
 mod bus;
@@ -20,6 +20,7 @@ mod identify;
 mod latency;
 mod line;
 mod mbap;
+mod pipeline;
 mod port;
 pub mod probe;
 mod publish;

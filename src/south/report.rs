@@ -109,18 +109,20 @@ impl Engine {
         }
     }
 
-    /// Tells schedule, latency and status about an exchange.
+    /// Tells schedule, latency and status about an exchange: how long it kept the line, and what it
+    /// says about the device's pace.
     pub(super) fn exchanged(
         &mut self,
         index: usize,
         line: &Line,
-        frames: Duration,
+        took: Duration,
+        sample: Option<Duration>,
         result: Result<(), &Failure>,
     ) {
         if matches!(result, Err(Failure::NotAsked)) {
             self.schedule.not_asked(index);
         }
-        let (now, at, took) = (self.now(), self.clock.mono(), line.took());
+        let (now, at) = (self.now(), self.clock.mono());
         self.meter.busy(now, took);
         let was_silent = self.schedule.silent_since(index).is_some();
         let Some(answered) = self.is_answer(result) else { return };
@@ -130,11 +132,14 @@ impl Engine {
             self.schedule.failed(index, now, took)
         };
         let Some(device) = self.devices.get_mut(index) else { return };
-        if answered {
-            device.latency.answered_after(took.saturating_sub(frames));
+        if let (true, Some(sample)) = (answered, sample) {
+            device.latency.answered_after(sample);
         }
-        if !was_silent && !matches!(result, Err(Failure::BadAnswer)) {
-            device.latency.add(took.saturating_sub(frames));
+        if let Some(sample) = sample
+            && !was_silent
+            && !matches!(result, Err(Failure::BadAnswer))
+        {
+            device.latency.add(sample);
         }
         if device.latency.take_changed() {
             self.keep_learned(index);
@@ -144,7 +149,13 @@ impl Engine {
         self.show_line(line);
     }
 
-    fn show_exchange(&self, index: usize, at: Mono, turn: Turn, result: Result<(), &Failure>) {
+    pub(super) fn show_exchange(
+        &self,
+        index: usize,
+        at: Mono,
+        turn: Turn,
+        result: Result<(), &Failure>,
+    ) {
         let Some(device) = self.devices.get(index) else { return };
         let mut status = self.status();
         status.requests += 1;

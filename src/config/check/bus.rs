@@ -52,6 +52,12 @@ fn bus(name: Name, field: &Field<'_>, out: &mut Findings) -> BusPlan {
     let section = field.section(&keys::BUS, out);
     let link = link::check(&section, out).unwrap_or_else(link::placeholder);
     let pause = section.scalar("pause", out, values::duration(PAUSE_RANGE));
+    let together = link.modbus().is_some_and(|modbus| modbus.pipeline() > 1);
+    if together && pause.is_some_and(|pause| !pause.is_zero()) {
+        let complaint = Complaint::new("reads in flight together have no silence between them");
+        let hint = "leave out pause, or pipeline of modbus-tcp";
+        out.error(&section.spot_of("pause"), complaint.hint(hint));
+    }
     let trace = section.scalar("trace", out, values::size_in_memory(TRACE_RANGE));
     let share = section.get("share").and_then(|field| share::check(field, out));
     if let (Some(field), Link::Sensor(_)) = (section.get("share"), &link) {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::{files, sensor, switching};
 use crate::config::defaults::{
-    ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT,
+    ALLOW_MAX, BAUD_RANGE, CONNECTIONS_RANGE, MODBUS_TCP_PORT, MODBUS_TLS_PORT, PIPELINE,
+    PIPELINE_RANGE,
 };
 use crate::config::keys::{self, Shape};
 use crate::config::link::{
@@ -72,7 +73,7 @@ fn modbus_tcp(field: &Field<'_>, out: &mut Findings) -> Link {
     let section = field.section(&keys::MODBUS_TCP, out);
     let framing = framing(&section, out);
     let wire = if section.has("listen") {
-        for key in ["host", "port", "backup", "tls", "connections"] {
+        for key in ["host", "port", "backup", "tls", "connections", "pipeline"] {
             if section.has(key) {
                 let message = format!("{key} has no use where the other side connects (listen)");
                 out.error(&section.spot_of(key), message);
@@ -108,7 +109,13 @@ fn dialled(section: &Section<'_>, framing: Framing, out: &mut Findings) -> TcpWi
         let hint = "put the devices of one line on one bus";
         out.error(&section.spot_of("connections"), complaint.hint(hint));
     }
-    TcpWire { to, backup, tls, connections }
+    let pipeline = section.scalar("pipeline", out, values::integer(PIPELINE_RANGE));
+    if framing != Framing::Tcp && pipeline.is_some() {
+        let complaint = Complaint::new("answers without a transaction id must come one by one");
+        let hint = "leave out pipeline; it is for devices that speak Modbus TCP";
+        out.error(&section.spot_of("pipeline"), complaint.hint(hint));
+    }
+    TcpWire { to, backup, tls, connections, pipeline: pipeline.unwrap_or(PIPELINE) }
 }
 
 fn tls(bus: &Section<'_>, framing: Framing, out: &mut Findings) -> Option<ModbusTls> {

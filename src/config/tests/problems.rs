@@ -188,6 +188,16 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nbuses:\n  a: { modbus-tcp: { host: h, pipeline: 17 } }\n  b: { modbus-tcp: { host: i, framing: rtu, pipeline: 4 } }\n  c: { modbus-tcp: { host: j, pipeline: 4 }, pause: 5ms }\n  d: { modbus-tcp: { host: k, pipeline: 4 }, pause: 0ms }\n  e: { modbus-tcp: { listen: '127.0.0.1:4001', pipeline: 2 } }\n  f: { modbus-udp: { host: l, pipeline: 2 } }",
+            &[
+                "t:4:41 buses.a.modbus-tcp.pipeline: 17 is out of range; allowed are 1 to 16",
+                "t:5:55 buses.b.modbus-tcp.pipeline: answers without a transaction id must come one by one; leave out pipeline; it is for devices that speak Modbus TCP",
+                "t:6:53 buses.c.pause: reads in flight together have no silence between them; leave out pause, or pipeline of modbus-tcp",
+                "t:8:58 buses.e.modbus-tcp.pipeline: pipeline has no use where the other side connects (listen)",
+                "t:9:31 buses.f.modbus-udp.pipeline: this key is unknown; known here: host, port, framing",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nbuses: { a: { modbus-tcp: { host: h, framing: rtu } }, b: { modbus-udp: { host: h } } }\ndevices: { d: { bus: a, tags: { t: { coil: 0 } } }, e: { bus: b, tags: { t: { coil: 0 } } } }",
             &["t:4:12 devices.d: the key unit is missing"],
         ),

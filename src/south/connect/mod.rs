@@ -42,6 +42,8 @@ pub(crate) struct Connector {
     framing: Framing,
     pace: Pace,
     listen: Duration,
+    /// Reads in flight together.
+    pipeline: usize,
     /// Answers to requests of before, perhaps of an earlier life of this bus, may still come.
     owed: bool,
     /// Where connections to the host are counted.
@@ -83,8 +85,8 @@ impl Connector {
             Wire::Listen(wire) => Source::Listen(Listener::new(wire)),
         };
         let listen = (timeout + frame).min(LISTEN_MAX);
-        let remarks = Vec::new();
-        Self { source, framing: *framing, pace, listen, owed: true, quota, place: None, remarks }
+        let (framing, pipeline, remarks) = (*framing, link.pipeline(), Vec::new());
+        Self { source, framing, pace, listen, pipeline, owed: true, quota, place: None, remarks }
     }
 
     /// Who is at the other end, where the link does not say it.
@@ -194,7 +196,7 @@ impl Connector {
                 // Ids begin at random.
                 let matcher = TcpMatcher::new(fastrand::u16(1..));
                 let matcher = if datagrams { matcher.in_datagrams() } else { matcher };
-                Line::tcp(stream, matcher, self.pace, tap)
+                Line::pipelined(stream, matcher, self.pace, tap, self.pipeline)
             }
             Framing::Rtu => Line::serial(stream, SerialMatcher::rtu(), self.pace, tap),
             Framing::Ascii => Line::serial(stream, SerialMatcher::ascii(), self.pace, tap),

@@ -22,9 +22,9 @@ use std::task::{Context, Poll, ready};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) use expect::Expect;
+pub(crate) use expect::{Expect, Judgement};
 pub(crate) use serial::{Echo, SerialMatcher, crc16, frame_rtu, sound_frame};
-pub(crate) use tcp::TcpMatcher;
+pub(crate) use tcp::{Came, TcpMatcher};
 
 use super::trace::Tap;
 
@@ -140,6 +140,34 @@ impl<T> Port<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> AsyncRead for Port<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Port<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_shutdown(cx)
+    }
+}
+
 /// The listening end of a [`Guard`].
 struct Ear<T, M> {
     port: Port<T>,
@@ -210,6 +238,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin, M: Matcher> Guard<T, M> {
     pub(crate) fn new(io: T, matcher: Shared<M>, tap: Tap) -> Self {
         let port = Port(Arc::new(Mutex::new(io)));
         Self { port, matcher, tap, out: Vec::new(), sent: 0, up: Vec::new(), handed: 0 }
+    }
+
+    /// The port itself, for the time between requests.
+    pub(crate) fn port(&self) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static
+    where
+        T: Send + 'static,
+    {
+        Port(Arc::clone(&self.port.0))
     }
 
     fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,6 +9,7 @@ use std::io;
 
 use super::expect::{Judgement, word};
 use super::{Expect, GuardCounters, Matcher, Saw};
+use crate::south::mbap;
 
 /// Transaction id, protocol id, length, unit.
 const HEADER_BYTES: usize = 7;
@@ -29,6 +30,30 @@ pub(crate) struct TcpMatcher {
     up: Option<Vec<u8>>,
     saw: Saw,
     counters: GuardCounters,
+    /// Reads that are in flight together, instead of the one.
+    together: Option<Together>,
+}
+
+#[derive(Default)]
+struct Together {
+    open: Vec<(u16, Expect)>,
+    came: Vec<Came>,
+}
+
+/// A frame that came while reads were in flight together.
+pub(crate) struct Came {
+    /// The id of its request; `None` when it is nobody's.
+    pub(crate) id: Option<u16>,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) judgement: Judgement,
+    /// As of this frame.
+    pub(crate) counters: GuardCounters,
+}
+
+impl Came {
+    pub(crate) fn pdu(&self) -> &[u8] {
+        self.frame.get(HEADER_BYTES..).unwrap_or_default()
+    }
 }
 
 impl TcpMatcher {
@@ -42,6 +67,7 @@ impl TcpMatcher {
             up: None,
             saw: Saw::Nothing,
             counters: GuardCounters::default(),
+            together: None,
         }
     }
 
@@ -49,6 +75,34 @@ impl TcpMatcher {
     pub(crate) fn in_datagrams(mut self) -> Self {
         self.datagrams = true;
         self
+    }
+
+    /// One more read that is in flight together with others; gives its id and frame.
+    pub(crate) fn open(&mut self, unit: u8, pdu: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        let expect = Expect::of(unit, pdu)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "an unknown function"))?;
+        self.expect = None;
+        let id = self.next_id();
+        self.together.get_or_insert_default().open.push((id, expect));
+        Ok((id, mbap::frame(id.to_be_bytes(), unit, pdu)))
+    }
+
+    /// What came for the open reads, and what came beside.
+    pub(crate) fn take_came(&mut self) -> Vec<Came> {
+        self.together
+            .as_mut()
+            .map(|together| std::mem::take(&mut together.came))
+            .unwrap_or_default()
+    }
+
+    /// Nobody waits for any of the open reads any more.
+    pub(crate) fn close(&mut self) {
+        self.together = None;
+    }
+
+    fn next_id(&mut self) -> u16 {
+        self.tid = self.tid.checked_add(1).unwrap_or(1);
+        self.tid
     }
 
     /// Takes all whole frames out of the input.
@@ -74,7 +128,25 @@ impl TcpMatcher {
 
     fn frame(&mut self, frame: &[u8]) {
         let [t0, t1, _, _, _, _, unit, pdu @ ..] = frame else { return };
-        let mine = u16::from_be_bytes([*t0, *t1]) == self.tid;
+        let id = u16::from_be_bytes([*t0, *t1]);
+        if let Some(together) = &mut self.together {
+            let at = together.open.iter().position(|(open, _)| *open == id);
+            let open = at.map(|at| together.open.swap_remove(at));
+            let judgement = match &open {
+                None => Judgement::Foreign,
+                Some((_, expect)) if *unit != expect.unit => Judgement::WrongShape,
+                Some((_, expect)) => expect.judge(pdu),
+            };
+            match judgement {
+                Judgement::Answer | Judgement::Exception => {}
+                _ if open.is_none() => self.counters.late += 1,
+                Judgement::WrongShape | Judgement::Foreign => self.counters.wrong_shape += 1,
+            }
+            let (id, frame) = (open.map(|(id, _)| id), frame.to_vec());
+            together.came.push(Came { id, frame, judgement, counters: self.counters });
+            return;
+        }
+        let mine = id == self.tid;
         let Some(expect) = self.expect.take_if(|_| mine) else {
             self.counters.late += 1;
             return;
@@ -118,9 +190,9 @@ impl Matcher for TcpMatcher {
         self.saw = Saw::Nothing;
         self.up = None;
         self.client_tid = [*t0, *t1];
-        self.tid = self.tid.checked_add(1).unwrap_or(1);
+        let id = self.next_id();
         let mut out = frame.to_vec();
-        for (byte, id) in out.iter_mut().zip(self.tid.to_be_bytes()) {
+        for (byte, id) in out.iter_mut().zip(id.to_be_bytes()) {
             *byte = id;
         }
         Ok(out)

@@ -12,6 +12,7 @@ mod faults_tcp;
 mod faults_udp;
 mod identify;
 mod others;
+mod pipeline;
 mod profiles;
 mod scripted;
 mod sensors;

@@ -65,7 +65,7 @@ fn read(name: &str, device: &str) -> usize {
     let (requests, resting) = device.start_job(Due(u64::MAX), Mono(1));
     assert!(resting.is_empty() && requests > 0, "{name}");
     let mut readings = Vec::new();
-    while let Some(request) = device.next_request() {
+    while let Some((request, _)) = device.next_request() {
         let (start, count) = (request.block.start, request.block.count);
         let mut bank = world.lines[0].devices.bank();
         let words: Option<Vec<u16>> =

@@ -162,12 +162,20 @@ impl Tap {
 
     /// These bytes are handed to the port.
     pub fn sent(&self, bytes: &[u8]) {
-        self.lock().pass(Way::Out, bytes);
+        self.passes(Way::Out, bytes, Instant::now());
     }
 
     /// These bytes came from the port.
     pub fn came(&self, bytes: &[u8]) {
-        self.lock().pass(Way::In, bytes);
+        self.passes(Way::In, bytes, Instant::now());
+    }
+
+    /// These bytes passed at that time: of exchanges that went on together each is told as a whole
+    /// when it is over.
+    pub(crate) fn passes(&self, way: Way, bytes: &[u8], at: Instant) {
+        let mut ring = self.lock();
+        let at = micros(at.saturating_duration_since(ring.origin));
+        ring.pass(way, bytes, at);
     }
 
     /// The exchange is over, as its reader says; for lines without requests, a frame is over.
@@ -199,11 +207,10 @@ impl Tap {
 }
 
 impl Ring {
-    fn pass(&mut self, way: Way, bytes: &[u8]) {
+    fn pass(&mut self, way: Way, bytes: &[u8], now: u64) {
         if self.memory_max == 0 {
             return;
         }
-        let now = self.now();
         let open = &mut self.open;
         if open.pieces.is_empty() {
             open.at_us = now;
@@ -218,7 +225,7 @@ impl Ring {
         match open.pieces.last_mut() {
             Some(last) if full && last.way == way => last.length += length,
             _ => {
-                let after_us = u32::try_from(now - open.at_us).unwrap_or(u32::MAX);
+                let after_us = u32::try_from(now.saturating_sub(open.at_us)).unwrap_or(u32::MAX);
                 open.pieces.push(Piece { after_us, length, way });
             }
         }
