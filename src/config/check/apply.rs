@@ -41,6 +41,7 @@ enum Base<'a> {
 pub(super) fn apply<'a>(
     own: Section<'a>,
     profiles: &'a Profiles,
+    on_sensor: bool,
     out: &mut Findings,
 ) -> Applied<'a> {
     let has_own_every = own.has("every");
@@ -50,6 +51,8 @@ pub(super) fn apply<'a>(
     if settings.has("profile") {
         base = Base::Unknown;
         let source = settings.scalar("profile", out, |name| profiles.find(name));
+        // A sensor has no registers, which was said; a word about each tag of the profile adds nothing.
+        let source = source.filter(|_| !on_sensor);
         if let Some(profile) = source.and_then(|source| read(source, &settings.spot, out)) {
             words.parameters = parameters(&settings, &profile, out);
             words.labels.clone_from(&profile.labels);

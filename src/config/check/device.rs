@@ -133,7 +133,7 @@ fn device(
     }
     let unit = unit(&own, bus, out).unwrap_or(UNIT_TCP);
     let broadcast = bus.is_some_and(|bus| bus.link.is_line()) && unit == 0;
-    let applied = apply::apply(own, scope.profiles, out);
+    let applied = apply::apply(own, scope.profiles, sensor.is_some(), out);
     let settings = Settings::of(&applied.settings, out);
     let drafts = applied.drafts(settings.every.unwrap_or(EVERY), out);
     if broadcast && settings.write_with == WriteWith::TwentyThree {

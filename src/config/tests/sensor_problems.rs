@@ -22,6 +22,15 @@ fn every_preset_stands() {
 }
 
 #[test]
+fn a_profile_on_a_sensor_is_one_problem() {
+    let text = around("port: p, preset: mt-sics", "field: status")
+        .replace("bus: b,", "bus: b, profile: eastron-sdm630,");
+    let problems = parse(&text, "t").unwrap_err().to_string();
+    assert_eq!(problems.trim().lines().count(), 1, "{problems}");
+    assert!(problems.contains("devices.d.profile: has no use with a serial sensor"), "{problems}");
+}
+
+#[test]
 fn of_a_sensor() {
     let line = r#"port: p, framing: { line: { end: "\r\n" } }"#;
     let regex = "parse: { regex: '(?<v>[0-9]+)' }";
