@@ -37,8 +37,8 @@ pub(crate) struct Request {
 /// A read that is asked again alone, because it came to nothing in company.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Again {
-    /// More than its block was read.
-    pub(crate) padded: bool,
+    /// More than its block was read, and the device refused that.
+    pub(crate) too_far: bool,
 }
 
 /// What a refused or silent block leads to.

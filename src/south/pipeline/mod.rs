@@ -80,8 +80,9 @@ impl Engine {
                     self.meter.busy(busy_until, one.took);
                     self.show_exchange(index, at, Turn::Same, Err(&failure));
                     self.show_line(line);
+                    let refused = matches!(failure, Failure::Exception { code: 2 | 3, .. });
                     if let Some(device) = self.devices.get_mut(index) {
-                        device.ask_alone(request.clone(), Again { padded: *pad > 0 });
+                        device.ask_alone(request.clone(), Again { too_far: *pad > 0 && refused });
                     }
                 }
             }
@@ -97,8 +98,8 @@ impl Engine {
         request: &Request,
         again: Again,
     ) {
-        if again.padded {
-            // Perhaps it was what was read behind the block.
+        if again.too_far {
+            // It was what was read behind the block.
             if let Some(device) = self.devices.get_mut(index) {
                 device.note_tight(request);
             }
