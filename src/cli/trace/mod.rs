@@ -40,12 +40,15 @@ pub struct Arguments {
     export: Option<PathBuf>,
 }
 
+/// At most 80 columns: it is wrapped to the terminal, and a wrapped command can't be copied.
 const AFTER_HELP: &str = "\
-A .pcap of a Modbus TCP bus opens as it is: the TCP packets around the traced bytes are made up, on
-port 502 whatever the real one is. Wireshark must be told what the packets of an RTU line are:
-  tshark -r FILE.pcap -o 'uat:user_dlts:\"User 0 (DLT=147)\",\"mbrtu\",\"0\",\"\",\"0\",\"\"'
-or in Wireshark: Edit > Preferences > Protocols > DLT_USER > Edit, DLT 147, payload mbrtu.
-Other lines are written as raw bytes with link type User 1 (DLT 148).
+A .pcap of a Modbus TCP bus opens as it is: the TCP packets around the traced
+bytes are made up, on port 502 whatever the real one is. Wireshark must be told
+what the packets of an RTU line are:
+  tshark -r FILE.pcap \\
+    -o 'uat:user_dlts:\"User 0 (DLT=147)\",\"mbrtu\",\"0\",\"\",\"0\",\"\"'
+or in Wireshark: Edit > Preferences > Protocols > DLT_USER > Edit, DLT 147,
+payload mbrtu. Other lines are written as raw bytes, link type User 1 (DLT 148).
 
 How much is kept is the key `trace` of a bus.";
 
