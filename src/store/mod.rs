@@ -52,7 +52,6 @@ mod shared;
 mod state;
 mod status;
 mod transaction;
-mod trim;
 mod values;
 mod wire;
 mod work;

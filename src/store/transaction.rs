@@ -8,8 +8,8 @@ use super::lane::Content;
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::chunk_table;
-use super::trim::Victim;
 use super::work::{Piece, Work};
+use super::writer::Victim;
 use crate::model::Class;
 
 /// Most chunks deleted by one transaction.

@@ -6,15 +6,15 @@
 
 use rusqlite::params;
 
-use super::accounting::Reason;
-use super::boot::Boots;
-use super::entry::{BootNo, Policy};
-use super::per_class::FIRST_TO_GO;
-use super::schema::chunk_table;
-use super::state::{State, Whom};
-use super::transaction::DELETE_MAX;
-use super::writer::Writer;
+use super::Writer;
 use crate::model::{Class, Clock, Mono};
+use crate::store::accounting::Reason;
+use crate::store::boot::Boots;
+use crate::store::entry::{BootNo, Policy};
+use crate::store::per_class::FIRST_TO_GO;
+use crate::store::schema::chunk_table;
+use crate::store::state::{State, Whom};
+use crate::store::transaction::DELETE_MAX;
 
 /// What a row takes in the file besides its body.
 const ROW_BYTES: u64 = 64;

@@ -1,0 +1,247 @@
+//! The one thread with the one connection that writes.
+//!
+//! It sleeps until something is due, takes a snapshot of it (`work.rs`), encodes it without the
+//! lock, commits it, and only then reports it as safe. After any failed commit the connection is
+//! taken for dead, since SQLite and the kernel may now disagree about what is on the disk: it is
+//! closed and opened again, the WAL is brought into the file, the newest chunk tells whether the
+//! commit had succeeded after all, and if not it is made again. Until then everything stays in
+//! memory.
+
+mod recover;
+mod trim;
+mod upkeep;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::model::{Class, Mono};
+use crate::store::error::StoreError;
+use crate::store::file::{self, StoreFile};
+use crate::store::per_class::PerClass;
+use crate::store::shared::Shared;
+#[cfg(test)]
+use crate::store::shared::Stop;
+use crate::store::status::Health;
+use crate::store::transaction::{Done, Written, commit};
+use crate::store::work::{Urgency, Work};
+
+pub use trim::Victim;
+
+/// Longest sleep: the clocks, ages and requests are looked at that often.
+const TICK: Duration = Duration::from_secs(1);
+/// A flush does not go on for ever.
+const FLUSH_FAILURES_MAX: u32 = 3;
+
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// `None` when the store is in memory only, as configured.
+    file: Option<StoreFile>,
+    connection: Option<Connection>,
+    /// Chunks that are dropped already and go with the next transaction.
+    pub victims: Vec<Victim>,
+    /// What was being written when the connection died.
+    in_doubt: Option<Work>,
+    /// What the file says, so that it is not written again.
+    written: PerClass<Written>,
+    /// Failures since the last success.
+    strikes: u32,
+    retry_at: Mono,
+    checkpoint_at: Mono,
+    look_at: Mono,
+}
+
+impl Writer {
+    pub fn new(
+        shared: Arc<Shared>,
+        file: Option<StoreFile>,
+        connection: Option<Connection>,
+    ) -> Self {
+        let now = shared.clock.mono();
+        Self {
+            shared,
+            file,
+            connection,
+            victims: Vec::new(),
+            in_doubt: None,
+            written: PerClass::default(),
+            strikes: 0,
+            retry_at: now + recover::RETRY,
+            checkpoint_at: now + upkeep::CHECKPOINT,
+            look_at: now,
+        }
+    }
+
+    /// Until the store is closed or all its handles are gone.
+    pub fn run(mut self) {
+        loop {
+            self.revive();
+            let shared = Arc::clone(&self.shared);
+            let now = shared.clock.mono();
+            let mut state = shared.lock();
+            state.observe_clock(&*shared.clock);
+            state.drop_old(shared.options.max_age, &*shared.clock);
+            self.stay_unique(&mut state);
+            if let Some(why) = state.control.poisoned.take() {
+                drop(state);
+                self.set_aside(&why);
+                continue;
+            }
+            let stop = state.control.stop;
+            #[cfg(test)]
+            if stop == Some(Stop::Crash) {
+                return;
+            }
+            let flushes = std::mem::take(&mut state.control.flushes);
+            if stop.is_some() || !flushes.is_empty() {
+                drop(state);
+                self.flush(flushes);
+                if stop.is_some() {
+                    return self.finish();
+                }
+                continue;
+            }
+            if self.connection.is_some()
+                && let Some(work) = state.take_work(now, shared.options.commit, Urgency::Due)
+            {
+                drop(state);
+                self.write(work);
+                self.checkpoint_if_due();
+                continue;
+            }
+            if now >= self.look_at {
+                drop(state);
+                self.look();
+                continue;
+            }
+            let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
+            let until = due.unwrap_or(now + TICK).min(now + TICK);
+            state.control.wake_at = until;
+            let (mut state, _) = shared
+                .wake
+                .wait_timeout(state, (until - now).max(Duration::from_millis(1)))
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            state.control.wake_at = Mono(i64::MIN);
+        }
+    }
+
+    /// Writes everything there is and tells those who asked for it.
+    fn flush(&mut self, flushes: Vec<oneshot::Sender<()>>) {
+        let shared = Arc::clone(&self.shared);
+        let mut failures = 0;
+        while self.connection.is_some() && failures < FLUSH_FAILURES_MAX {
+            let now = shared.clock.mono();
+            let work = shared.lock().take_work(now, shared.options.commit, Urgency::All);
+            let Some(work) = work else { break };
+            let more = work.more;
+            let written = self.write(work);
+            self.checkpoint_if_due();
+            if written && !more {
+                break; // What is left to delete has time.
+            }
+            failures += u32::from(!written);
+            self.revive();
+        }
+        for flush in flushes {
+            let _ = flush.send(());
+        }
+    }
+
+    /// Commits the work; says whether that went well.
+    fn write(&mut self, work: Work) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        match commit(connection, &work, &self.victims, &self.written) {
+            Ok(done) => {
+                self.succeeded(&work, &done);
+                true
+            }
+            Err(error) => {
+                self.in_doubt = Some(work);
+                self.failed("write to the store", &error);
+                false
+            }
+        }
+    }
+
+    fn succeeded(&mut self, work: &Work, done: &Done) {
+        self.strikes = 0;
+        self.committed(work, done);
+        let mut state = self.shared.lock();
+        if state.health != Health::Ok {
+            tracing::warn!("the store is on disk again");
+            state.health = Health::Ok;
+        }
+        let over_quota = state.disk.bytes > self.shared.options.max_bytes;
+        drop(state);
+        self.shared.announce();
+        if over_quota {
+            self.trim_to_quota();
+        }
+    }
+
+    /// Takes into account what a transaction did.
+    fn committed(&mut self, work: &Work, done: &Done) {
+        self.victims.clear();
+        for class in Class::ALL {
+            let written = self.written.get_mut(class);
+            written.next = *work.next.get(class);
+            written.reserved = *work.reserved.get(class);
+            if !done.more_to_delete {
+                written.deleted_below = *work.delete_below.get(class);
+            }
+        }
+        let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
+        let mut state = self.shared.lock();
+        state.committed(work);
+        state.counters.body_bytes += done.body_bytes;
+        state.counters.chunks_deleted += done.deleted;
+        state.disk.last_commit = Some(self.shared.clock.wall());
+        state.disk.bytes = bytes.unwrap_or(state.disk.bytes);
+        if done.more_to_delete {
+            state.dirty_now(self.shared.clock.mono());
+        }
+    }
+
+    /// Everything is written: says so in the file, so that no position need be jumped over.
+    fn finish(mut self) {
+        self.shared.reader.forget();
+        let heads = {
+            let mut state = self.shared.lock();
+            state.health = Health::Closed;
+            state.hurry = false; // Deleting has time until the next start.
+            for class in Class::ALL {
+                for waiter in state.lanes.get_mut(class).waiters.drain(..) {
+                    let _ = waiter.tell.send(Err(StoreError::Closed));
+                }
+            }
+            state.control.flushes.clear();
+            // A flush that failed leaves memory ahead of the file: that is no orderly end.
+            let due = state.due(self.shared.clock.mono(), self.shared.options.commit);
+            let unwritten = state.unwritten();
+            if unwritten > 0 && self.file.is_some() {
+                let why = state.disk.last_error.as_deref();
+                tracing::error!(unwritten, why, "readings that could not be written are lost");
+            }
+            let whole =
+                due.is_none() && self.file.as_ref().is_some_and(|f| f.epoch == Some(state.epoch));
+            whole.then(|| PerClass::from_fn(|class| state.lanes.get(class).head))
+        };
+        self.shared.announce();
+        let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
+        let marked = file::mark_clean(&connection, &heads)
+            .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
+        if let Err(error) = marked {
+            tracing::warn!(%error, "the orderly end could not be noted in the store");
+        }
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+}

@@ -1,0 +1,180 @@
+//! What the writer does when the disk fails: opens the file again, compares, goes on; sets a bad
+//! file aside; makes room on a full disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::{Writer, trim};
+use crate::model::Class;
+use crate::store::accounting::Reason;
+use crate::store::file::{self, Had};
+use crate::store::per_class::PerClass;
+use crate::store::schema::{is_damage, is_full};
+use crate::store::state::State;
+use crate::store::status::Health;
+use crate::store::transaction::commit;
+use crate::store::work::Urgency;
+
+/// A dead disk is tried again after this time.
+pub(super) const RETRY: Duration = Duration::from_secs(5);
+/// A full disk costs stored data for room only so many times in a row.
+const MAKE_ROOM_MAX: u32 = 3;
+
+impl Writer {
+    /// The connection can't be trusted any more.
+    pub fn failed(&mut self, doing: &'static str, error: &rusqlite::Error) {
+        self.strikes += 1;
+        let mut state = self.shared.lock();
+        state.counters.commit_failures += 1;
+        state.disk.last_error = Some(format!("could not {doing}: {error}"));
+        drop(state);
+        self.connection = None;
+        if is_damage(error) {
+            self.in_doubt = None;
+            return self.set_aside(&error.to_string());
+        }
+        let now = self.shared.clock.mono();
+        self.retry_at = if self.strikes == 1 { now } else { now + RETRY };
+        if self.strikes == 1 && !is_full(error) {
+            tracing::warn!(%error, doing, "the store failed: opening it again");
+        } else {
+            self.ram_only(&error.to_string());
+        }
+        if is_full(error) && self.strikes <= MAKE_ROOM_MAX {
+            self.make_disk_room();
+        }
+    }
+
+    pub(super) fn ram_only(&self, why: &str) {
+        let mut state = self.shared.lock();
+        if !matches!(state.health, Health::RamOnly(_)) {
+            tracing::error!(why, "the store can't write: what is read is kept in memory only");
+        }
+        state.health = Health::RamOnly(why.to_owned());
+    }
+
+    /// Opens the file again if it is time to.
+    pub(super) fn revive(&mut self) {
+        if self.connection.is_some() || self.file.is_none() {
+            return;
+        }
+        let now = self.shared.clock.mono();
+        if now < self.retry_at {
+            return;
+        }
+        self.retry_at = now + RETRY;
+        let Some(file) = &mut self.file else { return };
+        if file.epoch.is_none() || !file.is_there() {
+            return self.set_aside("the file was not there, or could not be read at the start");
+        }
+        self.shared.reader.forget();
+        match file.reopen(self.shared.options.max_bytes) {
+            Ok((connection, had)) => {
+                self.written = PerClass::default();
+                self.reconcile(&connection, &had);
+                self.connection = Some(connection);
+            }
+            Err(error) if error.is_damage() => self.set_aside(&error.to_string()),
+            Err(error) => {
+                self.strikes += 1;
+                self.ram_only(&error.to_string());
+            }
+        }
+    }
+
+    /// Compares memory with a file that was opened again.
+    pub(super) fn reconcile(&mut self, connection: &Connection, had: &PerClass<Had>) {
+        let in_doubt = self.in_doubt.take();
+        let held = in_doubt.filter(|work| {
+            work.pieces.last().is_some_and(|piece| file::holds(connection, piece).unwrap_or(false))
+        });
+        let mut state = self.shared.lock();
+        if let Some(work) = held {
+            state.committed(&work);
+        }
+        state.unstore_from(had);
+        if let Some(epoch) = self.file.as_ref().and_then(|file| file.epoch)
+            && state.epoch != epoch
+        {
+            // Positions were given out under an epoch of their own meanwhile.
+            state.epoch = epoch;
+            for class in Class::ALL {
+                state.lanes.get_mut(class).reserved = had.get(class).reserved;
+            }
+        }
+    }
+
+    /// Without a file no positions can be reserved: beyond the last reserved one they are given
+    /// out under another epoch, or a crash would make them be given out twice.
+    pub(super) fn stay_unique(&self, state: &mut State) {
+        let Some(file) = &self.file else { return };
+        let runs_out = Class::ALL.into_iter().any(|class| state.lanes.get(class).wants_reserve());
+        if self.connection.is_none() && runs_out && file.epoch.is_none_or(|e| e == state.epoch) {
+            state.epoch = fastrand::u64(1..);
+            Class::ALL.iter().for_each(|c| state.lanes.get_mut(*c).reserved = u64::MAX / 2);
+            self.shared.announce();
+        }
+    }
+
+    /// Goes on with a new file; what is in memory is written to it, the rest is counted as lost.
+    pub(super) fn set_aside(&mut self, why: &str) {
+        let Some(file) = &mut self.file else { return };
+        self.connection = None;
+        self.in_doubt = None;
+        self.victims.clear();
+        self.written = PerClass::default();
+        self.shared.reader.forget();
+        let heads = {
+            let state = self.shared.lock();
+            PerClass::from_fn(|class| state.lanes.get(class).head)
+        };
+        let moved = file.set_aside(why);
+        let made =
+            moved.and_then(|moved| Ok((moved, file.make(&heads, self.shared.options.max_bytes)?)));
+        match made {
+            Ok((moved, (connection, epoch, reserved))) => {
+                let mut state = self.shared.lock();
+                state.disk.quarantined.push(moved);
+                state.start_new_file(epoch, &reserved);
+                state.disk.last_error = Some(why.to_owned());
+                state.health = Health::Ok;
+                drop(state);
+                self.connection = Some(connection);
+                self.shared.announce();
+            }
+            Err(error) => {
+                self.strikes += 1;
+                self.retry_at = self.shared.clock.mono() + RETRY;
+                if let Some(file) = &mut self.file {
+                    file.epoch = None;
+                }
+                self.ram_only(&error.to_string());
+            }
+        }
+    }
+
+    /// Deletes what was dropped to make room, in a transaction that inserts nothing: on a full disk
+    /// nothing else gets through.
+    pub(super) fn make_disk_room(&mut self) {
+        self.retry_at = self.shared.clock.mono();
+        self.revive();
+        if self.connection.is_none() {
+            return;
+        }
+        self.trim_by(trim::FULL_DISK_STEP_BYTES, Reason::Disk);
+        let shared = Arc::clone(&self.shared);
+        let now = shared.clock.mono();
+        let work = shared.lock().take_work(now, shared.options.commit, Urgency::RowsOnly);
+        let (Some(work), Some(connection)) = (work, &self.connection) else { return };
+        match commit(connection, &work, &self.victims, &self.written) {
+            Ok(done) => self.committed(&work, &done),
+            Err(error) => tracing::debug!(%error, "no room even to delete"),
+        }
+        // Not at once: were room still missing, ever more would be given up for nothing.
+        self.connection = None;
+        self.in_doubt = None;
+        self.retry_at = now + RETRY;
+    }
+}
