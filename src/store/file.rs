@@ -108,11 +108,7 @@ impl StoreFile {
 
     /// Opens what is there, sets it aside if it is no good, makes a new one if need be. When the
     /// disk does not allow any of it, the state begins in memory only.
-    pub fn open(
-        &mut self,
-        clock: &dyn Clock,
-        ram_bytes: usize,
-    ) -> (State, Option<Connection>) {
+    pub fn open(&mut self, clock: &dyn Clock, ram_bytes: usize) -> (State, Option<Connection>) {
         let opened = match self.load(clock, ram_bytes) {
             Err(error) if error.is_damage() => self.renew(&error, clock, ram_bytes),
             other => other,

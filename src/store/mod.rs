@@ -42,6 +42,7 @@ mod entry;
 mod error;
 mod file;
 mod lane;
+mod migrate;
 mod per_class;
 mod quarantine;
 mod reader;

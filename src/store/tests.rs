@@ -265,7 +265,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
     let cloud = store.consumer("cloud").unwrap();
     let bulk = account(&store, "cloud", Class::Bulk);
     assert!(bulk.dropped > 1_000 && bulk.dropped_why.len() == 1, "{bulk:?}");
-    assert_eq!(bulk.dropped_why.get("ram_full"), Some(&bulk.dropped));
+    assert_eq!(bulk.dropped_why.get("ram-full"), Some(&bulk.dropped));
     assert_eq!(read_all(&cloud, Class::Bulk), same(bulk.dropped, 5_000));
     assert_eq!(read_all(&cloud, Class::Normal).len(), 100);
     for i in 0..100 {
@@ -406,7 +406,7 @@ fn removing_a_consumer_is_not_silent_and_a_closed_store_says_so() {
     }
     store.set_consumers(&[required("cloud")]);
     let row = store.status().drops.pop().unwrap();
-    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer_removed", "old", 1_000));
+    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer-removed", "old", 1_000));
     assert!(store.consumer("old").is_none());
     let cloud = store.consumer("cloud").unwrap();
     let other = store.clone();

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::defaults::{
-    COMMIT, COMMIT_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES_AUTO, MAX_BYTES_RANGE, RAM_BYTES, RAM_RANGE,
-    STORE_PATH,
+    COMMIT, COMMIT_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES_AUTO, MAX_BYTES_RANGE, RAM_BYTES,
+    RAM_RANGE, STORE_PATH,
 };
 use crate::config::keys;
 use crate::config::plan::StorePlan;

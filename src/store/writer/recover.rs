@@ -131,8 +131,7 @@ impl Writer {
             PerClass::from_fn(|class| state.lanes.get(class).head)
         };
         let moved = file.set_aside(why);
-        let made =
-            moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
+        let made = moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
         match made {
             Ok((moved, (connection, epoch, reserved))) => {
                 let mut state = self.shared.lock();
