@@ -23,7 +23,7 @@ fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::from_secs(1),
-        max_bytes: 1 << 30,
+        max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400),
         ram_bytes: 1 << 20,
     };
