@@ -10,16 +10,18 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::accounting::Reason;
 use super::audit::Audit;
+use super::ballast::Ballast;
 use super::error::StoreError;
 use super::lane::Lane;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
-use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
-use super::space;
+use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage, is_full};
+use super::space::{self, Space};
 use super::state::State;
 use super::status::{Health, Quarantined};
 use super::work::{Piece, RESERVE};
+use super::writer::Room;
 use crate::model::{Class, Clock};
 
 /// The file, locked for us as long as this lives.
@@ -27,11 +29,12 @@ pub struct StoreFile {
     pub path: PathBuf,
     /// How much of the file system it may take, in bytes.
     pub quota: u64,
+    pub ballast: Ballast,
     /// Of the file that is there; `None` while none was ever opened.
     pub epoch: Option<u64>,
     inode: Option<u64>,
-    /// Locked; the lock goes with the descriptor.
-    _lock: File,
+    /// Locked; the lock goes with the descriptor. `None` until there was a way to.
+    lock: Option<File>,
 }
 
 /// What a file that is opened again has of a class.
@@ -70,6 +73,19 @@ impl FileError {
             Self::Create(_) | Self::Io(_) => false,
         }
     }
+
+    /// Whether it says itself that there was no room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Load(LoadError::Sqlite(error)) | Self::Create(CreateError::Sqlite(error)) => {
+                is_full(error)
+            }
+            Self::Create(CreateError::Io(error)) | Self::Io(error) => {
+                error.kind() == io::ErrorKind::StorageFull
+            }
+            Self::Load(LoadError::Damaged(_)) | Self::Replaced => false,
+        }
+    }
 }
 
 /// Where the database of a state directory lies.
@@ -77,51 +93,96 @@ pub fn database(dir: &Path) -> PathBuf {
     dir.join("store").join("queue.db")
 }
 
+/// Whether this goes by itself when the disk is well again, so that no person is needed.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 impl StoreFile {
-    /// Makes the directory and locks it. Only here a person may be needed.
+    /// Makes the directory and locks it. Only here a person may be needed. If there is no room for
+    /// that, or nothing can be written, it is left for later.
     pub fn lock(dir: &Path, max_bytes: Option<u64>) -> Result<Self, StoreError> {
-        let path = database(dir);
         let place = dir.join("store");
+        let mut file = Self {
+            path: database(dir),
+            quota: space::quota(&place, max_bytes),
+            ballast: Ballast::of(&place),
+            epoch: None,
+            inode: None,
+            lock: None,
+        };
+        match file.take_lock() {
+            Err(StoreError::Directory { source, .. }) if may_pass(&source) => Ok(file),
+            other => other.map(|()| file),
+        }
+    }
+
+    /// Locks the store, if that was not done yet.
+    pub fn take_lock(&mut self) -> Result<(), StoreError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let place = self.place().to_owned();
         let unusable = |source: io::Error| StoreError::Directory {
             dir: place.clone(),
             source: Arc::new(source),
         };
         std::fs::create_dir_all(&place).map_err(unusable)?;
         let name = place.join("lock");
-        // On a read-only disk an old lock file will do.
+        // On a read-only disk an old lock file will do, or the directory.
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(&name)
-            .or_else(|error| File::open(&name).map_err(|_| error))
+            .or_else(|error| File::open(&name).or_else(|_| File::open(&place)).map_err(|_| error))
             .map_err(unusable)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let quota = space::quota(&place, max_bytes);
-                Ok(Self { path, quota, epoch: None, inode: None, _lock: lock })
+                self.lock = Some(lock);
+                Ok(())
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked { dir: place }),
             Err(error) => Err(unusable(error.into())),
         }
     }
 
+    fn place(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Opens what is there, sets it aside if it is no good, makes a new one if need be. When the
     /// disk does not allow any of it, the state begins in memory only.
     pub fn open(&mut self, clock: &dyn Clock, ram_bytes: usize) -> (State, Option<Connection>) {
-        let opened = match self.load(clock, ram_bytes) {
+        let mut opened = self.load(clock, ram_bytes);
+        // A full disk: what was set aside for it may make the difference.
+        if !matches!(opened, Ok((_, Some(_)))) && self.is_full() && self.ballast.give_up() {
+            opened = self.load(clock, ram_bytes);
+        }
+        let opened = match opened {
             Err(error) if error.is_damage() => self.renew(&error, clock, ram_bytes),
             other => other,
         };
         opened.unwrap_or_else(|error| {
-            tracing::error!(%error, "the store can't be opened: memory only until it can");
             let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, ram_bytes);
             state.observe_clock(clock);
-            state.health = Health::RamOnly(error.to_string());
-            state.disk.last_error = Some(error.to_string());
+            self.begin_in_memory(&mut state, &error);
             self.epoch = None;
             (state, None)
         })
+    }
+
+    fn is_full(&self) -> bool {
+        self.room().is_ok_and(|room| room.space.is_full())
+    }
+
+    /// New readings stay in memory; the writer opens the file again when it can.
+    fn begin_in_memory(&self, state: &mut State, error: &FileError) {
+        let why = self.explain(&error.to_string());
+        tracing::error!(%why, "the store can't write: what is read is kept in memory only");
+        state.disk.last_error = Some(why.clone());
+        state.health = Health::RamOnly(why);
     }
 
     fn load(
@@ -152,27 +213,57 @@ impl StoreFile {
         if self.path.metadata()?.len() == 0 {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
-        let mut connection = schema::connect(&self.path, self.quota)?;
-        let mut state = read_state(&connection, ram_bytes)?;
-        state.observe_clock(clock);
-        state.disk.bytes = live_bytes(&connection)?;
-        self.epoch = Some(state.epoch);
-        self.inode = inode(&self.path);
+        let mut connection = match schema::connect(&self.path, self.quota) {
+            Ok(connection) => connection,
+            Err(error) if is_damage(&error) => return Err(error.into()),
+            Err(error) => return self.load_still(clock, ram_bytes, error.into()),
+        };
+        let mut state = self.take_state(&connection, clock, ram_bytes)?;
         match begin(&mut connection, &mut state) {
             Ok(()) => {
                 state.health = Health::Ok;
                 Ok((state, Some(connection)))
             }
             Err(error) if is_damage(&error) => Err(error.into()),
-            // A full disk, mostly: what is in the file is delivered from it all the same, and the
-            // writer opens it again when it can.
+            // A full disk, mostly: what is in the file is delivered from it all the same.
             Err(error) => {
-                tracing::error!(%error, "the store can be read but not written: new readings stay in memory");
-                state.health = Health::RamOnly(error.to_string());
-                state.disk.last_error = Some(error.to_string());
+                self.begin_in_memory(&mut state, &error.into());
                 Ok((state, None))
             }
         }
+    }
+
+    /// Nothing can be written, not even what opening needs: what is in the file is delivered from
+    /// it as it lies.
+    fn load_still(
+        &mut self,
+        clock: &dyn Clock,
+        ram_bytes: usize,
+        why: FileError,
+    ) -> Result<(State, Option<Connection>), FileError> {
+        let read = schema::connect_still(&self.path).map_err(FileError::from);
+        match read.and_then(|connection| self.take_state(&connection, clock, ram_bytes)) {
+            Ok(mut state) => {
+                self.begin_in_memory(&mut state, &why);
+                Ok((state, None))
+            }
+            // Whatever it was: here it does not speak against the file.
+            Err(_) => Err(why),
+        }
+    }
+
+    fn take_state(
+        &mut self,
+        connection: &Connection,
+        clock: &dyn Clock,
+        ram_bytes: usize,
+    ) -> Result<State, FileError> {
+        let mut state = read_state(connection, ram_bytes)?;
+        state.observe_clock(clock);
+        state.disk.bytes = Pages::of(connection)?.live();
+        self.epoch = Some(state.epoch);
+        self.inode = inode(&self.path);
+        Ok(state)
     }
 
     /// At the start: nothing is in memory yet, so a new file is all there is to it.
@@ -236,6 +327,21 @@ impl StoreFile {
             };
         }
         Ok((connection, had))
+    }
+
+    /// Looks at the file system.
+    pub fn room(&self) -> io::Result<Room> {
+        let space = Space::of(&self.path)?;
+        let file = self.path.metadata().map_or(0, |file| file.len());
+        Ok(Room { space, file, ballast_missing: self.ballast.missing(space) })
+    }
+
+    /// An error of the file in words for whoever looks after the machine.
+    pub fn explain(&self, error: &str) -> String {
+        match space::hindrance(self.place()) {
+            Some(hindrance) => format!("{hindrance} ({error})"),
+            None => error.to_owned(),
+        }
     }
 
     pub fn is_there(&self) -> bool {
@@ -340,10 +446,27 @@ pub fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
     Ok(n.map(i64::cast_unsigned) == Some(piece.range.end - piece.range.start))
 }
 
-/// Size of what is in the file, free pages not counted.
-pub fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let ask = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned() * PAGE_BYTES)
+/// What the file is made of, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pages {
+    pub all: u64,
+    /// Of these, what is in no use.
+    pub empty: u64,
+}
+
+impl Pages {
+    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let ask = |pragma| {
+            let pages = connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+            pages.map(|pages| pages.cast_unsigned().saturating_mul(PAGE_BYTES))
+        };
+        Ok(Self { all: ask("page_count")?, empty: ask("freelist_count")? })
+    }
+
+    /// Size of what is in the file.
+    pub fn live(&self) -> u64 {
+        self.all.saturating_sub(self.empty)
+    }
 }
 
 /// Pages in the WAL that are not in the file yet.

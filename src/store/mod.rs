@@ -30,11 +30,11 @@
 //! # What it does not do
 //! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
 //! it as excluded. A best-effort consumer never causes a write and never holds the file: it lives on
-//! the tail and on what lies there for others. (Yet to come: a ballast file for full disks, salvage
-//! of files in quarantine.)
+//! the tail and on what lies there for others. (Yet to come: salvage of files in quarantine.)
 
 mod accounting;
 mod audit;
+mod ballast;
 mod boot;
 mod chunk;
 mod cursor;
@@ -189,7 +189,8 @@ impl Store {
                 let mut file = StoreFile::lock(dir, options.max_bytes)?;
                 let (mut state, connection) = file.open(&*clock, options.ram_bytes);
                 state.disk.quota = file.quota;
-                let reader = Reader::start(file.path.clone())?;
+                state.disk.allowed = file.quota;
+                let reader = Reader::start(file.path.clone(), connection.is_none())?;
                 (Some(file), state, connection, reader)
             }
         };
@@ -339,8 +340,9 @@ pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
         rows::LoadError::Sqlite(error) => failed(error),
         rows::LoadError::Damaged(what) => StoreError::Damaged { what },
     })?;
-    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
+    state.disk.bytes = file::Pages::of(&connection).map_err(failed)?.live();
     state.disk.quota = quota(dir, None);
+    state.disk.allowed = state.disk.quota;
     state.health = Health::Closed;
     let options = Options {
         dir: Some(dir.to_owned()),

@@ -79,8 +79,12 @@ pub struct Quarantined {
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub bytes: u64,
-    /// The most it may be.
+    /// The most it may be on a file system that has the room ...
     pub quota: u64,
+    /// ... and now.
+    pub allowed: u64,
+    /// Room left on the file system, as far as it can be told.
+    pub free: Option<u64>,
     pub quarantined: Vec<Quarantined>,
     pub clean_start: bool,
     pub last_commit: Option<Wall>,
@@ -98,7 +102,12 @@ pub struct StoreStatus {
     pub file: Option<String>,
     /// Size of the live data in the file.
     pub disk_bytes: u64,
+    /// The quota ...
     pub disk_bytes_max: u64,
+    /// ... and what the disk has room for now, if that is less.
+    pub disk_bytes_allowed: u64,
+    /// Room left on the file system.
+    pub disk_bytes_free: Option<u64>,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
     pub consumers: Vec<ConsumerStatus>,
@@ -139,6 +148,8 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         file: options.dir.as_ref().map(|dir| dir.display().to_string()),
         disk_bytes: state.disk.bytes,
         disk_bytes_max: state.disk.quota,
+        disk_bytes_allowed: state.disk.allowed,
+        disk_bytes_free: state.disk.free,
         ram_bytes: state.ram_bytes,
         ram_bytes_max: state.ram_bytes_max,
         consumers: consumers.collect(),

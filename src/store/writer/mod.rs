@@ -7,9 +7,12 @@
 //! commit had succeeded after all, and if not it is made again. Until then everything stays in
 //! memory.
 
+mod full;
 mod recover;
+mod room;
 mod trim;
 mod upkeep;
+mod vacuum;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::model::{Class, Mono};
 use crate::store::error::StoreError;
-use crate::store::file::{self, StoreFile};
+use crate::store::file::{self, Pages, StoreFile};
 use crate::store::per_class::PerClass;
 use crate::store::shared::Shared;
 #[cfg(test)]
@@ -28,6 +31,7 @@ use crate::store::status::Health;
 use crate::store::transaction::{Done, Written, commit};
 use crate::store::work::{Urgency, Work};
 
+pub use room::Room;
 pub use trim::Victim;
 
 /// Longest sleep: the clocks, ages and requests are looked at that often.
@@ -51,6 +55,13 @@ pub struct Writer {
     retry_at: Mono,
     checkpoint_at: Mono,
     look_at: Mono,
+    /// The failures were for want of room.
+    full: bool,
+    room: Option<Room>,
+    room_at: Mono,
+    pages: Pages,
+    vacuuming: bool,
+    vacuum_at: Mono,
 }
 
 impl Writer {
@@ -71,6 +82,12 @@ impl Writer {
             retry_at: now + recover::RETRY,
             checkpoint_at: now + upkeep::CHECKPOINT,
             look_at: now,
+            full: false,
+            room: None,
+            room_at: now,
+            pages: Pages::default(),
+            vacuuming: false,
+            vacuum_at: now,
         }
     }
 
@@ -103,6 +120,11 @@ impl Writer {
                 }
                 continue;
             }
+            if self.is_room_due(now) {
+                drop(state);
+                self.keep_room();
+                continue;
+            }
             if self.connection.is_some()
                 && let Some(work) = state.take_work(now, shared.options.commit, Urgency::Due)
             {
@@ -114,6 +136,11 @@ impl Writer {
             if now >= self.look_at {
                 drop(state);
                 self.look();
+                continue;
+            }
+            if self.is_vacuum_due(now) {
+                drop(state);
+                self.vacuum();
                 continue;
             }
             let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
@@ -167,18 +194,16 @@ impl Writer {
 
     fn succeeded(&mut self, work: &Work, done: &Done) {
         self.strikes = 0;
+        self.full = false;
         self.committed(work, done);
         let mut state = self.shared.lock();
         if state.health != Health::Ok {
             tracing::warn!("the store is on disk again");
             state.health = Health::Ok;
         }
-        let over_quota = state.disk.bytes > state.disk.quota;
         drop(state);
         self.shared.announce();
-        if over_quota {
-            self.trim_to_quota();
-        }
+        self.trim_to_quota();
     }
 
     /// Takes into account what a transaction did.
@@ -192,13 +217,16 @@ impl Writer {
                 written.deleted_below = *work.delete_below.get(class);
             }
         }
-        let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
+        if let Some(pages) = self.connection.as_ref().and_then(|c| Pages::of(c).ok()) {
+            self.pages = pages;
+        }
+        self.look_at_room();
         let mut state = self.shared.lock();
         state.committed(work);
         state.counters.body_bytes += done.body_bytes;
         state.counters.chunks_deleted += done.deleted;
         state.disk.last_commit = Some(self.shared.clock.wall());
-        state.disk.bytes = bytes.unwrap_or(state.disk.bytes);
+        state.disk.bytes = self.pages.live();
         if done.more_to_delete {
             state.dirty_now(self.shared.clock.mono());
         }

@@ -37,10 +37,16 @@ impl Writer {
 
     /// Brings the WAL into the file when it is long or old enough.
     pub(super) fn checkpoint_if_due(&mut self) {
+        let now = self.shared.clock.mono();
+        self.checkpoint_from(if now < self.checkpoint_at { CHECKPOINT_PAGES } else { 1 });
+    }
+
+    /// Brings the WAL into the file if it has so many pages.
+    pub(super) fn checkpoint_from(&mut self, least: i64) {
         let Some(connection) = &self.connection else { return };
         let now = self.shared.clock.mono();
         let result = file::wal_pages(connection).and_then(|pages| {
-            if pages < CHECKPOINT_PAGES && (pages == 0 || now < self.checkpoint_at) {
+            if pages < least {
                 return Ok(false);
             }
             file::checkpoint(connection, "PASSIVE").map(|_| true)

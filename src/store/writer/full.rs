@@ -1,0 +1,57 @@
+//! A full disk: the ballast goes, then stored data in transactions that insert nothing (with
+//! inserts in them, none would ever get through), and what that frees is given back to the file
+//! system until the ballast can be made again.
+
+use std::sync::Arc;
+
+use super::Writer;
+use crate::store::file;
+use crate::store::transaction::commit;
+use crate::store::work::Urgency;
+
+/// Most deletions in a row before new data is tried again; what is left to delete has time.
+const DELETIONS_MAX: u32 = 16;
+
+impl Writer {
+    /// Whether what just failed may have failed for want of room.
+    pub(super) fn is_disk_full(&mut self, says_so: bool) -> bool {
+        says_so || self.look_at_room().is_some_and(|room| room.space.is_full())
+    }
+
+    /// The file is open again after the disk was full: deletes what is more than it may hold now.
+    pub(super) fn delete_for_room(&mut self) {
+        for _ in 0..DELETIONS_MAX {
+            if self.connection.is_none() {
+                return;
+            }
+            self.look_at_room();
+            self.trim_to_quota();
+            if self.victims.is_empty() {
+                break;
+            }
+            if let Err(error) = self.delete_victims() {
+                tracing::debug!(%error, "no room even to delete");
+                self.connection = None;
+                self.retry_at = self.shared.clock.mono() + super::recover::RETRY;
+                return;
+            }
+        }
+        self.make_ballast();
+    }
+
+    fn delete_victims(&mut self) -> rusqlite::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.clock.mono();
+        let work = shared.lock().take_work(now, shared.options.commit, Urgency::RowsOnly);
+        let (Some(work), Some(connection)) = (work, &self.connection) else { return Ok(()) };
+        let done = commit(connection, &work, &self.victims, &self.written)?;
+        self.committed(&work, &done);
+        if self.room.is_some_and(|room| room.above_share() > 0) {
+            self.give_back()?;
+        }
+        if let Some(connection) = &self.connection {
+            file::checkpoint(connection, "PASSIVE")?;
+        }
+        Ok(())
+    }
+}
