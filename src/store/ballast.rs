@@ -32,6 +32,11 @@ impl Ballast {
         self.path.exists()
     }
 
+    /// How much there is to give back.
+    pub fn size(&self) -> u64 {
+        self.path.metadata().map_or(0, |file| file.len())
+    }
+
     /// How much room it would take, if it is not there and should be.
     pub fn missing(&self, space: Space) -> u64 {
         let size = (space.total / PART).min(SIZE_MAX);

@@ -9,6 +9,9 @@ use crate::store::file;
 use crate::store::transaction::commit;
 use crate::store::work::Urgency;
 
+/// What is left for bringing the WAL into the file, beside what that adds to it: about what one
+/// transaction adds to both.
+const LAST: u64 = 1 << 20;
 /// Most deletions in a row before new data is tried again; what is left to delete has time.
 const DELETIONS_MAX: u32 = 16;
 
@@ -37,6 +40,35 @@ impl Writer {
             }
         }
         self.make_ballast();
+    }
+
+    /// Whether there is room for another transaction. The last of it, the ballast too, is for what
+    /// the WAL will add to the file: were the WAL to take that, it could never be brought in.
+    pub(super) fn has_room_for_log(&mut self) -> bool {
+        let (Some(file), Some(room), Some(connection)) = (&self.file, self.room, &self.connection)
+        else {
+            return true;
+        };
+        let growth = self.pages.all.saturating_sub(room.file);
+        if room.space.free + file.ballast.size() >= growth + LAST {
+            return true;
+        }
+        match file::checkpoint(connection, "PASSIVE") {
+            // From here on it is written from its beginning again, and takes no more room.
+            Ok(0) => true,
+            Ok(_) => {
+                self.connection = None;
+                self.full = true;
+                self.strikes += 1;
+                self.retry_at = self.shared.clock.mono() + super::recover::RETRY;
+                self.ram_only("the log can't be brought into the store while it is being read");
+                false
+            }
+            Err(error) => {
+                self.failed("bring the WAL into the store", &error);
+                false
+            }
+        }
     }
 
     fn delete_victims(&mut self) -> rusqlite::Result<()> {

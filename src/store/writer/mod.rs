@@ -144,7 +144,8 @@ impl Writer {
                 continue;
             }
             let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
-            let until = due.unwrap_or(now + TICK).min(now + TICK);
+            let retry = self.file.as_ref().filter(|_| self.connection.is_none());
+            let until = due.or(retry.map(|_| self.retry_at)).unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
             let (mut state, _) = shared
                 .wake
@@ -178,6 +179,9 @@ impl Writer {
 
     /// Commits the work; says whether that went well.
     fn write(&mut self, work: Work) -> bool {
+        if !self.has_room_for_log() {
+            return false;
+        }
         let Some(connection) = &self.connection else { return false };
         match commit(connection, &work, &self.victims, &self.written) {
             Ok(done) => {

@@ -76,6 +76,8 @@ impl Writer {
                 self.written = PerClass::default();
                 self.reconcile(&connection, &had);
                 self.connection = Some(connection);
+                // Only a transaction shows that it can be written.
+                self.shared.lock().dirty_now(now);
                 if self.full {
                     self.delete_for_room();
                 }
