@@ -41,6 +41,7 @@ mod cursor;
 mod entry;
 mod error;
 mod file;
+mod inspect;
 mod lane;
 mod migrate;
 mod per_class;
@@ -59,7 +60,7 @@ mod work;
 mod writer;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -72,6 +73,8 @@ use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall
 pub use audit::{AuditRecord, AuditRow};
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use file::database;
+pub use inspect::Inspector;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
@@ -318,47 +321,6 @@ impl Store {
     fn crash(self) {
         self.thread.stop(Stop::Crash);
     }
-}
-
-/// Looks into the store of a state directory without opening it for work.
-pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let failed = |source: rusqlite::Error| StoreError::Sqlite {
-        doing: "look into the store",
-        source: Arc::new(source),
-    };
-    let connection = schema::connect_reader(&path).map_err(failed)?;
-    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
-        rows::LoadError::Sqlite(error) => failed(error),
-        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
-    })?;
-    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
-    state.health = Health::Closed;
-    let options = Options {
-        dir: Some(dir.to_owned()),
-        commit: Duration::ZERO,
-        max_bytes: 0,
-        max_age: Duration::ZERO,
-        ram_bytes: 0,
-    };
-    Ok(status::of(&state, &options, &status::NoClock))
-}
-
-/// The last `n` records of commands in the store of a state directory, oldest first. It may be in
-/// use.
-pub fn audit(dir: &Path, n: usize) -> Result<Vec<AuditRow>, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let read = schema::connect_reader(&path).and_then(|connection| rows::audit(&connection, n));
-    read.map_err(|source| StoreError::Sqlite {
-        doing: "read the record of commands",
-        source: Arc::new(source),
-    })
 }
 
 impl Consumer {

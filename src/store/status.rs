@@ -165,21 +165,3 @@ fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> Ac
         oldest_ms: oldest.and_then(|(boot, at)| state.boots.age_ms(boot, at, clock)),
     }
 }
-
-/// The time of a store that is only looked at.
-pub struct NoClock;
-
-impl Clock for NoClock {
-    fn mono(&self) -> Mono {
-        Mono(0)
-    }
-    fn wall(&self) -> Wall {
-        Wall(0)
-    }
-    fn boot_id(&self) -> &str {
-        ""
-    }
-    fn synced(&self) -> bool {
-        false
-    }
-}
