@@ -51,6 +51,7 @@ mod registry;
 mod rows;
 mod schema;
 mod shared;
+mod space;
 mod state;
 mod status;
 mod transaction;
@@ -75,6 +76,7 @@ pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
 pub use inspect::Inspector;
+pub use space::quota;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
@@ -98,7 +100,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
-    pub max_bytes: u64,
+    /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
+    pub max_bytes: Option<u64>,
     pub max_age: Duration,
     /// Bound of the tail in memory.
     pub ram_bytes: usize,
@@ -186,8 +189,9 @@ impl Store {
                 (None, state, None, Reader::none())
             }
             Some(dir) => {
-                let mut file = StoreFile::lock(dir)?;
-                let (state, connection) = file.open(&*clock, options.max_bytes, options.ram_bytes);
+                let mut file = StoreFile::lock(dir, options.max_bytes)?;
+                let (mut state, connection) = file.open(&*clock, options.ram_bytes);
+                state.disk.quota = file.quota;
                 let reader = Reader::start(file.path.clone())?;
                 (Some(file), state, connection, reader)
             }

@@ -20,7 +20,7 @@ impl Bench {
         let options = Options {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
-            max_bytes: 1 << 30,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,
         };
@@ -286,7 +286,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
 #[test]
 fn the_quota_drops_whole_chunks_and_says_so() {
     let mut bench = Bench::new();
-    bench.options.max_bytes = 200_000;
+    bench.options.max_bytes = Some(200_000);
     bench.options.ram_bytes = 1 << 20;
     let store = bench.open();
     store.set_consumers(&[required("cloud"), required("fast")]);

@@ -45,7 +45,7 @@ impl Inspector {
         let options = Options {
             dir: Some(self.path.clone()),
             commit: Duration::ZERO,
-            max_bytes: 0,
+            max_bytes: None,
             max_age: Duration::ZERO,
             ram_bytes: 0,
         };
