@@ -135,7 +135,8 @@ mod tests {
         drop(other);
         let error = connect(&path).unwrap_err().to_string();
         assert!(error.contains("another program"), "{error}");
-        fs::write(&path, "just text, and long enough to be no empty file of a database").unwrap();
-        assert!(connect(&path).is_err());
+        let text = dir.path().join("store.rs");
+        fs::copy(file!(), &text).unwrap();
+        assert!(connect(&text).is_err());
     }
 }
