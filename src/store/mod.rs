@@ -42,6 +42,7 @@ mod entry;
 mod error;
 mod file;
 mod lane;
+mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
@@ -69,8 +70,12 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+#[doc(hidden)]
+pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+#[doc(hidden)]
+pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
