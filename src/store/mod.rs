@@ -42,6 +42,7 @@ mod entry;
 mod error;
 mod file;
 mod lane;
+mod migrate;
 mod packed;
 mod per_class;
 mod quarantine;
@@ -50,6 +51,7 @@ mod registry;
 mod rows;
 mod schema;
 mod shared;
+mod space;
 mod state;
 mod status;
 mod transaction;
@@ -74,6 +76,7 @@ pub use audit::{AuditRecord, AuditRow};
 pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
@@ -99,7 +102,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
-    pub max_bytes: u64,
+    /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
+    pub max_bytes: Option<u64>,
     pub max_age: Duration,
     /// Bound of the tail in memory.
     pub ram_bytes: usize,
@@ -187,8 +191,9 @@ impl Store {
                 (None, state, None, Reader::none())
             }
             Some(dir) => {
-                let mut file = StoreFile::lock(dir)?;
-                let (state, connection) = file.open(&*clock, options.max_bytes, options.ram_bytes);
+                let mut file = StoreFile::lock(dir, options.max_bytes)?;
+                let (mut state, connection) = file.open(&*clock, options.ram_bytes);
+                state.disk.quota = file.quota;
                 let reader = Reader::start(file.path.clone())?;
                 (Some(file), state, connection, reader)
             }
@@ -340,11 +345,12 @@ pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
         rows::LoadError::Damaged(what) => StoreError::Damaged { what },
     })?;
     state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
+    state.disk.quota = quota(dir, None);
     state.health = Health::Closed;
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::ZERO,
-        max_bytes: 0,
+        max_bytes: None,
         max_age: Duration::ZERO,
         ram_bytes: 0,
     };

@@ -198,7 +198,13 @@ pub fn put_consumers(connection: &Connection, rows: &[ConsumerRow]) -> rusqlite:
     Ok(())
 }
 
-fn share_crc(consumer: u32, class: Class, settled: &[u8], sums: (u64, u64), dropped: &str) -> u32 {
+pub(super) fn share_crc(
+    consumer: u32,
+    class: Class,
+    settled: &[u8],
+    sums: (u64, u64),
+    dropped: &str,
+) -> u32 {
     crc(&[
         &consumer.to_le_bytes(),
         &[class_code(class)],

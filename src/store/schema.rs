@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::migrate;
 use crate::model::Class;
 
 /// "FHst"; tells our files from any other database.
@@ -24,14 +25,21 @@ const PAGES_SPARE: u64 = 32 * 1_024;
 /// How long a reader or the inspection may be waited for.
 const BUSY: Duration = Duration::from_secs(2);
 
+/// A step of the way from an empty file to now: statements, then what can't be said in SQL.
+struct Step {
+    sql: &'static str,
+    code: Option<fn(&Connection) -> rusqlite::Result<()>>,
+}
+
 /// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
 /// released, is never changed.
 ///
 /// The order of the tables is the order of their first pages. With `psow=0` SQLite writes whole
 /// sectors of four pages, so what every commit touches stands together in the first one (page 1,
 /// the pointer map, `meta`, `chunk_normal`): a tenth fewer bytes written.
-const MIGRATIONS: [&str; 2] = [
-    "
+const MIGRATIONS: [Step; 3] = [
+    Step {
+        sql: "
     CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunk_normal(seq INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot INTEGER NOT NULL,
         mono0 INTEGER NOT NULL, mono1 INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -57,8 +65,21 @@ const MIGRATIONS: [&str; 2] = [
         n INTEGER NOT NULL, wall_from INTEGER, wall_to INTEGER);
     CREATE TABLE fact(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 ",
-    "CREATE TABLE audit(id INTEGER PRIMARY KEY, carried_out INTEGER NOT NULL, row TEXT NOT NULL,
-        crc INTEGER NOT NULL);",
+        code: None,
+    },
+    Step {
+        sql: "
+    CREATE TABLE audit(id INTEGER PRIMARY KEY, carried_out INTEGER NOT NULL, row TEXT NOT NULL,
+        crc INTEGER NOT NULL);
+",
+        code: None,
+    },
+    Step {
+        sql: "
+    UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
+",
+        code: Some(migrate::spell_reasons_with_hyphens),
+    },
 ];
 
 pub fn chunk_table(class: Class) -> &'static str {
@@ -176,13 +197,16 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     if done > MIGRATIONS.len() {
         return Err(not_ours());
     }
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (i, step) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(sql)?;
+        transaction.execute_batch(step.sql)?;
+        if let Some(code) = step.code {
+            code(&transaction)?;
+        }
         transaction.pragma_update(
             None,
             "user_version",
-            i64::try_from(step + 1).unwrap_or(i64::MAX),
+            i64::try_from(i + 1).unwrap_or(i64::MAX),
         )?;
         transaction.commit()?;
     }
@@ -256,7 +280,7 @@ mod tests {
             ("auto_vacuum", "Integer(2)"),
             ("journal_size_limit", "Integer(-1)"),
             ("mmap_size", "Integer(0)"),
-            ("user_version", "Integer(2)"),
+            ("user_version", "Integer(3)"),
             ("max_page_count", "Integer(33792)"),
         ];
         for (pragma, value) in expected {

@@ -20,7 +20,7 @@ impl Bench {
         let options = Options {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
-            max_bytes: 1 << 30,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,
         };
@@ -265,7 +265,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
     let cloud = store.consumer("cloud").unwrap();
     let bulk = account(&store, "cloud", Class::Bulk);
     assert!(bulk.dropped > 1_000 && bulk.dropped_why.len() == 1, "{bulk:?}");
-    assert_eq!(bulk.dropped_why.get("ram_full"), Some(&bulk.dropped));
+    assert_eq!(bulk.dropped_why.get("ram-full"), Some(&bulk.dropped));
     assert_eq!(read_all(&cloud, Class::Bulk), same(bulk.dropped, 5_000));
     assert_eq!(read_all(&cloud, Class::Normal).len(), 100);
     for i in 0..100 {
@@ -282,7 +282,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
 #[test]
 fn the_quota_drops_whole_chunks_and_says_so() {
     let mut bench = Bench::new();
-    bench.options.max_bytes = 200_000;
+    bench.options.max_bytes = Some(200_000);
     bench.options.ram_bytes = 1 << 20;
     let store = bench.open();
     store.set_consumers(&[required("cloud"), required("fast")]);
@@ -406,7 +406,7 @@ fn removing_a_consumer_is_not_silent_and_a_closed_store_says_so() {
     }
     store.set_consumers(&[required("cloud")]);
     let row = store.status().drops.pop().unwrap();
-    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer_removed", "old", 1_000));
+    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer-removed", "old", 1_000));
     assert!(store.consumer("old").is_none());
     let cloud = store.consumer("cloud").unwrap();
     let other = store.clone();
