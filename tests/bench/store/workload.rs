@@ -44,7 +44,7 @@ pub fn options(dir: &Path, commit: Duration) -> Options {
     Options {
         dir: Some(dir.to_owned()),
         commit,
-        max_bytes: 8 << 30,
+        max_bytes: Some(8 << 30),
         max_age: 30 * DAY,
         ram_bytes: 32 << 20,
     }
