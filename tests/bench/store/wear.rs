@@ -122,7 +122,7 @@ fn run_store(way: Way, window: Duration, seconds: u64, disk: &LoopDisk) -> Cost 
     let cloud = store.consumer("cloud").unwrap();
     let per_commit = u32::try_from(window.as_secs()).unwrap() * TAGS;
     for round in 0..WARM_UP_ROUNDS / window.as_secs() {
-        workload::groups(round, per_commit, clock.mono()).for_each(|b| drop(store.append(b)));
+        workload::append(&store, round, per_commit, clock.mono());
         wait(store.flush());
     }
     let commits_before = store.status().counters.commits;
@@ -166,7 +166,7 @@ pub fn purge() {
     wait(store.flush());
     let before = disk.settled();
     for round in 0..PURGE_ROUNDS {
-        workload::groups(round, TAGS, clock.mono()).for_each(|b| drop(store.append(b)));
+        workload::append(&store, round, TAGS, clock.mono());
         clock.advance(ROUND);
         wait(store.flush());
     }
@@ -215,7 +215,7 @@ fn drain(store: &Store, cloud: &Consumer, tick: impl Fn()) {
         cloud.settle(Class::Normal, &[Seq(0)..end], Settled::Delivered);
         at = end;
         pages += 1;
-        if pages % 8 == 0 {
+        if pages.is_multiple_of(8) {
             tick();
             wait(store.flush());
         }

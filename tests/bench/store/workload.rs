@@ -40,6 +40,13 @@ pub fn groups(round: u64, n: u32, start: Mono) -> impl Iterator<Item = Batch> {
     (0..n / GROUP).map(move |i| group(round, i, start))
 }
 
+/// Appends `n` readings.
+pub fn append(store: &Store, round: u64, n: u32, start: Mono) {
+    for batch in groups(round, n, start) {
+        let _: std::ops::Range<_> = store.append(batch);
+    }
+}
+
 pub fn options(dir: &Path, commit: Duration) -> Options {
     Options {
         dir: Some(dir.to_owned()),
