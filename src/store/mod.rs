@@ -44,6 +44,7 @@ mod file;
 mod inspect;
 mod lane;
 mod migrate;
+mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
@@ -72,11 +73,15 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+#[doc(hidden)]
+pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
 pub use inspect::Inspector;
 pub use space::quota;
+#[doc(hidden)]
+pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
