@@ -156,6 +156,11 @@ impl Gateway {
         self.store.status()
     }
 
+    /// Returns when all that must be in the file is, or could not be written.
+    pub async fn flush_store(&self) {
+        self.store.flush().await;
+    }
+
     /// The newest records of commands; older ones are in the store's file alone.
     pub fn audit(&self) -> Vec<AuditRow> {
         self.store.audit()

@@ -49,6 +49,7 @@ mod per_class;
 mod quarantine;
 mod reader;
 mod registry;
+mod row;
 mod rows;
 mod schema;
 mod shared;
@@ -78,7 +79,8 @@ pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
-pub use inspect::Inspector;
+pub use inspect::{Damage, Inspector, Pages, RowPage};
+pub use row::{Filter, Row};
 pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
