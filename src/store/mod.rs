@@ -54,6 +54,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod window;
 mod wire;
 mod work;
 mod writer;
@@ -84,6 +85,8 @@ use writer::Writer;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod mode_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
@@ -95,6 +98,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
+    /// What all required consumers settle within the window need not be written.
+    pub write_behind: bool,
     pub max_bytes: u64,
     pub max_age: Duration,
     /// Bound of the tail in memory.
@@ -106,6 +111,7 @@ impl From<&StorePlan> for Options {
         Self {
             dir: plan.path.clone(),
             commit: plan.commit,
+            write_behind: plan.write_behind,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,
@@ -340,6 +346,7 @@ pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::ZERO,
+        write_behind: true,
         max_bytes: 0,
         max_age: Duration::ZERO,
         ram_bytes: 0,

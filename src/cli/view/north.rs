@@ -165,6 +165,10 @@ fn store(status: &Value) -> Vec<Line> {
         ));
     line = line
         .add(Tone::Faint, format!(" · {} kB in memory", number(status, "/store/ram_bytes") / 1000));
+    if some(status, "/store/loss_bound_ms") {
+        let bound = span(number(status, "/store/loss_bound_ms"));
+        line = line.add(Tone::Faint, format!(" · a power cut loses at most the last {bound}"));
+    }
     let mut out = vec![line];
     let why = text(status, "/store/why");
     let last = text(status, "/store/last_error");
