@@ -38,7 +38,8 @@ fn child() {
         dir: Some(dir.clone().into()),
         commit: Duration::from_secs(1),
         write_behind: true,
-        max_bytes: 1 << 30,
+        endurance_bytes: 4_000_000_000_000,
+        max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400 * 30),
         ram_bytes: 32 << 20,
     };

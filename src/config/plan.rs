@@ -317,7 +317,8 @@ pub struct StorePlan {
     pub write_behind: bool,
     /// Bytes that may be written to the card or disk before it wears out.
     pub endurance_bytes: u64,
-    pub max_bytes: u64,
+    /// The byte quota; `None`: what the file system allows, seen when the store is opened.
+    pub max_bytes: Option<u64>,
     pub max_age: Duration,
     /// Bound of the RAM tail.
     pub ram_bytes: usize,

@@ -267,7 +267,8 @@ mod tests {
             dir: None,
             commit: Duration::from_secs(1),
             write_behind: true,
-            max_bytes: 1 << 20,
+            endurance_bytes: 4_000_000_000_000,
+            max_bytes: Some(1 << 20),
             max_age: Duration::from_secs(3600),
             ram_bytes: 1 << 20,
         };

@@ -43,6 +43,7 @@ mod error;
 mod file;
 mod lane;
 mod migrate;
+mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
@@ -50,6 +51,7 @@ mod registry;
 mod rows;
 mod schema;
 mod shared;
+mod space;
 mod state;
 mod status;
 mod transaction;
@@ -71,8 +73,13 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+#[doc(hidden)]
+pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use space::quota;
+#[doc(hidden)]
+pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
@@ -100,7 +107,10 @@ pub struct Options {
     pub commit: Duration,
     /// What all required consumers settle within the window need not be written.
     pub write_behind: bool,
-    pub max_bytes: u64,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
+    /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
+    pub max_bytes: Option<u64>,
     pub max_age: Duration,
     /// Bound of the tail in memory.
     pub ram_bytes: usize,
@@ -112,6 +122,7 @@ impl From<&StorePlan> for Options {
             dir: plan.path.clone(),
             commit: plan.commit,
             write_behind: plan.write_behind,
+            endurance_bytes: plan.endurance_bytes,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,
@@ -189,8 +200,9 @@ impl Store {
                 (None, state, None, Reader::none())
             }
             Some(dir) => {
-                let mut file = StoreFile::lock(dir)?;
-                let (state, connection) = file.open(&*clock, options.max_bytes, options.ram_bytes);
+                let mut file = StoreFile::lock(dir, options.max_bytes)?;
+                let (mut state, connection) = file.open(&*clock, options.ram_bytes);
+                state.disk.quota = file.quota;
                 let reader = Reader::start(file.path.clone())?;
                 (Some(file), state, connection, reader)
             }
@@ -342,12 +354,14 @@ pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
         rows::LoadError::Damaged(what) => StoreError::Damaged { what },
     })?;
     state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
+    state.disk.quota = quota(dir, None);
     state.health = Health::Closed;
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::ZERO,
         write_behind: true,
-        max_bytes: 0,
+        endurance_bytes: 0,
+        max_bytes: None,
         max_age: Duration::ZERO,
         ram_bytes: 0,
     };

@@ -80,6 +80,8 @@ pub struct Quarantined {
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub bytes: u64,
+    /// The most it may be.
+    pub quota: u64,
     pub quarantined: Vec<Quarantined>,
     pub clean_start: bool,
     pub last_commit: Option<Wall>,
@@ -145,7 +147,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         epoch: format!("{:016x}", state.epoch),
         file: options.dir.as_ref().map(|dir| dir.display().to_string()),
         disk_bytes: state.disk.bytes,
-        disk_bytes_max: options.max_bytes,
+        disk_bytes_max: state.disk.quota,
         ram_bytes: state.ram_bytes,
         ram_bytes_max: state.ram_bytes_max,
         commit_ms: on_disk.then(|| millis(state.window.configured())),

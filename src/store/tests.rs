@@ -21,7 +21,8 @@ impl Bench {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
             write_behind: true,
-            max_bytes: 1 << 30,
+            endurance_bytes: 4_000_000_000_000,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,
         };
@@ -283,7 +284,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
 #[test]
 fn the_quota_drops_whole_chunks_and_says_so() {
     let mut bench = Bench::new();
-    bench.options.max_bytes = 200_000;
+    bench.options.max_bytes = Some(200_000);
     bench.options.ram_bytes = 1 << 20;
     let store = bench.open();
     store.set_consumers(&[required("cloud"), required("fast")]);

@@ -215,7 +215,8 @@ async fn a_time_put_right_holds_for_the_very_last_reading_too() {
         dir: None,
         commit: Duration::from_secs(1),
         write_behind: true,
-        max_bytes: 1 << 20,
+        endurance_bytes: 4_000_000_000_000,
+        max_bytes: Some(1 << 20),
         max_age: Duration::from_secs(1_000_000),
         ram_bytes: 1 << 20,
     };

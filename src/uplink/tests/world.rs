@@ -76,7 +76,8 @@ impl World {
             dir: None,
             commit: Duration::from_millis(100),
             write_behind: true,
-            max_bytes: 1 << 30,
+            endurance_bytes: 4_000_000_000_000,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(1_000_000),
             ram_bytes: 1 << 28,
         };
