@@ -41,6 +41,7 @@ mod cursor;
 mod entry;
 mod error;
 mod file;
+mod inspect;
 mod lane;
 mod migrate;
 mod packed;
@@ -62,7 +63,7 @@ mod work;
 mod writer;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub use audit::{AuditRecord, AuditRow};
 pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use file::database;
+pub use inspect::Inspector;
 pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
@@ -336,50 +339,6 @@ impl Store {
     fn crash(self) {
         self.thread.stop(Stop::Crash);
     }
-}
-
-/// Looks into the store of a state directory without opening it for work.
-pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let failed = |source: rusqlite::Error| StoreError::Sqlite {
-        doing: "look into the store",
-        source: Arc::new(source),
-    };
-    let connection = schema::connect_reader(&path).map_err(failed)?;
-    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
-        rows::LoadError::Sqlite(error) => failed(error),
-        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
-    })?;
-    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
-    state.disk.quota = quota(dir, None);
-    state.health = Health::Closed;
-    let options = Options {
-        dir: Some(dir.to_owned()),
-        commit: Duration::ZERO,
-        write_behind: true,
-        endurance_bytes: 0,
-        max_bytes: None,
-        max_age: Duration::ZERO,
-        ram_bytes: 0,
-    };
-    Ok(status::of(&state, &options, &status::NoClock))
-}
-
-/// The last `n` records of commands in the store of a state directory, oldest first. It may be in
-/// use.
-pub fn audit(dir: &Path, n: usize) -> Result<Vec<AuditRow>, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let read = schema::connect_reader(&path).and_then(|connection| rows::audit(&connection, n));
-    read.map_err(|source| StoreError::Sqlite {
-        doing: "read the record of commands",
-        source: Arc::new(source),
-    })
 }
 
 impl Consumer {

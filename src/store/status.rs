@@ -184,21 +184,3 @@ fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> Ac
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
-
-/// The time of a store that is only looked at.
-pub struct NoClock;
-
-impl Clock for NoClock {
-    fn mono(&self) -> Mono {
-        Mono(0)
-    }
-    fn wall(&self) -> Wall {
-        Wall(0)
-    }
-    fn boot_id(&self) -> &str {
-        ""
-    }
-    fn synced(&self) -> bool {
-        false
-    }
-}

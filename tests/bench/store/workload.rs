@@ -51,6 +51,8 @@ pub fn options(dir: &Path, commit: Duration) -> Options {
     Options {
         dir: Some(dir.to_owned()),
         commit,
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(8 << 30),
         max_age: 30 * DAY,
         ram_bytes: 32 << 20,
@@ -62,9 +64,7 @@ pub fn required(name: &str) -> ConsumerSpec {
 }
 
 /// A store with one consumer that is away.
-pub fn open(dir: &Path, commit: Duration,
-        write_behind: true,
-        endurance_bytes: 4_000_000_000_000, clock: Arc<dyn Clock>) -> Store {
+pub fn open(dir: &Path, commit: Duration, clock: Arc<dyn Clock>) -> Store {
     let store = Store::open(options(dir, commit), clock).unwrap();
     store.set_consumers(&[required("cloud")]);
     store
