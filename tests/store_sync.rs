@@ -37,7 +37,7 @@ fn child() {
     let options = Options {
         dir: Some(dir.clone().into()),
         commit: Duration::from_secs(1),
-        max_bytes: 1 << 30,
+        max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400 * 30),
         ram_bytes: 32 << 20,
     };

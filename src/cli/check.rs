@@ -1,5 +1,6 @@
 //! `fieldhold check`: every mistake of a configuration at once, or the plan it makes.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::ConfigArgument;
@@ -11,6 +12,7 @@ use crate::config::{
 };
 use crate::model::Table;
 use crate::model::sensor::Ask;
+use crate::store;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -65,10 +67,21 @@ fn describe(plan: &Plan) -> String {
                 path.display(),
                 show_duration(plan.store.commit)
             );
+            out += &describe_quota(path, plan.store.max_bytes);
         }
         None => out += "store in memory only: a crash loses all that is waiting\n",
     }
     out
+}
+
+/// How much of the disk the store may take.
+fn describe_quota(path: &Path, max_bytes: Option<u64>) -> String {
+    let megabytes = store::quota(path, max_bytes) / 1_000_000;
+    let why = match max_bytes {
+        Some(_) => "",
+        None => " (a quarter of the file system, at most 4 GB)",
+    };
+    format!("  keeps up to {megabytes} MB on the disk{why}\n")
 }
 
 fn describe_bus(bus: &BusPlan) -> String {
@@ -216,6 +229,7 @@ mod tests {
             "plant1/demo/press/order_number             holding 12 to 19  every 5s\n",
             "plant1/demo/press/oil_setpoint             holding 100       every 2s  and /set\n",
             "loses at most the last 1s of readings",
+            "MB on the disk (a quarter of the file system, at most 4 GB)",
         ] {
             assert!(said.contains(words), "{words} is missing:\n{said}");
         }

@@ -142,7 +142,8 @@ pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
 pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
 pub(super) const COMMIT: Duration = Duration::from_secs(1);
 pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
-pub(super) const MAX_BYTES: u64 = 2_000_000_000;
+/// The word for a quota that follows from the file system: the default.
+pub(super) const MAX_BYTES_AUTO: &str = "auto";
 pub(super) const MAX_BYTES_RANGE: Sizes = 16 * MIB..=64 * 1024 * GIB;
 pub(super) const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
 pub(super) const MAX_AGE_RANGE: Durations =

@@ -268,7 +268,8 @@ pub struct StorePlan {
     pub path: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
-    pub max_bytes: u64,
+    /// The byte quota; `None`: what the file system allows, seen when the store is opened.
+    pub max_bytes: Option<u64>,
     pub max_age: Duration,
     /// Bound of the RAM tail.
     pub ram_bytes: usize,

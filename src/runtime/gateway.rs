@@ -20,7 +20,7 @@ use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
 use crate::south::{self, BusContext, Quotas};
-use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError};
+use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError, StoreStatus};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -150,6 +150,10 @@ impl Gateway {
     /// Where the LAN broker listens, if it does.
     pub fn lan_address(&self) -> Option<std::net::SocketAddr> {
         self.doors.broker()?.addresses().first().copied()
+    }
+
+    pub fn store_status(&self) -> StoreStatus {
+        self.store.status()
     }
 
     /// The newest records of commands; older ones are in the store's file alone.

@@ -266,7 +266,7 @@ mod tests {
         let options = Options {
             dir: None,
             commit: Duration::from_secs(1),
-            max_bytes: 1 << 20,
+            max_bytes: Some(1 << 20),
             max_age: Duration::from_secs(3600),
             ram_bytes: 1 << 20,
         };

@@ -16,6 +16,7 @@ use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
 use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
+use super::space;
 use super::state::State;
 use super::status::{Health, Quarantined};
 use super::work::{Piece, RESERVE};
@@ -24,6 +25,8 @@ use crate::model::{Class, Clock};
 /// The file, locked for us as long as this lives.
 pub struct StoreFile {
     pub path: PathBuf,
+    /// How much of the file system it may take, in bytes.
+    pub quota: u64,
     /// Of the file that is there; `None` while none was ever opened.
     pub epoch: Option<u64>,
     inode: Option<u64>,
@@ -76,7 +79,7 @@ pub fn database(dir: &Path) -> PathBuf {
 
 impl StoreFile {
     /// Makes the directory and locks it. Only here a person may be needed.
-    pub fn lock(dir: &Path) -> Result<Self, StoreError> {
+    pub fn lock(dir: &Path, max_bytes: Option<u64>) -> Result<Self, StoreError> {
         let path = database(dir);
         let place = dir.join("store");
         let unusable = |source: io::Error| StoreError::Directory {
@@ -94,7 +97,10 @@ impl StoreFile {
             .or_else(|error| File::open(&name).map_err(|_| error))
             .map_err(unusable)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path, epoch: None, inode: None, _lock: lock }),
+            Ok(()) => {
+                let quota = space::quota(&place, max_bytes);
+                Ok(Self { path, quota, epoch: None, inode: None, _lock: lock })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked { dir: place }),
             Err(error) => Err(unusable(error.into())),
         }
@@ -102,14 +108,9 @@ impl StoreFile {
 
     /// Opens what is there, sets it aside if it is no good, makes a new one if need be. When the
     /// disk does not allow any of it, the state begins in memory only.
-    pub fn open(
-        &mut self,
-        clock: &dyn Clock,
-        max_bytes: u64,
-        ram_bytes: usize,
-    ) -> (State, Option<Connection>) {
-        let opened = match self.load(clock, max_bytes, ram_bytes) {
-            Err(error) if error.is_damage() => self.renew(&error, clock, max_bytes, ram_bytes),
+    pub fn open(&mut self, clock: &dyn Clock, ram_bytes: usize) -> (State, Option<Connection>) {
+        let opened = match self.load(clock, ram_bytes) {
+            Err(error) if error.is_damage() => self.renew(&error, clock, ram_bytes),
             other => other,
         };
         opened.unwrap_or_else(|error| {
@@ -126,7 +127,6 @@ impl StoreFile {
     fn load(
         &mut self,
         clock: &dyn Clock,
-        max_bytes: u64,
         ram_bytes: usize,
     ) -> Result<(State, Option<Connection>), FileError> {
         let leftovers = ["-wal", "-shm"].map(|suffix| {
@@ -139,7 +139,7 @@ impl StoreFile {
                 // The WAL of a file that is gone must not get into the next one.
                 return Err(LoadError::Damaged("a file that is gone (its log is there)").into());
             }
-            let (connection, epoch, reserved) = self.make(&PerClass::default(), max_bytes)?;
+            let (connection, epoch, reserved) = self.make(&PerClass::default())?;
             let mut state = State::new(epoch, 0, ram_bytes);
             for class in Class::ALL {
                 state.lanes.get_mut(class).reserved = *reserved.get(class);
@@ -152,7 +152,7 @@ impl StoreFile {
         if self.path.metadata()?.len() == 0 {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
-        let mut connection = schema::connect(&self.path, max_bytes)?;
+        let mut connection = schema::connect(&self.path, self.quota)?;
         let mut state = read_state(&connection, ram_bytes)?;
         state.observe_clock(clock);
         state.disk.bytes = live_bytes(&connection)?;
@@ -180,11 +180,10 @@ impl StoreFile {
         &mut self,
         why: &FileError,
         clock: &dyn Clock,
-        max_bytes: u64,
         ram_bytes: usize,
     ) -> Result<(State, Option<Connection>), FileError> {
         let moved = self.set_aside(&why.to_string())?;
-        let (mut state, connection) = self.load(clock, max_bytes, ram_bytes)?;
+        let (mut state, connection) = self.load(clock, ram_bytes)?;
         state.disk.last_error = Some(why.to_string());
         state.disk.clean_start = false;
         state.disk.quarantined.push(moved);
@@ -200,7 +199,6 @@ impl StoreFile {
     pub fn make(
         &mut self,
         heads: &PerClass<u64>,
-        max_bytes: u64,
     ) -> Result<(Connection, u64, PerClass<u64>), FileError> {
         let epoch = fastrand::u64(1..);
         let reserved = PerClass::from_fn(|class| heads.get(class) + RESERVE);
@@ -213,15 +211,15 @@ impl StoreFile {
             }
             Ok(())
         })?;
-        let connection = schema::connect(&self.path, max_bytes)?;
+        let connection = schema::connect(&self.path, self.quota)?;
         self.epoch = Some(epoch);
         self.inode = inode(&self.path);
         Ok((connection, epoch, reserved))
     }
 
     /// Opens the file again after a failure, brings its WAL into it, and gives what it has.
-    pub fn reopen(&mut self, max_bytes: u64) -> Result<(Connection, PerClass<Had>), FileError> {
-        let connection = schema::connect(&self.path, max_bytes)?;
+    pub fn reopen(&mut self) -> Result<(Connection, PerClass<Had>), FileError> {
+        let connection = schema::connect(&self.path, self.quota)?;
         if Some(rows::needed_meta(&connection, rows::EPOCH)?) != self.epoch {
             return Err(FileError::Replaced);
         }

@@ -90,7 +90,7 @@ impl World {
         let mut bench = Bench::new();
         let lossy = ram_bytes < 1 << 20 || max_bytes < 1 << 20;
         bench.options.ram_bytes = ram_bytes;
-        bench.options.max_bytes = max_bytes;
+        bench.options.max_bytes = Some(max_bytes);
         let store = bench.open();
         store.set_consumers(&[required("cloud"), best_effort("lab")]);
         run(store.flush());

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::migrate;
 use crate::model::Class;
 
 /// "FHst"; tells our files from any other database.
@@ -22,7 +23,13 @@ pub const PAGE_BYTES: u64 = 1_024;
 /// Room beyond the quota for what the quota does not count: a transaction in flight.
 const PAGES_SPARE: u64 = 32 * 1_024;
 /// How long a reader or the inspection may be waited for.
-const BUSY: Duration = Duration::from_secs(2);
+pub const BUSY: Duration = Duration::from_secs(2);
+
+/// A step of the way from an empty file to now: statements, then what can't be said in SQL.
+struct Step {
+    sql: &'static str,
+    code: Option<fn(&Connection) -> rusqlite::Result<()>>,
+}
 
 /// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
 /// released, is never changed.
@@ -30,8 +37,9 @@ const BUSY: Duration = Duration::from_secs(2);
 /// The order of the tables is the order of their first pages. With `psow=0` SQLite writes whole
 /// sectors of four pages, so what every commit touches stands together in the first one (page 1,
 /// the pointer map, `meta`, `chunk_normal`): a tenth fewer bytes written.
-const MIGRATIONS: [&str; 2] = [
-    "
+const MIGRATIONS: [Step; 3] = [
+    Step {
+        sql: "
     CREATE TABLE meta(k TEXT PRIMARY KEY, v INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE chunk_normal(seq INTEGER PRIMARY KEY, n INTEGER NOT NULL, boot INTEGER NOT NULL,
         mono0 INTEGER NOT NULL, mono1 INTEGER NOT NULL, kind INTEGER NOT NULL,
@@ -57,8 +65,21 @@ const MIGRATIONS: [&str; 2] = [
         n INTEGER NOT NULL, wall_from INTEGER, wall_to INTEGER);
     CREATE TABLE fact(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;
 ",
-    "CREATE TABLE audit(id INTEGER PRIMARY KEY, carried_out INTEGER NOT NULL, row TEXT NOT NULL,
-        crc INTEGER NOT NULL);",
+        code: None,
+    },
+    Step {
+        sql: "
+    CREATE TABLE audit(id INTEGER PRIMARY KEY, carried_out INTEGER NOT NULL, row TEXT NOT NULL,
+        crc INTEGER NOT NULL);
+",
+        code: None,
+    },
+    Step {
+        sql: "
+    UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
+",
+        code: Some(migrate::spell_reasons_with_hyphens),
+    },
 ];
 
 pub fn chunk_table(class: Class) -> &'static str {
@@ -128,10 +149,7 @@ pub fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
-    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if id != APPLICATION_ID {
-        return Err(not_ours());
-    }
+    check_ours(&connection)?;
     let pages = max_bytes / PAGE_BYTES + PAGES_SPARE;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
@@ -155,7 +173,8 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn uri(path: &Path) -> String {
+/// The file as SQLite is told it, ready for more parameters.
+pub fn uri(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -170,19 +189,30 @@ fn uri(path: &Path) -> String {
     uri
 }
 
+/// Whether the file is a store of this version or an earlier one.
+pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len());
+    if id == APPLICATION_ID && known { Ok(()) } else { Err(not_ours()) }
+}
+
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let done: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let done = usize::try_from(done).map_err(|_| not_ours())?;
     if done > MIGRATIONS.len() {
         return Err(not_ours());
     }
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (i, step) in MIGRATIONS.iter().enumerate().skip(done) {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(sql)?;
+        transaction.execute_batch(step.sql)?;
+        if let Some(code) = step.code {
+            code(&transaction)?;
+        }
         transaction.pragma_update(
             None,
             "user_version",
-            i64::try_from(step + 1).unwrap_or(i64::MAX),
+            i64::try_from(i + 1).unwrap_or(i64::MAX),
         )?;
         transaction.commit()?;
     }
@@ -256,7 +286,7 @@ mod tests {
             ("auto_vacuum", "Integer(2)"),
             ("journal_size_limit", "Integer(-1)"),
             ("mmap_size", "Integer(0)"),
-            ("user_version", "Integer(2)"),
+            ("user_version", "Integer(3)"),
             ("max_page_count", "Integer(33792)"),
         ];
         for (pragma, value) in expected {

@@ -79,6 +79,8 @@ pub struct Quarantined {
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub bytes: u64,
+    /// The most it may be.
+    pub quota: u64,
     pub quarantined: Vec<Quarantined>,
     pub clean_start: bool,
     pub last_commit: Option<Wall>,
@@ -136,7 +138,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         epoch: format!("{:016x}", state.epoch),
         file: options.dir.as_ref().map(|dir| dir.display().to_string()),
         disk_bytes: state.disk.bytes,
-        disk_bytes_max: options.max_bytes,
+        disk_bytes_max: state.disk.quota,
         ram_bytes: state.ram_bytes,
         ram_bytes_max: state.ram_bytes_max,
         consumers: consumers.collect(),
@@ -163,23 +165,5 @@ fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> Ac
         dropped_why: share.account.dropped.iter().map(|(k, n)| (k.to_string(), *n)).collect(),
         waiting,
         oldest_ms: oldest.and_then(|(boot, at)| state.boots.age_ms(boot, at, clock)),
-    }
-}
-
-/// The time of a store that is only looked at.
-pub struct NoClock;
-
-impl Clock for NoClock {
-    fn mono(&self) -> Mono {
-        Mono(0)
-    }
-    fn wall(&self) -> Wall {
-        Wall(0)
-    }
-    fn boot_id(&self) -> &str {
-        ""
-    }
-    fn synced(&self) -> bool {
-        false
     }
 }

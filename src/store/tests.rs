@@ -20,7 +20,7 @@ impl Bench {
         let options = Options {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
-            max_bytes: 1 << 30,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,
         };
@@ -32,7 +32,11 @@ impl Bench {
     }
 
     pub(super) fn database(&self) -> PathBuf {
-        file::database(self.dir.path())
+        database(self.dir.path())
+    }
+
+    pub(super) fn inspector(&self) -> Inspector {
+        Inspector::open(&self.database()).unwrap()
     }
 }
 
@@ -265,7 +269,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
     let cloud = store.consumer("cloud").unwrap();
     let bulk = account(&store, "cloud", Class::Bulk);
     assert!(bulk.dropped > 1_000 && bulk.dropped_why.len() == 1, "{bulk:?}");
-    assert_eq!(bulk.dropped_why.get("ram_full"), Some(&bulk.dropped));
+    assert_eq!(bulk.dropped_why.get("ram-full"), Some(&bulk.dropped));
     assert_eq!(read_all(&cloud, Class::Bulk), same(bulk.dropped, 5_000));
     assert_eq!(read_all(&cloud, Class::Normal).len(), 100);
     for i in 0..100 {
@@ -282,7 +286,7 @@ fn memory_overflow_drops_the_oldest_of_the_lowest_class() {
 #[test]
 fn the_quota_drops_whole_chunks_and_says_so() {
     let mut bench = Bench::new();
-    bench.options.max_bytes = 200_000;
+    bench.options.max_bytes = Some(200_000);
     bench.options.ram_bytes = 1 << 20;
     let store = bench.open();
     store.set_consumers(&[required("cloud"), required("fast")]);
@@ -318,7 +322,7 @@ fn the_quota_drops_whole_chunks_and_says_so() {
         store.status().consumers.iter().flat_map(|c| &c.classes).map(|a| a.dropped).sum();
     assert_eq!(counted, dropped);
     store.close();
-    let inspected = inspect(bench.dir.path()).unwrap();
+    let inspected = bench.inspector().status(&*bench.clock).unwrap();
     assert!(inspected.balances());
     assert_eq!(inspected.consumers.len(), 2);
 }
@@ -406,7 +410,7 @@ fn removing_a_consumer_is_not_silent_and_a_closed_store_says_so() {
     }
     store.set_consumers(&[required("cloud")]);
     let row = store.status().drops.pop().unwrap();
-    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer_removed", "old", 1_000));
+    assert_eq!((&*row.reason, row.consumer.as_str(), row.n), ("consumer-removed", "old", 1_000));
     assert!(store.consumer("old").is_none());
     let cloud = store.consumer("cloud").unwrap();
     let other = store.clone();
@@ -518,7 +522,7 @@ fn records_of_commands_are_there_after_a_crash_and_go_on() {
     store.record(asked("2", true));
     bench.clock.advance(Duration::from_millis(1_001));
     wait_until("written within the commit window", || {
-        audit(bench.dir.path(), 10).unwrap().len() == 2
+        bench.inspector().audit(10).unwrap().len() == 2
     });
     store.record(asked("3", true));
     run(store.flush());
@@ -527,7 +531,7 @@ fn records_of_commands_are_there_after_a_crash_and_go_on() {
     let store = bench.open();
     store.record(asked("4", true));
     run(store.flush());
-    let rows = audit(bench.dir.path(), 3).unwrap();
+    let rows = bench.inspector().audit(3).unwrap();
     let rows: Vec<_> = rows.iter().map(|row| (row.id, &*row.record.asked)).collect();
     assert_eq!(rows, [(2, "2"), (3, "3"), (4, "4")]);
     assert_eq!(store.audit().len(), 1, "of this life alone");
@@ -551,11 +555,11 @@ fn records_are_bounded_each_kind_for_itself_and_damage_is_left_out() {
     let refused: Vec<_> = (1..=most + 128).map(|id| row(id, false)).collect();
     rows::put_audit(&connection, &[row(0, true)]).unwrap();
     rows::put_audit(&connection, &refused).unwrap();
-    let all = audit(bench.dir.path(), usize::MAX).unwrap();
+    let all = bench.inspector().audit(usize::MAX).unwrap();
     assert_eq!(i64::try_from(all.len()).unwrap(), most + 1, "the flood pushed nothing else out");
     assert_eq!((all[0].id, all[1].id), (0, 129));
     connection.execute("UPDATE audit SET row = replace(row, '3', '4') WHERE id = 200", []).unwrap();
-    assert_eq!(audit(bench.dir.path(), usize::MAX).unwrap().len(), all.len() - 1);
+    assert_eq!(bench.inspector().audit(usize::MAX).unwrap().len(), all.len() - 1);
 }
 
 /// A file of the first release has no records; it gets the table and keeps everything else.
@@ -571,12 +575,12 @@ fn a_file_of_an_earlier_version_is_brought_up_to_date() {
         let connection = rusqlite::Connection::open(bench.database()).unwrap();
         connection.execute_batch("DROP TABLE audit; PRAGMA user_version = 1;").unwrap();
     }
-    assert!(audit(bench.dir.path(), 10).unwrap().is_empty());
-    assert_eq!(inspect(bench.dir.path()).unwrap().consumers.len(), 1);
+    assert!(bench.inspector().audit(10).unwrap().is_empty());
+    assert_eq!(bench.inspector().status(&*bench.clock).unwrap().consumers.len(), 1);
     let store = bench.open();
     assert!(store.status().quarantined.is_empty());
     store.record(asked("1", true));
     run(store.flush());
-    assert_eq!(audit(bench.dir.path(), 10).unwrap().len(), 1);
+    assert_eq!(bench.inspector().audit(10).unwrap().len(), 1);
     assert_eq!(store.status().consumers[0].classes[1].waiting, 10);
 }

@@ -82,7 +82,7 @@ def test_full_disk_is_said_counted_and_recovered_from(site, started):
     disk.fill()
     status = gateway.wait(ram_only, 30, "the store says that it can't write")
     assert "full" in status["store"]["why"]
-    gateway.wait(lambda s: any("ram_full" in r["dropped_why"] for r in consumers(s)), 60, "drops, counted")
+    gateway.wait(lambda s: any("ram-full" in r["dropped_why"] for r in consumers(s)), 60, "drops, counted")
     assert ram_only(gateway.status())
     polls(device, 50)
     assert "on disk again" not in gateway.output()

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::defaults::{
-    COMMIT, COMMIT_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES, MAX_BYTES_RANGE, RAM_BYTES, RAM_RANGE,
-    STORE_PATH,
+    COMMIT, COMMIT_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES_AUTO, MAX_BYTES_RANGE, RAM_BYTES,
+    RAM_RANGE, STORE_PATH,
 };
 use crate::config::keys;
 use crate::config::plan::StorePlan;
@@ -35,12 +35,17 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> StorePlan {
     StorePlan {
         path,
         commit: section.scalar("commit", out, values::duration(COMMIT_RANGE)).unwrap_or(COMMIT),
-        max_bytes: section
-            .scalar("max-bytes", out, values::size(MAX_BYTES_RANGE))
-            .unwrap_or(MAX_BYTES),
+        max_bytes: section.scalar("max-bytes", out, max_bytes).flatten(),
         max_age: section.scalar("max-age", out, values::duration(MAX_AGE_RANGE)).unwrap_or(MAX_AGE),
         ram_bytes: section
             .scalar("ram", out, values::size_in_memory(RAM_RANGE))
             .unwrap_or(RAM_BYTES),
     }
+}
+
+fn max_bytes(text: &str) -> Result<Option<u64>, Complaint> {
+    if text == MAX_BYTES_AUTO {
+        return Ok(None);
+    }
+    values::size(MAX_BYTES_RANGE)(text).map(Some)
 }

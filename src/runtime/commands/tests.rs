@@ -58,7 +58,7 @@ impl Bench {
         let options = Options {
             dir: None::<PathBuf>,
             commit: Duration::from_secs(1),
-            max_bytes: 1 << 20,
+            max_bytes: Some(1 << 20),
             max_age: Duration::from_secs(3600),
             ram_bytes: 1 << 20,
         };

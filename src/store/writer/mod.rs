@@ -173,7 +173,7 @@ impl Writer {
             tracing::warn!("the store is on disk again");
             state.health = Health::Ok;
         }
-        let over_quota = state.disk.bytes > self.shared.options.max_bytes;
+        let over_quota = state.disk.bytes > state.disk.quota;
         drop(state);
         self.shared.announce();
         if over_quota {

@@ -70,7 +70,7 @@ impl Writer {
             return self.set_aside("the file was not there, or could not be read at the start");
         }
         self.shared.reader.forget();
-        match file.reopen(self.shared.options.max_bytes) {
+        match file.reopen() {
             Ok((connection, had)) => {
                 self.written = PerClass::default();
                 self.reconcile(&connection, &had);
@@ -131,8 +131,7 @@ impl Writer {
             PerClass::from_fn(|class| state.lanes.get(class).head)
         };
         let moved = file.set_aside(why);
-        let made =
-            moved.and_then(|moved| Ok((moved, file.make(&heads, self.shared.options.max_bytes)?)));
+        let made = moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
         match made {
             Ok((moved, (connection, epoch, reserved))) => {
                 let mut state = self.shared.lock();

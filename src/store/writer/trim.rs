@@ -53,8 +53,10 @@ impl State {
 impl Writer {
     /// Gives up as much as the file is over its quota.
     pub fn trim_to_quota(&mut self) {
-        let used = self.shared().lock().disk.bytes;
-        let over = used.saturating_sub(self.shared().options.max_bytes);
+        let over = {
+            let state = self.shared().lock();
+            state.disk.bytes.saturating_sub(state.disk.quota)
+        };
         if over > 0 {
             self.trim_by(over, Reason::Quota);
         }

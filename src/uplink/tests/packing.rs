@@ -214,7 +214,7 @@ async fn a_time_put_right_holds_for_the_very_last_reading_too() {
     let options = Options {
         dir: None,
         commit: Duration::from_secs(1),
-        max_bytes: 1 << 20,
+        max_bytes: Some(1 << 20),
         max_age: Duration::from_secs(1_000_000),
         ram_bytes: 1 << 20,
     };

@@ -75,7 +75,7 @@ impl World {
         let options = Options {
             dir: None,
             commit: Duration::from_millis(100),
-            max_bytes: 1 << 30,
+            max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(1_000_000),
             ram_bytes: 1 << 28,
         };
