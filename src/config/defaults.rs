@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::plan::BrokerLimits;
+use super::broker::BrokerLimits;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -102,6 +102,10 @@ pub const WRITE_AND_READ_MAX: u16 = 121;
 pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
 
 pub(super) const LISTENER: &str = "127.0.0.1:1883";
+/// Clients of the broker, and of one of its listeners.
+pub(super) const CLIENTS_RANGE: RangeInclusive<i128> = 1..=100_000;
+/// Longest path of a Unix socket, without the zero at its end (unix(7)).
+pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     connections: 10_000,
     packet_bytes: 256 * 1024,

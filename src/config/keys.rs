@@ -191,11 +191,10 @@ pub(super) static BROKER: Shape = Shape {
 
 pub(super) static LISTENER: Shape = Shape {
     name: "listener",
-    keys: &["tcp"],
+    keys: &["tcp", "tls", "ws", "wss", "unix", "certificate", "key", "client-ca", "connections"],
     refused: &[
-        ("tls", "TLS listeners come in a later version"),
-        ("ws", "WebSocket listeners come in a later version"),
-        ("wss", "WebSocket listeners come in a later version"),
+        ("cert", "the broker's certificate is called certificate"),
+        ("ca", "the authority of the clients' certificates is called client-ca"),
     ],
 };
 

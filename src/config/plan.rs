@@ -4,11 +4,11 @@
 //! to restart ([`Plan::diff`]).
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::broker::{BrokerPlan, Place};
 use super::link::Link;
 use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
@@ -197,31 +197,6 @@ pub enum Deadband {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct BrokerPlan {
-    pub listeners: Vec<SocketAddr>,
-    pub limits: BrokerLimits,
-}
-
-/// Every bound of the LAN broker; the defaults are in `configs/reference.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerLimits {
-    pub connections: usize,
-    pub packet_bytes: u32,
-    /// QoS 1 messages sent to one client and not yet acknowledged.
-    pub inflight: u16,
-    pub queue_messages: usize,
-    pub queue_bytes: usize,
-    pub retained_messages: usize,
-    pub retained_bytes: usize,
-    pub subscriptions_per_client: usize,
-    pub topic_bytes: usize,
-    pub topic_levels: usize,
-    pub connect_timeout: Duration,
-    /// What may wait to be sent to one connection.
-    pub outgoing_bytes: usize,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub struct UplinkPlan {
     pub name: Name,
     pub host: String,
@@ -365,7 +340,18 @@ impl Plan {
             let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter_mut().chain(client)
         });
-        for path in self.store.path.iter_mut().chain(certificates) {
+        let listeners = self.broker.iter_mut().flat_map(|broker| &mut broker.listeners);
+        let of_listeners = listeners.flat_map(|listener| {
+            let socket = match &mut listener.place {
+                Place::Path(path) => Some(path),
+                Place::Address(_) => None,
+            };
+            let files = listener.tls.iter_mut().flat_map(|tls| {
+                [&mut tls.certificate, &mut tls.key].into_iter().chain(&mut tls.client_ca)
+            });
+            socket.into_iter().chain(files)
+        });
+        for path in self.store.path.iter_mut().chain(certificates).chain(of_listeners) {
             *path = directory.join(&*path);
         }
     }
