@@ -58,6 +58,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod window;
 mod wire;
 mod work;
 mod writer;
@@ -96,6 +97,8 @@ use writer::Writer;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod mode_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
@@ -107,6 +110,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
+    /// What all required consumers settle within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,
@@ -119,6 +126,8 @@ impl From<&StorePlan> for Options {
         Self {
             dir: plan.path.clone(),
             commit: plan.commit,
+            write_behind: plan.write_behind,
+            endurance_bytes: plan.endurance_bytes,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,

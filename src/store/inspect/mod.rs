@@ -55,6 +55,8 @@ impl Inspector {
         let options = Options {
             dir: Some(self.path.clone()),
             commit: Duration::ZERO,
+            write_behind: true,
+            endurance_bytes: 0,
             max_bytes: None,
             max_age: Duration::ZERO,
             ram_bytes: 0,
