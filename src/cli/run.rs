@@ -114,6 +114,7 @@ async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
         }
         ["status"] => serde_json::to_string(&gateway.status()).ok(),
         ["store"] => serde_json::to_string(&gateway.store_status()).ok(),
+        ["tail", since] => serde_json::to_string(&gateway.tail(since.parse().ok()?)).ok(),
         ["store", "flush"] => {
             gateway.flush_store().await;
             serde_json::to_string(&gateway.store_status()).ok()

@@ -4,16 +4,17 @@
 //! Serialised, a row is one line of the NDJSON of `fieldhold store export`, and can be read back.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value as Json};
 
 use super::boot::Boots;
 use super::entry::{Body, BootNo, Entry};
-use super::registry::Tags;
 use crate::codec::json::Key;
 use crate::codec::registers::utc;
-use crate::model::{Class, Message, Mono, Reading, Seq, TopicFilter, Value};
+use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TagMeta, TopicFilter, Value};
 
 /// Fields that only a reading or only a message has are absent from the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,7 +91,7 @@ impl Filter {
 pub struct Meanings {
     pub epoch: u64,
     pub boots: Boots,
-    pub tags: Tags,
+    pub tags: BTreeMap<TagId, Arc<TagMeta>>,
 }
 
 impl Meanings {
@@ -133,7 +134,7 @@ impl Meanings {
 
     fn reading(&self, class: Class, seq: Seq, boot: BootNo, reading: &Reading) -> Row {
         let mut row = self.row(class, seq, boot, reading.at());
-        match self.tags.get(reading.tag()) {
+        match self.tags.get(&reading.tag()) {
             Some(meta) => {
                 row.topic = Some(meta.topic.as_str().to_owned());
                 row.device = Some(meta.device.as_str().to_owned());
@@ -195,19 +196,19 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Doubt, Fault, Name, Qos, TagId, TagMeta, TopicName};
+    use crate::model::{Doubt, Fault, Name, Qos, TopicName};
     use crate::store::boot::BootRow;
 
     fn meanings() -> Meanings {
-        let mut tags = Tags::default();
-        tags.register(&TagMeta {
+        let meta = TagMeta {
             topic: TopicName::new("works/edge/press/oil").unwrap(),
             device: Name::new("press").unwrap(),
             name: Name::new("oil").unwrap(),
             unit: "°C".to_owned(),
             coding: String::new(),
             class: Class::Normal,
-        });
+        };
+        let tags = BTreeMap::from([(TagId(1), Arc::new(meta))]);
         let boot = |no, synced| BootRow {
             no: BootNo(no),
             kernel: "k".to_owned(),

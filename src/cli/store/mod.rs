@@ -4,6 +4,7 @@ mod csv;
 mod export;
 mod selection;
 mod status;
+mod tail;
 
 use std::process::ExitCode;
 
@@ -25,12 +26,15 @@ enum Command {
     Status(status::Arguments),
     /// What is in the store's file, as CSV or NDJSON
     Export(export::Arguments),
+    /// The newest readings and messages, and those that come
+    Tail(tail::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Status(arguments) => status::run(arguments),
         Command::Export(arguments) => export::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Damage {
 pub struct RowPage {
     pub rows: Vec<Row>,
     pub damaged: Vec<Damage>,
+    /// What could not be read of the tables that give numbers their meaning.
+    pub remarks: Vec<String>,
     /// Positions dealt with by this page.
     pub passed: u64,
 }
@@ -94,6 +96,7 @@ impl Inspector {
                 }
                 found.rows.extend(page.rows);
                 found.damaged.extend(page.damaged);
+                found.remarks = page.remarks;
                 break;
             }
         }
@@ -116,7 +119,8 @@ impl Inspector {
         let demanded = false;
         let mut pages =
             Pages { file: self, meanings, filter, todo, demanded, careful: false, remarks };
-        let mut newest = RowPage::default();
+        let mut newest =
+            RowPage { remarks: std::mem::take(&mut pages.remarks), ..RowPage::default() };
         while let Some(page) = pages.next_page()? {
             newest.rows.extend(page.rows);
             let excess = newest.rows.len().saturating_sub(n);
@@ -151,7 +155,7 @@ impl Inspector {
             Err(error) => remarks.push(format!("times are not known: {error}")),
         }
         match rows::tags(&self.connection) {
-            Ok(tags) => meanings.tags = tags,
+            Ok(tags) => meanings.tags = tags.all(),
             Err(error) => remarks.push(format!("tags are not known: {error}")),
         }
         (meanings, remarks)
