@@ -1,6 +1,7 @@
 //! `fieldhold store`: look into a store, and get out of it what is in it.
 
 mod csv;
+mod drops;
 mod export;
 mod selection;
 mod status;
@@ -28,6 +29,8 @@ enum Command {
     Export(export::Arguments),
     /// The newest readings and messages, and those that come
     Tail(tail::Arguments),
+    /// What was dropped, for whom and why
+    Drops(drops::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -35,6 +38,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => status::run(arguments),
         Command::Export(arguments) => export::run(arguments),
         Command::Tail(arguments) => tail::run(arguments),
+        Command::Drops(arguments) => drops::run(arguments),
     }
 }
 

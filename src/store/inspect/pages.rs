@@ -147,7 +147,7 @@ impl Inspector {
         match rows::needed_meta(&self.connection, rows::EPOCH) {
             Ok(epoch) => meanings.epoch = epoch,
             Err(error) => {
-                remarks.push(format!("the store's epoch is not known, ids are wrong: {error}"))
+                remarks.push(format!("the store's epoch is not known, ids are wrong: {error}"));
             }
         }
         match rows::boots(&self.connection) {
