@@ -41,12 +41,16 @@ mod cursor;
 mod entry;
 mod error;
 mod file;
+mod inspect;
 mod lane;
 mod migrate;
+mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
+mod recent;
 mod registry;
+mod row;
 mod rows;
 mod schema;
 mod shared;
@@ -55,12 +59,13 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod window;
 mod wire;
 mod work;
 mod writer;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,20 +76,31 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+#[doc(hidden)]
+pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use file::database;
+pub use inspect::{Damage, Inspector, Pages, RowPage};
+pub use recent::TailPage;
+pub use row::{Filter, Row};
 pub use space::quota;
+#[doc(hidden)]
+pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
 
 use file::StoreFile;
 use lane::Found;
 use reader::{Page, Reader};
+use row::Meanings;
 use shared::{Shared, Stop};
 use state::State;
 use writer::Writer;
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod mode_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -97,6 +113,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
+    /// What all required consumers settle within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,
@@ -109,6 +129,8 @@ impl From<&StorePlan> for Options {
         Self {
             dir: plan.path.clone(),
             commit: plan.commit,
+            write_behind: plan.write_behind,
+            endurance_bytes: plan.endurance_bytes,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,
@@ -275,6 +297,22 @@ impl Store {
         status::of(&self.shared.lock(), &self.shared.options, &*self.shared.clock)
     }
 
+    /// What was appended since a number of [`TailPage::next`], as far as memory goes back; 0 is the
+    /// beginning.
+    pub fn tail(&self, since: u64) -> TailPage {
+        let (run, found, meanings) = {
+            let state = self.shared.lock();
+            let found = state.recent.since(since);
+            let used = found.entries.iter().flat_map(|(_, entry)| entry.tags());
+            let tags = used.filter_map(|id| Some((id, state.tags.get(id)?))).collect();
+            let (epoch, boots) = (state.epoch, state.boots.clone());
+            (state.recent.run, found, Meanings { epoch, boots, tags })
+        };
+        let entries = found.entries.iter();
+        let rows = entries.flat_map(|(class, entry)| meanings.rows(*class, entry)).collect();
+        TailPage { run, missed: found.missed, next: found.next, more: found.more, rows }
+    }
+
     /// Remembers something learned across restarts; `None` forgets it.
     pub fn set_fact(&self, key: &str, value: Option<&str>) {
         self.shared.lock().facts.set(key, value);
@@ -323,49 +361,6 @@ impl Store {
     fn crash(self) {
         self.thread.stop(Stop::Crash);
     }
-}
-
-/// Looks into the store of a state directory without opening it for work.
-pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let failed = |source: rusqlite::Error| StoreError::Sqlite {
-        doing: "look into the store",
-        source: Arc::new(source),
-    };
-    let connection = schema::connect_reader(&path).map_err(failed)?;
-    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
-        rows::LoadError::Sqlite(error) => failed(error),
-        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
-    })?;
-    state.disk.bytes = file::Pages::of(&connection).map_err(failed)?.live();
-    state.disk.quota = quota(dir, None);
-    state.disk.allowed = state.disk.quota;
-    state.health = Health::Closed;
-    let options = Options {
-        dir: Some(dir.to_owned()),
-        commit: Duration::ZERO,
-        max_bytes: None,
-        max_age: Duration::ZERO,
-        ram_bytes: 0,
-    };
-    Ok(status::of(&state, &options, &status::NoClock))
-}
-
-/// The last `n` records of commands in the store of a state directory, oldest first. It may be in
-/// use.
-pub fn audit(dir: &Path, n: usize) -> Result<Vec<AuditRow>, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let read = schema::connect_reader(&path).and_then(|connection| rows::audit(&connection, n));
-    read.map_err(|source| StoreError::Sqlite {
-        doing: "read the record of commands",
-        source: Arc::new(source),
-    })
 }
 
 impl Consumer {

@@ -38,6 +38,8 @@ pub fn open(dir: &Path, max_bytes: Option<u64>) -> Store {
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::from_millis(20),
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes,
         max_age: Duration::from_secs(86_400),
         ram_bytes: 1 << 20,

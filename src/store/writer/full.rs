@@ -74,7 +74,7 @@ impl Writer {
     fn delete_victims(&mut self) -> rusqlite::Result<()> {
         let shared = Arc::clone(&self.shared);
         let now = shared.clock.mono();
-        let work = shared.lock().take_work(now, shared.options.commit, Urgency::RowsOnly);
+        let work = shared.lock().take_work(now, Urgency::RowsOnly);
         let (Some(work), Some(connection)) = (work, &self.connection) else { return Ok(()) };
         let done = commit(connection, &work, &self.victims, &self.written)?;
         self.committed(&work, &done);
