@@ -9,7 +9,12 @@
     reason = "a test fails by panicking"
 )]
 
+mod image;
+mod images;
+mod oracle;
+mod panics;
 mod vfs;
+mod workload;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,0 +1,199 @@
+//! A random but seeded life of a store: every class, readings and messages, consumers that settle
+//! out of order, checkpoints, trims, positions running out, orderly restarts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use fieldhold::model::{Batch, Class, Clock, ManualClock, Mono, Wall};
+use fieldhold::store::{Health, Store};
+
+use crate::oracle::{self, BEST_EFFORT, Given, History, NEVER, REQUIRED, Setting, TAGS};
+use crate::run;
+use crate::vfs::{Disk, Manners};
+
+/// A directory in memory if there is one: thousands of images are written.
+pub fn fast_dir() -> tempfile::TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let place = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    tempfile::Builder::new().prefix("fieldhold-crash").tempdir_in(place).unwrap()
+}
+
+pub struct Workload {
+    pub dir: tempfile::TempDir,
+    pub disk: Disk,
+    pub clock: Arc<ManualClock>,
+    pub setting: Setting,
+    pub history: History,
+    pub rng: Rng,
+    pub nonce: u64,
+    pub store: Option<Store>,
+}
+
+/// With plenty of room, with little memory, and with little disk.
+pub fn setting(seed: u64) -> Setting {
+    let roomy = Setting {
+        max_bytes: 1 << 30,
+        max_age: Duration::from_secs(3_600),
+        ram_bytes: 1 << 20,
+        drops: false,
+    };
+    match seed % 3 {
+        0 => roomy,
+        1 => Setting { ram_bytes: 80_000, ..roomy },
+        _ => Setting { max_bytes: 90_000, drops: true, ..roomy },
+    }
+}
+
+impl Workload {
+    pub fn new(seed: u64, manners: Manners) -> Self {
+        let dir = fast_dir();
+        let disk = Disk::watch(dir.path(), manners).unwrap();
+        Self {
+            disk,
+            clock: Arc::new(ManualClock::new(Mono(50_000), Wall(1_700_000_000_000))),
+            setting: setting(seed),
+            history: History { epoch_must: NEVER, ..History::default() },
+            rng: Rng::with_seed(seed),
+            nonce: 1,
+            store: None,
+            dir,
+        }
+    }
+
+    pub fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Opens the store, with the tags that the readings have.
+    pub fn begin(&mut self) {
+        let store = oracle::open(self.dir.path(), self.setting, &self.clock);
+        let ids: Vec<_> =
+            (1..=TAGS).map(|id| fieldhold::model::TagId(u32::try_from(id).unwrap())).collect();
+        let metas: Vec<_> = ids.iter().map(|id| oracle::tag(*id)).collect();
+        assert_eq!(store.register_tags(&metas), ids);
+        if store.status().health == Health::Ok {
+            self.history.epoch = store.epoch();
+            self.history.epoch_must = self.history.epoch_must.min(self.disk.now());
+        }
+        self.store = Some(store);
+    }
+
+    pub fn steps(&mut self, n: usize) {
+        for _ in 0..n {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let class = *self.rng.choice(&Class::ALL).unwrap();
+        match self.rng.u8(..100) {
+            0..40 => {
+                let n = self.rng.u64(1..60);
+                self.append(class, n);
+            }
+            40..55 => self.send(class),
+            55..75 => self.settle_some(class),
+            75..85 => self.flush(),
+            85..95 => self.clock.advance(Duration::from_millis(self.rng.u64(10..300))),
+            95..97 => {
+                // A checkpoint is due, then.
+                self.clock.advance(Duration::from_secs(61));
+                self.flush();
+            }
+            97 => self.use_up_positions(class),
+            98 => {
+                self.count();
+                self.store.take().unwrap().close();
+                self.history.all_safe(self.disk.now());
+                self.begin();
+            }
+            _ => {
+                let minutes = if self.setting.drops { self.rng.u64(1..30) } else { 0 };
+                self.clock.advance(Duration::from_secs(11 + 60 * minutes));
+            }
+        }
+        if self.store().status().ram_bytes > self.setting.ram_bytes / 2 {
+            self.flush();
+        }
+    }
+
+    pub fn append(&mut self, class: Class, n: u64) {
+        let (at, may, nonce) = (self.clock.mono(), self.disk.now(), self.nonce);
+        let readings = (nonce..nonce + n).map(|nonce| oracle::reading(nonce, at)).collect();
+        let range = self.store().append(Batch { class, readings });
+        self.nonce += n;
+        let given = Given { end: range.end.0, nonce, at, is_message: false, may, must: NEVER };
+        self.give(class, range.start.0, given);
+    }
+
+    fn give(&mut self, class: Class, start: u64, given: Given) {
+        assert!(start >= self.history.head(class, NEVER - 1), "a position is given out twice");
+        self.history.given.insert((class, start), given);
+    }
+
+    fn send(&mut self, class: Class) {
+        let (at, may, nonce) = (self.clock.mono(), self.disk.now(), self.nonce);
+        let commit = self.store().append_message(class, oracle::message(nonce, at));
+        self.nonce += 1;
+        let start = commit.seq().0;
+        let given = Given { end: start + 1, nonce, at, is_message: true, may, must: NEVER };
+        self.give(class, start, given);
+        if self.rng.bool() && self.waits() && run(commit.wait()).is_ok() {
+            let now = self.disk.now();
+            self.history.given.get_mut(&(class, start)).unwrap().must = now;
+        }
+    }
+
+    /// Without a disk a message would be waited for until there is one.
+    fn waits(&self) -> bool {
+        self.disk.fault_hits() == 0
+    }
+
+    fn settle_some(&mut self, class: Class) {
+        let who = *self.rng.choice(&[REQUIRED[0], REQUIRED[1], BEST_EFFORT]).unwrap();
+        let unsettled = self.store().consumer(who).unwrap().position(class).unsettled;
+        let Some(range) = self.rng.choice(&unsettled) else { return };
+        let (mut start, mut end) = (range.start.0, range.end.0);
+        if self.rng.u8(..4) == 0 {
+            start += self.rng.u64(..end - start);
+        }
+        if self.rng.bool() {
+            end = start + self.rng.u64(..=end - start);
+        }
+        let now = self.disk.now();
+        let store = self.store.take().unwrap();
+        oracle::settle(&mut self.history, &store, who, class, start..end, now);
+        self.store = Some(store);
+    }
+
+    fn count(&mut self) {
+        let count = self.history.facts.len() as u64 + 1;
+        self.history.facts.push((count, self.disk.now(), NEVER));
+        self.store().set_fact("count", Some(&count.to_string()));
+    }
+
+    pub fn flush(&mut self) {
+        self.count();
+        run(self.store().flush());
+        if self.store().status().health == Health::Ok {
+            self.history.all_safe(self.disk.now());
+        }
+    }
+
+    /// Many positions that are settled before they are written, so that new ones are reserved.
+    fn use_up_positions(&mut self, class: Class) {
+        for _ in 0..10 {
+            let start = self.history.head(class, NEVER - 1);
+            self.append(class, 1_000);
+            let end = self.history.head(class, NEVER - 1);
+            let store = self.store.take().unwrap();
+            for who in [REQUIRED[0], REQUIRED[1], BEST_EFFORT] {
+                let now = self.disk.now();
+                oracle::settle(&mut self.history, &store, who, class, start..end, now);
+            }
+            self.store = Some(store);
+        }
+    }
+}
