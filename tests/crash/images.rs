@@ -25,6 +25,11 @@ fn images() -> usize {
     asked.map_or(IMAGES, |text| text.parse().expect("FIELDHOLD_CRASH_IMAGES is a number"))
 }
 
+/// Whether everything is to be tried.
+pub fn is_long_form() -> bool {
+    images() > IMAGES
+}
+
 /// What came of some images.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -34,17 +39,17 @@ struct Outcome {
 }
 
 /// One image: what the oracle knows about it, and how to make it.
-struct Case<'a> {
-    history: &'a History,
-    setting: Setting,
-    moment: usize,
-    clock: &'a ManualClock,
-    nonce: u64,
+pub struct Case<'a> {
+    pub history: &'a History,
+    pub setting: Setting,
+    pub moment: usize,
+    pub clock: &'a ManualClock,
+    pub nonce: u64,
 }
 
 impl Case<'_> {
     /// Opens the image, compares, goes on, compares again; maybe cuts the recovery off as well.
-    fn survive(&self, image: &Image, rng: &mut Rng, again: bool) -> Result<u64, String> {
+    pub fn survive(&self, image: &Image, rng: &mut Rng, again: bool) -> Result<u64, String> {
         let dir = fast_dir();
         image::write(image, dir.path(), rng);
         let manners = Manners { log: again, ..Manners::default() };

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod faults;
 mod image;
 mod images;
 mod oracle;

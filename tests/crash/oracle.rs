@@ -4,7 +4,7 @@
 //! for each thing appended from which moment on it may be on the disk, and from which on it must
 //! be; for each settlement, from which moment on it may be known, and from which on it must be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Given {
     pub nonce: u64,
     pub at: Mono,
     pub is_message: bool,
+    /// Under which it was given out.
+    pub epoch: u64,
     /// From here on it may be there.
     pub may: usize,
     /// From here on it must be.
@@ -66,8 +68,8 @@ pub struct Setting {
     pub max_bytes: u64,
     pub max_age: Duration,
     pub ram_bytes: usize,
-    /// Whether anything may be dropped for the quota or its age.
-    pub drops: bool,
+    /// Why something may be dropped for required consumers, counted.
+    pub reasons: &'static [&'static str],
 }
 
 pub fn open(dir: &Path, setting: Setting, clock: &Arc<ManualClock>) -> Store {
@@ -149,6 +151,16 @@ pub fn unsettled(consumer: &Consumer, class: Class) -> Result<Vec<Entry>, String
     Ok(all)
 }
 
+/// What the readings mean is known as well.
+fn are_known(store: &Store, entry: &Entry) -> Result<(), String> {
+    let Body::Readings(readings) = &entry.body else { return Ok(()) };
+    let tags: BTreeSet<TagId> = readings.iter().map(Reading::tag).collect();
+    match tags.into_iter().find(|id| store.tag(*id).as_deref() != Some(&tag(*id))) {
+        Some(id) => Err(format!("the meaning of {id:?} is not known")),
+        None => Ok(()),
+    }
+}
+
 impl History {
     fn given_at(&self, class: Class, seq: u64) -> Option<(u64, &Given)> {
         let ((of, start), given) = self.given.range(..=(class, seq)).next_back()?;
@@ -165,19 +177,14 @@ impl History {
         open.for_each(|fact| fact.2 = now);
     }
 
-    pub fn head(&self, class: Class, moment: usize) -> u64 {
+    /// The first position that was not given out under an epoch.
+    pub fn head(&self, class: Class, epoch: u64) -> u64 {
         let of_class = self.given.range((class, 0)..=(class, u64::MAX));
-        of_class.filter(|(_, given)| given.may <= moment).map(|(_, g)| g.end).max().unwrap_or(0)
+        of_class.filter(|(_, g)| g.epoch == epoch).map(|(_, g)| g.end).max().unwrap_or(0)
     }
 
     /// What an entry says is what was appended there.
-    fn is_right(
-        &self,
-        store: &Store,
-        class: Class,
-        entry: &Entry,
-        moment: usize,
-    ) -> Result<(), String> {
+    fn is_right(&self, class: Class, entry: &Entry, moment: usize) -> Result<(), String> {
         let name = class.as_str();
         for i in 0..entry.body.count() {
             let seq = entry.seq.0 + i;
@@ -189,9 +196,6 @@ impl History {
             let right = match &entry.body {
                 Body::Readings(readings) => {
                     let back = &readings[usize::try_from(i).unwrap()];
-                    if store.tag(back.tag()).as_deref() != Some(&tag(back.tag())) {
-                        return Err(format!("{name} {seq}: the tag {:?} is not known", back.tag()));
-                    }
                     !given.is_message && *back == reading(nonce, given.at)
                 }
                 Body::Message(back) => given.is_message && *back == message(nonce, given.at),
@@ -216,7 +220,8 @@ impl History {
                 let entries = unsettled(&reads, class)?;
                 let mut there: Vec<Range<u64>> = Vec::new();
                 for entry in &entries {
-                    self.is_right(store, class, entry, moment)?;
+                    are_known(store, entry)?;
+                    self.is_right(class, entry, moment)?;
                     let range = entry.range().start.0..entry.range().end.0;
                     back += range.end - range.start;
                     match there.last_mut().filter(|last| last.end == range.start) {
@@ -243,6 +248,11 @@ impl History {
         Ok(back)
     }
 
+    /// As [`History::compare`], of a store that has not lost its power.
+    pub fn compare_live(&self, store: &Store, setting: Setting) -> Result<(), String> {
+        self.compare(store, setting, NEVER - 1).map(|_| ())
+    }
+
     /// What must be there for a consumer is, or its loss is accounted for.
     fn is_complete(
         &self,
@@ -255,9 +265,9 @@ impl History {
     ) -> Result<(), String> {
         let mine = |s: &&Settlement| s.consumer == consumer && s.class == class;
         let settled = || self.settled.iter().filter(mine);
-        let is_in = |ranges: &[Range<u64>], seq: u64| {
+        let at = |ranges: &[Range<u64>], seq: u64| {
             let after = ranges.partition_point(|range| range.end <= seq);
-            ranges.get(after).is_some_and(|range| range.start <= seq)
+            ranges.get(after).filter(|range| range.start <= seq).cloned()
         };
         let union = |ranges: &mut dyn Iterator<Item = Range<u64>>| -> Vec<Range<u64>> {
             let mut all: Vec<_> = ranges.collect();
@@ -276,21 +286,19 @@ impl History {
         let must_be_settled =
             union(&mut settled().filter(|s| s.must <= moment).map(|s| s.range.clone()));
         let status = store.status();
-        let reasons: &[&str] = match (setting.drops, consumer == BEST_EFFORT) {
-            (false, false) => &[],
-            (true, false) => &["quota", "age"],
-            (false, true) => &["consumer-lag", "lost"],
-            (true, true) => &["quota", "age", "consumer-lag", "lost"],
+        let lags = ["consumer-lag", "lost"];
+        let is_allowed = |reason: &str| {
+            setting.reasons.contains(&reason) || (consumer == BEST_EFFORT && lags.contains(&reason))
         };
         let rows = status.drops.iter().filter(|row| {
             row.consumer == consumer && row.class == class.as_str() && row.reason != "skipped"
         });
-        if let Some(row) = rows.clone().find(|row| !reasons.contains(&&*row.reason)) {
+        if let Some(row) = rows.clone().find(|row| !is_allowed(&row.reason)) {
             return Err(format!("was not to be dropped: {row:?}"));
         }
         let dropped = union(&mut rows.map(|row| row.seq_from..row.seq_to));
         for range in there {
-            if let Some(seq) = range.clone().find(|seq| is_in(&must_be_settled, *seq)) {
+            if let Some(seq) = range.clone().find(|seq| at(&must_be_settled, *seq).is_some()) {
                 return Err(format!("{seq} was settled for good and comes again"));
             }
         }
@@ -299,9 +307,12 @@ impl History {
             if consumer == BEST_EFFORT && !given.is_message {
                 continue; // It was never promised anything but what was awaited.
             }
-            let lost = (*start..given.end).find(|seq| {
-                !is_in(there, *seq) && !is_in(&may_be_settled, *seq) && !is_in(&dropped, *seq)
-            });
+            let known = [there, &may_be_settled, &dropped];
+            let mut seq = *start;
+            while let Some(range) = known.iter().find_map(|ranges| at(ranges, seq)) {
+                seq = range.end;
+            }
+            let lost = (seq < given.end).then_some(seq);
             if let Some(seq) = lost {
                 return Err(format!("{seq} was safe and is lost ({given:?} from {start})"));
             }
@@ -329,12 +340,20 @@ impl History {
             let (at, may) = (clock.mono(), now());
             let commit = store.append_message(class, message(*nonce, at));
             let seq = commit.seq().0;
-            if store.epoch() == self.epoch && seq < self.head(class, NEVER - 1) {
+            let epoch = store.epoch();
+            if seq < self.head(class, epoch) {
                 return Err(format!("{} {seq} is given out twice", class.as_str()));
             }
             run(commit.wait()).map_err(|error| format!("can't go on: {error}"))?;
-            let given =
-                Given { end: seq + 1, nonce: *nonce, at, is_message: true, may, must: now() };
+            let given = Given {
+                end: seq + 1,
+                nonce: *nonce,
+                at,
+                is_message: true,
+                epoch,
+                may,
+                must: now(),
+            };
             self.given.insert((class, seq), given);
         }
         Ok(())

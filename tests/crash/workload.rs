@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use fastrand::Rng;
 use fieldhold::model::{Batch, Class, Clock, ManualClock, Mono, Wall};
-use fieldhold::store::{Health, Store};
+use fieldhold::store::{Commit, Health, Store};
 
 use crate::oracle::{self, BEST_EFFORT, Given, History, NEVER, REQUIRED, Setting, TAGS};
 use crate::run;
@@ -37,12 +38,12 @@ pub fn setting(seed: u64) -> Setting {
         max_bytes: 1 << 30,
         max_age: Duration::from_secs(3_600),
         ram_bytes: 1 << 20,
-        drops: false,
+        reasons: &[],
     };
     match seed % 3 {
         0 => roomy,
         1 => Setting { ram_bytes: 80_000, ..roomy },
-        _ => Setting { max_bytes: 90_000, drops: true, ..roomy },
+        _ => Setting { max_bytes: 90_000, reasons: &["quota", "age"], ..roomy },
     }
 }
 
@@ -73,11 +74,8 @@ impl Workload {
             (1..=TAGS).map(|id| fieldhold::model::TagId(u32::try_from(id).unwrap())).collect();
         let metas: Vec<_> = ids.iter().map(|id| oracle::tag(*id)).collect();
         assert_eq!(store.register_tags(&metas), ids);
-        if store.status().health == Health::Ok {
-            self.history.epoch = store.epoch();
-            self.history.epoch_must = self.history.epoch_must.min(self.disk.now());
-        }
         self.store = Some(store);
+        self.note_epoch();
     }
 
     pub fn steps(&mut self, n: usize) {
@@ -110,7 +108,8 @@ impl Workload {
                 self.begin();
             }
             _ => {
-                let minutes = if self.setting.drops { self.rng.u64(1..30) } else { 0 };
+                let minutes =
+                    if self.setting.reasons.contains(&"age") { self.rng.u64(1..30) } else { 0 };
                 self.clock.advance(Duration::from_secs(11 + 60 * minutes));
             }
         }
@@ -119,17 +118,27 @@ impl Workload {
         }
     }
 
-    pub fn append(&mut self, class: Class, n: u64) {
+    pub fn append(&mut self, class: Class, n: u64) -> (u64, u64) {
         let (at, may, nonce) = (self.clock.mono(), self.disk.now(), self.nonce);
         let readings = (nonce..nonce + n).map(|nonce| oracle::reading(nonce, at)).collect();
         let range = self.store().append(Batch { class, readings });
         self.nonce += n;
-        let given = Given { end: range.end.0, nonce, at, is_message: false, may, must: NEVER };
+        let given = Given {
+            end: range.end.0,
+            nonce,
+            at,
+            is_message: false,
+            epoch: self.store().epoch(),
+            may,
+            must: NEVER,
+        };
         self.give(class, range.start.0, given);
+        (range.start.0, range.end.0)
     }
 
     fn give(&mut self, class: Class, start: u64, given: Given) {
-        assert!(start >= self.history.head(class, NEVER - 1), "a position is given out twice");
+        let head = self.history.head(class, given.epoch);
+        assert!(start >= head, "a position is given out twice");
         self.history.given.insert((class, start), given);
     }
 
@@ -138,17 +147,34 @@ impl Workload {
         let commit = self.store().append_message(class, oracle::message(nonce, at));
         self.nonce += 1;
         let start = commit.seq().0;
-        let given = Given { end: start + 1, nonce, at, is_message: true, may, must: NEVER };
+        let given = Given {
+            end: start + 1,
+            nonce,
+            at,
+            is_message: true,
+            epoch: self.store().epoch(),
+            may,
+            must: NEVER,
+        };
         self.give(class, start, given);
-        if self.rng.bool() && self.waits() && run(commit.wait()).is_ok() {
+        if self.rng.bool() && self.wait(commit) {
             let now = self.disk.now();
             self.history.given.get_mut(&(class, start)).unwrap().must = now;
         }
     }
 
-    /// Without a disk a message would be waited for until there is one.
-    fn waits(&self) -> bool {
-        self.disk.fault_hits() == 0
+    /// Waits until the message is safe, or can't be: without a disk it is waited for until there
+    /// is one.
+    fn wait(&self, commit: Commit) -> bool {
+        let mut commit = std::pin::pin!(commit.wait());
+        loop {
+            let is_lost = self.store().status().health != Health::Ok;
+            match run(std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context)))) {
+                Poll::Ready(told) => return told.is_ok(),
+                Poll::Pending if is_lost => return false,
+                Poll::Pending => std::thread::yield_now(),
+            }
+        }
     }
 
     fn settle_some(&mut self, class: Class) {
@@ -177,17 +203,29 @@ impl Workload {
     pub fn flush(&mut self) {
         self.count();
         run(self.store().flush());
+        self.note_epoch();
         if self.store().status().health == Health::Ok {
             self.history.all_safe(self.disk.now());
         }
     }
 
+    /// The epoch of the file; with a new file in between nothing is said about it.
+    fn note_epoch(&mut self) {
+        let status = self.store().status();
+        if status.health == Health::Ok && status.quarantined.is_empty() {
+            if self.history.epoch_must == NEVER {
+                self.history.epoch = self.store().epoch();
+                self.history.epoch_must = self.disk.now();
+            }
+        } else if !status.quarantined.is_empty() {
+            self.history.epoch_must = NEVER;
+        }
+    }
+
     /// Many positions that are settled before they are written, so that new ones are reserved.
     fn use_up_positions(&mut self, class: Class) {
-        for _ in 0..10 {
-            let start = self.history.head(class, NEVER - 1);
-            self.append(class, 1_000);
-            let end = self.history.head(class, NEVER - 1);
+        for _ in 0..40 {
+            let (start, end) = self.append(class, 250);
             let store = self.store.take().unwrap();
             for who in [REQUIRED[0], REQUIRED[1], BEST_EFFORT] {
                 let now = self.disk.now();
