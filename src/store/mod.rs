@@ -57,6 +57,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod wal;
 mod window;
 mod wire;
 mod work;

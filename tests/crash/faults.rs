@@ -33,6 +33,7 @@ const KINDS: [(Io, How, &[&str]); 8] = [
 fn survive(fault: Fault, reasons: &'static [&'static str]) -> Result<bool, String> {
     let mut life = Workload::new(3 * fault.at, Manners { log: true, ..Manners::default() });
     life.setting = Setting { reasons, ..life.setting };
+    life.restarts = false;
     life.disk.set_fault(Some(fault));
     life.begin();
     life.steps(STEPS);

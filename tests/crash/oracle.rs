@@ -79,6 +79,8 @@ pub fn open(dir: &Path, setting: Setting, clock: &Arc<ManualClock>) -> Store {
         max_bytes: Some(setting.max_bytes),
         max_age: setting.max_age,
         ram_bytes: setting.ram_bytes,
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
     };
     let store = Store::open(options, Arc::<ManualClock>::clone(clock)).unwrap();
     let spec = |name, policy| ConsumerSpec { name: Name::new(name).unwrap(), policy };
@@ -248,8 +250,15 @@ impl History {
         Ok(back)
     }
 
-    /// As [`History::compare`], of a store that has not lost its power.
+    /// As [`History::compare`], of a store that has not lost its power. Its writer may drop
+    /// something while we look, so what is found wrong must stay wrong.
     pub fn compare_live(&self, store: &Store, setting: Setting) -> Result<(), String> {
+        for _ in 0..3 {
+            if self.compare(store, setting, NEVER - 1).is_ok() {
+                return Ok(());
+            }
+            run(store.flush());
+        }
         self.compare(store, setting, NEVER - 1).map(|_| ())
     }
 

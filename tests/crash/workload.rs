@@ -30,6 +30,8 @@ pub struct Workload {
     pub rng: Rng,
     pub nonce: u64,
     pub store: Option<Store>,
+    /// Whether there are orderly restarts in this life.
+    pub restarts: bool,
 }
 
 /// With plenty of room, with little memory, and with little disk.
@@ -59,6 +61,7 @@ impl Workload {
             rng: Rng::with_seed(seed),
             nonce: 1,
             store: None,
+            restarts: true,
             dir,
         }
     }
@@ -101,7 +104,8 @@ impl Workload {
                 self.flush();
             }
             97 => self.use_up_positions(class),
-            98 => {
+            // What memory alone knows is gone with the process.
+            98 if self.restarts => {
                 self.count();
                 self.store.take().unwrap().close();
                 self.history.all_safe(self.disk.now());
@@ -113,7 +117,7 @@ impl Workload {
                 self.clock.advance(Duration::from_secs(11 + 60 * minutes));
             }
         }
-        if self.store().status().ram_bytes > self.setting.ram_bytes / 2 {
+        if self.store().status().ram_bytes > self.setting.ram_bytes / 4 {
             self.flush();
         }
     }
@@ -224,6 +228,7 @@ impl Workload {
 
     /// Many positions that are settled before they are written, so that new ones are reserved.
     fn use_up_positions(&mut self, class: Class) {
+        self.flush();
         for _ in 0..40 {
             let (start, end) = self.append(class, 250);
             let store = self.store.take().unwrap();
