@@ -146,7 +146,6 @@ pub(super) const WINDOW_BYTES_RANGE: Sizes = KIB..=GIB;
 pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
 
 pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
-pub(super) const COMMIT: Duration = Duration::from_secs(1);
 pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
 /// The word for a quota that follows from the file system: the default.
 pub(super) const MAX_BYTES_AUTO: &str = "auto";
@@ -156,3 +155,6 @@ pub(super) const MAX_AGE_RANGE: Durations =
     Duration::from_secs(60)..=Duration::from_secs(3_650 * 86_400);
 pub(super) const RAM_BYTES: usize = 8 * 1024 * 1024;
 pub(super) const RAM_RANGE: Sizes = MIB..=4 * GIB;
+/// What a 32 GB consumer card was measured to take before it wears out.
+pub(super) const ENDURANCE_BYTES: u64 = 4_000_000_000_000;
+pub(super) const ENDURANCE_RANGE: Sizes = 1_000_000_000..=1_000_000_000_000_000_000;

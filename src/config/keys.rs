@@ -110,6 +110,7 @@ pub(super) static DEVICE: Shape = Shape {
         "bits-max",
         "write-with",
         "write-expires",
+        "class",
         "tags",
     ],
     refused: &[
@@ -274,8 +275,14 @@ pub(super) static BACKLOG: Shape =
 pub(super) static WINDOW: Shape =
     Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };
 
-pub(super) static STORE: Shape =
-    Shape { name: "store", keys: &["path", "commit", "max-bytes", "max-age", "ram"], refused: &[] };
+pub(super) static STORE: Shape = Shape {
+    name: "store",
+    keys: &["path", "mode", "commit", "write-behind", "max-bytes", "max-age", "ram", "endurance"],
+    refused: &[
+        ("window", "the commit window is called commit, or chosen by mode"),
+        ("sync", "every commit is synced; how often that is, is chosen by mode"),
+    ],
+};
 
 /// Keys of a device that a profile can't decide.
 pub(super) const OF_THE_PLACE: [&str; 6] =

@@ -262,12 +262,36 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How much a power cut may cost, against how soon the card wears out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreMode {
+    Safe,
+    #[default]
+    Balanced,
+    SdSaver,
+}
+
+impl StoreMode {
+    pub fn commit(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Safe => 100,
+            Self::Balanced => 1_000,
+            Self::SdSaver => 10_000,
+        })
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlan {
     /// The state directory; `None` keeps everything in memory (and says so).
     pub path: Option<PathBuf>,
-    /// The commit window: at most this much is lost by a crash or a power cut.
+    /// The commit window, of the mode or set exactly: at most this much is lost by a crash or a
+    /// power cut.
     pub commit: Duration,
+    /// Whether what all uplinks acknowledged within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: what the file system allows, seen when the store is opened.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,

@@ -48,7 +48,9 @@ mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
+mod recent;
 mod registry;
+mod row;
 mod rows;
 mod schema;
 mod shared;
@@ -57,6 +59,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod window;
 mod wire;
 mod work;
 mod writer;
@@ -78,7 +81,9 @@ pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
-pub use inspect::Inspector;
+pub use inspect::{Damage, Inspector, Pages, RowPage};
+pub use recent::TailPage;
+pub use row::{Filter, Row};
 pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
@@ -87,12 +92,15 @@ pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, S
 use file::StoreFile;
 use lane::Found;
 use reader::{Page, Reader};
+use row::Meanings;
 use shared::{Shared, Stop};
 use state::State;
 use writer::Writer;
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod mode_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -105,6 +113,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
+    /// What all required consumers settle within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,
@@ -117,6 +129,8 @@ impl From<&StorePlan> for Options {
         Self {
             dir: plan.path.clone(),
             commit: plan.commit,
+            write_behind: plan.write_behind,
+            endurance_bytes: plan.endurance_bytes,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,
@@ -280,6 +294,22 @@ impl Store {
 
     pub fn status(&self) -> StoreStatus {
         status::of(&self.shared.lock(), &self.shared.options, &*self.shared.clock)
+    }
+
+    /// What was appended since a number of [`TailPage::next`], as far as memory goes back; 0 is the
+    /// beginning.
+    pub fn tail(&self, since: u64) -> TailPage {
+        let (run, found, meanings) = {
+            let state = self.shared.lock();
+            let found = state.recent.since(since);
+            let used = found.entries.iter().flat_map(|(_, entry)| entry.tags());
+            let tags = used.filter_map(|id| Some((id, state.tags.get(id)?))).collect();
+            let (epoch, boots) = (state.epoch, state.boots.clone());
+            (state.recent.run, found, Meanings { epoch, boots, tags })
+        };
+        let entries = found.entries.iter();
+        let rows = entries.flat_map(|(class, entry)| meanings.rows(*class, entry)).collect();
+        TailPage { run, missed: found.missed, next: found.next, more: found.more, rows }
     }
 
     /// Remembers something learned across restarts; `None` forgets it.

@@ -20,6 +20,8 @@ impl Bench {
         let options = Options {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
+            write_behind: true,
+            endurance_bytes: 4_000_000_000_000,
             max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,

@@ -20,7 +20,7 @@ use crate::config::write_rule::WriteWith;
 use crate::model::{Name, TopicName};
 
 /// What a device on a serial bus may say.
-const SENSOR_KEYS: [&str; 2] = ["bus", "tags"];
+const SENSOR_KEYS: [&str; 3] = ["bus", "class", "tags"];
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {

@@ -306,6 +306,16 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nstore: { path: none, mode: save, write-behind: off, endurance: 4, window: 1s }",
+            &[
+                "t:3:16 warning: store.path: readings are kept in memory only and are lost at every restart; give a directory to keep them",
+                "t:3:28 store.mode: \"save\" is unknown; did you mean safe?",
+                "t:3:48 store.write-behind: \"off\" is neither true nor false",
+                "t:3:64 store.endurance: \"4\" is not a size; write it with its unit, as in 4B or 4KiB",
+                "t:3:67 store.window: the commit window is called commit, or chosen by mode",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nstore: { path: , max_bytes: 2GB }",
             &[
                 "t:3:14 store.path: is empty; write a directory, or none to keep everything in memory",
