@@ -5,7 +5,7 @@ mod hash;
 mod limits;
 mod listener;
 
-use crate::config::broker::BrokerPlan;
+use crate::config::broker::{BrokerPlan, ListenerPlan};
 use crate::config::keys;
 use crate::config::problem::Findings;
 use crate::config::section::Section;
@@ -17,7 +17,7 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> Option<BrokerPlan
     let limits = limits::check(&section, out);
     let roles = access::Roles::of(&section, out);
     let listeners = listener::check(&section, &roles, &limits, out);
-    let certificates = listeners.iter().any(|listener| listener.asks_for_certificates());
+    let certificates = listeners.iter().any(ListenerPlan::asks_for_certificates);
     let users = access::users(&section, &roles, certificates, out);
     Some(BrokerPlan { listeners, users, limits })
 }
