@@ -103,7 +103,7 @@ fn line(row: &Json) -> Line {
     let (reason, n) = (text(row, "reason"), number(row, "n"));
     let (from, to) = (number(row, "seq_from"), number(row, "seq_to"));
     let newest = time(row, "wall_to_ms");
-    let at = newest.as_deref().unwrap_or("(time not known)       ");
+    let at = newest.as_deref().unwrap_or("(time not known)");
     let uplink = Some(text(row, "consumer")).filter(|name| !name.is_empty()).unwrap_or("-");
     let what = if n == 0 { "note".to_owned() } else { format!("{n} dropped") };
     let tone = if n == 0 { Tone::Faint } else { Tone::Bad };
@@ -111,7 +111,8 @@ fn line(row: &Json) -> Line {
         .add(Tone::Faint, format!("{at:<24}  "))
         .text(format!("{uplink:<12} {:<7}", text(row, "class")))
         .add(tone, format!("{what:>14}"))
-        .text(format!(": {}", words(reason)))
+        // Files of an earlier version write them with underscores.
+        .text(format!(": {}", words(&reason.replace('_', "-"))))
         .add(Tone::Faint, format!(" ({reason}), positions {from} to {}", to.saturating_sub(1)));
     if let Some(first) = time(row, "wall_from_ms").filter(|first| Some(first) != newest.as_ref()) {
         line = line.add(Tone::Faint, format!(", the first read {first}"));
@@ -167,7 +168,7 @@ mod tests {
         row["consumer"] = json!("");
         let note = line(&row).to_string();
         assert!(
-            note.starts_with("(time not known)         -            bulk             note: "),
+            note.starts_with("(time not known)          -            bulk             note: "),
             "{note}"
         );
     }
