@@ -408,7 +408,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
 /// commits in the same sector along. On a full disk it stays where it is.
 fn bring_in(connection: &Connection) -> rusqlite::Result<()> {
     match checkpoint(connection, "PASSIVE") {
-        Err(error) if !schema::is_full(&error) => Err(error),
+        Err(error) if !is_full(&error) => Err(error),
         _ => Ok(()),
     }
 }
