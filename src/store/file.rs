@@ -261,7 +261,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     for class in Class::ALL {
         let noted = rows::needed_meta(connection, &rows::next_key(class))?;
         *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
-        let oldest = rows::first_chunk(connection, class)?;
+        let oldest = rows::first_chunk(connection, class, 0)?;
         *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
     }
     let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
