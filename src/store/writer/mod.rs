@@ -111,7 +111,7 @@ impl Writer {
                 continue;
             }
             if self.connection.is_some()
-                && let Some(mut work) = state.take_work(now, shared.options.commit, Urgency::Due)
+                && let Some(mut work) = state.take_work(now, Urgency::Due)
             {
                 drop(state);
                 self.put_off_deleting(&mut work);
@@ -124,7 +124,7 @@ impl Writer {
                 self.look();
                 continue;
             }
-            let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
+            let due = state.due(now).filter(|_| self.connection.is_some());
             let until = due.unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
             let (mut state, _) = shared
@@ -141,7 +141,7 @@ impl Writer {
         let mut failures = 0;
         while self.connection.is_some() && failures < FLUSH_FAILURES_MAX {
             let now = shared.clock.mono();
-            let work = shared.lock().take_work(now, shared.options.commit, Urgency::All);
+            let work = shared.lock().take_work(now, Urgency::All);
             let Some(work) = work else { break };
             let more = work.more;
             let written = self.write(work);
@@ -160,10 +160,13 @@ impl Writer {
     /// Commits the work; says whether that went well.
     fn write(&mut self, work: Work) -> bool {
         let Some(connection) = &self.connection else { return false };
-        let begun = self.shared.clock.mono();
+        let began = self.shared.clock.mono();
         match commit(connection, &work, &self.victims, &self.written) {
             Ok(done) => {
-                self.timed(self.shared.clock.mono() - begun);
+                let oldest = work.pieces.iter().map(|piece| piece.since).min();
+                let ended = self.shared.clock.mono();
+                self.shared.lock().window.committed(began, oldest, ended);
+                self.timed(ended - began);
                 self.succeeded(&work, &done);
                 true
             }
@@ -206,7 +209,10 @@ impl Writer {
             written.next = *work.next.get(class);
             written.reserved = *work.reserved.get(class);
             if !done.more_to_delete {
-                written.deleted_below = *work.delete_below.get(class);
+                // What was settled before it was written went in after the deleting.
+                let inserted = work.pieces.iter().filter(|piece| piece.class == class);
+                let first = inserted.map(|piece| piece.range.start).min().unwrap_or(u64::MAX);
+                written.deleted_below = first.min(*work.delete_below.get(class));
             }
         }
         let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
@@ -236,7 +242,7 @@ impl Writer {
             }
             state.control.flushes.clear();
             // A flush that failed leaves memory ahead of the file: that is no orderly end.
-            let due = state.due(self.shared.clock.mono(), self.shared.options.commit);
+            let due = state.due(self.shared.clock.mono());
             let unwritten = state.unwritten();
             if unwritten > 0 && self.file.is_some() {
                 let why = state.disk.last_error.as_deref();

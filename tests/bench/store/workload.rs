@@ -66,6 +66,8 @@ pub fn options(dir: &Path, commit: Duration) -> Options {
     Options {
         dir: Some(dir.to_owned()),
         commit,
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(8 << 30),
         max_age: 30 * DAY,
         ram_bytes: 32 << 20,
