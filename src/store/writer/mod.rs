@@ -207,6 +207,7 @@ impl Writer {
         for class in Class::ALL {
             let written = self.written.get_mut(class);
             written.next = *work.next.get(class);
+            written.next_noted = done.next_noted.get(class).unwrap_or(written.next_noted);
             written.reserved = *work.reserved.get(class);
             if !done.more_to_delete {
                 // What was settled before it was written went in after the deleting.

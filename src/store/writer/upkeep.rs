@@ -10,8 +10,8 @@ use crate::store::{file, rows};
 
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
-/// A checkpoint is due when so many pages wait in the WAL (1 MB) ...
-const CHECKPOINT_PAGES: i64 = 1_000;
+/// A checkpoint is due when so many pages wait in the WAL (1 MB of 4 KiB) ...
+const CHECKPOINT_PAGES: i64 = 250;
 /// ... or after this time if there are any: rarely, since each costs the file system's journal a
 /// commit, and what is in the WAL is as safe there.
 pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
