@@ -21,7 +21,7 @@ use crate::model::Class;
 /// "FHst"; tells our files from any other database.
 pub const APPLICATION_ID: i32 = 0x4648_7374;
 /// Of a new file; older ones keep the 1 KiB they were made with.
-const PAGE_BYTES: u64 = 4_096;
+pub const PAGE_BYTES: u64 = 4_096;
 /// Room beyond the quota for what the quota does not count: a transaction in flight.
 const SPARE_BYTES: u64 = 32 << 20;
 /// How long a reader or the inspection may be waited for.
