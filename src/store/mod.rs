@@ -59,6 +59,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod wal;
 mod window;
 mod wire;
 mod work;
