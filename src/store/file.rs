@@ -16,7 +16,7 @@ use super::lane::Lane;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
-use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage, is_full};
+use super::schema::{self, CreateError, chunk_table, is_damage, is_full};
 use super::space::{self, Space};
 use super::state::State;
 use super::status::{Health, Quarantined};
@@ -372,7 +372,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     for class in Class::ALL {
         let noted = rows::needed_meta(connection, &rows::next_key(class))?;
         *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
-        let oldest = rows::first_chunk(connection, class)?;
+        let oldest = rows::first_chunk(connection, class, 0)?;
         *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
     }
     let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
@@ -471,9 +471,10 @@ pub struct Pages {
 
 impl Pages {
     pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let page_bytes = schema::page_bytes(connection)?;
         let ask = |pragma| {
             let pages = connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-            pages.map(|pages| pages.cast_unsigned().saturating_mul(PAGE_BYTES))
+            pages.map(|pages| pages.cast_unsigned().saturating_mul(page_bytes))
         };
         Ok(Self { all: ask("page_count")?, empty: ask("freelist_count")? })
     }
