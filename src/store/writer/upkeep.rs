@@ -31,6 +31,7 @@ impl Writer {
                 Err(error) => return self.failed("look for old data", &error),
             }
         }
+        self.shared.lock().forget_boots();
         self.trim_old();
         self.checkpoint_if_due();
     }
