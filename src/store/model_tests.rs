@@ -215,8 +215,8 @@ impl World {
     /// gap holds more than was lost.
     fn all_was_told(&mut self) {
         self.flush();
-        for who in 0..WHO.len() {
-            let consumer = self.store().consumer(WHO[who]).unwrap();
+        for (who, name) in WHO.into_iter().enumerate() {
+            let consumer = self.store().consumer(name).unwrap();
             while consumer.has_notices() {
                 self.tell(who, NOTICES_MAX, true);
                 self.flush();
@@ -240,10 +240,10 @@ impl World {
                 for (seq, _) in ours.fates.iter().filter(|(_, fate)| **fate == Fate::Dropped) {
                     let ranges = gaps.values().map(|(range, _)| range).chain(&jumps);
                     let inside = ranges.into_iter().any(|range| range.contains(&Seq(*seq)));
-                    assert!(inside, "{} {class:?} {seq}: lost and never told", WHO[who]);
+                    assert!(inside, "{name} {class:?} {seq}: lost and never told");
                 }
-                let account = self.account(WHO[who], class);
-                assert_eq!(told, account.dropped, "{} {class:?}: {gaps:?}", WHO[who]);
+                let account = self.account(name, class);
+                assert_eq!(told, account.dropped, "{name} {class:?}: {gaps:?}");
             }
         }
     }
