@@ -297,7 +297,7 @@ impl State {
         for range in ranges {
             let range = range.start.0..range.end.0.min(head);
             let open: Vec<_> = share.cursor.unsettled_in(range.clone()).collect();
-            let n = share.cursor.settle(range);
+            let n = share.cursor.settle(range.clone());
             if n == 0 {
                 continue;
             }
