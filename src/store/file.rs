@@ -12,6 +12,8 @@ use super::accounting::Reason;
 use super::audit::Audit;
 use super::error::StoreError;
 use super::lane::Lane;
+use super::ledger::Loss;
+use super::ledger_rows;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
@@ -272,9 +274,12 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
     state.consumer_id_last = u32::try_from(last).unwrap_or(u32::MAX);
     state.consumers = rows::consumers(connection, &next)?;
+    state.ledger = ledger_rows::load(connection, &state.consumers)?;
+    if !clean {
+        state.ledger.skip_ids();
+    }
     state.tags = rows::tags(connection)?;
     state.boots = rows::boots(connection)?;
-    state.ledger = rows::drops(connection)?;
     state.facts = rows::facts(connection)?;
     state.audit = Audit::resume(rows::audit_last(connection)?);
     for class in Class::ALL {
@@ -290,8 +295,16 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
                 let share = consumer.shares.get_mut(class);
                 share.cursor.settle_gone(next..head);
                 share.version += 1;
+                state.ledger.record(&Loss {
+                    reason: Reason::Skipped,
+                    consumer: consumer.name.as_str(),
+                    class,
+                    range: next..head,
+                    n: 0,
+                    read: None,
+                    shift_ms: None,
+                });
             }
-            state.ledger.record(Reason::Skipped, "", class, next..head, 0, None);
         }
     }
     Ok(state)
@@ -320,13 +333,13 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     let used = Class::ALL.iter().filter_map(|class| *state.disk.oldest.get(*class));
     let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
     state.boots.forget_before(oldest);
-    transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
+    rows::keep_boots(&transaction, &state.boots)?;
     let work = state.rows_only();
     for share in &work.shares {
         rows::put_share(&transaction, share)?;
     }
     rows::put_boots(&transaction, &work.boots)?;
-    rows::put_drops(&transaction, &work.drops)?;
+    ledger_rows::put(&transaction, &work.ledger)?;
     transaction.commit()?;
     for class in Class::ALL {
         let lane = state.lanes.get_mut(class);

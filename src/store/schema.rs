@@ -75,6 +75,13 @@ const MIGRATIONS: [Step; 3] = [
     Step {
         sql: "
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
+    ALTER TABLE drop_ledger ADD COLUMN shift_ms INTEGER;
+    ALTER TABLE drop_ledger ADD COLUMN crc INTEGER;
+    ALTER TABLE boot ADD COLUMN first_alarm INTEGER;
+    ALTER TABLE boot ADD COLUMN first_normal INTEGER;
+    ALTER TABLE boot ADD COLUMN first_bulk INTEGER;
+    CREATE TABLE told(consumer TEXT PRIMARY KEY, id INTEGER NOT NULL, crc INTEGER NOT NULL)
+        WITHOUT ROWID;
 ",
         code: Some(migrate::spell_reasons_with_hyphens),
     },
@@ -214,9 +221,13 @@ pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
     if id == APPLICATION_ID && known { Ok(()) } else { Err(not_ours()) }
 }
 
+/// How many steps a file has behind it.
+pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let done: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = usize::try_from(done).map_err(|_| not_ours())?;
+    let done = usize::try_from(version(connection)?).map_err(|_| not_ours())?;
     if done > MIGRATIONS.len() {
         return Err(not_ours());
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Options;
-use super::accounting::DropRow;
 use super::entry::{BootNo, Policy};
+use super::ledger::DropRow;
 use super::per_class::PerClass;
 use super::state::{Consumer, State};
 use crate::model::{Class, Clock, Mono, Wall};
@@ -159,7 +159,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
             .then(|| millis(state.window.loss_bound(state.unwritten_since(), clock.mono()))),
         write_behind: on_disk.then_some(options.write_behind),
         consumers: consumers.collect(),
-        drops: state.ledger.rows().cloned().collect(),
+        drops: state.ledger.rows().filter(|row| row.is_drop()).cloned().collect(),
         counters: state.counters.clone(),
         quarantined: state.disk.quarantined.clone(),
         clean_start: state.disk.clean_start,

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::chunk::Chunk;
 use super::lane::Content;
+use super::ledger_rows;
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::chunk_table;
@@ -76,7 +77,7 @@ pub fn commit(
         rows::put_meta(&transaction, rows::TAG_LAST, u64::from(work.tag_last))?;
     }
     rows::put_facts(&transaction, &work.facts)?;
-    rows::put_drops(&transaction, &work.drops)?;
+    ledger_rows::put(&transaction, &work.ledger)?;
     rows::put_audit(&transaction, &work.audit)?;
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));

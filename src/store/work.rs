@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accounting::{Account, DropRow, Reason};
+use super::accounting::{Account, Reason};
 use super::audit::AuditRow;
 use super::boot::BootRow;
 use super::entry::{BootNo, Policy};
 use super::file::Had;
 use super::lane::{Content, Item};
+use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::state::{ITEM_READINGS_MAX, State, Whom};
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
@@ -75,7 +76,7 @@ pub struct Work {
     pub tags: Vec<(TagId, Arc<TagMeta>)>,
     pub tag_last: u32,
     pub facts: Vec<(String, Option<String>)>,
-    pub drops: Vec<DropRow>,
+    pub ledger: LedgerWork,
     pub audit: Vec<AuditRow>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
@@ -262,7 +263,7 @@ impl State {
         work.tags = self.tags.dirty();
         work.tag_last = self.tags.last();
         work.facts = self.facts.dirty();
-        work.drops = self.ledger.dirty();
+        work.ledger = self.ledger.dirty();
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
@@ -344,7 +345,7 @@ impl State {
         self.boots.written(&work.boots);
         self.tags.written(work.tag_last);
         self.facts.written(&work.facts);
-        self.ledger.written(&work.drops);
+        self.ledger.written(&work.ledger);
         self.audit.written(&work.audit);
         self.dirty_since = None;
         self.hurry = false;
@@ -375,6 +376,7 @@ impl State {
             }
             self.after_settling(class);
         }
+        self.note_new_epoch();
     }
 
     /// The file is new and empty: everything in memory has to be written (again). Gives the

@@ -43,6 +43,7 @@ impl Writer {
                 Err(error) => return self.failed("look for old data", &error),
             }
         }
+        self.shared.lock().forget_boots();
         self.trim_old();
         let now = self.shared.clock.mono();
         if self.deleting_owed && now >= self.delete_at {
