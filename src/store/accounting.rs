@@ -106,12 +106,15 @@ pub struct DropRow {
 pub struct Ledger {
     rows: VecDeque<(DropRow, bool)>,
     last_id: i64,
+    /// What consumers lost by this ledger since it was taken up, by name and class.
+    sums: BTreeMap<(String, &'static str), u64>,
 }
 
 impl Ledger {
     /// Takes up after the rows of the file, given oldest first.
     pub fn resume(rows: Vec<DropRow>, last_id: i64) -> Self {
-        let mut ledger = Self { rows: rows.into_iter().map(|row| (row, false)).collect(), last_id };
+        let rows = rows.into_iter().map(|row| (row, false)).collect();
+        let mut ledger = Self { rows, last_id, sums: BTreeMap::new() };
         ledger.shorten();
         ledger
     }
@@ -125,6 +128,9 @@ impl Ledger {
         n: u64,
         read: Option<(Wall, Wall)>,
     ) {
+        if n > 0 {
+            *self.sums.entry((consumer.to_owned(), class.as_str())).or_default() += n;
+        }
         let reason = reason.word();
         let (from, to) = (read.map(|r| r.0.0), read.map(|r| r.1.0));
         let continued = self.rows.iter_mut().rev().take(ROWS_TO_CONTINUE).find(|(row, _)| {
@@ -155,6 +161,11 @@ impl Ledger {
         };
         self.rows.push_back((row, true));
         self.shorten();
+    }
+
+    /// What a consumer lost of a class since the ledger was taken up.
+    pub fn sum(&self, consumer: &str, class: Class) -> u64 {
+        self.sums.get(&(consumer.to_owned(), class.as_str())).copied().unwrap_or(0)
     }
 
     fn shorten(&mut self) {

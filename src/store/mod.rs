@@ -46,6 +46,7 @@ mod lane;
 mod migrate;
 mod packed;
 mod per_class;
+mod proof;
 mod quarantine;
 mod reader;
 mod registry;
@@ -57,6 +58,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod wear;
 mod window;
 mod wire;
 mod work;
@@ -84,6 +86,7 @@ pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
+pub use wear::WearStatus;
 
 use file::StoreFile;
 use lane::Found;
@@ -99,7 +102,11 @@ mod mode_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod proof_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wear_tests;
 
 /// Where and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +164,8 @@ impl WriterThread {
             tracing::error!("the store's writer had come to a bad end");
         }
         self.shared.reader.close();
+        #[cfg(test)]
+        self.shared.check_accounts();
     }
 }
 

@@ -76,6 +76,8 @@ const MIGRATIONS: [Step; 3] = [
     },
     Step {
         sql: "
+    CREATE TABLE wear(hour INTEGER PRIMARY KEY, store INTEGER NOT NULL, process INTEGER NOT NULL,
+        ms INTEGER NOT NULL, crc INTEGER NOT NULL);
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
 ",
         code: Some(migrate::spell_reasons_with_hyphens),

@@ -575,7 +575,9 @@ fn a_file_of_an_earlier_version_is_brought_up_to_date() {
     store.close();
     {
         let connection = rusqlite::Connection::open(bench.database()).unwrap();
-        connection.execute_batch("DROP TABLE audit; PRAGMA user_version = 1;").unwrap();
+        connection
+            .execute_batch("DROP TABLE audit; DROP TABLE wear; PRAGMA user_version = 1;")
+            .unwrap();
     }
     assert!(bench.inspector().audit(10).unwrap().is_empty());
     assert_eq!(bench.inspector().status(&*bench.clock).unwrap().consumers.len(), 1);

@@ -71,6 +71,9 @@ pub fn commit(
     rows::put_facts(&transaction, &work.facts)?;
     rows::put_drops(&transaction, &work.drops)?;
     rows::put_audit(&transaction, &work.audit)?;
+    if let Some(wear) = &work.wear {
+        rows::put_wear(&transaction, wear)?;
+    }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
         if next != written.get(class).next {

@@ -16,6 +16,7 @@ use super::file::Had;
 use super::lane::{Content, Item};
 use super::per_class::PerClass;
 use super::state::{ITEM_READINGS_MAX, State, Whom};
+use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
 /// Positions are reserved in the file in steps of this size.
@@ -35,6 +36,7 @@ pub struct ConsumerRow {
     pub id: u32,
     pub name: Name,
     pub policy: Policy,
+    pub sparse: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ pub struct Work {
     pub facts: Vec<(String, Option<String>)>,
     pub drops: Vec<DropRow>,
     pub audit: Vec<AuditRow>,
+    pub wear: Option<WearRows>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
 }
@@ -244,6 +247,7 @@ impl State {
                 id: c.id,
                 name: c.name.clone(),
                 policy: c.policy,
+                sparse: c.sparse,
             };
             work.consumers =
                 Some((self.consumer_id_last, self.consumers.iter().map(row).collect()));
@@ -256,6 +260,7 @@ impl State {
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
+            work.wear = self.wear.due(now);
         }
         work
     }
@@ -325,6 +330,9 @@ impl State {
         self.facts.written(&work.facts);
         self.ledger.written(&work.drops);
         self.audit.written(&work.audit);
+        if let Some(rows) = &work.wear {
+            self.wear.saved(rows);
+        }
         self.dirty_since = None;
         self.hurry = false;
         self.counters.commits += 1;
@@ -364,6 +372,7 @@ impl State {
         self.boots.forget_writes();
         self.ledger.forget_writes();
         self.audit.forget_writes();
+        self.wear.restart();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
             Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);

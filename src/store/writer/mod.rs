@@ -7,9 +7,11 @@
 //! commit had succeeded after all, and if not it is made again. Until then everything stays in
 //! memory.
 
+mod proof;
 mod recover;
 mod trim;
 mod upkeep;
+mod wear;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +23,13 @@ use crate::model::{Class, Mono};
 use crate::store::error::StoreError;
 use crate::store::file::{self, StoreFile};
 use crate::store::per_class::PerClass;
+use crate::store::proof::Proof;
 use crate::store::shared::Shared;
 #[cfg(test)]
 use crate::store::shared::Stop;
 use crate::store::status::Health;
 use crate::store::transaction::{Done, Written, commit};
+use crate::store::wear::Wal;
 use crate::store::work::{Urgency, Work};
 
 pub use trim::Victim;
@@ -51,6 +55,10 @@ pub struct Writer {
     retry_at: Mono,
     checkpoint_at: Mono,
     look_at: Mono,
+    /// The WAL as it was when it was last looked at.
+    wal: Wal,
+    proof: Proof,
+    prove_at: Mono,
 }
 
 impl Writer {
@@ -60,7 +68,9 @@ impl Writer {
         connection: Option<Connection>,
     ) -> Self {
         let now = shared.clock.mono();
+        let wal = connection.as_ref().and_then(|c| file::wal(c).ok()).unwrap_or_default();
         Self {
+            wal,
             shared,
             file,
             connection,
@@ -71,6 +81,8 @@ impl Writer {
             retry_at: now + recover::RETRY,
             checkpoint_at: now + upkeep::CHECKPOINT,
             look_at: now,
+            proof: Proof::default(),
+            prove_at: now,
         }
     }
 
@@ -116,6 +128,11 @@ impl Writer {
                 self.look();
                 continue;
             }
+            if now >= self.prove_at {
+                drop(state);
+                self.prove();
+                continue;
+            }
             let due = state.due(now).filter(|_| self.connection.is_some());
             let until = due.unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
@@ -144,6 +161,7 @@ impl Writer {
             failures += u32::from(!written);
             self.revive();
         }
+        self.prove();
         for flush in flushes {
             let _ = flush.send(());
         }
@@ -199,6 +217,7 @@ impl Writer {
                 written.deleted_below = first.min(*work.delete_below.get(class));
             }
         }
+        self.meter_commit();
         let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
         let mut state = self.shared.lock();
         state.committed(work);
@@ -237,7 +256,9 @@ impl Writer {
         };
         self.shared.announce();
         let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
-        let marked = file::mark_clean(&connection, &heads)
+        self.meter_time();
+        let wear = self.shared.lock().wear.rows();
+        let marked = file::mark_clean(&connection, &heads, &wear)
             .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
         if let Err(error) = marked {
             tracing::warn!(%error, "the orderly end could not be noted in the store");

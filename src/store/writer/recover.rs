@@ -15,6 +15,7 @@ use crate::store::schema::{is_damage, is_full};
 use crate::store::state::State;
 use crate::store::status::Health;
 use crate::store::transaction::commit;
+use crate::store::wear::Wal;
 use crate::store::work::Urgency;
 
 /// A dead disk is tried again after this time.
@@ -72,6 +73,7 @@ impl Writer {
         self.shared.reader.forget();
         match file.reopen() {
             Ok((connection, had)) => {
+                self.wal = Wal::default();
                 self.written = PerClass::default();
                 self.reconcile(&connection, &had);
                 self.connection = Some(connection);
@@ -134,6 +136,7 @@ impl Writer {
         let made = moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
         match made {
             Ok((moved, (connection, epoch, reserved))) => {
+                self.wal = Wal::default();
                 let mut state = self.shared.lock();
                 state.disk.quarantined.push(moved);
                 state.start_new_file(epoch, &reserved);

@@ -9,7 +9,7 @@ use crate::store::{file, rows};
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
 /// A checkpoint is due when so many pages wait in the WAL (1 MB) ...
-const CHECKPOINT_PAGES: i64 = 1_000;
+const CHECKPOINT_PAGES: u64 = 1_000;
 /// ... or after this time if there are any.
 pub(super) const CHECKPOINT: Duration = Duration::from_secs(60);
 
@@ -17,6 +17,7 @@ impl Writer {
     /// Looks after the file: is it there, is anything in it too old, how old is the oldest.
     pub(super) fn look(&mut self) {
         self.look_at = self.shared.clock.mono() + LOOK;
+        self.meter_time();
         let Some(connection) = &self.connection else { return };
         if self.file.as_ref().is_some_and(|file| !file.is_same()) {
             return self.set_aside("the file was deleted or replaced while it was in use");
@@ -39,18 +40,20 @@ impl Writer {
     pub(super) fn checkpoint_if_due(&mut self) {
         let Some(connection) = &self.connection else { return };
         let now = self.shared.clock.mono();
-        let result = file::wal_pages(connection).and_then(|pages| {
-            if pages < CHECKPOINT_PAGES && (pages == 0 || now < self.checkpoint_at) {
-                return Ok(false);
+        let result = file::wal(connection).and_then(|before| {
+            let left = before.left();
+            if left < CHECKPOINT_PAGES && (left == 0 || now < self.checkpoint_at) {
+                return Ok(None);
             }
-            file::checkpoint(connection, "PASSIVE").map(|_| true)
+            file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)))
         });
         match result {
-            Ok(true) => {
+            Ok(Some((before, after))) => {
+                self.meter_checkpoint(before, after);
                 self.checkpoint_at = now + CHECKPOINT;
                 self.shared.lock().counters.checkpoints += 1;
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(error) => self.failed("bring the WAL into the store", &error),
         }
     }
