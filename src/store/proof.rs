@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::entry::Policy;
+use super::lane::Item;
 use super::per_class::PerClass;
 use super::state::State;
 use crate::model::Class;
@@ -104,7 +105,7 @@ impl Proof {
             _ => lane.head,
         };
         let items = lane.items.range(lane.index_at(from)..);
-        let mut there: Vec<Range<u64>> = items.take(ITEMS).map(|item| item.range()).collect();
+        let mut there: Vec<Range<u64>> = items.take(ITEMS).map(Item::range).collect();
         if there.len() >= ITEMS {
             to = to.min(there.last().map_or(to, |last| last.end));
         }

@@ -35,7 +35,7 @@ pub enum Step {
     /// Everything so far becomes too old.
     Age,
     /// Somebody sets the wall clock.
-    ClockStep {
+    SetClock {
         minutes: i64,
     },
     Flush,
@@ -99,7 +99,7 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(who, class, from, n, how)| Step::Settle { who, class, from, n, how }),
         4 => (1_u64..12_000).prop_map(|ms| Step::Advance { ms }),
         1 => Just(Step::Age),
-        1 => prop_oneof![-3_000_i64..-1, 1_i64..3_000].prop_map(|minutes| Step::ClockStep { minutes }),
+        1 => prop_oneof![-3_000_i64..-1, 1_i64..3_000].prop_map(|minutes| Step::SetClock { minutes }),
         6 => Just(Step::Flush),
         2 => any::<bool>().prop_map(|boot| Step::Reopen { boot }),
         2 => any::<bool>().prop_map(|boot| Step::Crash { boot }),

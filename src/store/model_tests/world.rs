@@ -130,7 +130,7 @@ impl World {
                 self.bench.clock.advance(MAX_AGE + Duration::from_secs(60));
                 self.may_age();
             }
-            Step::ClockStep { minutes } => {
+            Step::SetClock { minutes } => {
                 let wall = self.bench.clock.wall().0 + minutes * 60_000;
                 self.bench.clock.set_wall(Wall(wall));
                 // After the next boot only the wall clock tells how old things are.
