@@ -12,7 +12,7 @@ use steps::{limits, step};
 use world::World;
 
 /// Cases of the short form.
-const CASES: u32 = 40;
+const CASES: u32 = 12;
 
 fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES)
