@@ -60,6 +60,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod wal;
 mod wear;
 mod window;
 mod wire;
