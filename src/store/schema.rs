@@ -191,6 +191,19 @@ pub fn uri(path: &Path) -> String {
     uri
 }
 
+/// Tables as this version has them, empty and in memory.
+pub fn pattern() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Whether the file is of an earlier version than this.
+pub fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).is_ok_and(|version| version < MIGRATIONS.len()))
+}
+
 /// Whether the file is a store of this version or an earlier one.
 pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

@@ -111,7 +111,8 @@ fn line(row: &Json) -> Line {
         .add(Tone::Faint, format!("{at:<24}  "))
         .text(format!("{uplink:<12} {:<7}", text(row, "class")))
         .add(tone, format!("{what:>14}"))
-        .text(format!(": {}", words(reason)))
+        // Files of an earlier version write them with underscores.
+        .text(format!(": {}", words(&reason.replace('_', "-"))))
         .add(Tone::Faint, format!(" ({reason}), positions {from} to {}", to.saturating_sub(1)));
     if let Some(first) = time(row, "wall_from_ms").filter(|first| Some(first) != newest.as_ref()) {
         line = line.add(Tone::Faint, format!(", the first read {first}"));
