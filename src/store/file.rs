@@ -16,7 +16,7 @@ use super::lane::Lane;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
-use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
+use super::schema::{self, CreateError, chunk_table, is_damage};
 use super::space;
 use super::state::State;
 use super::status::{Health, Quarantined};
@@ -268,7 +268,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     for class in Class::ALL {
         let noted = rows::needed_meta(connection, &rows::next_key(class))?;
         *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
-        let oldest = rows::first_chunk(connection, class)?;
+        let oldest = rows::first_chunk(connection, class, 0)?;
         *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
     }
     let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
@@ -366,7 +366,8 @@ pub fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
 /// Size of what is in the file, free pages not counted.
 pub fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let ask = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned() * PAGE_BYTES)
+    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned()
+        * schema::page_bytes(connection)?)
 }
 
 /// How far the WAL goes, and how far it is in the file.

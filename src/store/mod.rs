@@ -17,8 +17,8 @@
 //!   it goes on. Only then is a [`Commit`] told and a flush done.
 //! - *Lost is at most the commit window*: what was appended less than [`Options::commit`] (plus one
 //!   transaction) ago and not settled. Nobody was told that it was safe.
-//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then it is
-//!   delivered again. Never the reverse: a cursor is written no sooner than what it passes over is
+//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then what it
+//!   was for is delivered again, if it was in the file. Never the reverse: a cursor is written no sooner than what it passes over is
 //!   settled or dropped.
 //! - *No position is given out twice within an epoch*: a mark beyond all that were given out is in
 //!   the file before they are visible; after a crash work goes on at the mark. The jump is noted in

@@ -302,7 +302,7 @@ pub fn consumers(
                         "a cursor in the store is damaged: what is there is delivered again"
                     );
                     sparse = true;
-                    let first = first_chunk(connection, class)?.map(|(seq, _)| seq);
+                    let first = first_chunk(connection, class, 0)?.map(|(seq, _)| seq);
                     let cursor = Cursor::at(first.unwrap_or(*next.get(class)));
                     Share { cursor, version: 1, ..Share::default() }
                 }
@@ -340,14 +340,20 @@ pub fn chunk_ranges(
     rows.collect()
 }
 
-/// Position of a class's oldest chunk, and when the oldest of it was read.
+/// Position of the oldest chunk of a class that reaches `from`, and when the oldest of it was read.
 pub fn first_chunk(
     connection: &Connection,
     class: Class,
+    from: u64,
 ) -> rusqlite::Result<Option<(u64, (BootNo, Mono))>> {
-    let sql = format!("SELECT seq, boot, mono0 FROM {} ORDER BY seq LIMIT 1", chunk_table(class));
+    let table = chunk_table(class);
+    let sql = format!(
+        "SELECT seq, boot, mono0 FROM {table}
+         WHERE seq >= ifnull((SELECT max(seq) FROM {table} WHERE seq <= ?1), 0)
+         ORDER BY seq LIMIT 1"
+    );
     let mut select = connection.prepare(&sql)?;
-    let row = select.query_row([], |row| {
+    let row = select.query_row([from.cast_signed()], |row| {
         let seq: i64 = row.get(0)?;
         Ok((seq.cast_unsigned(), (BootNo(row.get(1)?), Mono(row.get(2)?))))
     });

@@ -38,6 +38,13 @@ pub struct Share {
     pub version_written: u64,
 }
 
+impl Share {
+    /// Whether the file has it otherwise.
+    pub fn is_dirty(&self) -> bool {
+        self.version != self.version_written
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Consumer {
     pub id: u32,
@@ -86,6 +93,8 @@ pub struct State {
     pub dirty_since: Option<Mono>,
     /// Small rows are not to wait this time.
     pub hurry: bool,
+    /// Something that may be in the file was settled, and the file does not know.
+    pub stored_settled: bool,
     pub control: Control,
 }
 
@@ -116,6 +125,7 @@ impl State {
             disk: Disk::default(),
             dirty_since: None,
             hurry: false,
+            stored_settled: false,
             control: Control::default(),
         }
     }
@@ -288,6 +298,7 @@ impl State {
                 continue;
             }
             share.version += 1;
+            self.stored_settled |= self.lanes.get(class).may_be_stored(range.start);
             match how {
                 Settled::Delivered => share.account.delivered += n,
                 Settled::Excluded => share.account.excluded += n,

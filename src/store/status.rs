@@ -40,6 +40,10 @@ pub struct Counters {
     /// Bytes of chunk bodies written.
     pub body_bytes: u64,
     pub commits: u64,
+    /// Of these, how many took longer than 50 ms ...
+    pub commits_slow: u64,
+    /// ... and how long the longest took.
+    pub commit_max_ms: u64,
     pub checkpoints: u64,
     pub commit_failures: u64,
     /// Damaged chunks skipped.

@@ -18,7 +18,10 @@ pub const DELETE_MAX: usize = 256;
 /// What the file says of a class, so that it is not written again.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
+    /// Said by the newest chunk or by a row of its own ...
     pub next: u64,
+    /// ... which says this.
+    pub next_noted: u64,
     pub reserved: u64,
     pub deleted_below: u64,
 }
@@ -30,6 +33,8 @@ pub struct Done {
     pub deleted: u64,
     /// Whether there is more to delete.
     pub more_to_delete: bool,
+    /// Where a class goes on, if a row was written that says so.
+    pub next_noted: PerClass<Option<u64>>,
 }
 
 /// Does the work and makes it durable.
@@ -42,6 +47,7 @@ pub fn commit(
     let chunks: Vec<Chunk> = work.pieces.iter().map(encode).collect();
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let mut done = Done::default();
+    let mut deleted = PerClass::from_fn(|class| victims.iter().any(|v| v.class == class));
     for victim in victims {
         let sql = format!("DELETE FROM {} WHERE seq = ?1", chunk_table(victim.class));
         done.deleted += transaction.execute(&sql, [victim.seq.cast_signed()])? as u64;
@@ -49,9 +55,10 @@ pub fn commit(
     for class in Class::ALL {
         let below = *work.delete_below.get(class);
         if below > written.get(class).deleted_below {
-            let deleted = delete_settled(&transaction, class, below)?;
-            done.deleted += deleted as u64;
-            done.more_to_delete |= deleted >= DELETE_MAX;
+            let n = delete_settled(&transaction, class, below)?;
+            *deleted.get_mut(class) |= n > 0;
+            done.deleted += n as u64;
+            done.more_to_delete |= n >= DELETE_MAX;
         }
     }
     if let Some((last, consumers)) = &work.consumers {
@@ -76,8 +83,13 @@ pub fn commit(
     }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
-        if next != written.get(class).next {
+        // The end of the newest chunk mostly says it, as long as that chunk is there.
+        let newest = work.pieces.iter().rfind(|piece| piece.class == class);
+        let said = newest.is_some_and(|piece| piece.range.end == next)
+            || (next == written.get(class).next && !deleted.get(class));
+        if next != written.get(class).next_noted && !said {
             rows::put_meta(&transaction, &rows::next_key(class), next)?;
+            *done.next_noted.get_mut(class) = Some(next);
         }
         if reserved != written.get(class).reserved {
             rows::put_meta(&transaction, &rows::reserved_key(class), reserved)?;

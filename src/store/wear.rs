@@ -265,12 +265,12 @@ mod tests {
     #[test]
     fn a_commit_counts_the_blocks_it_touches() {
         let wal = |frames, done| Wal { frames, done };
-        assert_eq!(wal(0, 0).commit_bytes(wal(3, 0)), 4_096);
-        assert_eq!(wal(3, 0).commit_bytes(wal(4, 0)), 8_192, "3,176 to 4,224");
+        assert_eq!(wal(0, 0).commit_bytes(wal(3, 0)), 4 * 4_096, "with the header");
+        assert_eq!(wal(3, 0).commit_bytes(wal(4, 0)), 2 * 4_096, "12,392 to 16,512");
         assert_eq!(wal(4, 0).commit_bytes(wal(4, 0)), 0);
-        assert_eq!(wal(100, 100).commit_bytes(wal(4, 0)), 8_192, "begun anew");
-        assert_eq!(wal(100, 100).commit_bytes(wal(104, 100)), 8_192, "a reader held it");
-        assert_eq!(checkpoint_bytes([1, 2, 4, 5, 9, 10, 9].into_iter()), 3 * 4_096);
+        assert_eq!(wal(100, 100).commit_bytes(wal(4, 0)), 5 * 4_096, "begun anew");
+        assert_eq!(wal(100, 100).commit_bytes(wal(104, 100)), 5 * 4_096, "a reader held it");
+        assert_eq!(checkpoint_bytes([1, 2, 4, 5, 9, 10, 9].into_iter()), 6 * 4_096);
     }
 
     #[test]

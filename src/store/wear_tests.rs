@@ -33,7 +33,7 @@ fn what_is_counted_is_what_the_files_grew_by() {
 
     // A checkpoint writes the file: about what its chunks take, once.
     let before = total(&store);
-    bench.clock.advance(Duration::from_secs(61));
+    bench.clock.advance(Duration::from_secs(601));
     wait_until("a checkpoint", || store.status().counters.checkpoints > 0);
     let (counted, file) = (total(&store) - before, bench.database().metadata().unwrap().len());
     assert!(counted > file / 2 && counted <= file + 4_096, "{counted} for a file of {file}");
@@ -46,7 +46,7 @@ fn the_meter_survives_a_restart_and_never_causes_a_commit() {
     store.set_consumers(&[required("cloud")]);
     store.append(batch(Class::Normal, 0, 100));
     run(store.flush());
-    bench.clock.advance(Duration::from_secs(70));
+    bench.clock.advance(Duration::from_secs(610));
     wait_until("a checkpoint", || store.status().counters.checkpoints > 0);
     let commits = store.status().counters.commits;
     for _ in 0..20 {
