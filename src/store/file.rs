@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use super::space::{self, Space};
 use super::state::State;
 use super::status::{Health, Quarantined};
 use super::wal;
+use super::wear::{Wal, WearRows};
 use super::work::{Piece, RESERVE};
 use super::writer::Room;
 use crate::model::{Class, Clock};
@@ -387,6 +389,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     state.tags = rows::tags(connection)?;
     state.boots = rows::boots(connection)?;
     state.facts = rows::facts(connection)?;
+    state.wear = rows::wear(connection)?;
     state.audit = Audit::resume(rows::audit_last(connection)?);
     for class in Class::ALL {
         let reserved = rows::needed_meta(connection, &rows::reserved_key(class))?;
@@ -456,12 +459,17 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
 }
 
 /// Notes an orderly end: positions go on at `heads`.
-pub fn mark_clean(connection: &Connection, heads: &PerClass<u64>) -> rusqlite::Result<()> {
+pub fn mark_clean(
+    connection: &Connection,
+    heads: &PerClass<u64>,
+    wear: &WearRows,
+) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     for class in Class::ALL {
         rows::put_meta(&transaction, &rows::next_key(class), *heads.get(class))?;
     }
     rows::put_meta(&transaction, rows::CLEAN, 1)?;
+    rows::put_wear(&transaction, wear)?;
     transaction.commit()
 }
 
@@ -498,20 +506,32 @@ impl Pages {
     }
 }
 
-/// Pages in the WAL that are not in the file yet.
-pub fn wal_pages(connection: &Connection) -> rusqlite::Result<i64> {
+/// How far the WAL goes, and how far it is in the file.
+pub fn wal(connection: &Connection) -> rusqlite::Result<Wal> {
     checkpoint(connection, "NOOP")
 }
 
-/// Runs a checkpoint; gives how many pages are left in the WAL alone.
-pub fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
+/// Runs a checkpoint; gives what the WAL is afterwards.
+pub fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Wal> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    let (busy, pages, done) = connection.query_row(&sql, [], |row| {
+    let (busy, frames, done) = connection.query_row(&sql, [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     })?;
     if busy != 0 && mode == "TRUNCATE" {
         let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         return Err(rusqlite::Error::SqliteFailure(busy, None));
     }
-    Ok((pages - done).max(0))
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    Ok(Wal { frames: count(frames), done: count(done) })
+}
+
+/// Which pages these frames of the WAL hold.
+pub fn wal_pages(path: &Path, frames: Range<u64>) -> io::Result<Vec<u32>> {
+    let wal = File::open(wal::path(path))?;
+    let page = |frame| {
+        let mut number = [0; 4];
+        wal.read_exact_at(&mut number, Wal::page_place(frame))?;
+        Ok(u32::from_be_bytes(number))
+    };
+    frames.map(page).collect()
 }

@@ -55,6 +55,7 @@ mod migrate;
 mod notices;
 mod packed;
 mod per_class;
+mod proof;
 mod quarantine;
 mod reader;
 mod recent;
@@ -69,6 +70,7 @@ mod status;
 mod transaction;
 mod values;
 mod wal;
+mod wear;
 mod window;
 mod wire;
 mod work;
@@ -101,6 +103,7 @@ pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
 pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
+pub use wear::WearStatus;
 
 use file::StoreFile;
 use lane::Found;
@@ -117,7 +120,11 @@ mod mode_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod proof_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wear_tests;
 
 /// Where and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +182,8 @@ impl WriterThread {
             tracing::error!("the store's writer had come to a bad end");
         }
         self.shared.reader.close();
+        #[cfg(test)]
+        self.shared.check_accounts();
     }
 }
 

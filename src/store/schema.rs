@@ -74,6 +74,8 @@ const MIGRATIONS: [Step; 3] = [
     },
     Step {
         sql: "
+    CREATE TABLE wear(hour INTEGER PRIMARY KEY, store INTEGER NOT NULL, process INTEGER NOT NULL,
+        ms INTEGER NOT NULL, crc INTEGER NOT NULL);
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
     ALTER TABLE drop_ledger ADD COLUMN shift_ms INTEGER;
     ALTER TABLE drop_ledger ADD COLUMN crc INTEGER;

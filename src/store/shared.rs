@@ -40,11 +40,21 @@ pub struct Control {
     pub poisoned: Option<String>,
     /// Until when the writer sleeps; far in the past while it does not.
     pub wake_at: Mono,
+    /// A test that breaks the accounts on purpose.
+    #[cfg(test)]
+    pub violations_expected: bool,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { stop: None, flushes: Vec::new(), poisoned: None, wake_at: Mono(i64::MIN) }
+        Self {
+            stop: None,
+            flushes: Vec::new(),
+            poisoned: None,
+            wake_at: Mono(i64::MIN),
+            #[cfg(test)]
+            violations_expected: false,
+        }
     }
 }
 
@@ -76,6 +86,16 @@ impl Shared {
         if state.due_hint(now) < state.control.wake_at {
             state.control.wake_at = Mono(i64::MIN);
             self.wake.notify_one();
+        }
+    }
+
+    /// Every test of anything that uses a store is one of its accounts.
+    #[cfg(test)]
+    pub fn check_accounts(&self) {
+        let state = self.lock();
+        if !std::thread::panicking() && !state.control.violations_expected {
+            assert_eq!(state.violations, [""; 0]);
+            assert_eq!(state.contradictions(), [""; 0]);
         }
     }
 

@@ -24,6 +24,7 @@ use super::recent::Recent;
 use super::registry::{Facts, Tags};
 use super::shared::Control;
 use super::status::{Counters, Disk, Health};
+use super::wear::Wear;
 use super::window::Window;
 use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
 
@@ -55,6 +56,9 @@ pub struct Consumer {
     pub id: u32,
     pub name: Name,
     pub policy: Policy,
+    /// What it waits for may be missing from the file: it was best-effort once, or its cursor was
+    /// damaged.
+    pub sparse: bool,
     pub shares: PerClass<Share>,
 }
 
@@ -91,6 +95,9 @@ pub struct State {
     pub window: Window,
     pub health: Health,
     pub counters: Counters,
+    /// What contradicts in the accounts, as of the last check.
+    pub violations: Vec<String>,
+    pub wear: Wear,
     pub disk: Disk,
     /// Since when small rows wait to be written.
     pub dirty_since: Option<Mono>,
@@ -125,6 +132,8 @@ impl State {
             window: Window::default(),
             health: Health::default(),
             counters: Counters::default(),
+            violations: Vec::new(),
+            wear: Wear::default(),
             disk: Disk::default(),
             dirty_since: None,
             hurry: false,
@@ -419,6 +428,7 @@ impl State {
                 let mut consumer = self.consumers.swap_remove(index);
                 if consumer.policy != spec.policy {
                     consumer.policy = spec.policy;
+                    consumer.sparse = true;
                     self.consumers_dirty = true;
                     // What was spared may be needed in the file now.
                     Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).rescan());
@@ -433,6 +443,7 @@ impl State {
                 id: self.consumer_id_last,
                 name: spec.name.clone(),
                 policy: spec.policy,
+                sparse: false,
                 shares: PerClass::from_fn(|class| Share {
                     cursor: Cursor::at(self.lanes.get(class).head),
                     version: 1,

@@ -577,7 +577,7 @@ fn a_file_of_an_earlier_version_is_brought_up_to_date() {
         let connection = rusqlite::Connection::open(bench.database()).unwrap();
         connection
             .execute_batch(
-                "DROP TABLE audit; DROP TABLE told; ALTER TABLE drop_ledger DROP COLUMN shift_ms;
+                "DROP TABLE audit; DROP TABLE told; DROP TABLE wear; ALTER TABLE drop_ledger DROP COLUMN shift_ms;
                  ALTER TABLE drop_ledger DROP COLUMN crc; PRAGMA user_version = 1;
                  ALTER TABLE boot DROP COLUMN first_alarm; ALTER TABLE boot DROP COLUMN first_bulk;
                  ALTER TABLE boot DROP COLUMN first_normal; DELETE FROM boot;",

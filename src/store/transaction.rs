@@ -79,6 +79,9 @@ pub fn commit(
     rows::put_facts(&transaction, &work.facts)?;
     ledger_rows::put(&transaction, &work.ledger)?;
     rows::put_audit(&transaction, &work.audit)?;
+    if let Some(wear) = &work.wear {
+        rows::put_wear(&transaction, wear)?;
+    }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
         // The end of the newest chunk mostly says it, as long as that chunk is there.

@@ -17,6 +17,7 @@ use super::lane::{Content, Item};
 use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::state::{ITEM_READINGS_MAX, State, Whom};
+use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
 /// Positions are reserved in the file in steps of this size.
@@ -39,6 +40,7 @@ pub struct ConsumerRow {
     pub id: u32,
     pub name: Name,
     pub policy: Policy,
+    pub sparse: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +80,7 @@ pub struct Work {
     pub facts: Vec<(String, Option<String>)>,
     pub ledger: LedgerWork,
     pub audit: Vec<AuditRow>,
+    pub wear: Option<WearRows>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
 }
@@ -255,6 +258,7 @@ impl State {
                 id: c.id,
                 name: c.name.clone(),
                 policy: c.policy,
+                sparse: c.sparse,
             };
             work.consumers =
                 Some((self.consumer_id_last, self.consumers.iter().map(row).collect()));
@@ -267,6 +271,7 @@ impl State {
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
+            work.wear = self.wear.due(now);
         }
         work
     }
@@ -347,6 +352,9 @@ impl State {
         self.facts.written(&work.facts);
         self.ledger.written(&work.ledger);
         self.audit.written(&work.audit);
+        if let Some(rows) = &work.wear {
+            self.wear.saved(rows);
+        }
         self.dirty_since = None;
         self.hurry = false;
         self.counters.commits += 1;
@@ -387,6 +395,7 @@ impl State {
         self.boots.forget_writes();
         self.ledger.forget_writes();
         self.audit.forget_writes();
+        self.wear.restart();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
             Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);

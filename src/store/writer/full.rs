@@ -55,7 +55,7 @@ impl Writer {
         }
         match file::checkpoint(connection, "PASSIVE") {
             // From here on it is written from its beginning again, and takes no more room.
-            Ok(0) => true,
+            Ok(wal) if wal.left() == 0 => true,
             Ok(_) => {
                 self.connection = None;
                 self.full = true;

@@ -8,11 +8,13 @@
 //! memory.
 
 mod full;
+mod proof;
 mod recover;
 mod room;
 mod trim;
 mod upkeep;
 mod vacuum;
+mod wear;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +26,13 @@ use crate::model::{Class, Mono};
 use crate::store::error::StoreError;
 use crate::store::file::{self, Pages, StoreFile};
 use crate::store::per_class::PerClass;
+use crate::store::proof::Proof;
 use crate::store::shared::Shared;
 #[cfg(test)]
 use crate::store::shared::Stop;
 use crate::store::status::Health;
 use crate::store::transaction::{Done, Written, commit};
+use crate::store::wear::Wal;
 use crate::store::work::{Urgency, Work};
 
 pub use room::Room;
@@ -67,6 +71,10 @@ pub struct Writer {
     pages: Pages,
     vacuuming: bool,
     vacuum_at: Mono,
+    /// The WAL as it was when it was last looked at.
+    wal: Wal,
+    proof: Proof,
+    prove_at: Mono,
 }
 
 impl Writer {
@@ -76,7 +84,9 @@ impl Writer {
         connection: Option<Connection>,
     ) -> Self {
         let now = shared.clock.mono();
+        let wal = connection.as_ref().and_then(|c| file::wal(c).ok()).unwrap_or_default();
         Self {
+            wal,
             shared,
             file,
             connection,
@@ -95,6 +105,8 @@ impl Writer {
             pages: Pages::default(),
             vacuuming: false,
             vacuum_at: now,
+            proof: Proof::default(),
+            prove_at: now,
         }
     }
 
@@ -151,6 +163,11 @@ impl Writer {
                 self.vacuum();
                 continue;
             }
+            if now >= self.prove_at {
+                drop(state);
+                self.prove();
+                continue;
+            }
             let due = state.due(now).filter(|_| self.connection.is_some());
             let retry = self.file.as_ref().filter(|_| self.connection.is_none());
             let until = due.or(retry.map(|_| self.retry_at)).unwrap_or(now + TICK).min(now + TICK);
@@ -180,6 +197,7 @@ impl Writer {
             failures += u32::from(!written);
             self.revive();
         }
+        self.prove();
         for flush in flushes {
             let _ = flush.send(());
         }
@@ -249,6 +267,7 @@ impl Writer {
             self.pages = pages;
         }
         self.look_at_room();
+        self.meter_commit();
         let mut state = self.shared.lock();
         state.committed(work);
         state.counters.body_bytes += done.body_bytes;
@@ -287,7 +306,9 @@ impl Writer {
         };
         self.shared.announce();
         let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
-        let marked = file::mark_clean(&connection, &heads)
+        self.meter_time();
+        let wear = self.shared.lock().wear.rows();
+        let marked = file::mark_clean(&connection, &heads, &wear)
             .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
         if let Err(error) = marked {
             tracing::warn!(%error, "the orderly end could not be noted in the store");

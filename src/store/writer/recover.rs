@@ -12,6 +12,7 @@ use crate::store::per_class::PerClass;
 use crate::store::schema::{is_damage, is_full};
 use crate::store::state::State;
 use crate::store::status::Health;
+use crate::store::wear::Wal;
 
 /// A dead disk is tried again after this time.
 pub(super) const RETRY: Duration = Duration::from_secs(5);
@@ -73,6 +74,7 @@ impl Writer {
         }
         match file.reopen() {
             Ok((connection, had)) => {
+                self.wal = Wal::default();
                 self.written = PerClass::default();
                 self.reconcile(&connection, &had);
                 self.connection = Some(connection);
@@ -148,6 +150,7 @@ impl Writer {
         let made = moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
         match made {
             Ok((moved, (connection, epoch, reserved))) => {
+                self.wal = Wal::default();
                 let mut state = self.shared.lock();
                 state.disk.quarantined.push(moved);
                 state.start_new_file(epoch, &reserved);
