@@ -1,3 +1,5 @@
+//! The ledger by itself: rows, marks, merging.
+
 use super::*;
 
 fn loss<'a>(reason: Reason, consumer: &'a str, class: Class, range: Range<u64>) -> Loss<'a> {
