@@ -262,14 +262,7 @@ impl Ledger {
             }
         }
         let Some((_, first, second)) = best else { return false };
-        let Some(merged) = self.lines.remove(second) else { return false };
-        if let Some(line) = self.lines.get_mut(first) {
-            line.row.span(&merged.row);
-            line.dirty = true;
-        }
-        if merged.stored {
-            self.gone.insert(merged.row.id);
-        }
+        self.join(first, second);
         let own = self.lines.iter().rev().find(|line| line.row.consumer == consumer);
         if let (Some(mark), Some(line)) = (self.marks.get_mut(consumer), own) {
             mark.newest = line.row.id.max(mark.told);
@@ -277,11 +270,44 @@ impl Ledger {
         true
     }
 
+    /// Makes one row of two.
+    fn join(&mut self, first: usize, second: usize) {
+        let Some(merged) = self.lines.remove(second) else { return };
+        if let Some(line) = self.lines.get_mut(first) {
+            line.row.span(&merged.row);
+            line.dirty = true;
+        }
+        if merged.stored {
+            self.gone.insert(merged.row.id);
+        }
+    }
+
+    /// Makes one row of the two oldest of a kind that were told and that the file does not know.
+    fn merge_told(&mut self) -> bool {
+        let mut seen: Vec<(usize, &DropRow)> = Vec::new();
+        for (i, line) in self.lines.iter().enumerate() {
+            let row = &line.row;
+            if !line.dirty || self.is_untold(row) {
+                continue;
+            }
+            let same = |(_, other): &&(usize, &DropRow)| {
+                other.consumer == row.consumer && other.same_kind(row)
+            };
+            if let Some(first) = seen.iter().find(same).map(|(first, _)| *first) {
+                self.join(first, i);
+                return true;
+            }
+            seen.push((i, row));
+        }
+        false
+    }
+
     fn is_untold(&self, row: &DropRow) -> bool {
         self.marks.get(&row.consumer).is_some_and(|mark| row.id > mark.told)
     }
 
-    /// Forgets old rows that everyone concerned was told of and that are in the file.
+    /// Forgets old rows that everyone concerned was told of and that are in the file. Where there is
+    /// no file, or none that can be written, they become few.
     fn shorten(&mut self) {
         let mut excess = self.lines.len().saturating_sub(ROWS_IN_MEMORY_MAX);
         if excess == 0 {
@@ -294,6 +320,7 @@ impl Ledger {
             keep
         });
         self.lines = lines;
+        while self.lines.len() > ROWS_IN_MEMORY_MAX && self.merge_told() {}
     }
 
     /// Whether there is anything to tell this consumer.

@@ -175,3 +175,17 @@ fn memory_of_what_was_told_is_bounded() {
     assert_eq!(ledger.rows().count(), ROWS_IN_MEMORY_MAX);
     assert_eq!(ledger.rows().last().map(|row| row.id), Some(1_000));
 }
+
+#[test]
+fn memory_of_what_was_told_is_bounded_without_a_file_too() {
+    let mut ledger = following(&["cloud"]);
+    for i in 0..10_000 {
+        ledger.record(&loss(Reason::RamFull, "cloud", Class::Bulk, 2 * i..2 * i + 1));
+        for row in ledger.hand_out("cloud", 9, false) {
+            ledger.told("cloud", row.id);
+        }
+    }
+    assert!(ledger.rows().count() <= ROWS_IN_MEMORY_MAX, "{}", ledger.rows().count());
+    assert_eq!(ledger.rows().map(|row| row.n).sum::<u64>(), 10_000);
+    assert_eq!(ledger.rows().last().map(|row| row.id), Some(10_000));
+}
