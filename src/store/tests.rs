@@ -329,6 +329,51 @@ fn the_quota_drops_whole_chunks_and_says_so() {
     assert_eq!(inspected.consumers.len(), 2);
 }
 
+/// A batch that does not compress, so that the file grows by as much.
+fn noise(class: Class, n: u64, seed: u64) -> Batch {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let reading = |_| Reading::good(TagId(1), Mono(1_000_000), Value::U64(rng.u64(..)));
+    Batch { class, readings: (0..n).map(reading).collect() }
+}
+
+#[test]
+fn a_store_at_its_quota_ends_in_order() {
+    let mut bench = Bench::new();
+    bench.options.max_bytes = Some(200_000);
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    for seed in 0..30 {
+        store.append(noise(Class::Normal, 1_000, seed));
+        run(store.flush());
+    }
+    store.append(noise(Class::Normal, 4_000, 99));
+    store.close();
+    let store = bench.open();
+    assert!(store.status().clean_start);
+    assert_eq!(store.append(noise(Class::Normal, 1, 1)).start, Seq(34_000));
+}
+
+/// What is to go and has not gone yet is not given up a second time.
+#[test]
+fn the_quota_takes_no_more_than_it_must() {
+    let mut bench = Bench::new();
+    bench.options.max_bytes = Some(200_000);
+    bench.options.commit = Duration::from_secs(3_600);
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    // So much that it is written at once.
+    for seed in 0..40 {
+        store.append(noise(Class::Normal, 1_000, seed));
+    }
+    let counters = || store.status().counters;
+    wait_until("something goes", || account(&store, "cloud", Class::Normal).dropped > 0);
+    let commits = counters().commits;
+    bench.clock.advance(Duration::from_secs(6)); // The room is looked at again.
+    wait_until("it went", || counters().commits > commits && counters().chunks_deleted > 0);
+    let bytes = store.status().disk_bytes;
+    assert!(bytes > 140_000, "{bytes}");
+}
+
 #[test]
 fn t2_what_is_too_old_goes_but_never_on_a_guess() {
     let mut bench = Bench::new();

@@ -191,8 +191,9 @@ impl Writer {
             let more = work.more;
             let written = self.write(work);
             self.checkpoint_if_due();
-            if written && !more {
-                break; // What is left to delete has time.
+            // What is left to delete has time, unless it was given up already.
+            if written && !more && self.victims.is_empty() {
+                break;
             }
             failures += u32::from(!written);
             self.revive();

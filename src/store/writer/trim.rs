@@ -58,6 +58,9 @@ impl Writer {
                 if state.disk.allowed < state.disk.quota { Reason::Disk } else { Reason::Quota };
             (over, why)
         };
+        // What goes with the next transaction is still in the file.
+        let going = self.victims.iter().map(|victim| victim.bytes).sum();
+        let over = over.saturating_sub(going);
         if over == 0 {
             return;
         }
