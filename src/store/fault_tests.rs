@@ -386,3 +386,30 @@ fn a_read_waits_for_positions_that_cannot_be_told_yet() {
         assert_eq!(numbers(&rest.unwrap()), same(4, 10));
     });
 }
+
+/// Positions go on where they ended, whatever a damaged count of the newest chunk says.
+#[test]
+fn a_damaged_count_moves_no_position() {
+    for clean in [true, false] {
+        let bench = Bench::new();
+        let store = bench.open();
+        store.set_consumers(&[required("cloud")]);
+        store.append(batch(Class::Normal, 0, 100));
+        run(store.flush());
+        if clean {
+            store.close()
+        } else {
+            store.crash()
+        }
+        let file = rusqlite::Connection::open(bench.database()).unwrap();
+        file.execute("UPDATE chunk_normal SET n = -9", []).unwrap();
+        drop(file);
+        let store = bench.open();
+        let next = store.append(batch(Class::Normal, 100, 1)).start.0;
+        assert!(next <= 100_000, "{next}");
+        assert_eq!(read_all(&store.consumer("cloud").unwrap(), Class::Normal), [(next, 100)]);
+        let cloud = account(&store, "cloud", Class::Normal);
+        assert_eq!(cloud.waiting, 1);
+        assert!((100..=4_096).contains(&cloud.dropped), "{cloud:?}");
+    }
+}

@@ -343,10 +343,7 @@ impl StoreFile {
         }
         let mut had = PerClass::default();
         for class in Class::ALL {
-            *had.get_mut(class) = Had {
-                end: rows::chunks_end(&connection, class)?,
-                reserved: rows::needed_meta(&connection, &rows::reserved_key(class))?,
-            };
+            *had.get_mut(class) = reached(&connection, class)?;
         }
         Ok((connection, had))
     }
@@ -380,6 +377,13 @@ fn inode(path: &Path) -> Option<u64> {
     path.metadata().ok().map(|metadata| metadata.ino())
 }
 
+/// How far a class goes in the file. Nothing lies beyond what is reserved, whatever the damaged
+/// count of a chunk says.
+fn reached(connection: &Connection, class: Class) -> Result<Had, LoadError> {
+    let reserved = rows::needed_meta(connection, &rows::reserved_key(class))?;
+    Ok(Had { end: rows::chunks_end(connection, class)?.min(reserved), reserved })
+}
+
 /// Everything but the chunks, as the file has it.
 pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, LoadError> {
     let mut state = State::new(rows::needed_meta(connection, rows::EPOCH)?, 0, ram_bytes);
@@ -388,7 +392,9 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     let mut next = PerClass::<u64>::default();
     for class in Class::ALL {
         let noted = rows::needed_meta(connection, &rows::next_key(class))?;
-        *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
+        // After an orderly end that is all there is to it.
+        let end = if clean { 0 } else { reached(connection, class)?.end };
+        *next.get_mut(class) = noted.max(end);
         let oldest = rows::first_chunk(connection, class, 0)?;
         *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
     }

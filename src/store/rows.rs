@@ -19,7 +19,7 @@ use super::entry::{BootNo, Policy};
 use super::per_class::PerClass;
 use super::registry::{Facts, Tags};
 use super::schema::{self, chunk_table, class_code, class_of};
-use super::state::{Consumer, Share};
+use super::state::{Consumer, ITEM_READINGS_MAX, Share};
 use super::wear::{self, Hour, Wear, WearRows};
 use super::work::{ConsumerRow, ShareRow};
 use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
@@ -402,12 +402,14 @@ pub fn first_chunk(
     row.optional()
 }
 
-/// The position after a class's newest chunk, 0 without any.
+/// The position after a class's newest chunk, 0 without any. A damaged count is believed no more
+/// than any chunk holds.
 pub fn chunks_end(connection: &Connection, class: Class) -> rusqlite::Result<u64> {
     let sql = format!("SELECT seq, n FROM {} ORDER BY seq DESC LIMIT 1", chunk_table(class));
     let row: Option<(i64, i64)> =
         connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    Ok(row.map_or(0, |(seq, n)| seq.cast_unsigned().saturating_add(n.cast_unsigned())))
+    let count = |n: i64| n.cast_unsigned().min(ITEM_READINGS_MAX as u64);
+    Ok(row.map_or(0, |(seq, n)| seq.cast_unsigned().saturating_add(count(n))))
 }
 
 pub fn put_facts(
