@@ -89,12 +89,17 @@ impl Writer {
                 self.shared.reader.set_still(true);
                 self.strikes += 1;
                 self.full |= self.is_disk_full(error.is_full());
-                if self.full && self.file.as_ref().is_some_and(|file| file.ballast.is_there()) {
+                if self.gives_up_ballast() {
                     self.retry_at = now;
                 }
                 self.ram_only(&error.to_string());
             }
         }
+    }
+
+    /// If the disk is full: gives the room of the ballast back; says whether there was any.
+    fn gives_up_ballast(&self) -> bool {
+        self.full && self.file.as_ref().is_some_and(|file| file.ballast.give_up())
     }
 
     /// Compares memory with a file that was opened again.
@@ -162,10 +167,10 @@ impl Writer {
             }
             Err(error) => {
                 self.strikes += 1;
-                self.retry_at = self.shared.clock.mono() + RETRY;
-                if let Some(file) = &mut self.file {
-                    file.epoch = None;
-                }
+                file.epoch = None;
+                self.full |= self.is_disk_full(error.is_full());
+                let pause = if self.gives_up_ballast() { Duration::ZERO } else { RETRY };
+                self.retry_at = self.shared.clock.mono() + pause;
                 self.ram_only(&error.to_string());
             }
         }
