@@ -397,9 +397,9 @@ fn a_damaged_count_moves_no_position() {
         store.append(batch(Class::Normal, 0, 100));
         run(store.flush());
         if clean {
-            store.close()
+            store.close();
         } else {
-            store.crash()
+            store.crash();
         }
         let file = rusqlite::Connection::open(bench.database()).unwrap();
         file.execute("UPDATE chunk_normal SET n = -9", []).unwrap();
