@@ -37,6 +37,8 @@ pub enum Reason {
     Lost,
     /// The consumer was taken out of the configuration.
     ConsumerRemoved,
+    /// Dropped as corrupt, and brought back after all: takes away from what was dropped.
+    Salvaged,
     /// Positions jumped over after a crash: a note, not a loss.
     Skipped,
     /// The consumer can never deliver it.
@@ -54,6 +56,7 @@ impl Reason {
             Self::ConsumerLag => "consumer-lag".into(),
             Self::Lost => "lost".into(),
             Self::ConsumerRemoved => "consumer-removed".into(),
+            Self::Salvaged => "salvaged".into(),
             Self::Skipped => "skipped".into(),
             Self::Dead(why) => format!("dead:{why}").into(),
         }
@@ -76,6 +79,14 @@ impl Account {
 
     pub fn drop(&mut self, reason: Reason, n: u64) {
         *self.dropped.entry(reason.word()).or_default() += n;
+    }
+
+    /// What was counted as dropped turns out not to be.
+    pub fn take_back(&mut self, reason: Reason, n: u64) {
+        if let Some(dropped) = self.dropped.get_mut(&reason.word()) {
+            *dropped = dropped.saturating_sub(n);
+        }
+        self.dropped.retain(|_, n| *n > 0);
     }
 
     /// Whether the identity holds.

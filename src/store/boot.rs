@@ -68,6 +68,28 @@ impl Boots {
         no
     }
 
+    /// The number given last.
+    pub fn last(&self) -> BootNo {
+        self.rows.last().map(|row| row.no).unwrap_or_default()
+    }
+
+    /// Takes over a row of another file; gives its number here. The current row has to be looked
+    /// for again afterwards ([`Boots::observe`]), since the newest one is not it any more.
+    pub fn import(&mut self, other: &BootRow) -> BootNo {
+        let same = |row: &&BootRow| {
+            let near = row.offset_ms.abs_diff(other.offset_ms) <= STEP_MS;
+            // Rows that were never confirmed took over the first offset that was.
+            row.kernel == other.kernel && (near || (row.synced && !other.synced))
+        };
+        if let Some(row) = self.rows.iter().find(same) {
+            return row.no;
+        }
+        let no = BootNo(self.last().0.saturating_add(1));
+        self.rows.push(BootRow { no, ..other.clone() });
+        self.dirty.push(no);
+        no
+    }
+
     /// Forgets rows before `oldest`, of which no reading is left.
     pub fn forget_before(&mut self, oldest: BootNo) {
         self.rows.retain(|row| row.no >= oldest);

@@ -15,6 +15,7 @@ use super::lane::Lane;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
+use super::salvage::{Database, Salvages, Wal, log_of};
 use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
 use super::space;
 use super::state::State;
@@ -32,6 +33,14 @@ pub struct StoreFile {
     inode: Option<u64>,
     /// Locked; the lock goes with the descriptor.
     _lock: File,
+}
+
+/// What the start found of the log.
+enum Log {
+    /// SQLite will take all of it.
+    Whole,
+    /// Something is behind what SQLite will take; a copy was made of what is worth salvaging.
+    Torn { copy: Option<u64> },
 }
 
 /// What a file that is opened again has of a class.
@@ -144,6 +153,7 @@ impl StoreFile {
             for class in Class::ALL {
                 state.lanes.get_mut(class).reserved = *reserved.get(class);
             }
+            self.load_quarantine(&connection, &mut state)?;
             state.observe_clock(clock);
             state.health = Health::Ok;
             state.disk.clean_start = true;
@@ -152,8 +162,23 @@ impl StoreFile {
         if self.path.metadata()?.len() == 0 {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
+        let log = self.look_at_log()?;
         let mut connection = schema::connect(&self.path, self.quota)?;
         let mut state = read_state(&connection, ram_bytes)?;
+        self.load_quarantine(&connection, &mut state)?;
+        if let Log::Torn { copy } = log {
+            if let Some(number) = copy {
+                let floors = PerClass::from_fn(|class| state.lanes.get(class).next_in_file);
+                match quarantine::note_log(&self.path, number, floors) {
+                    Ok(aside) => state.disk.quarantined.push(aside),
+                    Err(error) => tracing::warn!(%error, "the end of the log is not salvaged"),
+                }
+            }
+            // Or what is behind its last commit could be taken for damage the next time.
+            if let Err(error) = checkpoint(&connection, "TRUNCATE") {
+                tracing::debug!(%error, "the log could not be emptied");
+            }
+        }
         state.observe_clock(clock);
         state.disk.bytes = live_bytes(&connection)?;
         self.epoch = Some(state.epoch);
@@ -175,6 +200,38 @@ impl StoreFile {
         }
     }
 
+    /// Looks at the log before SQLite does, which silently forgets what is behind a damaged frame.
+    fn look_at_log(&self) -> Result<Log, FileError> {
+        let Some(log) = Wal::open(&log_of(&self.path))?.filter(|log| log.tail) else {
+            return Ok(Log::Whole);
+        };
+        if !log.broken {
+            return Ok(Log::Torn { copy: None });
+        }
+        match log.database(&self.path)? {
+            Database::Mixed => Err(LoadError::Damaged("a page in the log").into()),
+            Database::Complete => {
+                quarantine::put_log_away(&self.path)?;
+                Ok(Log::Whole)
+            }
+            Database::Behind => {
+                // Without room for a copy it is better to start than to salvage.
+                let copy = quarantine::copy_log(&self.path)
+                    .inspect_err(|error| tracing::error!(%error, "the end of the log is lost"));
+                Ok(Log::Torn { copy: copy.ok() })
+            }
+        }
+    }
+
+    /// What was set aside, and who is owed what of it.
+    fn load_quarantine(&self, connection: &Connection, state: &mut State) -> Result<(), LoadError> {
+        state.disk.quarantined = quarantine::list(&self.path);
+        state.salvages = Salvages::resume(rows::salvages(connection)?);
+        let asides = &state.disk.quarantined;
+        state.salvages.retain(|file| asides.iter().any(|a| a.number == file && !a.done));
+        Ok(())
+    }
+
     /// At the start: nothing is in memory yet, so a new file is all there is to it.
     fn renew(
         &mut self,
@@ -182,11 +239,10 @@ impl StoreFile {
         clock: &dyn Clock,
         ram_bytes: usize,
     ) -> Result<(State, Option<Connection>), FileError> {
-        let moved = self.set_aside(&why.to_string())?;
+        self.set_aside(&why.to_string())?;
         let (mut state, connection) = self.load(clock, ram_bytes)?;
         state.disk.last_error = Some(why.to_string());
         state.disk.clean_start = false;
-        state.disk.quarantined.push(moved);
         Ok((state, connection))
     }
 
@@ -278,7 +334,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
         let head = if clean { next } else { next.max(reserved) };
         // Nothing may be given out before more is reserved.
         *state.lanes.get_mut(class) =
-            Lane { head, reserved: head, scan_from: head, ..Lane::default() };
+            Lane { head, reserved: head, scan_from: head, next_in_file: next, ..Lane::default() };
         if next < head {
             // Of these nobody knows whether they were ever given out: skipped, not lost.
             for consumer in &mut state.consumers {
@@ -304,8 +360,10 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     // Rows of boots of which nothing is left would else pile up for ever.
     let used = Class::ALL.iter().filter_map(|class| *state.disk.oldest.get(*class));
     let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
-    state.boots.forget_before(oldest);
-    transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
+    if !may_have_salvaged(&transaction, state)? {
+        state.boots.forget_before(oldest);
+        transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
+    }
     let work = state.rows_only();
     for share in &work.shares {
         rows::put_share(&transaction, share)?;
@@ -319,6 +377,21 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     }
     state.committed(&work);
     Ok(())
+}
+
+/// Whether there may be chunks whose boots are older than those of the chunks before them.
+fn may_have_salvaged(connection: &Connection, state: &State) -> rusqlite::Result<bool> {
+    if !state.salvages.is_empty() {
+        return Ok(true);
+    }
+    for class in Class::ALL {
+        let upto = rows::meta(connection, &rows::salvaged_key(class)).ok().flatten().unwrap_or(0);
+        let first = rows::first_chunk(connection, class)?;
+        if first.is_some_and(|(seq, _)| seq < upto) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes an orderly end: positions go on at `heads`.

@@ -21,6 +21,15 @@ pub enum Content {
     Message(Arc<Message>),
 }
 
+impl From<Body> for Content {
+    fn from(body: Body) -> Self {
+        match body {
+            Body::Readings(readings) => Self::Readings(Arc::new(readings)),
+            Body::Message(message) => Self::Message(Arc::new(message)),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Item {
     pub seq: u64,
@@ -126,6 +135,10 @@ pub struct Lane {
     pub head: u64,
     /// Positions below this may be known outside: a crash can't make them be given out again.
     pub reserved: u64,
+    /// Up to where the file had everything when it was opened.
+    pub next_in_file: u64,
+    /// From here on positions are being filled with what was salvaged, and kept from consumers.
+    pub held: Option<u64>,
     /// In order of position. Gaps are positions that are settled, or in the file only.
     pub items: VecDeque<Item>,
     pub waiters: Vec<Waiter>,
@@ -138,17 +151,14 @@ pub struct Lane {
 impl Lane {
     /// What consumers may know of the head.
     pub fn visible(&self) -> u64 {
-        self.head.min(self.reserved)
+        self.head.min(self.reserved).min(self.held.unwrap_or(u64::MAX))
     }
 
     /// Appends, and gives the position and the memory taken.
     pub fn push(&mut self, boot: BootNo, since: Mono, body: Body, awaited: bool) -> (u64, usize) {
         let (seq, n) = (self.head, body.count());
         let bytes = ITEM_OVERHEAD + body_bytes(&body);
-        let content = match body {
-            Body::Readings(readings) => Content::Readings(Arc::new(readings)),
-            Body::Message(message) => Content::Message(Arc::new(message)),
-        };
+        let content = Content::from(body);
         self.items.push_back(Item { seq, n, boot, since, bytes, content, stored: false, awaited });
         self.head += n;
         self.unwritten_bytes += bytes;

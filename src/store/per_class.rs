@@ -2,7 +2,7 @@
 
 use crate::model::Class;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PerClass<T> {
     alarm: T,
     normal: T,

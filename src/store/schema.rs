@@ -77,6 +77,7 @@ const MIGRATIONS: [Step; 3] = [
     Step {
         sql: "
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
+    CREATE TABLE salvage(file INTEGER PRIMARY KEY, claims BLOB NOT NULL, crc INTEGER NOT NULL);
 ",
         code: Some(migrate::spell_reasons_with_hyphens),
     },

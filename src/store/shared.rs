@@ -6,6 +6,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Options;
 use super::reader::Reader;
+use super::salvage;
 use super::state::State;
 use crate::model::{Clock, Mono};
 
@@ -14,6 +15,8 @@ pub struct Shared {
     state: Mutex<State>,
     /// Wakes the writer before its time.
     pub wake: Condvar,
+    /// Wakes what works in the background.
+    pub background: Condvar,
     pub changed: watch::Sender<u64>,
     pub clock: Arc<dyn Clock>,
     pub options: Options,
@@ -37,13 +40,21 @@ pub struct Control {
     pub flushes: Vec<oneshot::Sender<()>>,
     /// The reader found the file to be bad.
     pub poisoned: Option<String>,
+    /// What was salvaged, to be written when nothing else is due.
+    pub requeue: Option<salvage::Request>,
     /// Until when the writer sleeps; far in the past while it does not.
     pub wake_at: Mono,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { stop: None, flushes: Vec::new(), poisoned: None, wake_at: Mono(i64::MIN) }
+        Self {
+            stop: None,
+            flushes: Vec::new(),
+            poisoned: None,
+            requeue: None,
+            wake_at: Mono(i64::MIN),
+        }
     }
 }
 
@@ -52,6 +63,7 @@ impl Shared {
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
+            background: Condvar::new(),
             changed: watch::Sender::new(0),
             clock,
             options,

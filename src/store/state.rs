@@ -18,6 +18,7 @@ use super::lane::{Lane, Waiter};
 use super::per_class::{FIRST_TO_GO, PerClass};
 use super::reader::Page;
 use super::registry::{Facts, Tags};
+use super::salvage::Salvages;
 use super::shared::Control;
 use super::status::{Counters, Disk, Health};
 use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
@@ -64,6 +65,9 @@ pub struct State {
     pub boot: BootNo,
     pub ledger: Ledger,
     pub audit: Audit,
+    pub salvages: Salvages,
+    /// Whether it was said who consumes: nothing is salvaged before.
+    pub consumers_known: bool,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
     pub health: Health,
@@ -91,6 +95,8 @@ impl State {
             boot: BootNo::default(),
             ledger: Ledger::default(),
             audit: Audit::default(),
+            salvages: Salvages::default(),
+            consumers_known: false,
             ram_bytes: 0,
             ram_bytes_max,
             health: Health::default(),
@@ -387,7 +393,11 @@ impl State {
         }
         self.consumers_dirty |= !self.consumers.is_empty();
         let removed = std::mem::replace(&mut self.consumers, kept);
-        removed.iter().for_each(|consumer| self.note_removal(consumer));
+        for consumer in &removed {
+            self.note_removal(consumer);
+            self.salvages.forget_consumer(&consumer.name);
+        }
+        self.consumers_known = true;
         Class::ALL.iter().for_each(|class| self.after_settling(*class));
     }
 

@@ -71,6 +71,13 @@ pub fn commit(
     rows::put_facts(&transaction, &work.facts)?;
     rows::put_drops(&transaction, &work.drops)?;
     rows::put_audit(&transaction, &work.audit)?;
+    if let Some(rows) = &work.salvages {
+        rows::put_salvages(&transaction, &rows.files)?;
+    }
+    for returned in &work.returned {
+        let key = rows::salvaged_key(returned.class);
+        rows::put_meta(&transaction, &key, returned.new.end)?;
+    }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
         if next != written.get(class).next {

@@ -11,11 +11,12 @@ use std::time::Duration;
 use super::accounting::{Account, DropRow, Reason};
 use super::audit::AuditRow;
 use super::boot::BootRow;
-use super::entry::{BootNo, Policy};
+use super::entry::{Body, BootNo, Policy};
 use super::file::Had;
-use super::lane::{Content, Item};
+use super::lane::{Content, Item, body_bytes};
 use super::per_class::PerClass;
-use super::state::{ITEM_READINGS_MAX, State, Whom};
+use super::salvage::{Returned, SalvageRows};
+use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
 /// Positions are reserved in the file in steps of this size.
@@ -46,6 +47,14 @@ pub struct ShareRow {
     version: u64,
 }
 
+impl ShareRow {
+    /// The share as it will be when what changes its version has been done.
+    pub fn new(consumer: u32, class: Class, share: &Share, version: u64) -> Self {
+        let (settled, account) = (share.cursor.to_bytes(), share.account.clone());
+        Self { consumer, class, settled, account, version }
+    }
+}
+
 /// Consecutive items that become one chunk.
 #[derive(Debug, Clone)]
 pub struct Piece {
@@ -72,6 +81,9 @@ pub struct Work {
     pub facts: Vec<(String, Option<String>)>,
     pub drops: Vec<DropRow>,
     pub audit: Vec<AuditRow>,
+    pub salvages: Option<SalvageRows>,
+    /// What of `pieces` was salvaged.
+    pub returned: Vec<Returned>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
 }
@@ -102,6 +114,7 @@ impl State {
             || self.facts.is_dirty()
             || self.boots.is_dirty()
             || self.ledger.is_dirty()
+            || self.salvages.is_dirty()
             || Class::ALL.into_iter().any(share_dirty)
     }
 
@@ -190,6 +203,12 @@ impl State {
         wanted.then(|| self.snapshot(now, commit, urgency))
     }
 
+    /// Everything, also if it is nothing.
+    pub fn everything(&mut self) -> Work {
+        Class::ALL.into_iter().for_each(|class| self.skip_settled(class));
+        self.snapshot(Mono::default(), Duration::ZERO, Urgency::All)
+    }
+
     /// The small rows alone.
     pub fn rows_only(&mut self) -> Work {
         self.snapshot(Mono::default(), Duration::ZERO, Urgency::RowsOnly)
@@ -216,13 +235,7 @@ impl State {
             for consumer in &self.consumers {
                 let share = consumer.shares.get(class);
                 if share.version != share.version_written {
-                    work.shares.push(ShareRow {
-                        consumer: consumer.id,
-                        class,
-                        settled: share.cursor.to_bytes(),
-                        account: share.account.clone(),
-                        version: share.version,
-                    });
+                    work.shares.push(ShareRow::new(consumer.id, class, share, share.version));
                 }
             }
         }
@@ -240,6 +253,7 @@ impl State {
         work.tag_last = self.tags.last();
         work.facts = self.facts.dirty();
         work.drops = self.ledger.dirty();
+        work.salvages = self.salvages.dirty();
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
@@ -309,6 +323,10 @@ impl State {
         self.facts.written(&work.facts);
         self.ledger.written(&work.drops);
         self.audit.written(&work.audit);
+        if let Some(rows) = &work.salvages {
+            self.salvages.written(rows);
+        }
+        self.brought_back(&work.returned);
         self.dirty_since = None;
         self.hurry = false;
         self.counters.commits += 1;
@@ -328,9 +346,12 @@ impl State {
     }
 
     /// Goes on with a new file: memory is written to it, what is not in memory is counted as lost.
-    pub fn start_new_file(&mut self, epoch: u64, reserved: &PerClass<u64>) {
+    pub fn start_new_file(&mut self, epoch: u64, reserved: &PerClass<u64>, owes: Option<u64>) {
         self.epoch = epoch;
         let gone = self.forget_writes();
+        if let Some(file) = owes {
+            self.claim_gone(file, &gone);
+        }
         for class in Class::ALL {
             self.lanes.get_mut(class).reserved = *reserved.get(class);
             for range in gone.get(class) {
@@ -348,6 +369,7 @@ impl State {
         self.boots.forget_writes();
         self.ledger.forget_writes();
         self.audit.forget_writes();
+        self.salvages.forget_writes();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
             Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);
@@ -371,6 +393,24 @@ impl State {
 }
 
 impl Piece {
+    /// What was salvaged of one chunk.
+    pub fn salvaged(class: Class, boot: BootNo, first: u64, bodies: Vec<Body>) -> Self {
+        let n: u64 = bodies.iter().map(Body::count).sum();
+        let bytes = bodies.iter().map(body_bytes).sum();
+        let contents = bodies.into_iter().map(Content::from).collect();
+        Self { class, boot, range: first..first + n, contents, bytes }
+    }
+
+    /// The same at another position.
+    pub fn at(self, start: u64) -> Self {
+        let n = self.range.end - self.range.start;
+        Self { range: start..start + n, ..self }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn new(class: Class, item: &Item) -> Self {
         Self {
             class,

@@ -11,7 +11,7 @@ mod recover;
 mod trim;
 mod upkeep;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -21,10 +21,12 @@ use crate::model::{Class, Mono};
 use crate::store::error::StoreError;
 use crate::store::file::{self, StoreFile};
 use crate::store::per_class::PerClass;
+use crate::store::salvage::Request;
 use crate::store::shared::Shared;
 #[cfg(test)]
 use crate::store::shared::Stop;
-use crate::store::status::Health;
+use crate::store::state::State;
+use crate::store::status::{Health, Quarantined};
 use crate::store::transaction::{Done, Written, commit};
 use crate::store::work::{Urgency, Work};
 
@@ -44,6 +46,8 @@ pub struct Writer {
     pub victims: Vec<Victim>,
     /// What was being written when the connection died.
     in_doubt: Option<Work>,
+    /// A file that was set aside, and whether it had been in use, while none could be made yet.
+    aside: Option<(Quarantined, bool)>,
     /// What the file says, so that it is not written again.
     written: PerClass<Written>,
     /// Failures since the last success.
@@ -66,6 +70,7 @@ impl Writer {
             connection,
             victims: Vec::new(),
             in_doubt: None,
+            aside: None,
             written: PerClass::default(),
             strikes: 0,
             retry_at: now + recover::RETRY,
@@ -116,6 +121,12 @@ impl Writer {
                 self.look();
                 continue;
             }
+            if self.connection.is_some()
+                && let Some(request) = state.control.requeue.take()
+            {
+                self.bring_back(state, request);
+                continue;
+            }
             let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
             let until = due.unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
@@ -125,6 +136,23 @@ impl Writer {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             state.control.wake_at = Mono(i64::MIN);
         }
+    }
+
+    /// Writes what was salvaged, with all else that is unwritten: what the file has of a class has
+    /// no gaps.
+    fn bring_back(&mut self, mut state: MutexGuard<'_, State>, request: Request) {
+        let mut work = state.everything();
+        if work.more {
+            state.control.requeue = Some(request);
+            drop(state);
+            self.write(work);
+        } else {
+            state.bring_back(&request, &mut work);
+            drop(state);
+            let written = self.write(work);
+            let _ = request.reply.send(written);
+        }
+        self.checkpoint_if_due();
     }
 
     /// Writes everything there is and tells those who asked for it.
@@ -190,6 +218,9 @@ impl Writer {
             written.reserved = *work.reserved.get(class);
             if !done.more_to_delete {
                 written.deleted_below = *work.delete_below.get(class);
+            }
+            if work.returned.iter().any(|returned| returned.class == class) {
+                written.deleted_below = 0; // It had passed over what waits now.
             }
         }
         let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());

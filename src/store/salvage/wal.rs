@@ -1,0 +1,233 @@
+//! SQLite's write-ahead log: which frames it has, and where its chain of checksums breaks.
+//!
+//! Follows sqlite.org/fileformat2.html, section 4. SQLite takes the frames up to the last commit
+//! before the first frame that does not fit, and silently forgets the rest: that is right for a
+//! transaction that a power cut tore, and loses everything after a bit that flipped. The two look
+//! alike, so what is behind a break is salvaged in either case. A frame of an earlier round of the
+//! log has other salts, and ends it in good order.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::pages::{Page, be32};
+use crate::store::schema::PAGE_BYTES;
+
+const HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
+const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE_BYTES as usize;
+/// The last bit says in which order of bytes checksums are made.
+const MAGIC: u32 = 0x377f_0682;
+/// Salts that differ in no more bits are the same salts, damaged.
+const SALT_BITS: u32 = 2;
+
+pub struct Wal {
+    file: File,
+    /// Whole frames in the file, of whatever round.
+    pub frames: u32,
+    salts: (u32, u32),
+    /// Whether frames of this round are there that SQLite does not believe.
+    pub broken: bool,
+    /// Whether anything of this round is behind the last commit.
+    pub tail: bool,
+    /// Frames up to the last commit that SQLite believes.
+    believed: u32,
+}
+
+/// What the database has of the frames behind a break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// Nothing: what SQLite sees is an earlier state, but one that was.
+    Behind,
+    /// Everything: the log is not needed.
+    Complete,
+    /// A part: what SQLite sees never was.
+    Mixed,
+}
+
+/// One frame.
+pub struct Frame {
+    /// The page it holds.
+    pub number: u32,
+    pub page: Page,
+}
+
+impl Wal {
+    /// `None` if there is no log, or nothing in it.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let frames = u32::try_from(length.saturating_sub(HEADER_BYTES) / FRAME_BYTES);
+        let frames = frames.unwrap_or(u32::MAX);
+        if frames == 0 {
+            return Ok(None);
+        }
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        let word = |at| be32(&header, at).unwrap_or(0);
+        let big = word(0) & 1 == 1;
+        let sum = checksum(big, (0, 0), header.get(..24).unwrap_or_default());
+        let mut wal = Self {
+            file,
+            frames,
+            salts: (word(16), word(20)),
+            broken: true,
+            tail: true,
+            believed: 0,
+        };
+        if word(0) & !1 == MAGIC && sum == (word(24), word(28)) {
+            wal.follow(big, sum)?;
+        } else {
+            let first = wal.frame_bytes(0)?;
+            wal.salts = salts(&first);
+        }
+        Ok(Some(wal))
+    }
+
+    /// Goes along the chain, to where it breaks or the round ends.
+    fn follow(&mut self, big: bool, header: (u32, u32)) -> io::Result<()> {
+        let mut sum = header;
+        (self.broken, self.tail) = (false, false);
+        for frame in 0..self.frames {
+            let bytes = self.frame_bytes(frame)?;
+            if salts(&bytes) != self.salts {
+                self.broken = self.is_ours(&bytes);
+                break;
+            }
+            sum = checksum(big, sum, bytes.get(..8).unwrap_or_default());
+            sum = checksum(big, sum, bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default());
+            let stored = (be32(&bytes, 16).unwrap_or(0), be32(&bytes, 20).unwrap_or(0));
+            if sum != stored {
+                self.broken = true;
+                break;
+            }
+            // A commit says how many pages the database has then.
+            self.tail = be32(&bytes, 4) == Some(0);
+            if !self.tail {
+                self.believed = frame + 1;
+            }
+        }
+        self.tail |= self.broken;
+        Ok(())
+    }
+
+    /// How the database stands to a broken log: SQLite will see the pages of the frames it
+    /// believes, and for all others the database's.
+    pub fn database(&self, path: &Path) -> io::Result<Database> {
+        let file = File::open(path)?;
+        let page_of = |number: u32| -> Option<Page> {
+            let mut page: Page = [0; PAGE_BYTES as usize];
+            let at = u64::from(number.checked_sub(1)?) * PAGE_BYTES;
+            file.read_exact_at(&mut page, at).ok().map(|()| page)
+        };
+        let newest = |frames: std::ops::Range<u32>| {
+            let found = frames.filter_map(|index| self.frame(index));
+            found.map(|frame| (frame.number, frame.page)).collect::<HashMap<u32, Page>>()
+        };
+        let seen = newest(0..self.believed);
+        let unseen = newest(self.believed..self.frames);
+        let there = |(number, page): &(&u32, &Page)| page_of(**number).as_ref() == Some(*page);
+        let news = |(number, page): &(&u32, &Page)| seen.get(number) != Some(page);
+        let missing = unseen.iter().filter(|frame| !there(frame)).count();
+        Ok(if !unseen.iter().any(|frame| there(&frame) && news(&frame)) {
+            Database::Behind
+        } else if missing <= 1 {
+            Database::Complete // The one is the damaged frame itself.
+        } else {
+            Database::Mixed
+        })
+    }
+
+    /// Whether the frame is of this round, as far as that can be told from damaged salts.
+    fn is_ours(&self, bytes: &[u8]) -> bool {
+        let (a, b) = salts(bytes);
+        (a ^ self.salts.0).count_ones() + (b ^ self.salts.1).count_ones() <= SALT_BITS
+    }
+
+    fn frame_bytes(&self, frame: u32) -> io::Result<[u8; FRAME_BYTES]> {
+        let mut bytes = [0; FRAME_BYTES];
+        let at = HEADER_BYTES as u64 + u64::from(frame) * FRAME_BYTES as u64;
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
+    }
+
+    /// A frame of this round, whether or not its checksum holds.
+    pub fn frame(&self, frame: u32) -> Option<Frame> {
+        let bytes = self.frame_bytes(frame).ok().filter(|bytes| self.is_ours(bytes))?;
+        let page = bytes.get(FRAME_HEADER_BYTES..)?.try_into().ok()?;
+        Some(Frame { number: be32(&bytes, 0)?, page })
+    }
+}
+
+fn salts(frame: &[u8]) -> (u32, u32) {
+    (be32(frame, 8).unwrap_or(0), be32(frame, 12).unwrap_or(0))
+}
+
+/// Section 4.2: two running sums over pairs of words.
+fn checksum(big: bool, start: (u32, u32), bytes: &[u8]) -> (u32, u32) {
+    let (mut a, mut b) = start;
+    for pair in bytes.chunks_exact(8) {
+        let (Some(x), Some(y)) = (be32(pair, 0), be32(pair, 4)) else { break };
+        let (x, y) = if big { (x, y) } else { (x.swap_bytes(), y.swap_bytes()) };
+        a = a.wrapping_add(x).wrapping_add(b);
+        b = b.wrapping_add(y).wrapping_add(a);
+    }
+    (a, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    /// A log of SQLite's own making is whole; one bit anywhere in its last round breaks it, and
+    /// what an earlier round left behind does not.
+    #[test]
+    fn a_flipped_bit_breaks_the_chain_and_old_frames_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let log = dir.path().join("a.db-wal");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+                 CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB);",
+            )
+            .unwrap();
+        let fill = |n: i64| {
+            for _ in 0..n {
+                connection.execute("INSERT INTO t(b) VALUES(randomblob(700))", []).unwrap();
+            }
+        };
+        fill(40);
+        let whole = Wal::open(&log).unwrap().unwrap();
+        assert!(!whole.broken && whole.frames > 40);
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        fill(10);
+        let second = Wal::open(&log).unwrap().unwrap();
+        assert!(!second.broken && !second.tail);
+        assert_eq!(second.frames, whole.frames, "the rest of the first round is there");
+        let ours = (0..second.frames).filter(|frame| second.frame(*frame).is_some()).count();
+        assert!((10..40).contains(&ours), "{ours}");
+        let copy = dir.path().join("copy");
+        let bytes = std::fs::read(&log).unwrap();
+        let used = HEADER_BYTES + ours * FRAME_BYTES;
+        let mut unnoticed = Vec::new();
+        for byte in (0..used).step_by(97).chain(0..60) {
+            let mut bytes = bytes.clone();
+            bytes[byte] ^= 1 << (byte % 8);
+            std::fs::write(&copy, bytes).unwrap();
+            if !Wal::open(&copy).unwrap().unwrap().broken {
+                unnoticed.push(byte);
+            }
+        }
+        assert_eq!(unnoticed, Vec::<usize>::new());
+        assert!(Wal::open(&dir.path().join("none")).unwrap().is_none());
+    }
+}
