@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fieldhold::broker::{Broker, Deps};
-use fieldhold::config::{BrokerLimits, BrokerPlan};
+use fieldhold::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use fieldhold::model::{ManualClock, Mono, Wall};
 use rumqttc::v5;
 use tokio::sync::mpsc;
@@ -33,7 +33,10 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         connect_timeout: Duration::from_secs(10),
         outgoing_bytes: 1024 * 1024,
     };
-    let plan = BrokerPlan { listeners: vec!["127.0.0.1:0".parse().unwrap()], limits };
+    let plan = BrokerPlan {
+        listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
+        limits,
+    };
     let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));
     let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
     tasks.spawn(async move {

@@ -52,6 +52,8 @@ fn open(dir: &str) -> Store {
     let options = Options {
         dir: Some(dir.into()),
         commit: Duration::from_millis(20),
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400),
         ram_bytes: 300_000, // So that some of it is read back from the file.

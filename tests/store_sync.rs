@@ -37,6 +37,8 @@ fn child() {
     let options = Options {
         dir: Some(dir.clone().into()),
         commit: Duration::from_secs(1),
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400 * 30),
         ram_bytes: 32 << 20,

@@ -1,6 +1,6 @@
 //! One connection: bytes off the socket to packets for the router, bytes of the outbox onto it.
 //!
-//! Generic over the stream, so that TLS and WebSocket come in by their own accept path. Reading
+//! Generic over the stream: TCP, TLS, WebSocket and Unix sockets are the same here. Reading
 //! and writing go on side by side: a client that doesn't read still gets its packets taken, until
 //! the router cuts it. An idle connection holds no buffer.
 
@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,11 +18,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::encode;
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
+use super::peer::Peer;
 use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
@@ -77,12 +77,14 @@ struct Connection<S> {
     buffer: BytesMut,
     /// Taken from the outbox and not yet written.
     chunks: VecDeque<Bytes>,
+    /// Written, but perhaps held back by a layer below, as TLS and WebSocket do.
+    flushing: bool,
     room: bool,
     finishing: bool,
 }
 
-/// Serves one connection to its end.
-pub async fn run<S>(stream: S, conn: ConnId, peer: SocketAddr, shared: Shared)
+/// Serves one connection to its end; its CONNECT has to come before the deadline.
+pub async fn run<S>(stream: S, conn: ConnId, peer: Peer, deadline: Instant, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -95,19 +97,20 @@ where
         shared,
         buffer: BytesMut::new(),
         chunks: VecDeque::new(),
+        flushing: false,
         room: false,
         finishing: false,
     };
     // Whatever goes wrong in here ends this connection, and the router hears of it.
-    if AssertUnwindSafe(connection.serve(peer)).catch_unwind().await.is_err() {
+    if AssertUnwindSafe(connection.serve(peer, deadline)).catch_unwind().await.is_err() {
         tracing::error!(%peer, "a connection's task panicked");
     }
     let _ = events.send(Event::Gone { conn }).await;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn serve(&mut self, peer: SocketAddr) {
-        let first = timeout(self.shared.bounds.connect_timeout, self.first_packet()).await;
+    async fn serve(&mut self, peer: Peer, deadline: Instant) {
+        let first = timeout_at(deadline, self.first_packet()).await;
         let connect = match first {
             Ok(Some(Ok(Incoming::Connect(connect)))) => connect,
             Ok(Some(Err(error))) => return self.refuse(error).await,
@@ -171,6 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             _ => return,
         };
+        // Closing writes what a layer below holds back.
         let written = timeout(LINGER, self.stream.write_all(&answer)).await;
         if matches!(written, Ok(Ok(()))) {
             self.say_good_bye().await;
@@ -237,6 +241,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending => break end,
             }
         };
+        if self.flushing && self.chunks.is_empty() {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.flushing = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(Woke::Lost),
+                Poll::Pending => {}
+            }
+        }
         if self.room {
             return Poll::Ready(Woke::Room);
         }
@@ -264,6 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(_) => return Poll::Ready(false),
             Poll::Pending => return Poll::Pending,
         };
+        self.flushing = true;
         let mut left = written;
         while let Some(front) = self.chunks.front_mut() {
             if front.len() > left {

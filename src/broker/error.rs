@@ -1,14 +1,16 @@
 //! What can go wrong with the broker as a whole; a client's faults end that client's connection.
 
 use std::io;
-use std::net::SocketAddr;
 
 use crate::model::{Blame, Retry};
+use crate::tls::TlsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    #[error("can't listen on {address}")]
-    Bind { address: SocketAddr, source: io::Error },
+    #[error("can't listen on {listener}")]
+    Bind { listener: String, source: io::Error },
+    #[error("the listener {listener} has no usable certificate")]
+    Tls { listener: String, source: TlsError },
     #[error("a part of the broker stopped unexpectedly")]
     Stopped,
 }
@@ -16,18 +18,18 @@ pub enum BrokerError {
 impl BrokerError {
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Bind { .. } => Blame::Config,
+            Self::Bind { .. } | Self::Tls { .. } => Blame::Config,
             Self::Stopped => Blame::Us,
         }
     }
 
-    /// An address may be free again, or come up, later.
+    /// An address may be free again, or come up, later; a file may appear.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Retry::Never
             }
-            Self::Bind { .. } | Self::Stopped => Retry::Later,
+            Self::Bind { .. } | Self::Tls { .. } | Self::Stopped => Retry::Later,
         }
     }
 }

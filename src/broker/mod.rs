@@ -22,6 +22,7 @@ mod listener;
 mod message;
 mod outbox;
 mod packet;
+mod peer;
 mod retained;
 mod router;
 mod service;
@@ -38,7 +39,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -48,8 +48,10 @@ use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
 use crate::store::Store;
 
 pub use error::BrokerError;
-pub use status::{BrokerStatus, ClientStatus, DropStatus};
+pub use peer::Peer;
+pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
+use listener::{Door, Socket};
 use packet::Version;
 use router::{Append, Router, Setup};
 use status::Counters;
@@ -104,7 +106,7 @@ pub struct Broker {
 }
 
 struct Shared {
-    addresses: Vec<SocketAddr>,
+    doors: Vec<Arc<Door>>,
     local: mpsc::Sender<Publish>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
@@ -115,7 +117,7 @@ struct Shared {
 
 /// The broker's tasks, to be run by the supervisor.
 pub struct BrokerRunner {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(Arc<Door>, Socket)>,
     gate: listener::Gate,
     service: service::Service,
 }
@@ -124,13 +126,10 @@ impl Broker {
     /// Opens the listeners; connections wait until the runner runs. Port 0 takes a free one.
     pub async fn bind(plan: &BrokerPlan, deps: Deps) -> Result<(Self, BrokerRunner), BrokerError> {
         let mut listeners = Vec::with_capacity(plan.listeners.len());
-        let mut addresses = Vec::with_capacity(plan.listeners.len());
-        for &address in &plan.listeners {
-            let failed = |source| BrokerError::Bind { address, source };
-            let listener = TcpListener::bind(address).await.map_err(failed)?;
-            addresses.push(listener.local_addr().map_err(failed)?);
-            listeners.push(listener);
+        for listener in &plan.listeners {
+            listeners.push(Door::open(listener.clone()).await?);
         }
+        let doors: Vec<_> = listeners.iter().map(|(door, _)| Arc::clone(door)).collect();
         let Deps { clock, inbox, store } = deps;
         let counters = Arc::new(Counters::default());
         let started = clock.mono();
@@ -155,13 +154,13 @@ impl Broker {
             counters: Arc::clone(&counters),
             started,
         };
-        let shared = Shared { addresses, local, local_bytes, rules, counters, clock, started };
+        let shared = Shared { doors, local, local_bytes, rules, counters, clock, started };
         Ok((Self { shared: Arc::new(shared) }, BrokerRunner { listeners, gate, service }))
     }
 
-    /// Where the broker listens.
+    /// The addresses where the broker listens, in the order of the plan.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.shared.addresses.clone()
+        self.shared.doors.iter().filter_map(|door| door.address()).collect()
     }
 
     /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
@@ -185,7 +184,7 @@ impl Broker {
 
     pub fn status(&self) -> BrokerStatus {
         let uptime = self.shared.clock.mono() - self.shared.started;
-        self.shared.counters.status(uptime.as_secs())
+        self.shared.counters.status(uptime.as_secs(), &self.shared.doors)
     }
 }
 
@@ -209,8 +208,8 @@ impl BrokerRunner {
         let Self { listeners, gate, service } = self;
         let mut units = JoinSet::new();
         units.spawn(service.run(stop.clone()));
-        for listener in listeners {
-            units.spawn(listener::accept(listener, gate.clone(), stop.clone()));
+        for (door, socket) in listeners {
+            units.spawn(listener::accept(door, socket, gate.clone(), stop.clone()));
         }
         drop(gate);
         while let Some(unit) = units.join_next().await {

@@ -3,13 +3,14 @@
 //! The router and the connections only ever add to atomics; nobody waits for a reader.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::listener::Door;
 use super::packet::Version;
+use super::peer::Peer;
 
 /// A count that only grows.
 #[derive(Default)]
@@ -95,7 +96,7 @@ pub struct Drops {
 /// What one client's session looks like right now.
 pub struct Gauge {
     pub version: Version,
-    pub peer: SocketAddr,
+    pub peer: Peer,
     pub connected: AtomicUsize,
     pub queued: Level,
     pub queued_bytes: Level,
@@ -105,7 +106,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    pub fn new(version: Version, peer: SocketAddr) -> Self {
+    pub fn new(version: Version, peer: Peer) -> Self {
         Self {
             version,
             peer,
@@ -132,7 +133,7 @@ impl Counters {
         self.clients().remove(client_id);
     }
 
-    pub fn status(&self, uptime_s: u64) -> BrokerStatus {
+    pub fn status(&self, uptime_s: u64, doors: &[Arc<Door>]) -> BrokerStatus {
         let clients = self
             .clients()
             .iter()
@@ -151,6 +152,7 @@ impl Counters {
         let dropped = &self.dropped;
         BrokerStatus {
             uptime_s,
+            listeners: doors.iter().map(|door| door.status()).collect(),
             connections: self.connections.get(),
             connections_max: self.connections_max.get(),
             connections_refused: self.connections_refused.get(),
@@ -188,6 +190,7 @@ impl Counters {
 #[derive(Debug, Clone, Serialize)]
 pub struct BrokerStatus {
     pub uptime_s: u64,
+    pub listeners: Vec<ListenerStatus>,
     pub connections: usize,
     /// Most at one time since the start.
     pub connections_max: usize,
@@ -231,12 +234,30 @@ pub struct DropStatus {
     pub store: u64,
 }
 
+/// One place where clients connect.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListenerStatus {
+    /// `tcp`, `tls`, `ws`, `wss` or `unix`.
+    pub kind: &'static str,
+    /// Address and port, or the path of the socket.
+    pub at: String,
+    pub connections: usize,
+    /// Turned away because as many as allowed were connected.
+    pub refused: u64,
+    /// TLS or WebSocket was not agreed upon, or not in time.
+    pub handshakes_failed: u64,
+    /// When the certificate ends to be valid, in milliseconds since 1970.
+    pub certificate_ends_ms: Option<i64>,
+    /// Why the certificate's files as they are now are not in use.
+    pub certificate_problem: Option<String>,
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub struct ClientStatus {
     pub id: Arc<str>,
     pub version: &'static str,
     /// Where the client is, or was last.
-    pub address: SocketAddr,
+    pub address: Peer,
     pub connected: bool,
     pub subscriptions: usize,
     pub queue: usize,

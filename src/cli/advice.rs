@@ -30,7 +30,7 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
              with `store: path`",
         ),
         StoreError::Missing { .. } => {
-            Some("give the directory that is `store: path` in the configuration")
+            Some("is this `store: path` of the configuration, and did the gateway ever run?")
         }
         StoreError::Sqlite { .. } => Some("is the disk full, or read-only? `df` and `dmesg` tell"),
         StoreError::Thread(_) => Some("the system has no memory or no threads left"),

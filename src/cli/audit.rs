@@ -4,16 +4,16 @@
 //! are not in it yet.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::place::StateArgument;
+use super::run;
 use super::view::{Line, Tone};
-use super::{ConfigArgument, run, state_dir};
 use crate::codec::registers::utc;
 use crate::runtime::control;
-use crate::store::{self, AuditRow};
+use crate::store::{self, AuditRow, Inspector};
 
 /// Records shown if nothing is said.
 const LAST: usize = 50;
@@ -21,10 +21,7 @@ const LAST: usize = 50;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    config: ConfigArgument,
-    /// The state directory of the gateway, instead of looking it up in the configuration
-    #[arg(long)]
-    state_dir: Option<PathBuf>,
+    state: StateArgument,
     /// How many records, the newest last
     #[arg(long, value_name = "N", default_value_t = LAST)]
     last: usize,
@@ -34,11 +31,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let dir = match state_dir(&arguments.config, arguments.state_dir.as_deref())? {
-        Ok(dir) => dir,
-        Err(code) => return Ok(code),
-    };
-    let in_file = store::audit(&dir, arguments.last)
+    let dir = arguments.state.dir()?;
+    let in_file = Inspector::open(&store::database(&dir))
+        .and_then(|file| file.audit(arguments.last))
         .with_context(|| format!("can't read the record of commands in {}", dir.display()))?;
     let mut rows: BTreeMap<i64, AuditRow> = in_file.into_iter().map(|row| (row.id, row)).collect();
     // A gateway that is not running has nothing to add.

@@ -63,9 +63,11 @@ fn describe(plan: &Plan) -> String {
     match &plan.store.path {
         Some(path) => {
             out += &format!(
-                "store in {}: a crash or power cut loses at most the last {} of readings\n",
+                "store in {}: a power cut loses at most the last {} of readings{}; \
+                 what is acknowledged as safe is never lost\n",
                 path.display(),
-                show_duration(plan.store.commit)
+                show_duration(plan.store.commit),
+                if plan.store.write_behind { "" } else { ", and every one is written" }
             );
             out += &describe_quota(path, plan.store.max_bytes);
         }

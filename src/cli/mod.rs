@@ -7,6 +7,7 @@ mod demo;
 mod frame;
 mod link;
 mod paste;
+mod place;
 mod probe;
 mod profile;
 mod run;
@@ -83,6 +84,9 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(&arguments),
     };
     result.unwrap_or_else(|error| {
+        if error.is::<BadConfig>() {
+            return ExitCode::from(BAD_INPUT);
+        }
         eprintln!("fieldhold: {}", advice::explain(&error));
         if error.is::<BadInput>() { ExitCode::from(BAD_INPUT) } else { ExitCode::FAILURE }
     })
@@ -96,25 +100,10 @@ const BAD_INPUT: u8 = 2;
 #[error("{0}")]
 struct BadInput(String);
 
-/// The state directory: as given, or as the configuration says.
-fn state_dir(
-    config: &ConfigArgument,
-    given: Option<&std::path::Path>,
-) -> anyhow::Result<Result<PathBuf, ExitCode>> {
-    if let Some(dir) = given {
-        return Ok(Ok(dir.to_owned()));
-    }
-    let plan = match load(&config.config) {
-        Ok(plan) => plan,
-        Err(code) => return Ok(Err(code)),
-    };
-    match plan.store.path {
-        Some(dir) => Ok(Ok(dir)),
-        None => anyhow::bail!(
-            "this gateway has no state directory (`store: path: none`), and so no socket to ask it"
-        ),
-    }
-}
+/// The configuration has mistakes, which were told already.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has mistakes")]
+struct BadConfig;
 
 /// Loads a configuration; problems and warnings go to standard error.
 fn load(path: &std::path::Path) -> Result<crate::config::Plan, ExitCode> {

@@ -112,6 +112,7 @@ fn answer(gateway: &Gateway, word: &str) -> Option<String> {
             said.unwrap_or_else(|| serde_json::to_string(&json!({ "error": error() }))).ok()
         }
         ["status"] => serde_json::to_string(&gateway.status()).ok(),
+        ["store"] => serde_json::to_string(&gateway.store_status()).ok(),
         ["audit"] => serde_json::to_string(&gateway.audit()).ok(),
         _ => None,
     }

@@ -1,13 +1,13 @@
 //! `fieldhold status`: asks the running gateway and shows what it says.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
+use super::place::StateArgument;
+use super::run;
 use super::view::{self, Line};
-use super::{ConfigArgument, run, state_dir};
 use crate::runtime::control;
 
 /// Characters per line where there is no terminal to ask.
@@ -16,21 +16,14 @@ const WIDTH: usize = 120;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    config: ConfigArgument,
-    /// The state directory of the gateway, instead of looking it up in the configuration
-    #[arg(long)]
-    state_dir: Option<PathBuf>,
+    state: StateArgument,
     /// Everything, as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let dir = match state_dir(&arguments.config, arguments.state_dir.as_deref())? {
-        Ok(dir) => dir,
-        Err(code) => return Ok(code),
-    };
-    let socket = control::socket_path(&dir);
+    let socket = control::socket_path(&arguments.state.dir()?);
     let reply = run::runtime()?.block_on(control::ask(&socket, "status"))?;
     if arguments.json {
         print!("{reply}");

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::plan::BrokerLimits;
+use super::broker::BrokerLimits;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -102,6 +102,10 @@ pub const WRITE_AND_READ_MAX: u16 = 121;
 pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
 
 pub(super) const LISTENER: &str = "127.0.0.1:1883";
+/// Clients of the broker, and of one of its listeners.
+pub(super) const CLIENTS_RANGE: RangeInclusive<i128> = 1..=100_000;
+/// Longest path of a Unix socket, without the zero at its end (unix(7)).
+pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     connections: 10_000,
     packet_bytes: 256 * 1024,
@@ -136,7 +140,6 @@ pub(super) const WINDOW_BYTES_RANGE: Sizes = KIB..=GIB;
 pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
 
 pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
-pub(super) const COMMIT: Duration = Duration::from_secs(1);
 pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
 /// The word for a quota that follows from the file system: the default.
 pub(super) const MAX_BYTES_AUTO: &str = "auto";
@@ -146,3 +149,6 @@ pub(super) const MAX_AGE_RANGE: Durations =
     Duration::from_secs(60)..=Duration::from_secs(3_650 * 86_400);
 pub(super) const RAM_BYTES: usize = 8 * 1024 * 1024;
 pub(super) const RAM_RANGE: Sizes = MIB..=4 * GIB;
+/// What a 32 GB consumer card was measured to take before it wears out.
+pub(super) const ENDURANCE_BYTES: u64 = 4_000_000_000_000;
+pub(super) const ENDURANCE_RANGE: Sizes = 1_000_000_000..=1_000_000_000_000_000_000;

@@ -110,6 +110,7 @@ pub(super) static DEVICE: Shape = Shape {
         "bits-max",
         "write-with",
         "write-expires",
+        "class",
         "tags",
     ],
     refused: &[
@@ -190,11 +191,10 @@ pub(super) static BROKER: Shape = Shape {
 
 pub(super) static LISTENER: Shape = Shape {
     name: "listener",
-    keys: &["tcp"],
+    keys: &["tcp", "tls", "ws", "wss", "unix", "certificate", "key", "client-ca", "connections"],
     refused: &[
-        ("tls", "TLS listeners come in a later version"),
-        ("ws", "WebSocket listeners come in a later version"),
-        ("wss", "WebSocket listeners come in a later version"),
+        ("cert", "the broker's certificate is called certificate"),
+        ("ca", "the authority of the clients' certificates is called client-ca"),
     ],
 };
 
@@ -253,8 +253,14 @@ pub(super) static BACKLOG: Shape =
 pub(super) static WINDOW: Shape =
     Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };
 
-pub(super) static STORE: Shape =
-    Shape { name: "store", keys: &["path", "commit", "max-bytes", "max-age", "ram"], refused: &[] };
+pub(super) static STORE: Shape = Shape {
+    name: "store",
+    keys: &["path", "mode", "commit", "write-behind", "max-bytes", "max-age", "ram", "endurance"],
+    refused: &[
+        ("window", "the commit window is called commit, or chosen by mode"),
+        ("sync", "every commit is synced; how often that is, is chosen by mode"),
+    ],
+};
 
 /// Keys of a device that a profile can't decide.
 pub(super) const OF_THE_PLACE: [&str; 6] =

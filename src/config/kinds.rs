@@ -1,8 +1,11 @@
 //! Type names as written in the configuration, and what each type allows.
 
 use super::problem::{Complaint, closest};
-use super::values::quoted;
-use crate::model::{Half, Kind, Order};
+use super::values::{self, quoted};
+use crate::model::{Class, Half, Kind, Order};
+
+const CLASSES: [(&str, Class); 3] =
+    [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
 
 /// Type names without a number after a colon.
 const PLAIN: [(&str, Kind); 29] = [
@@ -159,6 +162,11 @@ fn unknown(text: &str) -> Complaint {
     };
     let ours = ELSEWHERE.iter().find(|(theirs, _)| *theirs == close);
     complaint.hint(format!("did you mean {}?", ours.map_or(close, |(_, ours)| ours)))
+}
+
+/// What goes first when room runs out, and what is written at once.
+pub(super) fn class(text: &str) -> Result<Class, Complaint> {
+    values::word(&CLASSES)(text)
 }
 
 /// A byte order by its letters.

@@ -5,6 +5,7 @@
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 pub mod blocks;
+mod broker;
 mod check;
 mod defaults;
 pub mod file;
@@ -25,6 +26,7 @@ mod values;
 pub mod wire;
 mod write_rule;
 
+pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, ServerTlsPlan};
 pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
 pub use kinds::show_kind;

@@ -4,11 +4,11 @@
 //! to restart ([`Plan::diff`]).
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::broker::{BrokerPlan, Place};
 use super::link::Link;
 use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
@@ -197,31 +197,6 @@ pub enum Deadband {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct BrokerPlan {
-    pub listeners: Vec<SocketAddr>,
-    pub limits: BrokerLimits,
-}
-
-/// Every bound of the LAN broker; the defaults are in `configs/reference.yaml`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokerLimits {
-    pub connections: usize,
-    pub packet_bytes: u32,
-    /// QoS 1 messages sent to one client and not yet acknowledged.
-    pub inflight: u16,
-    pub queue_messages: usize,
-    pub queue_bytes: usize,
-    pub retained_messages: usize,
-    pub retained_bytes: usize,
-    pub subscriptions_per_client: usize,
-    pub topic_bytes: usize,
-    pub topic_levels: usize,
-    pub connect_timeout: Duration,
-    /// What may wait to be sent to one connection.
-    pub outgoing_bytes: usize,
-}
-
-#[derive(Debug, Clone, PartialEq)]
 pub struct UplinkPlan {
     pub name: Name,
     pub host: String,
@@ -287,12 +262,36 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// How much a power cut may cost, against how soon the card wears out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreMode {
+    Safe,
+    #[default]
+    Balanced,
+    SdSaver,
+}
+
+impl StoreMode {
+    pub fn commit(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Safe => 100,
+            Self::Balanced => 1_000,
+            Self::SdSaver => 10_000,
+        })
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlan {
     /// The state directory; `None` keeps everything in memory (and says so).
     pub path: Option<PathBuf>,
-    /// The commit window: at most this much is lost by a crash or a power cut.
+    /// The commit window, of the mode or set exactly: at most this much is lost by a crash or a
+    /// power cut.
     pub commit: Duration,
+    /// Whether what all uplinks acknowledged within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: what the file system allows, seen when the store is opened.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,
@@ -341,7 +340,18 @@ impl Plan {
             let client = tls.client.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter_mut().chain(client)
         });
-        for path in self.store.path.iter_mut().chain(certificates) {
+        let listeners = self.broker.iter_mut().flat_map(|broker| &mut broker.listeners);
+        let of_listeners = listeners.flat_map(|listener| {
+            let socket = match &mut listener.place {
+                Place::Path(path) => Some(path),
+                Place::Address(_) => None,
+            };
+            let files = listener.tls.iter_mut().flat_map(|tls| {
+                [&mut tls.certificate, &mut tls.key].into_iter().chain(&mut tls.client_ca)
+            });
+            socket.into_iter().chain(files)
+        });
+        for path in self.store.path.iter_mut().chain(certificates).chain(of_listeners) {
             *path = directory.join(&*path);
         }
     }

@@ -45,6 +45,16 @@ impl ControlError {
         }
     }
 
+    /// Whether no gateway is listening there, or could be.
+    pub fn nobody_there(&self) -> bool {
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+            }
+        }
+    }
+
     pub fn retry(&self) -> Retry {
         match self {
             Self::TooLong { .. } => Retry::Never,
@@ -124,8 +134,7 @@ async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let word = line.trim();
     let reply = answer(word).unwrap_or_else(|| {
-        serde_json::json!({ "error": format!("unknown request {word:?}; ask for \"status\" or \"trace BUS SINCE\"") })
-            .to_string()
+        serde_json::json!({ "error": format!("unknown request {word:?}") }).to_string()
     });
     write.write_all(reply.as_bytes()).await?;
     write.write_all(b"\n").await?;

@@ -17,10 +17,10 @@ use super::live::{self, Board, Intake};
 use super::locks::lock;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
-use crate::config::{BrokerPlan, BusPlan, Changes, Plan, UplinkPlan};
+use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
 use crate::south::{self, BusContext, Quotas};
-use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError};
+use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError, StoreStatus};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -150,6 +150,10 @@ impl Gateway {
     /// Where the LAN broker listens, if it does.
     pub fn lan_address(&self) -> Option<std::net::SocketAddr> {
         self.doors.broker()?.addresses().first().copied()
+    }
+
+    pub fn store_status(&self) -> StoreStatus {
+        self.store.status()
     }
 
     /// The newest records of commands; older ones are in the store's file alone.
@@ -298,8 +302,9 @@ impl Gateway {
         new: &BrokerPlan,
     ) -> Result<(), ApplyError> {
         let mut trial = new.clone();
-        let ours = |port| old.is_some_and(|old| old.listeners.iter().any(|l| l.port() == port));
-        trial.listeners.retain(|address| !ours(address.port()));
+        let port = |listener: &ListenerPlan| listener.address().map(|address| address.port());
+        let ours: Vec<_> = old.iter().flat_map(|old| &old.listeners).map(port).collect();
+        trial.listeners.retain(|listener| !ours.contains(&port(listener)));
         Broker::bind(&trial, self.broker_deps()).await.map(drop).map_err(ApplyError::Broker)
     }
 

@@ -16,8 +16,8 @@ pub enum StoreError {
         #[source]
         source: Arc<io::Error>,
     },
-    #[error("there is no store in {}", dir.display())]
-    Missing { dir: PathBuf },
+    #[error("there is no store file {}", file.display())]
+    Missing { file: PathBuf },
     #[error("could not start the store's thread")]
     Thread(#[source] Arc<io::Error>),
     #[error("could not {doing}")]

@@ -41,8 +41,10 @@ mod cursor;
 mod entry;
 mod error;
 mod file;
+mod inspect;
 mod lane;
 mod migrate;
+mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
@@ -56,12 +58,13 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod window;
 mod wire;
 mod work;
 mod writer;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -72,9 +75,16 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+#[doc(hidden)]
+pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
+pub use file::database;
+pub use inspect::{Findings, Inspector};
+pub use salvage::salvage_into;
 pub use space::quota;
+#[doc(hidden)]
+pub use state::ITEM_READINGS_MAX;
 pub use status::{
     AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
 };
@@ -89,6 +99,10 @@ use writer::Writer;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
+mod mode_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
@@ -100,6 +114,10 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// The commit window: at most this much is lost by a crash or a power cut.
     pub commit: Duration,
+    /// What all required consumers settle within the window need not be written.
+    pub write_behind: bool,
+    /// Bytes that may be written to the card or disk before it wears out.
+    pub endurance_bytes: u64,
     /// The byte quota; `None`: a quarter of the file system, at most 4 GB.
     pub max_bytes: Option<u64>,
     pub max_age: Duration,
@@ -112,6 +130,8 @@ impl From<&StorePlan> for Options {
         Self {
             dir: plan.path.clone(),
             commit: plan.commit,
+            write_behind: plan.write_behind,
+            endurance_bytes: plan.endurance_bytes,
             max_bytes: plan.max_bytes,
             max_age: plan.max_age,
             ram_bytes: plan.ram_bytes,
@@ -334,48 +354,6 @@ impl Store {
     fn crash(self) {
         self.threads.stop(Stop::Crash);
     }
-}
-
-/// Looks into the store of a state directory without opening it for work.
-pub fn inspect(dir: &Path) -> Result<StoreStatus, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let failed = |source: rusqlite::Error| StoreError::Sqlite {
-        doing: "look into the store",
-        source: Arc::new(source),
-    };
-    let connection = schema::connect_reader(&path).map_err(failed)?;
-    let mut state = file::read_state(&connection, 0).map_err(|error| match error {
-        rows::LoadError::Sqlite(error) => failed(error),
-        rows::LoadError::Damaged(what) => StoreError::Damaged { what },
-    })?;
-    state.disk.bytes = file::live_bytes(&connection).map_err(failed)?;
-    state.disk.quota = quota(dir, None);
-    state.health = Health::Closed;
-    let options = Options {
-        dir: Some(dir.to_owned()),
-        commit: Duration::ZERO,
-        max_bytes: None,
-        max_age: Duration::ZERO,
-        ram_bytes: 0,
-    };
-    Ok(status::of(&state, &options, &status::NoClock))
-}
-
-/// The last `n` records of commands in the store of a state directory, oldest first. It may be in
-/// use.
-pub fn audit(dir: &Path, n: usize) -> Result<Vec<AuditRow>, StoreError> {
-    let path = file::database(dir);
-    if !path.exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let read = schema::connect_reader(&path).and_then(|connection| rows::audit(&connection, n));
-    read.map_err(|source| StoreError::Sqlite {
-        doing: "read the record of commands",
-        source: Arc::new(source),
-    })
 }
 
 impl Consumer {

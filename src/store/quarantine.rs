@@ -68,6 +68,22 @@ pub fn copy_log(path: &Path) -> io::Result<u64> {
     Ok(number)
 }
 
+/// Takes in a copy of a file from elsewhere, to be salvaged.
+pub fn take_in(path: &Path, from: &Path) -> io::Result<Quarantined> {
+    let (dir, number) = next(path)?;
+    let target = target(&dir, number);
+    for (from, to) in [(from.to_owned(), target.clone()), (log_of(from), log_of(&target))] {
+        match std::fs::copy(from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let aside = Quarantined::new(number, &target, &format!("a copy of {}", from.display()));
+    note(&aside)?;
+    keep_newest(&dir)?;
+    Ok(aside)
+}
+
 /// Puts a damaged log away that is not needed, since the database has everything.
 pub fn put_log_away(path: &Path) -> io::Result<()> {
     let number = copy_log(path)?;

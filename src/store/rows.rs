@@ -368,12 +368,20 @@ pub fn put_drops(connection: &Connection, rows: &[DropRow]) -> rusqlite::Result<
     Ok(())
 }
 
+/// The newest rows of the ledger, for memory.
 pub fn drops(connection: &Connection) -> rusqlite::Result<Ledger> {
+    let rows = ledger(connection, LEDGER_ROWS_LOADED)?;
+    let last = rows.last().map_or(0, |row| row.id);
+    Ok(Ledger::resume(rows, last))
+}
+
+/// The last `n` rows of the ledger, oldest first.
+pub fn ledger(connection: &Connection, n: i64) -> rusqlite::Result<Vec<DropRow>> {
     let mut select = connection.prepare(
         "SELECT id, reason, consumer, class, seq_from, seq_to, n, wall_from, wall_to
          FROM drop_ledger ORDER BY id DESC LIMIT ?1",
     )?;
-    let rows = select.query_map([LEDGER_ROWS_LOADED], |row| {
+    let rows = select.query_map([n], |row| {
         let (from, to, n): (i64, i64, i64) = (row.get(4)?, row.get(5)?, row.get(6)?);
         Ok(DropRow {
             id: row.get(0)?,
@@ -389,8 +397,7 @@ pub fn drops(connection: &Connection) -> rusqlite::Result<Ledger> {
     })?;
     let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     rows.reverse();
-    let last = rows.last().map_or(0, |row| row.id);
-    Ok(Ledger::resume(rows, last))
+    Ok(rows)
 }
 
 pub fn put_facts(

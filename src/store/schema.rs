@@ -23,7 +23,7 @@ pub const PAGE_BYTES: u64 = 1_024;
 /// Room beyond the quota for what the quota does not count: a transaction in flight.
 const PAGES_SPARE: u64 = 32 * 1_024;
 /// How long a reader or the inspection may be waited for.
-const BUSY: Duration = Duration::from_secs(2);
+pub const BUSY: Duration = Duration::from_secs(2);
 
 /// A step of the way from an empty file to now: statements, then what can't be said in SQL.
 struct Step {
@@ -150,10 +150,7 @@ pub fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
-    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if id != APPLICATION_ID {
-        return Err(not_ours());
-    }
+    check_ours(&connection)?;
     let pages = max_bytes / PAGE_BYTES + PAGES_SPARE;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
@@ -177,7 +174,8 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn uri(path: &Path) -> String {
+/// The file as SQLite is told it, ready for more parameters.
+pub fn uri(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -190,6 +188,14 @@ fn uri(path: &Path) -> String {
     }
     uri.push_str("?psow=0");
     uri
+}
+
+/// Whether the file is a store of this version or an earlier one.
+pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len());
+    if id == APPLICATION_ID && known { Ok(()) } else { Err(not_ours()) }
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {

@@ -8,6 +8,7 @@ use super::Options;
 use super::reader::Reader;
 use super::salvage;
 use super::state::State;
+use super::window::Window;
 use crate::model::{Clock, Mono};
 
 pub struct Shared {
@@ -59,7 +60,10 @@ impl Default for Control {
 }
 
 impl Shared {
-    pub fn new(state: State, clock: Arc<dyn Clock>, options: Options, reader: Reader) -> Self {
+    pub fn new(mut state: State, clock: Arc<dyn Clock>, options: Options, reader: Reader) -> Self {
+        state.window = Window::new(options.commit);
+        // In memory there is nothing to be written.
+        state.write_behind = options.write_behind || options.dir.is_none();
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -81,7 +85,7 @@ impl Shared {
 
     /// Sees to it that the writer is awake in time for what is in `state` now.
     pub fn wake_in_time(&self, state: &mut State, now: Mono) {
-        if state.due_hint(now, self.options.commit) < state.control.wake_at {
+        if state.due_hint(now) < state.control.wake_at {
             state.control.wake_at = Mono(i64::MIN);
             self.wake.notify_one();
         }

@@ -21,6 +21,7 @@ use super::registry::{Facts, Tags};
 use super::salvage::Salvages;
 use super::shared::Control;
 use super::status::{Counters, Disk, Health};
+use super::window::Window;
 use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
 
 /// Most readings in one item and so in one chunk: what is read, dropped or found damaged at once.
@@ -70,6 +71,9 @@ pub struct State {
     pub consumers_known: bool,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
+    /// What is settled in time need not be written.
+    pub write_behind: bool,
+    pub window: Window,
     pub health: Health,
     pub counters: Counters,
     pub disk: Disk,
@@ -99,6 +103,8 @@ impl State {
             consumers_known: false,
             ram_bytes: 0,
             ram_bytes_max,
+            write_behind: true,
+            window: Window::default(),
             health: Health::default(),
             counters: Counters::default(),
             disk: Disk::default(),
@@ -188,7 +194,7 @@ impl State {
             let (fits, reason) = match what {
                 Evict::Stored => (item.stored, None),
                 Evict::NotRequired => {
-                    (!self.needed(class, &range, item.awaited), Some(Reason::ConsumerLag))
+                    (!self.wanted(class, &range, item.awaited), Some(Reason::ConsumerLag))
                 }
                 Evict::Anything => (true, Some(Reason::RamFull)),
             };
@@ -230,9 +236,14 @@ impl State {
         (self.boots.wall(boot, times.0), self.boots.wall(boot, times.1))
     }
 
-    /// Whether the file must have it: a required consumer has not settled it, or someone waits for
-    /// it to be safe and anyone has not.
+    /// Whether the file must have it.
     pub fn needed(&self, class: Class, range: &Range<u64>, awaited: bool) -> bool {
+        !self.write_behind || self.wanted(class, range, awaited)
+    }
+
+    /// Whether it counts on the file: a required consumer has not settled it, or someone waits for
+    /// it to be safe and anyone has not.
+    fn wanted(&self, class: Class, range: &Range<u64>, awaited: bool) -> bool {
         self.consumers.iter().any(|consumer| {
             (awaited || consumer.policy == Policy::Required)
                 && !consumer.shares.get(class).cursor.covers(range.clone())
@@ -341,7 +352,7 @@ impl State {
     pub fn after_settling(&mut self, class: Class) {
         let below = self.settled_below(class);
         while let Some(item) = self.lanes.get(class).items.front() {
-            if item.end() > below {
+            if item.end() > below || (!item.stored && !self.write_behind) {
                 break;
             }
             self.counters.spared += if item.stored { 0 } else { item.n };
@@ -351,7 +362,7 @@ impl State {
             let waiters = std::mem::take(&mut self.lanes.get_mut(class).waiters);
             let (open, safe): (Vec<_>, Vec<_>) = waiters
                 .into_iter()
-                .partition(|waiter| self.needed(class, &(waiter.seq..waiter.seq + 1), true));
+                .partition(|waiter| self.wanted(class, &(waiter.seq..waiter.seq + 1), true));
             self.lanes.get_mut(class).waiters = open;
             for waiter in safe {
                 let _ = waiter.tell.send(Ok(()));

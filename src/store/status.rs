@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -143,6 +144,13 @@ pub struct StoreStatus {
     pub disk_bytes_max: u64,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
+    /// The configured commit window; like the next two `None` when nothing is ever written.
+    pub commit_ms: Option<u64>,
+    /// At most the readings of so long a time are lost by a power cut now: the commit window, or
+    /// more when the disk did not keep up with it lately.
+    pub loss_bound_ms: Option<u64>,
+    /// Whether what is settled within the window is never written.
+    pub write_behind: Option<bool>,
     pub consumers: Vec<ConsumerStatus>,
     /// The newest losses, oldest first.
     pub drops: Vec<DropRow>,
@@ -177,6 +185,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
             classes: classes.into(),
         }
     });
+    let on_disk = matches!(state.health, Health::Ok | Health::RamOnly(_));
     StoreStatus {
         health: state.health.clone(),
         epoch: format!("{:016x}", state.epoch),
@@ -185,6 +194,10 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         disk_bytes_max: state.disk.quota,
         ram_bytes: state.ram_bytes,
         ram_bytes_max: state.ram_bytes_max,
+        commit_ms: on_disk.then(|| millis(state.window.configured())),
+        loss_bound_ms: on_disk
+            .then(|| millis(state.window.loss_bound(state.unwritten_since(), clock.mono()))),
+        write_behind: on_disk.then_some(options.write_behind),
         consumers: consumers.collect(),
         drops: state.ledger.rows().cloned().collect(),
         counters: state.counters.clone(),
@@ -224,20 +237,6 @@ fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> Ac
     }
 }
 
-/// The time of a store that is only looked at.
-pub struct NoClock;
-
-impl Clock for NoClock {
-    fn mono(&self) -> Mono {
-        Mono(0)
-    }
-    fn wall(&self) -> Wall {
-        Wall(0)
-    }
-    fn boot_id(&self) -> &str {
-        ""
-    }
-    fn synced(&self) -> bool {
-        false
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

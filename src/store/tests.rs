@@ -20,6 +20,8 @@ impl Bench {
         let options = Options {
             dir: Some(dir.path().to_owned()),
             commit: Duration::from_secs(1),
+            write_behind: true,
+            endurance_bytes: 4_000_000_000_000,
             max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(30 * 86_400),
             ram_bytes: 32 << 20,
@@ -32,7 +34,11 @@ impl Bench {
     }
 
     pub(super) fn database(&self) -> PathBuf {
-        file::database(self.dir.path())
+        database(self.dir.path())
+    }
+
+    pub(super) fn inspector(&self) -> Inspector {
+        Inspector::open(&self.database()).unwrap()
     }
 }
 
@@ -318,7 +324,7 @@ fn the_quota_drops_whole_chunks_and_says_so() {
         store.status().consumers.iter().flat_map(|c| &c.classes).map(|a| a.dropped).sum();
     assert_eq!(counted, dropped);
     store.close();
-    let inspected = inspect(bench.dir.path()).unwrap();
+    let inspected = bench.inspector().status(&*bench.clock).unwrap();
     assert!(inspected.balances());
     assert_eq!(inspected.consumers.len(), 2);
 }
@@ -495,7 +501,7 @@ fn handles_go_to_any_task() {
     sent(store.append_message(Class::Normal, message(1)).wait());
 }
 
-fn asked(asked: &str, carried_out: bool) -> AuditRecord {
+pub(super) fn asked(asked: &str, carried_out: bool) -> AuditRecord {
     AuditRecord {
         origin: "lan:hmi".to_owned(),
         topic: "press/setpoint/set".to_owned(),
@@ -518,7 +524,7 @@ fn records_of_commands_are_there_after_a_crash_and_go_on() {
     store.record(asked("2", true));
     bench.clock.advance(Duration::from_millis(1_001));
     wait_until("written within the commit window", || {
-        audit(bench.dir.path(), 10).unwrap().len() == 2
+        bench.inspector().audit(10).unwrap().len() == 2
     });
     store.record(asked("3", true));
     run(store.flush());
@@ -527,7 +533,7 @@ fn records_of_commands_are_there_after_a_crash_and_go_on() {
     let store = bench.open();
     store.record(asked("4", true));
     run(store.flush());
-    let rows = audit(bench.dir.path(), 3).unwrap();
+    let rows = bench.inspector().audit(3).unwrap();
     let rows: Vec<_> = rows.iter().map(|row| (row.id, &*row.record.asked)).collect();
     assert_eq!(rows, [(2, "2"), (3, "3"), (4, "4")]);
     assert_eq!(store.audit().len(), 1, "of this life alone");
@@ -551,32 +557,9 @@ fn records_are_bounded_each_kind_for_itself_and_damage_is_left_out() {
     let refused: Vec<_> = (1..=most + 128).map(|id| row(id, false)).collect();
     rows::put_audit(&connection, &[row(0, true)]).unwrap();
     rows::put_audit(&connection, &refused).unwrap();
-    let all = audit(bench.dir.path(), usize::MAX).unwrap();
+    let all = bench.inspector().audit(usize::MAX).unwrap();
     assert_eq!(i64::try_from(all.len()).unwrap(), most + 1, "the flood pushed nothing else out");
     assert_eq!((all[0].id, all[1].id), (0, 129));
     connection.execute("UPDATE audit SET row = replace(row, '3', '4') WHERE id = 200", []).unwrap();
-    assert_eq!(audit(bench.dir.path(), usize::MAX).unwrap().len(), all.len() - 1);
-}
-
-/// A file of the first release has no records; it gets the table and keeps everything else.
-#[test]
-fn a_file_of_an_earlier_version_is_brought_up_to_date() {
-    let bench = Bench::new();
-    let store = bench.open();
-    store.set_consumers(&[required("cloud")]);
-    store.append(batch(Class::Normal, 0, 10));
-    run(store.flush());
-    store.close();
-    {
-        let connection = rusqlite::Connection::open(bench.database()).unwrap();
-        connection.execute_batch("DROP TABLE audit; PRAGMA user_version = 1;").unwrap();
-    }
-    assert!(audit(bench.dir.path(), 10).unwrap().is_empty());
-    assert_eq!(inspect(bench.dir.path()).unwrap().consumers.len(), 1);
-    let store = bench.open();
-    assert!(store.status().quarantined.is_empty());
-    store.record(asked("1", true));
-    run(store.flush());
-    assert_eq!(audit(bench.dir.path(), 10).unwrap().len(), 1);
-    assert_eq!(store.status().consumers[0].classes[1].waiting, 10);
+    assert_eq!(bench.inspector().audit(usize::MAX).unwrap().len(), all.len() - 1);
 }

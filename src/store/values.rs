@@ -84,6 +84,30 @@ impl Shape {
         Some(if self.0 & 0xf0 == DECIMAL_F32 { f64::from(narrow(x)) } else { x })
     }
 
+    /// The integer that is all there is to the value besides its shape, if there is one.
+    pub fn number(self, value: &Value) -> Option<i64> {
+        match value {
+            Value::I64(i) => Some(*i),
+            Value::U64(u) => Some(u.cast_signed()),
+            Value::F64(x) => self.mantissa(*x),
+            _ => None,
+        }
+    }
+
+    /// Whether values of this shape have a [`Shape::number`].
+    pub fn is_number(self) -> bool {
+        matches!(self.0, I64 | U64) || self.is_decimal()
+    }
+
+    /// The value that has this number.
+    pub fn of_number(self, number: i64) -> Result<Value, Malformed> {
+        Ok(match self.0 {
+            I64 => Value::I64(number),
+            U64 => Value::U64(number.cast_unsigned()),
+            _ => Value::F64(self.float(number).ok_or(Malformed)?),
+        })
+    }
+
     /// Writes what the shape does not say already.
     pub fn put(self, out: &mut Vec<u8>, value: &Value) {
         match value {
@@ -131,7 +155,7 @@ impl Shape {
                 }
                 Value::List(Arc::from(items))
             }
-            _ if self.is_decimal() => Value::F64(self.float(input.signed()?).ok_or(Malformed)?),
+            _ if self.is_decimal() => self.of_number(input.signed()?)?,
             _ => return Err(Malformed),
         })
     }

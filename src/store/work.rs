@@ -62,6 +62,8 @@ pub struct Piece {
     pub boot: BootNo,
     pub range: Range<u64>,
     pub contents: Vec<Content>,
+    /// When the oldest of it was appended.
+    pub since: Mono,
     bytes: usize,
 }
 
@@ -147,35 +149,46 @@ impl State {
         Class::ALL.into_iter().map(of).sum()
     }
 
+    /// When the oldest that the file should have and does not was appended.
+    pub fn unwritten_since(&self) -> Option<Mono> {
+        let first = |class: Class| {
+            let lane = self.lanes.get(class);
+            let mut items = lane.items.range(lane.index_at(lane.scan_from)..);
+            items.find(|i| !i.stored && self.needed(class, &i.range(), i.awaited)).map(|i| i.since)
+        };
+        Class::ALL.into_iter().filter_map(first).min()
+    }
+
     /// When a class's oldest unwritten item has to be written, if there is one.
-    fn lane_due(&self, class: Class, commit: Duration) -> Option<Mono> {
+    fn lane_due(&self, class: Class) -> Option<Mono> {
         let lane = self.lanes.get(class);
         let item = lane.items.get(lane.index_at(lane.scan_from))?;
         let at_once = class == Class::Alarm
             || !lane.waiters.is_empty()
             || lane.unwritten_bytes >= EAGER_BYTES.min(self.ram_bytes_max / 4);
-        Some(if at_once { item.since } else { item.since + commit })
+        Some(if at_once { item.since } else { item.since + self.window.wait() })
     }
 
     /// When the next transaction is due, if there is anything to write.
-    pub fn due(&mut self, now: Mono, commit: Duration) -> Option<Mono> {
+    pub fn due(&mut self, now: Mono) -> Option<Mono> {
+        let window = self.window.wait();
         Class::ALL.into_iter().for_each(|class| self.skip_settled(class));
         if Class::ALL.into_iter().any(|class| self.lanes.get(class).wants_reserve()) {
             return Some(now);
         }
-        let lanes = Class::ALL.into_iter().filter_map(|class| self.lane_due(class, commit)).min();
+        let lanes = Class::ALL.into_iter().filter_map(|class| self.lane_due(class)).min();
         let rows = if self.rows_dirty() {
             let since = *self.dirty_since.get_or_insert(now);
-            Some(if self.hurry { since } else { since + QUIET_WRITE.max(commit) })
+            Some(if self.hurry { since } else { since + QUIET_WRITE.max(window) })
         } else {
             self.dirty_since = None;
             None
         };
-        lanes.into_iter().chain(rows).chain(self.audit.due(commit)).min()
+        lanes.into_iter().chain(rows).chain(self.audit.due(window)).min()
     }
 
     /// A cheap upper bound of when the writer has to look after what was just appended.
-    pub fn due_hint(&self, now: Mono, commit: Duration) -> Mono {
+    pub fn due_hint(&self, now: Mono) -> Mono {
         let hasty = |class: Class| {
             let lane = self.lanes.get(class);
             !lane.waiters.is_empty()
@@ -183,7 +196,7 @@ impl State {
                 || lane.wants_reserve()
                 || (class == Class::Alarm && lane.unwritten_bytes > 0)
         };
-        if self.hurry || Class::ALL.into_iter().any(hasty) { now } else { now + commit }
+        if self.hurry || Class::ALL.into_iter().any(hasty) { now } else { now + self.window.wait() }
     }
 
     /// Small rows are to be written with no more waiting.
@@ -193,34 +206,34 @@ impl State {
     }
 
     /// Takes what is due, or everything; `None` if there is nothing.
-    pub fn take_work(&mut self, now: Mono, commit: Duration, urgency: Urgency) -> Option<Work> {
-        let due = self.due(now, commit);
+    pub fn take_work(&mut self, now: Mono, urgency: Urgency) -> Option<Work> {
+        let due = self.due(now);
         let wanted = match urgency {
             Urgency::Due => due.is_some_and(|due| due <= now),
             Urgency::All => due.is_some(),
             Urgency::RowsOnly => true,
         };
-        wanted.then(|| self.snapshot(now, commit, urgency))
+        wanted.then(|| self.snapshot(now, urgency))
     }
 
     /// Everything, also if it is nothing.
     pub fn everything(&mut self) -> Work {
         Class::ALL.into_iter().for_each(|class| self.skip_settled(class));
-        self.snapshot(Mono::default(), Duration::ZERO, Urgency::All)
+        self.snapshot(Mono::default(), Urgency::All)
     }
 
     /// The small rows alone.
     pub fn rows_only(&mut self) -> Work {
-        self.snapshot(Mono::default(), Duration::ZERO, Urgency::RowsOnly)
+        self.snapshot(Mono::default(), Urgency::RowsOnly)
     }
 
-    fn snapshot(&mut self, now: Mono, commit: Duration, urgency: Urgency) -> Work {
+    fn snapshot(&mut self, now: Mono, urgency: Urgency) -> Work {
         let mut work = Work::default();
         for class in Class::ALL {
             // A class that is due soon comes along: it saves a transaction of its own.
-            let soon = now + commit / 2;
+            let soon = now + self.window.wait() / 2;
             let taken = match urgency {
-                Urgency::Due => self.lane_due(class, commit).is_some_and(|due| due <= soon),
+                Urgency::Due => self.lane_due(class).is_some_and(|due| due <= soon),
                 Urgency::All => true,
                 Urgency::RowsOnly => false,
             };
@@ -303,6 +316,9 @@ impl State {
                 let _ = waiter.tell.send(Ok(()));
             }
             self.skip_settled(class);
+            if !self.write_behind {
+                self.after_settling(class);
+            }
         }
         for row in &work.shares {
             let found = self.consumers.iter_mut().find(|consumer| consumer.id == row.consumer);
@@ -394,11 +410,17 @@ impl State {
 
 impl Piece {
     /// What was salvaged of one chunk.
-    pub fn salvaged(class: Class, boot: BootNo, first: u64, bodies: Vec<Body>) -> Self {
+    pub fn salvaged(
+        class: Class,
+        boot: BootNo,
+        first: u64,
+        since: Mono,
+        bodies: Vec<Body>,
+    ) -> Self {
         let n: u64 = bodies.iter().map(Body::count).sum();
         let bytes = bodies.iter().map(body_bytes).sum();
         let contents = bodies.into_iter().map(Content::from).collect();
-        Self { class, boot, range: first..first + n, contents, bytes }
+        Self { class, boot, range: first..first + n, contents, since, bytes }
     }
 
     /// The same at another position.
@@ -417,6 +439,7 @@ impl Piece {
             boot: item.boot,
             range: item.range(),
             contents: vec![item.content.clone()],
+            since: item.since,
             bytes: item.bytes,
         }
     }

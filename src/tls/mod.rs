@@ -1,8 +1,12 @@
 //! TLS from PEM files: who is trusted, and what we show of ourselves.
 //!
-//! Files are read anew for every connection, so a renewed certificate needs no restart, and one
-//! that is missing is a state that ends as soon as it appears. Reads files: not for an async task.
-//! Knows no protocol above.
+//! For connections that we make, files are read anew each time; for those made to us [`Server`] reads
+//! them when they change. So a renewed certificate needs no restart, and one that is missing is a
+//! state that ends as soon as it appears. Reads files: not for an async task. Knows no protocol
+//! above.
+
+mod certificate;
+mod server;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +20,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::TlsPlan;
 
+pub use certificate::{alternative_name, common_name};
+pub use server::{Server, Shown};
+
 /// Something that TLS needs is not there or not usable. Someone must act, and trying again helps: a
 /// missing file may appear while we run.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,8 @@ pub enum TlsError {
     Pem { what: &'static str, path: PathBuf },
     #[error("the system has no certificate authorities; name a CA file")]
     NoSystemRoots,
+    #[error("the certificate {certificate} does not belong to the key {key}", certificate = certificate.display(), key = key.display())]
+    Mismatch { certificate: PathBuf, key: PathBuf },
     #[error("TLS can't be set up: {0}")]
     Setup(String),
 }
@@ -73,7 +82,12 @@ pub fn server_config(
         None => builder.with_no_client_auth(),
     };
     let chain = certificates("certificate", certificate)?;
-    builder.with_single_cert(chain, private_key("key", key)?).map_err(setup)
+    builder.with_single_cert(chain, private_key("key", key)?).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::Mismatch { certificate: certificate.into(), key: key.into() }
+        }
+        other => setup(other),
+    })
 }
 
 /// Named here and not installed for the process: two parts of a program must not fight over it.

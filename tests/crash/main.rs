@@ -23,6 +23,8 @@ fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
     let options = Options {
         dir: Some(dir.to_owned()),
         commit: Duration::from_secs(1),
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(1 << 30),
         max_age: Duration::from_secs(86_400),
         ram_bytes: 1 << 20,

@@ -43,10 +43,10 @@ def test_status_shows_the_equation(tmp_path, started):
     shown = fieldhold("status", gateway.config)
     assert "waiting" in shown.stdout and "count" in shown.stdout
     assert gateway.stop() == 0
-    offline = fieldhold("store", "status", gateway.state, "--json")
+    offline = fieldhold("store", "status", gateway.config, "--json")
     assert offline.returncode == 0, offline.stderr
     assert json.loads(offline.stdout)["consumers"]
-    listed = fieldhold("store", "status", gateway.state)
+    listed = fieldhold("store", "status", "--state-dir", gateway.state)
     assert "uplink cloud" in listed.stdout and " = delivered " in listed.stdout, listed.stdout
     dead = fieldhold("status", gateway.config)
     assert dead.returncode == 1 and "not running" in dead.stderr
@@ -66,7 +66,7 @@ def test_demo_shows_an_outage_and_the_drain():
     [
         (["check", "missing.yaml"], 2, ["missing.yaml can't be read", "configs/minimal.yaml"]),
         (["run", "."], 2, ["Is a directory", "which file in this directory"]),
-        (["store", "status", "nothing"], 1, ["there is no store in nothing", "store: path"]),
+        (["store", "status", "--state-dir", "nothing"], 1, ["there is no store file nothing/store/queue.db", "store: path"]),
         (["status", "--state-dir", "nothing"], 1, ["nothing/control.sock", "not running", "fieldhold run"]),
         (["status", "--state-dir", "x" * 120], 1, ["more than 107 bytes", "shorter"]),
         (["probe", "--tcp", "127.0.0.1:x", "coil", 0], 2, ['"x" is not a port']),

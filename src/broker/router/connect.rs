@@ -1,13 +1,13 @@
 //! CONNECT: refusals, takeover, resumption, CONNACK (MQTT 5.0, 3.1.4).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Router, show_connected};
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Connect, Reason, Version};
+use crate::broker::peer::Peer;
 use crate::broker::session::{
     ALIAS_MAX, Close, ConnId, Link, Outgoing, RECEIVE_MAXIMUM, Session, Terms,
 };
@@ -26,7 +26,7 @@ impl Router {
         conn: ConnId,
         connect: Connect,
         outbox: Arc<Outbox>,
-        peer: SocketAddr,
+        peer: Peer,
         now: Mono,
     ) {
         if let Some(reason) = self.refusal(&connect) {

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use super::message::Frames;
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
+use super::peer::Peer;
 use super::retained::Retained;
 use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
 use super::status::Counters;
@@ -41,7 +42,7 @@ pub enum Event {
         conn: ConnId,
         connect: Box<Connect>,
         outbox: Arc<Outbox>,
-        peer: std::net::SocketAddr,
+        peer: Peer,
     },
     Packets {
         conn: ConnId,

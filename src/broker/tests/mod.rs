@@ -1,8 +1,12 @@
-//! Tests of the broker without sockets and without a clock: bytes in, bytes out.
+//! Tests of the broker: bytes in, bytes out; without sockets and without a clock where that shows
+//! it.
 
 mod bounds;
+mod certificates;
 mod commands;
+mod listeners;
 pub mod notation;
 mod rig;
+mod running;
 mod script;
 mod sockets;

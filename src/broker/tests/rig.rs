@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::broker::encode;
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Incoming, Reason, Version};
+use crate::broker::peer::Peer;
 use crate::broker::router::{Append, Event, Router, Setup};
 use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
@@ -113,7 +114,7 @@ impl Rig {
 
     pub fn status(&mut self) -> BrokerStatus {
         self.router.flush(self.now);
-        self.counters.status(0)
+        self.counters.status(0, &[])
     }
 
     fn socket(&mut self, name: &str) -> &mut Socket {
@@ -148,7 +149,7 @@ impl Rig {
                 Ok(Some(Incoming::Connect(connect))) if !socket.greeted => {
                     socket.greeted = true;
                     let outbox = Arc::clone(&socket.outbox);
-                    Event::Connect { conn, connect, outbox, peer: "127.0.0.1:5".parse().unwrap() }
+                    Event::Connect { conn, connect, outbox, peer: Peer::Local { uid: None } }
                 }
                 Ok(Some(packet)) => Event::Packets { conn, packets: vec![packet], held: None },
                 Err(WireError::Broken(reason)) if socket.greeted => Event::Broken { conn, reason },

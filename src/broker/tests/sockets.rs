@@ -1,89 +1,19 @@
 //! The broker on real sockets: what only they can show.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::notation::bytes;
 use super::rig::limits;
-use crate::broker::{Broker, BrokerError, BrokerStatus, Deps, Publish, Rules};
-use crate::config::{BrokerLimits, BrokerPlan};
-use crate::model::{Clock, ManualClock, Mono, Qos, SetRequest, TopicName, Wall};
-
-const PATIENCE: Duration = Duration::from_secs(10);
-
-struct Running {
-    broker: Broker,
-    address: SocketAddr,
-    stop: CancellationToken,
-    runner: JoinHandle<Result<(), BrokerError>>,
-    commands: mpsc::Receiver<SetRequest>,
-}
-
-async fn start(limits: BrokerLimits) -> Running {
-    let (inbox, commands) = mpsc::channel(4);
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let plan = BrokerPlan { listeners: vec!["127.0.0.1:0".parse().unwrap()], limits };
-    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
-    let stop = CancellationToken::new();
-    let address = broker.addresses()[0];
-    #[expect(clippy::disallowed_methods, reason = "a test owns its task by the handle")]
-    let runner = tokio::spawn(runner.run(stop.clone()));
-    Running { broker, address, stop, runner, commands }
-}
-
-impl Running {
-    async fn connect(&self, id: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        send(&mut stream, &format!("10[ \"MQTT\" 04 02 0000 \"{id}\" ]")).await;
-        expect(&mut stream, "20020000").await;
-        stream
-    }
-
-    async fn until(&self, what: &str, holds: impl Fn(&BrokerStatus) -> bool) {
-        let start = Instant::now();
-        while !holds(&self.broker.status()) {
-            assert!(start.elapsed() < PATIENCE, "{what}: {:?}", self.broker.status());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-async fn send(stream: &mut TcpStream, packet: &str) {
-    stream.write_all(&bytes(packet)).await.unwrap();
-}
-
-async fn expect(stream: &mut TcpStream, packet: &str) {
-    let want = bytes(packet);
-    let mut got = vec![0; want.len()];
-    timeout(PATIENCE, stream.read_exact(&mut got)).await.expect("in time").unwrap();
-    assert_eq!(got, want);
-}
-
-async fn expect_end(stream: &mut TcpStream) {
-    let mut rest = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("in time").unwrap();
-    assert_eq!(rest, b"");
-}
-
-fn local(topic: &str, payload: &str, retain: bool) -> Publish {
-    Publish {
-        topic: TopicName::new(topic).unwrap(),
-        payload: payload.to_owned().into(),
-        qos: Qos::AtMostOnce,
-        retain,
-        correlation: None,
-        user_property: None,
-        expiry: None,
-    }
-}
+use super::running::{PATIENCE, expect, expect_end, local, send, start};
+use crate::broker::{Broker, Deps, Publish, Rules};
+use crate::config::{BrokerLimits, BrokerPlan, ListenerPlan};
+use crate::model::{Clock, ManualClock, Mono, Qos, TopicName, Wall};
 
 #[tokio::test]
 async fn serves_publishes_commands_and_says_good_bye() {
@@ -208,7 +138,10 @@ async fn last_words_reach_a_client_that_was_sending() {
 async fn in_process_publishing_is_bounded_and_never_waits() {
     let (inbox, _commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let plan = BrokerPlan { listeners: vec!["127.0.0.1:0".parse().unwrap()], limits: limits() };
+    let plan = BrokerPlan {
+        listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
+        limits: limits(),
+    };
     // The runner doesn't run: nobody takes the messages.
     let (broker, _runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
     let payload = "x".repeat(1_000_000);
@@ -225,9 +158,10 @@ async fn an_address_in_use_is_an_error_with_a_retry() {
     let running = start(limits()).await;
     let (inbox, _commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let plan = BrokerPlan { listeners: vec![running.address], limits: limits() };
+    let plan =
+        BrokerPlan { listeners: vec![ListenerPlan::tcp(running.address, 100)], limits: limits() };
     let error = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap();
-    assert_eq!(error.to_string(), format!("can't listen on {}", running.address));
+    assert_eq!(error.to_string(), format!("can't listen on tcp {}", running.address));
     assert_eq!(error.retry(), crate::model::Retry::Later);
     assert_eq!(error.blame(), crate::model::Blame::Config);
 }

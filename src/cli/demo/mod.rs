@@ -60,7 +60,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     let mut ends = Ends::new()?;
     let clock = Arc::new(SystemClock::new());
     let broker = plan.broker.as_mut().context("the embedded configuration has no broker")?;
-    broker.listeners = vec![arguments.lan];
+    broker.listeners = vec![config::ListenerPlan::tcp(arguments.lan, broker.limits.connections)];
     let world = World::start(clock.clone(), dir, broker).await?;
     world.connect(&mut plan);
     plan.store.path = Some(dir.to_owned());

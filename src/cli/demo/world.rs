@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::keys::Action;
 use super::relay::Relay;
 use crate::broker::{Broker, BrokerRunner, Deps};
-use crate::config::{BrokerPlan, Link, Plan};
+use crate::config::{BrokerPlan, Link, ListenerPlan, Plan};
 use crate::model::{Clock, Mono};
 use crate::runtime::{GRACE, Units};
 use crate::south::simulator::{Meter, Press, Pty, RtuSlave, TcpServer};
@@ -172,7 +172,10 @@ fn once<T, Run, E>(
 /// A broker of our own on a free loopback port.
 async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Broker, BrokerRunner)> {
     let plan = BrokerPlan {
-        listeners: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        listeners: vec![ListenerPlan::tcp(
+            SocketAddr::from(([127, 0, 0, 1], 0)),
+            like.limits.connections,
+        )],
         limits: like.limits.clone(),
     };
     // The cloud has no tags, so nothing is ever sent to this inbox.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::place::StateArgument;
 use super::status::show;
 use super::{BadInput, run};
 use crate::config::Plan;
@@ -26,9 +27,8 @@ const FOLLOW: Duration = Duration::from_millis(250);
 pub struct Arguments {
     /// The bus, by its name in the configuration
     bus: String,
-    /// The configuration file
-    #[arg(default_value = "fieldhold.yaml")]
-    config: PathBuf,
+    #[command(flatten)]
+    state: StateArgument,
     /// Go on with what happens from now on, until interrupted
     #[arg(long, conflicts_with = "export")]
     follow: bool,
@@ -54,7 +54,7 @@ How much is kept is the key `trace` of a bus.";
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let export = arguments.export.as_deref().map(export::Format::of).transpose()?;
-    let plan = match super::load(&arguments.config) {
+    let plan = match super::load(&arguments.state.config().config) {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
@@ -63,12 +63,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let (bus, names) = (&arguments.bus, names.join(", "));
         bail!(BadInput(format!("there is no bus {bus:?} in the configuration; it has {names}")));
     };
-    let Some(dir) = &plan.store.path else {
-        bail!(
-            "this gateway has no state directory (`store: path: none`), and so no socket to ask it"
-        );
-    };
-    let gateway = Asked { socket: control::socket_path(dir), bus: bus.name.as_str() };
+    let socket = control::socket_path(&arguments.state.dir_of(&plan)?);
+    let gateway = Asked { socket, bus: bus.name.as_str() };
     let last = arguments.last.unwrap_or(if export.is_some() { usize::MAX } else { LAST });
     run::runtime()?.block_on(async {
         let trace = gateway.last(last).await?;

@@ -165,6 +165,10 @@ fn store(status: &Value) -> Vec<Line> {
         ));
     line = line
         .add(Tone::Faint, format!(" · {} kB in memory", number(status, "/store/ram_bytes") / 1000));
+    if some(status, "/store/loss_bound_ms") {
+        let bound = span(number(status, "/store/loss_bound_ms"));
+        line = line.add(Tone::Faint, format!(" · a power cut loses at most the last {bound}"));
+    }
     let mut out = vec![line];
     let why = text(status, "/store/why");
     let last = text(status, "/store/last_error");
@@ -180,14 +184,46 @@ fn broker(status: &Value) -> Vec<Line> {
         return Vec::new();
     }
     let clients = number(status, "/broker/connections");
-    vec![
+    let mut out = vec![
         Line::new()
             .add(Tone::Strong, "broker ")
             .left(Tone::Plain, "", 12)
             .text(" ")
             .state(Tone::Good, "listening", 13)
             .text(format!(" {}", count(clients, "client"))),
-    ]
+    ];
+    out.extend(
+        items(status, "/broker/listeners").flat_map(|listener| one_listener(status, listener)),
+    );
+    out
+}
+
+/// A certificate that ends this soon is somebody's work.
+const RENEW_DAYS: i64 = 30;
+
+fn one_listener(status: &Value, listener: &Value) -> Vec<Line> {
+    let clients = number(listener, "/connections");
+    let at = format!("{} {}", text(listener, "/kind"), text(listener, "/at"));
+    let mut line =
+        Line::new().text("       ").left(Tone::Plain, &at, 34).text(count(clients, "client"));
+    let ends = signed(listener, "/certificate_ends_ms");
+    if let Some((ends, now)) = ends.zip(signed(status, "/gateway/wall_ms")) {
+        let days = ends.saturating_sub(now).div_euclid(86_400_000);
+        let (tone, words) = match days {
+            ..0 => (Tone::Bad, "certificate is no longer valid".to_owned()),
+            days => {
+                let tone = if days < RENEW_DAYS { Tone::Doubt } else { Tone::Faint };
+                (tone, format!("certificate valid for {days} days"))
+            }
+        };
+        line = line.add(Tone::Faint, " · ").add(tone, words);
+    }
+    let mut out = vec![line];
+    if some(listener, "/certificate_problem") {
+        let problem = text(listener, "/certificate_problem");
+        out.push(reason(&format!("the certificate before stays in use: {problem}"), None, None));
+    }
+    out
 }
 
 /// Only units that are not well.

@@ -139,8 +139,9 @@ fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
 /// One address has one listener.
 fn same_address(plan: &Plan, places: &Places, out: &mut Findings) {
     let brokers = plan.broker.iter().flat_map(|broker| &broker.listeners);
-    let mut taken: HashMap<SocketAddr, String> =
-        brokers.map(|address| (*address, "broker.listeners".to_owned())).collect();
+    let mut taken: HashMap<SocketAddr, String> = brokers
+        .filter_map(|listener| Some((listener.address()?, "broker.listeners".to_owned())))
+        .collect();
     for bus in &plan.buses {
         let (Some(share), Some(spot)) = (&bus.share, places.buses.get(&bus.name)) else { continue };
         if let Some(other) = taken.get(&share.listen) {

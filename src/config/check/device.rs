@@ -6,10 +6,11 @@ use super::bus::Drafts;
 use super::settings::Settings;
 use super::vocabulary::Vocabulary;
 use super::{apply, sensor, tag, too_many};
+use crate::config::broker::BrokerLimits;
 use crate::config::defaults::{DEVICES_MAX, EVERY, TAGS_MAX, UNIT_TCP};
 use crate::config::keys;
 use crate::config::link::SensorLink;
-use crate::config::plan::{BrokerLimits, BusPlan, DevicePlan, Gateway, TagPlan};
+use crate::config::plan::{BusPlan, DevicePlan, Gateway, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot, closest};
 use crate::config::profile::Profiles;
 use crate::config::section::{Field, Section};
@@ -19,7 +20,7 @@ use crate::config::write_rule::WriteWith;
 use crate::model::{Name, TopicName};
 
 /// What a device on a serial bus may say.
-const SENSOR_KEYS: [&str; 2] = ["bus", "tags"];
+const SENSOR_KEYS: [&str; 3] = ["bus", "class", "tags"];
 
 /// What holds for all devices.
 pub(super) struct Scope<'a> {

@@ -12,7 +12,7 @@ use crate::config::problem::Findings;
 use crate::config::section::Section;
 use crate::config::values;
 use crate::config::write_rule::WriteWith;
-use crate::model::{Name, Order};
+use crate::model::{Class, Name, Order};
 
 /// Functions that write, by their number.
 const WRITE_WITH: [(&str, WriteWith); 3] =
@@ -33,6 +33,8 @@ pub(super) struct Settings {
     pub write_with: WriteWith,
     /// How long commands are valid that don't say so themselves.
     pub write_expires: Duration,
+    /// That of tags that don't say theirs.
+    pub class: Class,
 }
 
 /// How the addresses in the configuration of a device, and in its manual, are counted.
@@ -65,6 +67,7 @@ impl Settings {
                 .scalar("write-with", out, values::word(&WRITE_WITH))
                 .unwrap_or_default(),
             write_expires: section.scalar("write-expires", out, expires).unwrap_or(WRITE_EXPIRES),
+            class: section.scalar("class", out, kinds::class).unwrap_or_default(),
         }
     }
 }

@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 
 use crate::config::defaults::{
-    COMMIT, COMMIT_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES_AUTO, MAX_BYTES_RANGE, RAM_BYTES,
-    RAM_RANGE, STORE_PATH,
+    COMMIT_RANGE, ENDURANCE_BYTES, ENDURANCE_RANGE, MAX_AGE, MAX_AGE_RANGE, MAX_BYTES_AUTO,
+    MAX_BYTES_RANGE, RAM_BYTES, RAM_RANGE, STORE_PATH,
 };
 use crate::config::keys;
-use crate::config::plan::StorePlan;
+use crate::config::plan::{StoreMode, StorePlan};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::Section;
 use crate::config::values;
 
 const PATH_BYTES_MAX: usize = 4_096;
+
+const MODES: [(&str, StoreMode); 3] = [
+    ("safe", StoreMode::Safe),
+    ("balanced", StoreMode::Balanced),
+    ("sd-saver", StoreMode::SdSaver),
+];
 
 pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> StorePlan {
     let section = root.section("store", &keys::STORE, out);
@@ -32,9 +38,16 @@ pub(super) fn check(root: &Section<'_>, out: &mut Findings) -> StorePlan {
         }
         Some(field) => field.scalar(out, values::text(PATH_BYTES_MAX)).map(PathBuf::from),
     };
+    let mode = section.scalar("mode", out, values::word(&MODES)).unwrap_or_default();
     StorePlan {
         path,
-        commit: section.scalar("commit", out, values::duration(COMMIT_RANGE)).unwrap_or(COMMIT),
+        commit: section
+            .scalar("commit", out, values::duration(COMMIT_RANGE))
+            .unwrap_or(mode.commit()),
+        write_behind: section.scalar("write-behind", out, values::boolean).unwrap_or(true),
+        endurance_bytes: section
+            .scalar("endurance", out, values::size(ENDURANCE_RANGE))
+            .unwrap_or(ENDURANCE_BYTES),
         max_bytes: section.scalar("max-bytes", out, max_bytes).flatten(),
         max_age: section.scalar("max-age", out, values::duration(MAX_AGE_RANGE)).unwrap_or(MAX_AGE),
         ram_bytes: section

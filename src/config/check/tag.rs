@@ -16,7 +16,7 @@ use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
 use crate::config::values::{self, quoted};
-use crate::model::{Class, Coding, Kind, Name, Order, Table, TagId, TopicName};
+use crate::model::{Coding, Kind, Name, Order, Table, TagId, TopicName};
 
 /// Where parts of a tag stand, for the checks across tags.
 pub(super) struct TagSpots {
@@ -37,9 +37,6 @@ pub(super) const TABLES: [(&str, Table); 4] = [
 
 /// What a tag of a serial sensor may say.
 const SENSOR_KEYS: [&str; 5] = ["field", "unit", "class", "topic", "publish"];
-
-const CLASSES: [(&str, Class); 3] =
-    [("alarm", Class::Alarm), ("normal", Class::Normal), ("bulk", Class::Bulk)];
 
 /// A tag before it is checked: what is written about it, and how often it is read if that is not.
 pub(super) struct Draft<'a> {
@@ -77,7 +74,7 @@ pub(super) fn check(
     let kind = kind(&section, table, out);
     let order = section.scalar("order", out, kinds::order);
     let every = section.scalar("every", out, every);
-    let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
+    let class = section.scalar("class", out, kinds::class).unwrap_or(device.settings.class);
     let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX)).unwrap_or_default();
     let topic = topic(&section, &name, device, out);
 
@@ -118,7 +115,7 @@ fn of_sensor(
 ) -> Option<(TagPlan, TagSpots)> {
     let modbus = keys::TAG.keys.iter().filter(|key| !SENSOR_KEYS.contains(key));
     sensor::unused_keys(section, &modbus.copied().collect::<Vec<_>>(), out);
-    let class = section.scalar("class", out, values::word(&CLASSES)).unwrap_or_default();
+    let class = section.scalar("class", out, kinds::class).unwrap_or(device.settings.class);
     let unit = section.scalar("unit", out, values::text(UNIT_BYTES_MAX));
     let topic = topic(section, &name, device, out);
     let from = sensor::tag(section, unit.as_deref(), link, out);

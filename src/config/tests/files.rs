@@ -85,7 +85,10 @@ fn the_reference_shows_the_defaults_of_the_code() {
     );
     let bare = bare.unwrap().plan;
     assert_eq!(reference.store, bare.store);
-    assert_eq!(reference.broker, bare.broker);
+    let (mut shown, default) = (reference.broker.unwrap(), bare.broker.unwrap());
+    // The first is the default; the others show what there is besides.
+    shown.listeners.truncate(1);
+    assert_eq!(shown, default);
     let shown = reference.uplinks.first().unwrap().clone();
     let default = bare.uplinks.first().unwrap().clone();
     // What has no default to show, in the reference's words.

@@ -266,3 +266,32 @@ const DEMO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/demo.yaml");
 fn from(plan: &TagPlan) -> &Registers {
     plan.registers().unwrap()
 }
+
+#[test]
+fn a_mode_sets_the_window_unless_it_is_set_exactly() {
+    for (store, commit, write_behind) in [
+        ("path: /s", 1_000, true),
+        ("mode: safe", 100, true),
+        ("mode: balanced", 1_000, true),
+        ("mode: sd-saver, write-behind: false", 10_000, false),
+        ("mode: sd-saver, commit: 2500ms", 2_500, true),
+        ("commit: 50ms, mode: safe", 50, true),
+    ] {
+        let text = format!("gateway: {{ name: g }}\nstore: {{ {store} }}\n");
+        let plan = parse(&text, "t").unwrap().plan.store;
+        assert_eq!(plan.commit, Duration::from_millis(commit), "{store}");
+        assert_eq!(plan.write_behind, write_behind, "{store}");
+        assert_eq!(plan.endurance_bytes, 4_000_000_000_000);
+    }
+}
+
+#[test]
+fn the_class_of_a_device_holds_for_tags_that_do_not_say_theirs() {
+    let text = "gateway: { name: g }\nstore: { path: none }\n\
+                buses: { b: { modbus-tcp: { host: h } } }\n\
+                devices: { d: { bus: b, class: bulk, tags: { \
+                t: { holding: 0, type: u16 }, u: { holding: 1, type: u16, class: alarm } } } }\n";
+    let plan = parse(text, "t").unwrap().plan;
+    let classes: Vec<_> = plan.tags().map(|(_, _, tag)| tag.class).collect();
+    assert_eq!(classes, [Class::Bulk, Class::Alarm]);
+}

@@ -226,9 +226,11 @@ fn of_a_file() {
                 "t:2:64 warning: broker.listeners[2].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
                 "t:2:89 broker.listeners[3].tcp: \":1883\" is no address with a port; write 0.0.0.0:1883 for all",
                 "t:2:107 warning: broker.listeners[4].tcp: everyone who reaches [::]:1884 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
-                "t:2:124 broker.listeners[5].tls: TLS listeners come in a later version",
-                "t:2:141 broker.listeners[6].tcp: 0.0.0.0:1883 is listened on in line 2 too",
+                "t:2:122 broker.listeners[5]: a listener tls needs certificate, a PEM file",
+                "t:2:122 broker.listeners[5]: a listener tls needs key, a PEM file",
+                "t:2:129 broker.listeners[5].tls: \"x\" is no address with a port; write it as in 127.0.0.1:1883 or [::1]:1883",
                 "t:2:141 warning: broker.listeners[6].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:141 broker.listeners[6].tcp: 0.0.0.0:1883 is listened on in line 2 too",
             ],
         ),
         (
@@ -238,6 +240,19 @@ fn of_a_file() {
                 "t:2:42 broker.limits.inflight: 0 is out of range; allowed are 1 to 10000",
                 "t:2:79 broker.limits.outgoing-bytes: outgoing-bytes is smaller than one packet (1048576 bytes, packet-max)",
                 "t:2:85 broker.limits.conections: this key is unknown; did you mean connections?",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: { listeners: [ {}, { tcp: '127.0.0.1:1883', ws: '127.0.0.1:8083', key: k }, { unix: '' }, { wss: '127.0.0.1:8084', cert: c, key: k }, { tpc: '127.0.0.1:1884' }, { unix: a, connections: 0 }, { unix: a } ] }",
+            &[
+                "t:2:24 broker.listeners[0]: a listener says what it speaks; one of tcp, tls, ws, wss and unix",
+                "t:2:56 broker.listeners[1].ws: a listener speaks one of tcp, tls, ws, wss and unix, here tcp; write two listeners",
+                "t:2:75 broker.listeners[1].key: belongs to a listener tls or wss",
+                "t:2:93 broker.listeners[2].unix: is empty",
+                "t:2:124 broker.listeners[3].cert: the broker's certificate is called certificate",
+                "t:2:145 broker.listeners[4].tpc: this key is unknown; did you mean tcp?",
+                "t:2:200 broker.listeners[5].connections: 0 is out of range; allowed are 1 to 100000",
+                "t:2:213 broker.listeners[6].unix: a is listened on in line 2 too",
             ],
         ),
         (
@@ -289,6 +304,16 @@ fn of_a_file() {
                 "t:3:46 store.max-bytes: \"2000000\" is not a size; write it with its unit, as in 2000000B or 2000000KiB",
                 "t:3:64 store.max-age: \"30\" is not a duration; write it with its unit, as in 30ms or 30s",
                 "t:3:73 store.ram: \"8\" is not a size; write it with its unit, as in 8B or 8KiB",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nstore: { path: none, mode: save, write-behind: off, endurance: 4, window: 1s }",
+            &[
+                "t:3:16 warning: store.path: readings are kept in memory only and are lost at every restart; give a directory to keep them",
+                "t:3:28 store.mode: \"save\" is unknown; did you mean safe?",
+                "t:3:48 store.write-behind: \"off\" is neither true nor false",
+                "t:3:64 store.endurance: \"4\" is not a size; write it with its unit, as in 4B or 4KiB",
+                "t:3:67 store.window: the commit window is called commit, or chosen by mode",
             ],
         ),
         (

@@ -58,6 +58,8 @@ impl Bench {
         let options = Options {
             dir: None::<PathBuf>,
             commit: Duration::from_secs(1),
+            write_behind: true,
+            endurance_bytes: 4_000_000_000_000,
             max_bytes: Some(1 << 20),
             max_age: Duration::from_secs(3600),
             ram_bytes: 1 << 20,

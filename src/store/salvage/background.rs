@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::check::check;
 use super::requeue::Request;
 use super::survey::{OldFile, Survey};
+use crate::model::{Clock, Reading};
 use crate::store::chunk::Chunk;
 use crate::store::entry::Body;
 use crate::store::error::StoreError;
@@ -135,9 +136,9 @@ impl Salvager {
             let mut batch = Vec::new();
             for place in places {
                 if let Some(chunk) = old.chunk(place) {
-                    self.shared.lock().prepare(aside.number, &found, &chunk, &mut batch);
+                    let clock = &*self.shared.clock;
+                    self.shared.lock().prepare(aside.number, &found, &chunk, clock, &mut batch);
                 }
-                self.shared.lock().observe_clock(&*self.shared.clock);
                 let bytes: usize = batch.iter().map(Piece::bytes).sum();
                 if bytes >= BATCH_BYTES || batch.len() >= BATCH_PIECES_MAX {
                     self.send(aside.number, std::mem::take(&mut batch))?;
@@ -211,11 +212,21 @@ impl State {
     }
 
     /// Adds what someone is owed of a chunk to the batch, under the numbers of the file in use.
-    fn prepare(&mut self, file: u64, found: &Survey, chunk: &Chunk, batch: &mut Vec<Piece>) {
+    fn prepare(
+        &mut self,
+        file: u64,
+        found: &Survey,
+        chunk: &Chunk,
+        clock: &dyn Clock,
+        batch: &mut Vec<Piece>,
+    ) {
         let range = chunk.seq..chunk.seq + chunk.n;
         let wanted = self.salvages.get(file).is_some_and(|s| s.wants(chunk.class, &range));
         let Some(entries) = wanted.then(|| chunk.decode().ok()).flatten() else { return };
         let Some(boot) = self.boot_now(file, found, chunk.boot) else { return };
+        // A row that was taken over is the newest one, and not the current one.
+        self.observe_clock(clock);
+        let now = clock.mono();
         let mut messages = Vec::new();
         for entry in entries {
             match entry.body {
@@ -224,7 +235,7 @@ impl State {
                     let tags = readings.iter().map(|reading| reading.tag());
                     let tags = self.tags_now(file, found, tags);
                     let mut at = entry.seq.0;
-                    let known = |a: &crate::model::Reading| tags.contains_key(&a.tag());
+                    let known = |a: &Reading| tags.contains_key(&a.tag());
                     for run in readings.chunk_by(|a, b| known(a) == known(b)) {
                         let first = at;
                         at += run.len() as u64;
@@ -234,14 +245,14 @@ impl State {
                         let renamed: Vec<_> = renamed.collect();
                         if !renamed.is_empty() {
                             let body = Body::Readings(renamed);
-                            batch.push(Piece::salvaged(chunk.class, boot, first, vec![body]));
+                            batch.push(Piece::salvaged(chunk.class, boot, first, now, vec![body]));
                         }
                     }
                 }
             }
         }
         if !messages.is_empty() {
-            batch.push(Piece::salvaged(chunk.class, boot, chunk.seq, messages));
+            batch.push(Piece::salvaged(chunk.class, boot, chunk.seq, now, messages));
         }
     }
 }

@@ -109,7 +109,7 @@ impl Writer {
                 continue;
             }
             if self.connection.is_some()
-                && let Some(work) = state.take_work(now, shared.options.commit, Urgency::Due)
+                && let Some(work) = state.take_work(now, Urgency::Due)
             {
                 drop(state);
                 self.write(work);
@@ -127,7 +127,7 @@ impl Writer {
                 self.bring_back(state, request);
                 continue;
             }
-            let due = state.due(now, shared.options.commit).filter(|_| self.connection.is_some());
+            let due = state.due(now).filter(|_| self.connection.is_some());
             let until = due.unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
             let (mut state, _) = shared
@@ -161,7 +161,7 @@ impl Writer {
         let mut failures = 0;
         while self.connection.is_some() && failures < FLUSH_FAILURES_MAX {
             let now = shared.clock.mono();
-            let work = shared.lock().take_work(now, shared.options.commit, Urgency::All);
+            let work = shared.lock().take_work(now, Urgency::All);
             let Some(work) = work else { break };
             let more = work.more;
             let written = self.write(work);
@@ -180,8 +180,12 @@ impl Writer {
     /// Commits the work; says whether that went well.
     fn write(&mut self, work: Work) -> bool {
         let Some(connection) = &self.connection else { return false };
+        let began = self.shared.clock.mono();
         match commit(connection, &work, &self.victims, &self.written) {
             Ok(done) => {
+                let oldest = work.pieces.iter().map(|piece| piece.since).min();
+                let ended = self.shared.clock.mono();
+                self.shared.lock().window.committed(began, oldest, ended);
                 self.succeeded(&work, &done);
                 true
             }
@@ -217,10 +221,10 @@ impl Writer {
             written.next = *work.next.get(class);
             written.reserved = *work.reserved.get(class);
             if !done.more_to_delete {
-                written.deleted_below = *work.delete_below.get(class);
-            }
-            if work.returned.iter().any(|returned| returned.class == class) {
-                written.deleted_below = 0; // It had passed over what waits now.
+                // What was settled before it was written went in after the deleting.
+                let inserted = work.pieces.iter().filter(|piece| piece.class == class);
+                let first = inserted.map(|piece| piece.range.start).min().unwrap_or(u64::MAX);
+                written.deleted_below = first.min(*work.delete_below.get(class));
             }
         }
         let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
@@ -249,7 +253,7 @@ impl Writer {
             }
             state.control.flushes.clear();
             // A flush that failed leaves memory ahead of the file: that is no orderly end.
-            let due = state.due(self.shared.clock.mono(), self.shared.options.commit);
+            let due = state.due(self.shared.clock.mono());
             let unwritten = state.unwritten();
             if unwritten > 0 && self.file.is_some() {
                 let why = state.disk.last_error.as_deref();

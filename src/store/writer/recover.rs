@@ -177,7 +177,7 @@ impl Writer {
         self.trim_by(trim::FULL_DISK_STEP_BYTES, Reason::Disk);
         let shared = Arc::clone(&self.shared);
         let now = shared.clock.mono();
-        let work = shared.lock().take_work(now, shared.options.commit, Urgency::RowsOnly);
+        let work = shared.lock().take_work(now, Urgency::RowsOnly);
         let (Some(work), Some(connection)) = (work, &self.connection) else { return };
         match commit(connection, &work, &self.victims, &self.written) {
             Ok(done) => self.committed(&work, &done),

@@ -214,6 +214,8 @@ async fn a_time_put_right_holds_for_the_very_last_reading_too() {
     let options = Options {
         dir: None,
         commit: Duration::from_secs(1),
+        write_behind: true,
+        endurance_bytes: 4_000_000_000_000,
         max_bytes: Some(1 << 20),
         max_age: Duration::from_secs(1_000_000),
         ram_bytes: 1 << 20,

@@ -75,6 +75,8 @@ impl World {
         let options = Options {
             dir: None,
             commit: Duration::from_millis(100),
+            write_behind: true,
+            endurance_bytes: 4_000_000_000_000,
             max_bytes: Some(1 << 30),
             max_age: Duration::from_secs(1_000_000),
             ram_bytes: 1 << 28,

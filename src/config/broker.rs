@@ -1,0 +1,101 @@
+//! The LAN broker in the plan: where it listens, and its bounds.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerPlan {
+    pub listeners: Vec<ListenerPlan>,
+    pub limits: BrokerLimits,
+}
+
+/// One place where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerPlan {
+    pub place: Place,
+    /// MQTT comes in the binary frames of WebSocket connections.
+    pub is_websocket: bool,
+    /// `None` for plain connections.
+    pub tls: Option<ServerTlsPlan>,
+    /// Clients at a time; the broker's own limit counts as well.
+    pub connections: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    Address(SocketAddr),
+    /// A Unix socket.
+    Path(PathBuf),
+}
+
+/// The files of a TLS listener, PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTlsPlan {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// The authority of the clients' certificates; with it only those who show one may connect.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Every bound of the LAN broker; the defaults are in `configs/reference.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerLimits {
+    pub connections: usize,
+    pub packet_bytes: u32,
+    /// QoS 1 messages sent to one client and not yet acknowledged.
+    pub inflight: u16,
+    pub queue_messages: usize,
+    pub queue_bytes: usize,
+    pub retained_messages: usize,
+    pub retained_bytes: usize,
+    pub subscriptions_per_client: usize,
+    pub topic_bytes: usize,
+    pub topic_levels: usize,
+    /// From the connection to its CONNECT, the handshakes of TLS and WebSocket included.
+    pub connect_timeout: Duration,
+    /// What may wait to be sent to one connection.
+    pub outgoing_bytes: usize,
+}
+
+impl ListenerPlan {
+    /// Plain MQTT over TCP.
+    pub fn tcp(address: SocketAddr, connections: usize) -> Self {
+        Self { place: Place::Address(address), is_websocket: false, tls: None, connections }
+    }
+
+    /// The key it is written with.
+    pub fn kind(&self) -> &'static str {
+        match (&self.place, self.is_websocket, &self.tls) {
+            (Place::Path(_), ..) => "unix",
+            (Place::Address(_), false, None) => "tcp",
+            (Place::Address(_), false, Some(_)) => "tls",
+            (Place::Address(_), true, None) => "ws",
+            (Place::Address(_), true, Some(_)) => "wss",
+        }
+    }
+
+    /// `None` for a Unix socket.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.place {
+            Place::Address(address) => Some(address),
+            Place::Path(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ListenerPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.place)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The bounds of the LAN broker.
+
+use crate::config::broker::BrokerLimits;
+use crate::config::defaults::{
+    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, LIMITS, PACKET_RANGE,
+};
+use crate::config::keys;
+use crate::config::problem::Findings;
+use crate::config::section::Section;
+use crate::config::values;
+
+pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
+    let section = broker.section("limits", &keys::LIMITS, out);
+    let d = LIMITS;
+    let count = |key: &str, max: i128, default: usize, out: &mut Findings| {
+        section.scalar(key, out, values::integer(1..=max)).unwrap_or(default)
+    };
+    let bytes = |key: &str, default: usize, out: &mut Findings| {
+        section.scalar(key, out, values::size_in_memory(BUFFER_RANGE)).unwrap_or(default)
+    };
+    let limits = BrokerLimits {
+        connections: section
+            .scalar("connections", out, values::integer(CLIENTS_RANGE))
+            .unwrap_or(d.connections),
+        packet_bytes: section
+            .scalar("packet-max", out, values::size(PACKET_RANGE))
+            .and_then(|bytes| u32::try_from(bytes).ok())
+            .unwrap_or(d.packet_bytes),
+        inflight: section
+            .scalar("inflight", out, values::integer(1..=10_000))
+            .unwrap_or(d.inflight),
+        queue_messages: count("queue-messages", 10_000_000, d.queue_messages, out),
+        queue_bytes: bytes("queue-bytes", d.queue_bytes, out),
+        retained_messages: count("retained-messages", 10_000_000, d.retained_messages, out),
+        retained_bytes: bytes("retained-bytes", d.retained_bytes, out),
+        subscriptions_per_client: count(
+            "subscriptions-per-client",
+            1_000_000,
+            d.subscriptions_per_client,
+            out,
+        ),
+        topic_bytes: count("topic-bytes", 65_535, d.topic_bytes, out),
+        topic_levels: count("topic-levels", 1_000, d.topic_levels, out),
+        connect_timeout: section
+            .scalar("connect-timeout", out, values::duration(CONNECT_TIMEOUT_RANGE))
+            .unwrap_or(d.connect_timeout),
+        outgoing_bytes: bytes("outgoing-bytes", d.outgoing_bytes, out),
+    };
+    let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
+    for (key, bound) in [
+        ("queue-bytes", limits.queue_bytes),
+        ("retained-bytes", limits.retained_bytes),
+        ("outgoing-bytes", limits.outgoing_bytes),
+    ] {
+        if bound < packet {
+            let message = format!("{key} is smaller than one packet ({packet} bytes, packet-max)");
+            out.error(&section.spot_of(key), message);
+        }
+    }
+    limits
+}

@@ -1,0 +1,90 @@
+//! Looking into a store's file from outside: beside the gateway that writes it, or at a copy.
+//!
+//! Nothing in the file is changed, and beside a copy nothing is left behind. No transaction outlasts
+//! one call, so the writer's WAL does not grow while someone looks. What a running gateway has in
+//! memory alone is not seen from here.
+
+mod open;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+pub use verify::Findings;
+
+use super::accounting::DropRow;
+use super::audit::AuditRow;
+use super::error::StoreError;
+use super::rows::{self, LoadError};
+use super::state::State;
+use super::status::{self, Health, StoreStatus};
+use super::{Options, file};
+use crate::model::Clock;
+
+/// A store's file that is looked into.
+pub struct Inspector {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Inspector {
+    /// Opens a store's file (see [`super::database`]), which may be in use, for reading alone. A copy
+    /// needs its `-wal` beside it if there was one; no right to write is needed.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::Missing { file: path.to_owned() });
+        }
+        let connection = open::connect(path).map_err(failed("open the store's file"))?;
+        Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// What the file says about itself and everyone who consumes from it.
+    pub fn status(&self, clock: &dyn Clock) -> Result<StoreStatus, StoreError> {
+        let mut state = self.state()?;
+        state.health = Health::Closed;
+        let options = Options {
+            dir: Some(self.path.clone()),
+            commit: Duration::ZERO,
+            write_behind: true,
+            endurance_bytes: 0,
+            max_bytes: None,
+            max_age: Duration::ZERO,
+            ram_bytes: 0,
+        };
+        Ok(status::of(&state, &options, clock))
+    }
+
+    /// The last `n` rows of the ledger, oldest first.
+    pub fn drops(&self, n: usize) -> Result<Vec<DropRow>, StoreError> {
+        rows::ledger(&self.connection, i64::try_from(n).unwrap_or(i64::MAX))
+            .map_err(failed("read the record of drops"))
+    }
+
+    /// The last `n` records of commands, oldest first.
+    pub fn audit(&self, n: usize) -> Result<Vec<AuditRow>, StoreError> {
+        rows::audit(&self.connection, n).map_err(failed("read the record of commands"))
+    }
+
+    fn state(&self) -> Result<State, StoreError> {
+        let read = || {
+            // One moment for everything, given up at the end.
+            let moment = self.connection.unchecked_transaction()?;
+            let mut state = file::read_state(&moment, 0)?;
+            // Positions are jumped over by a gateway that starts, not by one who looks.
+            state.ledger = rows::drops(&moment)?;
+            state.disk.bytes = file::live_bytes(&moment)?;
+            Ok(state)
+        };
+        read().map_err(|error| match error {
+            LoadError::Sqlite(error) => failed("look into the store")(error),
+            LoadError::Damaged(what) => StoreError::Damaged { what },
+        })
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError {
+    move |source| StoreError::Sqlite { doing, source: Arc::new(source) }
+}

@@ -1,0 +1,142 @@
+//! Opening a file that another process may be writing, or that nobody may write.
+//!
+//! SQLite shares an index of the WAL among all who have the file open, as a file of its own (`-shm`).
+//! Where that is, the file is opened as by any reader, with locks. Where it is not, nobody has the
+//! file open: it is read without locks and the index is made in memory, so that a copy on a medium
+//! without write permission can be read, and none gets a file beside it.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::store::schema;
+
+/// What is beside the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Someone has it open, or was killed having it open.
+    Shared,
+    /// A WAL that nobody uses.
+    Wal,
+    Nothing,
+}
+
+pub fn beside(path: &Path) -> Beside {
+    let with = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name).metadata().map(|metadata| metadata.len())
+    };
+    if with("-shm").is_ok() {
+        Beside::Shared
+    } else if with("-wal").is_ok_and(|length| length > 0) {
+        Beside::Wal
+    } else {
+        Beside::Nothing
+    }
+}
+
+/// Opens for reading alone.
+pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let how = match beside(path) {
+        Beside::Shared => "",
+        Beside::Wal => "&vfs=unix-none",
+        Beside::Nothing => "&immutable=1",
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let uri = schema::uri(path) + "&mode=ro" + how;
+    let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(schema::BUSY)?;
+    if beside(path) == Beside::Wal {
+        connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
+    }
+    connection.execute_batch("PRAGMA cache_size=-1000;")?;
+    schema::check_ours(&connection)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// A file with one row that a checkpoint brought in, and one that is in the WAL alone.
+    fn made(dir: &Path) -> (PathBuf, Connection) {
+        let path = dir.join("queue.db");
+        assert!(schema::create(&path, |_| Ok(())).is_ok());
+        let writer = schema::connect(&path, 1 << 30).unwrap();
+        writer.execute("INSERT INTO fact VALUES('a', '1')", []).unwrap();
+        crate::store::file::checkpoint(&writer, "TRUNCATE").unwrap();
+        writer.execute("INSERT INTO fact VALUES('b', '2')", []).unwrap();
+        (path, writer)
+    }
+
+    fn rows(path: &Path) -> i64 {
+        let connection = connect(path).unwrap();
+        connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).unwrap()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A copy that nobody but root may write, in a directory like that.
+    fn copied(from: &Path, parts: &[&str]) -> tempfile::TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for part in parts {
+            fs::copy(from.with_file_name(part), copy.path().join(part)).unwrap();
+            let readable = fs::Permissions::from_mode(0o444);
+            fs::set_permissions(copy.path().join(part), readable).unwrap();
+        }
+        fs::set_permissions(copy.path(), fs::Permissions::from_mode(0o555)).unwrap();
+        copy
+    }
+
+    #[test]
+    fn a_writer_is_read_beside_and_its_wal_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, writer) = made(dir.path());
+        assert_eq!((beside(&path), rows(&path)), (Beside::Shared, 2));
+        writer.execute("INSERT INTO fact VALUES('c', '3')", []).unwrap();
+        assert_eq!(rows(&path), 3);
+    }
+
+    #[test]
+    fn copies_are_read_with_what_is_in_their_wal_and_nothing_is_left_beside_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _writer) = made(dir.path());
+        for (parts, expected) in [
+            (&["queue.db", "queue.db-wal"][..], (Beside::Wal, 2)),
+            (&["queue.db"][..], (Beside::Nothing, 1)),
+            // A directory of a gateway that was killed.
+            (&["queue.db", "queue.db-shm", "queue.db-wal"][..], (Beside::Shared, 2)),
+        ] {
+            let copy = copied(&path, parts);
+            let copied = copy.path().join("queue.db");
+            assert_eq!((beside(&copied), rows(&copied)), expected, "{parts:?}");
+            assert_eq!(names(copy.path()), parts, "nothing is left behind");
+        }
+    }
+
+    #[test]
+    fn other_files_are_not_taken_for_a_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("other.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE x(y)").unwrap();
+        drop(other);
+        let error = connect(&path).unwrap_err().to_string();
+        assert!(error.contains("another program"), "{error}");
+        let text = dir.path().join("store.rs");
+        fs::copy(file!(), &text).unwrap();
+        assert!(connect(&text).is_err());
+    }
+}
