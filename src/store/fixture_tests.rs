@@ -11,7 +11,7 @@ use super::tests::{
     Bench, account, asked, batch, best_effort, message, numbers, required, run, settle,
 };
 use super::*;
-use crate::model::{Name, TopicName};
+use crate::model::{Name, Reading, TopicName};
 
 const VERSIONS: [u32; 3] = [1, 2, 3];
 
@@ -42,7 +42,7 @@ fn waiting(store: &Store, consumer: &str, class: Class) -> BTreeMap<u64, (Option
             for entry in entries {
                 let numbers = numbers(std::slice::from_ref(&entry));
                 let times: Vec<Mono> = match &entry.body {
-                    Body::Readings(readings) => readings.iter().map(|r| r.at()).collect(),
+                    Body::Readings(readings) => readings.iter().map(Reading::at).collect(),
                     Body::Message(message) => vec![message.at],
                 };
                 for ((seq, number), time) in numbers.into_iter().zip(times) {

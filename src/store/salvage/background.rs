@@ -141,10 +141,11 @@ impl Salvager {
                 }
                 let bytes: usize = batch.iter().map(Piece::bytes).sum();
                 if bytes >= BATCH_BYTES || batch.len() >= BATCH_PIECES_MAX {
-                    self.send(aside.number, std::mem::take(&mut batch))?;
+                    self.send(aside.number, &batch)?;
+                    batch.clear();
                 }
             }
-            self.send(aside.number, batch)?;
+            self.send(aside.number, &batch)?;
             after = next;
         }
         self.finish(aside.number);
@@ -152,7 +153,7 @@ impl Salvager {
     }
 
     /// Has the batch committed, however long it takes.
-    fn send(&self, file: u64, pieces: Vec<Piece>) -> Result<(), Stopped> {
+    fn send(&self, file: u64, pieces: &[Piece]) -> Result<(), Stopped> {
         if pieces.is_empty() {
             return Ok(());
         }
@@ -161,7 +162,7 @@ impl Salvager {
         }
         loop {
             let (reply, told) = sync_channel(1);
-            let request = Request { file, pieces: pieces.clone(), reply };
+            let request = Request { file, pieces: pieces.to_vec(), reply };
             self.shared.lock().control.requeue = Some(request);
             self.shared.wake();
             let committed = loop {
@@ -232,7 +233,7 @@ impl State {
             match entry.body {
                 Body::Message(_) => messages.push(entry.body),
                 Body::Readings(readings) => {
-                    let tags = readings.iter().map(|reading| reading.tag());
+                    let tags = readings.iter().map(Reading::tag);
                     let tags = self.tags_now(file, found, tags);
                     let mut at = entry.seq.0;
                     let known = |a: &Reading| tags.contains_key(&a.tag());

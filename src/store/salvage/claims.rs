@@ -120,7 +120,7 @@ mod tests {
     fn claims_know_what_is_owed_and_come_back_from_bytes() {
         let name = |name| Name::new(name).unwrap();
         let cloud = Claim::on(name("cloud"), Class::Normal, [5..10, 20..25].into_iter());
-        let lab = Claim::on(name("lab"), Class::Normal, [8..22].into_iter());
+        let lab = Claim::on(name("lab"), Class::Normal, std::iter::once(8..22));
         assert_eq!((cloud.owed(), lab.owed(), cloud.end), (10, 14, 25));
         let mut salvage =
             Salvage { file: 3, tags_upto: 7, boots_upto: 1, salvaged: 9, claims: vec![cloud, lab] };

@@ -9,7 +9,11 @@
 use crate::store::schema::PAGE_BYTES;
 
 /// One page.
-pub type Page = [u8; PAGE_BYTES as usize];
+pub type Page = [u8; PAGE];
+
+/// Its bytes.
+pub const PAGE: usize = 1_024;
+const _: () = assert!(PAGE as u64 == PAGE_BYTES);
 
 /// Bytes of the file's header, which stands at the beginning of its first page.
 const FILE_HEADER: usize = 100;
@@ -59,7 +63,7 @@ impl Kind {
 
     /// How much of a payload lies in the cell itself (section 1.6).
     fn local(self, payload: usize) -> usize {
-        let usable = PAGE_BYTES as usize;
+        let usable = PAGE;
         let max = match self {
             Self::Table => usable - 35,
             _ => (usable - 12) * 64 / 255 - 23,
@@ -193,12 +197,12 @@ mod tests {
     use super::*;
 
     fn page_of(bytes: &[u8], number: u32) -> Option<Page> {
-        let at = (usize::try_from(number).ok()?.checked_sub(1)?) * PAGE_BYTES as usize;
-        bytes.get(at..at + PAGE_BYTES as usize)?.try_into().ok()
+        let at = (usize::try_from(number).ok()?.checked_sub(1)?) * PAGE;
+        bytes.get(at..at + PAGE)?.try_into().ok()
     }
 
     fn all_rows(bytes: &[u8]) -> Vec<Row> {
-        let pages = u32::try_from(bytes.len() / PAGE_BYTES as usize).unwrap();
+        let pages = u32::try_from(bytes.len() / PAGE).unwrap();
         let mut found = Vec::new();
         for number in 1..=pages {
             let page = page_of(bytes, number).unwrap();
@@ -227,8 +231,8 @@ mod tests {
         for i in 0..400_i64 {
             let length = usize::try_from(i * i % 5_000).unwrap();
             let blob: Vec<u8> = (0..length).map(|_| fastrand::u8(..)).collect();
-            let number =
-                [0, 1, -1, 127, -129, 40_000, i64::MAX, i64::MIN, i << 40][(i % 9) as usize];
+            let number = [0, 1, -1, 127, -129, 40_000, i64::MAX, i64::MIN, i << 40]
+                [usize::try_from(i % 9).unwrap()];
             let text = "x".repeat(usize::try_from(i % 7).unwrap());
             let key = format!("{i:05}{}", "k".repeat(length / 10));
             connection
@@ -249,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_from_outside_never_panic(
-            noise in prop::collection::vec(any::<u8>(), PAGE_BYTES as usize),
+            noise in prop::collection::vec(any::<u8>(), PAGE),
             flag in prop_oneof![Just(0x0d_u8), Just(0x0a), Just(0x02)],
             first in any::<bool>(),
             pointers in prop::collection::vec(0_u8..5, 0..100),

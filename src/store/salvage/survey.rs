@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::known::{Known, recognize};
-use super::pages::{self, Page, Row};
+use super::pages::{self, PAGE, Page, Row};
 use super::wal::Wal;
 use crate::model::{Class, Name, TagId, TagMeta};
 use crate::store::boot::BootRow;
@@ -99,7 +99,7 @@ impl OldFile {
                 Some((frame.number, frame.page))
             }
             Source::Database(number) => {
-                let mut page: Page = [0; PAGE_BYTES as usize];
+                let mut page: Page = [0; PAGE];
                 let at = u64::from(number.checked_sub(1)?) * PAGE_BYTES;
                 let file = self.database.as_ref()?;
                 let mut read = 0;

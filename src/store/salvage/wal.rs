@@ -12,12 +12,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::pages::{Page, be32};
+use super::pages::{PAGE, Page, be32};
 use crate::store::schema::PAGE_BYTES;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE_BYTES as usize;
+const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE;
 /// The last bit says in which order of bytes checksums are made.
 const MAGIC: u32 = 0x377f_0682;
 /// Salts that differ in no more bits are the same salts, damaged.
@@ -121,25 +121,27 @@ impl Wal {
     pub fn database(&self, path: &Path) -> io::Result<Database> {
         let file = File::open(path)?;
         let page_of = |number: u32| -> Option<Page> {
-            let mut page: Page = [0; PAGE_BYTES as usize];
+            let mut page: Page = [0; PAGE];
             let at = u64::from(number.checked_sub(1)?) * PAGE_BYTES;
             file.read_exact_at(&mut page, at).ok().map(|()| page)
         };
-        let newest = |frames: std::ops::Range<u32>| {
-            let found = frames.filter_map(|index| self.frame(index));
-            found.map(|frame| (frame.number, frame.page)).collect::<HashMap<u32, Page>>()
-        };
-        let seen = newest(0..self.believed);
-        let unseen = newest(self.believed..self.frames);
-        let there = |(number, page): &(&u32, &Page)| page_of(**number).as_ref() == Some(*page);
-        let news = |(number, page): &(&u32, &Page)| seen.get(number) != Some(page);
-        let missing = unseen.iter().filter(|frame| !there(frame)).count();
-        Ok(if !unseen.iter().any(|frame| there(&frame) && news(&frame)) {
-            Database::Behind
-        } else if missing <= 1 {
+        let (mut first, mut newest) = (HashMap::new(), HashMap::new());
+        let mut ahead = false;
+        for index in 0..self.frames {
+            let Some(Frame { number, page }) = self.frame(index) else { continue };
+            let before = *first.entry(number).or_insert(page);
+            // A page's first state in the log may be what the database had already: whole sectors
+            // are written, with the pages that did not change.
+            ahead |= index >= self.believed && page != before && page_of(number) == Some(page);
+            newest.insert(number, page);
+        }
+        let missing = newest.iter().filter(|(number, page)| page_of(**number) != Some(**page));
+        Ok(if missing.count() <= 1 {
             Database::Complete // The one is the damaged frame itself.
-        } else {
+        } else if ahead {
             Database::Mixed
+        } else {
+            Database::Behind
         })
     }
 
@@ -222,7 +224,7 @@ mod tests {
         for byte in (0..used).step_by(97).chain(0..60) {
             let mut bytes = bytes.clone();
             bytes[byte] ^= 1 << (byte % 8);
-            std::fs::write(&copy, bytes).unwrap();
+            std::io::Write::write_all(&mut File::create(&copy).unwrap(), &bytes).unwrap();
             if !Wal::open(&copy).unwrap().unwrap().broken {
                 unnoticed.push(byte);
             }
