@@ -34,7 +34,10 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         }
         StoreError::Sqlite { .. } => Some("is the disk full, or read-only? `df` and `dmesg` tell"),
         StoreError::Thread(_) => Some("the system has no memory or no threads left"),
-        StoreError::Damaged { .. } | StoreError::Dropped | StoreError::Closed => None,
+        StoreError::NoConsumer { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Dropped
+        | StoreError::Closed => None,
     }
 }
 

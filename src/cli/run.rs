@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -64,8 +65,8 @@ async fn live(plan: config::Plan, path: &Path) -> anyhow::Result<()> {
     let gateway = Arc::new(Gateway::start(plan, Arc::new(SystemClock::new()), secrets)?);
     if let Some(dir) = state_dir {
         let asked = Arc::clone(&gateway);
-        gateway
-            .start_control(control::socket_path(&dir), Arc::new(move |word| answer(&asked, word)));
+        let answer = move |words| answer(Arc::clone(&asked), words).boxed();
+        gateway.start_control(control::socket_path(&dir), Arc::new(answer));
     }
     tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
     loop {
@@ -102,8 +103,8 @@ async fn reload(gateway: &Gateway, path: &Path) {
     }
 }
 
-fn answer(gateway: &Gateway, word: &str) -> Option<String> {
-    let words: Vec<&str> = word.split(' ').collect();
+async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
+    let words: Vec<&str> = words.split(' ').collect();
     match words.as_slice() {
         ["trace", bus, since] => {
             let page = gateway.trace(bus, since.parse().ok()?);
@@ -113,6 +114,11 @@ fn answer(gateway: &Gateway, word: &str) -> Option<String> {
         }
         ["status"] => serde_json::to_string(&gateway.status()).ok(),
         ["store"] => serde_json::to_string(&gateway.store_status()).ok(),
+        ["tail", since] => serde_json::to_string(&gateway.tail(since.parse().ok()?)).ok(),
+        ["store", "flush"] => {
+            gateway.flush_store().await;
+            serde_json::to_string(&gateway.store_status()).ok()
+        }
         ["audit"] => serde_json::to_string(&gateway.audit()).ok(),
         _ => None,
     }

@@ -97,6 +97,18 @@ pub fn utc(millis: u64) -> Option<String> {
     calendar::from_millis(millis)
 }
 
+/// The inverse of [`utc`], for what people type: seconds, the whole time of day and the `Z` may be
+/// missing.
+pub fn moment(text: &str) -> Option<u64> {
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let rest = match text.len() {
+        10 => "T00:00:00Z",
+        16 => ":00Z",
+        _ => "Z",
+    };
+    calendar::to_millis(&format!("{text}{rest}"))
+}
+
 /// What these words mean. `table_is_bits`: each word is one bit, 0 or not.
 ///
 /// An array is as good as its worst element: one that is bad makes the reading bad.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +23,8 @@ const REQUEST_BYTES_MAX: u64 = 512;
 /// How long a peer may take to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers a request word with a line of JSON; `None` if the word is unknown.
-pub type Answer = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+/// Answers the words of a request with a line of JSON; `None` if they are not known.
+pub type Answer = Arc<dyn Fn(String) -> BoxFuture<'static, Option<String>> + Send + Sync>;
 
 /// Longest path of a Unix socket, without the zero at its end (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
@@ -133,7 +134,7 @@ async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let word = line.trim();
-    let reply = answer(word).unwrap_or_else(|| {
+    let reply = answer(word.to_owned()).await.unwrap_or_else(|| {
         serde_json::json!({ "error": format!("unknown request {word:?}") }).to_string()
     });
     write.write_all(reply.as_bytes()).await?;

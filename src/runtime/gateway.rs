@@ -20,7 +20,7 @@ use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
 use crate::south::{self, BusContext, Quotas};
-use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError, StoreStatus};
+use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError, StoreStatus, TailPage};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -154,6 +154,16 @@ impl Gateway {
 
     pub fn store_status(&self) -> StoreStatus {
         self.store.status()
+    }
+
+    /// What the store took in since this number; see [`Store::tail`].
+    pub fn tail(&self, since: u64) -> TailPage {
+        self.store.tail(since)
+    }
+
+    /// Returns when all that must be in the file is, or could not be written.
+    pub async fn flush_store(&self) {
+        self.store.flush().await;
     }
 
     /// The newest records of commands; older ones are in the store's file alone.

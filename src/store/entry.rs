@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::model::{Message, Name, Reading, Seq};
+use crate::model::{Message, Name, Reading, Seq, TagId};
 
 pub use crate::config::Policy;
 
@@ -55,6 +55,15 @@ impl Entry {
     /// The positions it covers.
     pub fn range(&self) -> Range<Seq> {
         self.seq..self.seq.plus(self.body.count())
+    }
+
+    /// The tags of its readings, as often as there are readings.
+    pub fn tags(&self) -> impl Iterator<Item = TagId> {
+        let readings = match &self.body {
+            Body::Readings(readings) => readings.as_slice(),
+            Body::Message(_) => &[],
+        };
+        readings.iter().map(Reading::tag)
     }
 }
 

@@ -18,6 +18,8 @@ pub enum StoreError {
     },
     #[error("there is no store file {}", file.display())]
     Missing { file: PathBuf },
+    #[error("no uplink of this store is called {name:?}; it knows {}", known.join(", "))]
+    NoConsumer { name: String, known: Vec<String> },
     #[error("could not start the store's thread")]
     Thread(#[source] Arc<io::Error>),
     #[error("could not {doing}")]
@@ -37,7 +39,10 @@ pub enum StoreError {
 impl StoreError {
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Locked { .. } | Self::Directory { .. } | Self::Missing { .. } => Blame::Config,
+            Self::Locked { .. }
+            | Self::Directory { .. }
+            | Self::Missing { .. }
+            | Self::NoConsumer { .. } => Blame::Config,
             Self::Sqlite { .. } | Self::Damaged { .. } | Self::Dropped => Blame::Disk,
             Self::Thread(_) | Self::Closed => Blame::Us,
         }
@@ -48,9 +53,11 @@ impl StoreError {
             Self::Sqlite { .. } | Self::Dropped | Self::Locked { .. } | Self::Thread(_) => {
                 Retry::Later
             }
-            Self::Directory { .. } | Self::Missing { .. } | Self::Damaged { .. } | Self::Closed => {
-                Retry::Never
-            }
+            Self::Directory { .. }
+            | Self::NoConsumer { .. }
+            | Self::Missing { .. }
+            | Self::Damaged { .. }
+            | Self::Closed => Retry::Never,
         }
     }
 }

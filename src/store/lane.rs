@@ -30,6 +30,15 @@ impl From<Body> for Content {
     }
 }
 
+impl Content {
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Readings(readings) => readings.len() as u64,
+            Self::Message(_) => 1,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Item {
     pub seq: u64,
@@ -154,15 +163,20 @@ impl Lane {
         self.head.min(self.reserved).min(self.held.unwrap_or(u64::MAX))
     }
 
-    /// Appends, and gives the position and the memory taken.
-    pub fn push(&mut self, boot: BootNo, since: Mono, body: Body, awaited: bool) -> (u64, usize) {
-        let (seq, n) = (self.head, body.count());
-        let bytes = ITEM_OVERHEAD + body_bytes(&body);
-        let content = Content::from(body);
+    /// Appends, and gives the memory taken.
+    pub fn push(
+        &mut self,
+        boot: BootNo,
+        since: Mono,
+        content: Content,
+        bytes: usize,
+        awaited: bool,
+    ) -> usize {
+        let (seq, n, bytes) = (self.head, content.count(), ITEM_OVERHEAD + bytes);
         self.items.push_back(Item { seq, n, boot, since, bytes, content, stored: false, awaited });
         self.head += n;
         self.unwritten_bytes += bytes;
-        (seq, bytes)
+        bytes
     }
 
     /// Whether the positions reserved in the file run out.

@@ -48,7 +48,9 @@ mod packed;
 mod per_class;
 mod quarantine;
 mod reader;
+mod recent;
 mod registry;
+mod row;
 mod rows;
 mod salvage;
 mod schema;
@@ -80,7 +82,9 @@ pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
-pub use inspect::{Findings, Inspector};
+pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
+pub use recent::TailPage;
+pub use row::{Filter, Row};
 pub use salvage::salvage_into;
 pub use space::quota;
 #[doc(hidden)]
@@ -92,6 +96,7 @@ pub use status::{
 use file::StoreFile;
 use lane::Found;
 use reader::{Page, Reader};
+use row::Meanings;
 use shared::{Shared, Stop};
 use state::State;
 use writer::Writer;
@@ -304,6 +309,22 @@ impl Store {
 
     pub fn status(&self) -> StoreStatus {
         status::of(&self.shared.lock(), &self.shared.options, &*self.shared.clock)
+    }
+
+    /// What was appended since a number of [`TailPage::next`], as far as memory goes back; 0 is the
+    /// beginning.
+    pub fn tail(&self, since: u64) -> TailPage {
+        let (run, found, meanings) = {
+            let state = self.shared.lock();
+            let found = state.recent.since(since);
+            let used = found.entries.iter().flat_map(|(_, entry)| entry.tags());
+            let tags = used.filter_map(|id| Some((id, state.tags.get(id)?))).collect();
+            let (epoch, boots) = (state.epoch, state.boots.clone());
+            (state.recent.run, found, Meanings { epoch, boots, tags })
+        };
+        let entries = found.entries.iter();
+        let rows = entries.flat_map(|(class, entry)| meanings.rows(*class, entry)).collect();
+        TailPage { run, missed: found.missed, next: found.next, more: found.more, rows }
     }
 
     /// Remembers something learned across restarts; `None` forgets it.

@@ -48,6 +48,10 @@ impl Tags {
         self.by_id.get(&id).cloned()
     }
 
+    pub fn all(&self) -> BTreeMap<TagId, Arc<TagMeta>> {
+        self.by_id.clone()
+    }
+
     pub fn is_dirty(&self) -> bool {
         self.written < self.last
     }

@@ -14,9 +14,10 @@ use super::boot::Boots;
 use super::cursor::Cursor;
 use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
 use super::error::StoreError;
-use super::lane::{Lane, Waiter};
+use super::lane::{Content, Lane, Waiter, body_bytes};
 use super::per_class::{FIRST_TO_GO, PerClass};
 use super::reader::Page;
+use super::recent::Recent;
 use super::registry::{Facts, Tags};
 use super::salvage::Salvages;
 use super::shared::Control;
@@ -69,6 +70,7 @@ pub struct State {
     pub salvages: Salvages,
     /// Whether it was said who consumes: nothing is salvaged before.
     pub consumers_known: bool,
+    pub recent: Recent,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
     /// What is settled in time need not be written.
@@ -101,6 +103,7 @@ impl State {
             audit: Audit::default(),
             salvages: Salvages::default(),
             consumers_known: false,
+            recent: Recent::new(fastrand::u64(1..)),
             ram_bytes: 0,
             ram_bytes_max,
             write_behind: true,
@@ -145,9 +148,12 @@ impl State {
         now: Mono,
         tell: Option<oneshot::Sender<Result<(), StoreError>>>,
     ) {
-        let n = body.count();
+        let (n, bytes) = (body.count(), body_bytes(&body));
+        let content = Content::from(body);
         self.counters.appended += n;
         let lane = self.lanes.get_mut(class);
+        let seq = lane.head;
+        self.recent.push(class, seq, n, self.boot, content.clone(), bytes);
         if self.consumers.is_empty() {
             // Nobody waits for it, so it is not kept; the positions are used up all the same.
             lane.head += n;
@@ -157,7 +163,7 @@ impl State {
             }
             return;
         }
-        let (seq, bytes) = lane.push(self.boot, now, body, tell.is_some());
+        let bytes = lane.push(self.boot, now, content, bytes, tell.is_some());
         if let Some(tell) = tell {
             match self.health {
                 Health::Ok | Health::RamOnly(_) => lane.waiters.push(Waiter { seq, tell }),

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::cli::place::{Place, StoreArgument};
-use crate::cli::{run, status, view};
-use crate::runtime::{SystemClock, control};
+use super::asked;
+use crate::cli::place::StoreArgument;
+use crate::cli::{status, view};
+use crate::runtime::SystemClock;
 use crate::store::Inspector;
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let place = arguments.store.place()?;
-    let found = match running(&place)? {
+    let found = match asked(&place, "store")? {
         Some(status) => status,
         None => {
             let looked =
@@ -36,17 +37,4 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         status::show(&view::store(&found));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a running gateway says about its store; `None` if none is running there.
-pub fn running(place: &Place) -> anyhow::Result<Option<serde_json::Value>> {
-    let Some(dir) = &place.state_dir else { return Ok(None) };
-    match run::runtime()?.block_on(control::ask(&control::socket_path(dir), "store")) {
-        Ok(reply) => {
-            let reply = serde_json::from_str(&reply).context("the gateway's answer is not JSON")?;
-            Ok(Some(reply))
-        }
-        Err(error) if error.nobody_there() => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -15,7 +15,7 @@ pub struct Account {
 }
 
 impl Account {
-    fn of(row: &Value) -> Self {
+    pub fn of(row: &Value) -> Self {
         Self {
             read: number(row, "/appended"),
             delivered: number(row, "/delivered"),

@@ -10,13 +10,14 @@ mod field;
 mod json;
 mod line;
 mod north;
+mod store;
 mod tags;
 
 use serde_json::Value;
 
 pub use account::{equation, equation_holds};
 pub use line::{Line, Tone};
-pub use north::offline as store;
+pub use store::lines as store;
 
 use json::{flag, text};
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::account;
 use super::field::reason;
-use super::json::{ago, count, entries, flag, items, number, real, signed, some, span, text};
+use super::json::{ago, count, entries, items, number, real, signed, some, span, text};
 use super::line::{Line, Tone};
 
 /// Characters of a queue's bar.
@@ -99,24 +99,7 @@ fn equation(class: &str, account: account::Account) -> Line {
     Line::new().text(format!("       {class:<7}")).add(tone, account.to_string())
 }
 
-/// A store that no gateway is using: what waits for each uplink, and what was set aside.
-pub fn offline(store: &Value) -> Vec<Line> {
-    let mut out =
-        vec![Line::new().add(Tone::Strong, "store  ").text(text(store, "/file")).text(format!(
-            " · {:.1} MB on disk · {}",
-            real(store, "/disk_bytes") / 1e6,
-            if flag(store, "/clean_start") { "closed in order" } else { "not closed in order" },
-        ))];
-    for consumer in items(store, "/consumers") {
-        let name = text(consumer, "/name");
-        out.push(Line::new().add(Tone::Strong, "uplink ").text(name));
-        out.extend(queue(consumer, &Value::Null, Detail::Classes));
-    }
-    out.extend(set_aside(store, "/quarantined"));
-    out
-}
-
-fn set_aside(status: &Value, path: &str) -> Vec<Line> {
+pub(super) fn set_aside(status: &Value, path: &str) -> Vec<Line> {
     items(status, path)
         .map(|file| {
             let (name, why) = (text(file, "/file"), text(file, "/why"));

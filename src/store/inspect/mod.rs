@@ -5,6 +5,9 @@
 //! memory alone is not seen from here.
 
 mod open;
+mod pages;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -19,15 +22,21 @@ use super::accounting::DropRow;
 use super::audit::AuditRow;
 use super::error::StoreError;
 use super::rows::{self, LoadError};
-use super::state::State;
+use super::state::{Consumer, State};
 use super::status::{self, Health, StoreStatus};
 use super::{Options, file};
 use crate::model::Clock;
+
+pub use pages::{Damage, Pages, RowPage};
+
+use open::Beside;
 
 /// A store's file that is looked into.
 pub struct Inspector {
     path: PathBuf,
     connection: Connection,
+    /// How it was opened.
+    beside: Beside,
 }
 
 impl Inspector {
@@ -37,8 +46,9 @@ impl Inspector {
         if !path.exists() {
             return Err(StoreError::Missing { file: path.to_owned() });
         }
-        let connection = open::connect(path).map_err(failed("open the store's file"))?;
-        Ok(Self { path: path.to_owned(), connection })
+        let beside = open::beside(path);
+        let connection = open::connect(path, beside).map_err(failed("open the store's file"))?;
+        Ok(Self { path: path.to_owned(), connection, beside })
     }
 
     /// What the file says about itself and everyone who consumes from it.
@@ -66,6 +76,24 @@ impl Inspector {
     /// The last `n` records of commands, oldest first.
     pub fn audit(&self, n: usize) -> Result<Vec<AuditRow>, StoreError> {
         rows::audit(&self.connection, n).map_err(failed("read the record of commands"))
+    }
+
+    /// Who consumes from the store, and where each stands.
+    fn consumer(&self, name: &str) -> Result<Consumer, StoreError> {
+        let mut consumers = self.state()?.consumers;
+        let found = consumers.iter().position(|consumer| consumer.name.as_str() == name);
+        found.map(|at| consumers.swap_remove(at)).ok_or_else(|| StoreError::NoConsumer {
+            name: name.to_owned(),
+            known: consumers.iter().map(|consumer| consumer.name.to_string()).collect(),
+        })
+    }
+
+    /// A file that nobody used when it was opened may be in use by now.
+    fn look_who_else(&mut self) -> Result<(), StoreError> {
+        if self.beside != Beside::Shared && open::beside(&self.path) == Beside::Shared {
+            *self = Self::open(&self.path)?;
+        }
+        Ok(())
     }
 
     fn state(&self) -> Result<State, StoreError> {

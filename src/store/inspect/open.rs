@@ -37,8 +37,8 @@ pub fn beside(path: &Path) -> Beside {
 }
 
 /// Opens for reading alone.
-pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let how = match beside(path) {
+pub fn connect(path: &Path, beside: Beside) -> rusqlite::Result<Connection> {
+    let how = match beside {
         Beside::Shared => "",
         Beside::Wal => "&vfs=unix-none",
         Beside::Nothing => "&immutable=1",
@@ -47,7 +47,7 @@ pub fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let uri = schema::uri(path) + "&mode=ro" + how;
     let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(schema::BUSY)?;
-    if beside(path) == Beside::Wal {
+    if beside == Beside::Wal {
         connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
     }
     connection.execute_batch("PRAGMA cache_size=-1000;")?;
@@ -75,7 +75,7 @@ mod tests {
     }
 
     fn rows(path: &Path) -> i64 {
-        let connection = connect(path).unwrap();
+        let connection = connect(path, beside(path)).unwrap();
         connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).unwrap()
     }
 
@@ -133,10 +133,10 @@ mod tests {
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE x(y)").unwrap();
         drop(other);
-        let error = connect(&path).unwrap_err().to_string();
+        let error = connect(&path, Beside::Nothing).unwrap_err().to_string();
         assert!(error.contains("another program"), "{error}");
         let text = dir.path().join("store.rs");
         fs::copy(file!(), &text).unwrap();
-        assert!(connect(&text).is_err());
+        assert!(connect(&text, Beside::Nothing).is_err());
     }
 }

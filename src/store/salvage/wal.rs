@@ -224,7 +224,7 @@ mod tests {
         for byte in (0..used).step_by(97).chain(0..60) {
             let mut bytes = bytes.clone();
             bytes[byte] ^= 1 << (byte % 8);
-            std::io::Write::write_all(&mut File::create(&copy).unwrap(), &bytes).unwrap();
+            io::Write::write_all(&mut File::create(&copy).unwrap(), &bytes).unwrap();
             if !Wal::open(&copy).unwrap().unwrap().broken {
                 unnoticed.push(byte);
             }

@@ -1,0 +1,202 @@
+//! Looking into files that are in use, were copied, or are damaged.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io::{Seek, SeekFrom, Write};
+
+use super::*;
+use crate::model::{
+    Batch, Class, Message, Mono, Name, Qos, Reading, Seq, TagId, TagMeta, TopicFilter,
+};
+use crate::model::{TopicName, Value};
+use crate::store::entry::Settled;
+use crate::store::row::{Filter, Row};
+use crate::store::tests::{Bench, required};
+use crate::store::{Store, schema};
+
+fn meta(name: &str) -> TagMeta {
+    TagMeta {
+        topic: TopicName::new(&format!("works/{name}")).unwrap(),
+        device: Name::new("press").unwrap(),
+        name: Name::new(name).unwrap(),
+        unit: String::new(),
+        coding: String::new(),
+        class: Class::Normal,
+    }
+}
+
+/// Batches of 100 readings of two tags, each its own number, every batch a chunk.
+async fn fill(bench: &Bench, store: &Store, class: Class, batches: u64) -> Vec<TagId> {
+    let tags = store.register_tags(&[meta("oil"), meta("air")]);
+    for batch in 0..batches {
+        let readings = (0..100_u64).map(|n| {
+            // No two alike, so that chunks are as large as in a plant.
+            let value = (batch * 100 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let at = Mono(bench.clock.mono().0 + i64::try_from(n).unwrap());
+            Reading::good(tags[usize::from(n % 2 == 1)], at, Value::U64(value))
+        });
+        store.append(Batch { class, readings: readings.collect() });
+        bench.clock.advance(Duration::from_secs(1));
+        store.flush().await;
+    }
+    tags
+}
+
+fn export(
+    file: &mut Inspector,
+    filter: &Filter,
+    consumer: Option<&str>,
+) -> (Vec<Row>, Vec<Damage>) {
+    let mut pages = file.pages(filter, consumer).unwrap();
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
+    while let Some(page) = pages.next_page().unwrap() {
+        rows.extend(page.rows);
+        damaged.extend(page.damaged);
+    }
+    (rows, damaged)
+}
+
+fn positions(rows: &[Row], class: &str) -> Vec<u64> {
+    rows.iter().filter(|row| row.class == class).map(|row| row.position).collect()
+}
+
+#[tokio::test]
+async fn a_store_in_use_gives_everything_and_what_waits_for_one() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud"), required("other")]);
+    fill(&bench, &store, Class::Normal, 3).await;
+    fill(&bench, &store, Class::Bulk, 1).await;
+    let message = Message {
+        topic: TopicName::new("lan/door").unwrap(),
+        payload: b"open".as_slice().into(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        at: bench.clock.mono(),
+    };
+    store.append_message(Class::Normal, message).wait().await.unwrap();
+    let cloud = store.consumer("cloud").unwrap();
+    cloud.settle(Class::Normal, &[Seq(0)..Seq(150), Seq(160)..Seq(170)], Settled::Delivered);
+    store.flush().await;
+
+    let mut file = bench.inspector();
+    let (rows, damaged) = export(&mut file, &Filter::default(), None);
+    assert_eq!(damaged, []);
+    assert_eq!(positions(&rows, "normal"), (0..301).collect::<Vec<_>>());
+    assert_eq!(positions(&rows, "bulk"), (0..100).collect::<Vec<_>>());
+    let (rows, damaged) = export(&mut file, &Filter::default(), Some("cloud"));
+    assert_eq!(damaged, []);
+    assert_eq!(positions(&rows, "normal"), (150..160).chain(170..301).collect::<Vec<_>>());
+    let status = file.status(&*bench.clock).unwrap();
+    let waiting: u64 = status.consumers[0].classes.iter().map(|class| class.waiting).sum();
+    assert_eq!((&*status.consumers[0].name, waiting), ("cloud", rows.len() as u64));
+
+    let topics = vec![TopicFilter::new("lan/#").unwrap()];
+    let (rows, _) = export(&mut file, &Filter { topics, ..Filter::default() }, None);
+    assert_eq!(rows[0].payload.as_deref(), Some("open"));
+    assert_eq!(rows.len(), 1);
+    assert!(matches!(
+        file.pages(&Filter::default(), Some("clout")).err(),
+        Some(StoreError::NoConsumer { known, .. }) if known == ["cloud", "other"]
+    ));
+}
+
+#[tokio::test]
+async fn the_newest_rows_are_found_however_few_match() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    fill(&bench, &store, Class::Alarm, 1).await;
+    let topics = vec![TopicFilter::new("works/air").unwrap()];
+    for _ in 0..60 {
+        fill(&bench, &store, Class::Bulk, 1).await;
+    }
+    let mut file = bench.inspector();
+    let newest = file.last(3, &Filter::default()).unwrap().rows;
+    assert_eq!(positions(&newest, "bulk"), [5_997, 5_998, 5_999]);
+    let air = Filter { topics, classes: vec![Class::Alarm], ..Filter::default() };
+    assert_eq!(positions(&file.last(2, &air).unwrap().rows, "alarm"), [97, 99]);
+    let early = Filter { to_ms: Some(newest[0].ms.unwrap() - 50_000), ..Filter::default() };
+    let rows = file.last(1, &early).unwrap().rows;
+    assert_eq!(positions(&rows, "bulk"), [996]);
+    assert_eq!(file.last(10_000, &Filter::default()).unwrap().rows.len(), 6_100);
+}
+
+#[tokio::test]
+async fn a_file_that_comes_into_use_is_read_beside_its_user() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    fill(&bench, &store, Class::Normal, 2).await;
+    store.close();
+    fs::remove_file(bench.database().with_file_name("queue.db-shm")).unwrap();
+    let mut file = bench.inspector();
+    assert_eq!(file.beside, Beside::Wal);
+    let mut pages = file.pages(&Filter::default(), None).unwrap();
+    let store = bench.open();
+    fill(&bench, &store, Class::Normal, 1).await;
+    assert_eq!(pages.next_page().unwrap().unwrap().rows.len(), 200, "as it was when asked");
+    assert!(pages.next_page().unwrap().is_none());
+    assert_eq!(file.beside, Beside::Shared);
+    assert_eq!(export(&mut file, &Filter::default(), None).0.len(), 300);
+}
+
+/// Every page of the file in turn is overwritten, in three ways. Whatever comes out is exactly what
+/// went in, and what a required consumer waits for and does not come out is told.
+#[tokio::test]
+async fn damage_anywhere_is_told_and_nothing_comes_out_wrong() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    fill(&bench, &store, Class::Normal, 40).await;
+    store.close();
+    let path = bench.database();
+    let writer = schema::connect(&path, 1 << 30).unwrap();
+    file::checkpoint(&writer, "TRUNCATE").unwrap();
+    drop(writer);
+    let (rows, _) = export(&mut bench.inspector(), &Filter::default(), Some("cloud"));
+    assert_eq!(rows.len(), 4_000);
+    let right: BTreeMap<u64, Row> = rows.into_iter().map(|row| (row.position, row)).collect();
+
+    let copies = tempfile::tempdir().unwrap();
+    let pages = path.metadata().unwrap().len() / schema::PAGE_BYTES;
+    assert!(pages > 40, "{pages}");
+    let (mut whole, mut parts, mut none) = (0, 0, 0);
+    for page in 0..pages {
+        for bad in [&[0_u8; 64][..], &[0xff; 64], &[0x55; 1]] {
+            let copy = copies.path().join("queue.db");
+            fs::copy(&path, &copy).unwrap();
+            let mut damaged = fs::File::options().write(true).open(&copy).unwrap();
+            // Where a page has its head; of the first page, after the file's.
+            let head = if page == 0 { 100 } else { 0 };
+            damaged.seek(SeekFrom::Start(page * schema::PAGE_BYTES + head)).unwrap();
+            damaged.write_all(bad).unwrap();
+            let Ok(mut file) = Inspector::open(&copy) else {
+                none += 1;
+                continue;
+            };
+            let Ok(mut pages) = file.pages(&Filter::default(), Some("cloud")) else {
+                none += 1;
+                continue;
+            };
+            let knows = pages.remarks.is_empty();
+            let (mut got, mut lost) = (HashSet::new(), Vec::new());
+            while let Some(page) = pages.next_page().unwrap() {
+                for row in &page.rows {
+                    if knows {
+                        assert_eq!(right.get(&row.position), Some(row));
+                    }
+                    assert_eq!(right[&row.position].value, row.value);
+                    assert!(got.insert(row.position), "twice: {}", row.position);
+                }
+                lost.extend(page.damaged.into_iter().map(|damage| damage.positions));
+            }
+            for position in right.keys() {
+                let told = lost.iter().any(|range| range.contains(position));
+                assert!(got.contains(position) || told, "page {page}: {position} silently lost");
+            }
+            if got.len() == right.len() { whole += 1 } else { parts += 1 }
+        }
+    }
+    assert!(parts > 100 && none < parts, "{whole} whole, {parts} in parts, {none} not at all");
+}
