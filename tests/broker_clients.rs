@@ -35,6 +35,7 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
     };
     let plan = BrokerPlan {
         listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
+        users: Vec::new(),
         limits,
     };
     let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));

@@ -20,7 +20,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::access::{Claim, Guard};
 use super::encode;
+use super::listener::Door;
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
 use super::peer::Peer;
@@ -44,7 +46,19 @@ pub struct Shared {
     /// Bytes of packets that may wait for the router.
     pub budget: Arc<Semaphore>,
     pub counters: Arc<Counters>,
+    pub guard: Arc<Guard>,
     pub bounds: Bounds,
+}
+
+/// Who is there and by which door, as far as that is known before the CONNECT.
+pub struct Visitor {
+    pub conn: ConnId,
+    pub peer: Peer,
+    pub door: Arc<Door>,
+    /// The name in its certificate, where it showed one.
+    pub certificate: Option<String>,
+    /// When its CONNECT has to be there.
+    pub deadline: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,12 +97,13 @@ struct Connection<S> {
     finishing: bool,
 }
 
-/// Serves one connection to its end; its CONNECT has to come before the deadline.
-pub async fn run<S>(stream: S, conn: ConnId, peer: Peer, deadline: Instant, shared: Shared)
+/// Serves one connection to its end.
+pub async fn run<S>(stream: S, visitor: Visitor, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let events = shared.events.clone();
+    let (conn, peer) = (visitor.conn, visitor.peer);
     let mut connection = Connection {
         stream,
         conn,
@@ -102,14 +117,15 @@ where
         finishing: false,
     };
     // Whatever goes wrong in here ends this connection, and the router hears of it.
-    if AssertUnwindSafe(connection.serve(peer, deadline)).catch_unwind().await.is_err() {
+    if AssertUnwindSafe(connection.serve(visitor)).catch_unwind().await.is_err() {
         tracing::error!(%peer, "a connection's task panicked");
     }
     let _ = events.send(Event::Gone { conn }).await;
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn serve(&mut self, peer: Peer, deadline: Instant) {
+    async fn serve(&mut self, visitor: Visitor) {
+        let Visitor { peer, door, certificate, deadline, .. } = visitor;
         let first = timeout_at(deadline, self.first_packet()).await;
         let connect = match first {
             Ok(Some(Ok(Incoming::Connect(connect)))) => connect,
@@ -118,7 +134,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
         };
         let outbox = Arc::clone(&self.outbox);
-        let event = Event::Connect { conn: self.conn, connect, outbox, peer };
+        let claim = Claim {
+            place: &door.place,
+            certificate: certificate.as_deref(),
+            username: connect.username.as_deref(),
+        };
+        let password = connect.password.clone();
+        let login = timeout_at(deadline, self.shared.guard.login(claim, password, peer));
+        let login = login.await.unwrap_or(Err(Reason::SERVER_BUSY));
+        let event = Event::Connect { conn: self.conn, connect, login, outbox, peer };
         if self.shared.events.send(event).await.is_err() || !self.forward().await {
             return;
         }

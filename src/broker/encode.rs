@@ -109,6 +109,7 @@ fn return_code(reason: Reason) -> u8 {
     match reason {
         Reason::UNSUPPORTED_VERSION => 1,
         Reason::CLIENT_ID_INVALID => 2,
+        Reason::BAD_USER_NAME_OR_PASSWORD => 4,
         Reason::NOT_AUTHORIZED => 5,
         _ => 3,
     }

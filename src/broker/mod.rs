@@ -15,6 +15,7 @@
 //! Knows nothing of field buses nor of uplinks: tag topics are names in [`Rules`], commands leave
 //! as requests.
 
+mod access;
 mod connection;
 mod encode;
 mod error;
@@ -34,8 +35,8 @@ mod wire;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,15 +48,19 @@ use crate::config::BrokerPlan;
 use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
 use crate::store::Store;
 
+pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
 pub use peer::Peer;
 pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
-use listener::{Door, Socket};
+use access::{Access, Guard};
+use listener::{Door, Settings, Socket};
 use packet::Version;
 use router::{Append, Router, Setup};
 use status::Counters;
 
+/// Changes of the plan that may wait for the runner.
+const CHANGES_MAX: usize = 4;
 /// In-process messages that may wait for the router.
 const LOCAL_MESSAGES_MAX: usize = 65_536;
 /// Bytes of in-process messages that may wait for the router.
@@ -106,7 +111,10 @@ pub struct Broker {
 }
 
 struct Shared {
-    doors: Vec<Arc<Door>>,
+    doors: Mutex<Vec<Arc<Door>>>,
+    /// Listeners on their way to the runner.
+    opened: mpsc::Sender<Vec<Opened>>,
+    access: watch::Sender<Arc<Access>>,
     local: mpsc::Sender<Publish>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
@@ -115,9 +123,19 @@ struct Shared {
     started: Mono,
 }
 
+/// A listener and its socket.
+type Opened = (Arc<Door>, Socket);
+
+impl Shared {
+    fn doors(&self) -> MutexGuard<'_, Vec<Arc<Door>>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The broker's tasks, to be run by the supervisor.
 pub struct BrokerRunner {
-    listeners: Vec<(Arc<Door>, Socket)>,
+    listeners: Vec<Opened>,
+    opened: mpsc::Receiver<Vec<Opened>>,
     gate: listener::Gate,
     service: service::Service,
 }
@@ -130,15 +148,19 @@ impl Broker {
             listeners.push(Door::open(listener.clone()).await?);
         }
         let doors: Vec<_> = listeners.iter().map(|(door, _)| Arc::clone(door)).collect();
+        let (access, access_changed) = watch::channel(Arc::new(Access::of(plan)));
+        let (opened, from_opened) = mpsc::channel(CHANGES_MAX);
         let Deps { clock, inbox, store } = deps;
         let counters = Arc::new(Counters::default());
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
         let local_bytes = Arc::new(AtomicUsize::new(0));
         let (rules, rules_changed) = watch::channel(Arc::default());
-        let (gate, events) = listener::Gate::new(&plan.limits, Arc::clone(&counters));
+        let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
+        let (gate, events) = listener::Gate::new(&plan.limits, guard, Arc::clone(&counters));
         let setup = Setup {
             limits: plan.limits.clone(),
+            access: Arc::clone(&access_changed.borrow()),
             inbox,
             append: store.map(append_to),
             counters: Arc::clone(&counters),
@@ -150,17 +172,57 @@ impl Broker {
             local: from_local,
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
+            access: access_changed,
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
             started,
         };
-        let shared = Shared { doors, local, local_bytes, rules, counters, clock, started };
-        Ok((Self { shared: Arc::new(shared) }, BrokerRunner { listeners, gate, service }))
+        let doors = Mutex::new(doors);
+        let shared =
+            Shared { doors, opened, access, local, local_bytes, rules, counters, clock, started };
+        Ok((
+            Self { shared: Arc::new(shared) },
+            BrokerRunner { listeners, opened: from_opened, gate, service },
+        ))
     }
 
     /// The addresses where the broker listens, in the order of the plan.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.shared.doors.iter().filter_map(|door| door.address()).collect()
+        self.shared.doors().iter().filter_map(|door| door.address()).collect()
+    }
+
+    /// Takes another plan with the same limits while clients stay: listeners are opened and closed,
+    /// certificates read anew, and who is not allowed any more is disconnected.
+    ///
+    /// # Errors
+    /// A listener can't be opened or has no usable certificate; nothing was changed then.
+    pub async fn change(&self, plan: &BrokerPlan) -> Result<(), BrokerError> {
+        let shared = &self.shared;
+        let mut left = shared.doors().clone();
+        let (mut doors, mut kept, mut opened) = (Vec::new(), Vec::new(), Vec::new());
+        for listener in &plan.listeners {
+            if let Some(at) = left.iter().position(|door| door.place == listener.place) {
+                let door = left.swap_remove(at);
+                let before = door.settings();
+                let settings = Settings::load(listener.clone(), Some(&before)).await?;
+                kept.push((Arc::clone(&door), settings));
+                doors.push(door);
+            } else {
+                let (door, socket) = Door::open(listener.clone()).await?;
+                doors.push(Arc::clone(&door));
+                opened.push((door, socket));
+            }
+        }
+        if shared.opened.send(opened).await.is_err() {
+            return Err(BrokerError::Stopped);
+        }
+        for (door, settings) in kept {
+            door.set(settings);
+        }
+        *shared.doors() = doors;
+        shared.access.send_replace(Arc::new(Access::of(plan)));
+        left.iter().for_each(|door| door.closed.cancel());
+        Ok(())
     }
 
     /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
@@ -184,7 +246,7 @@ impl Broker {
 
     pub fn status(&self) -> BrokerStatus {
         let uptime = self.shared.clock.mono() - self.shared.started;
-        self.shared.counters.status(uptime.as_secs(), &self.shared.doors)
+        self.shared.counters.status(uptime.as_secs(), &self.shared.doors())
     }
 }
 
@@ -205,19 +267,33 @@ fn local_bytes(message: &Publish) -> usize {
 impl BrokerRunner {
     /// Serves until `stop`; then says good-bye to the clients and ends within seconds.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BrokerError> {
-        let Self { listeners, gate, service } = self;
+        let Self { listeners, mut opened, gate, service } = self;
         let mut units = JoinSet::new();
-        units.spawn(service.run(stop.clone()));
-        for (door, socket) in listeners {
-            units.spawn(listener::accept(door, socket, gate.clone(), stop.clone()));
-        }
-        drop(gate);
-        while let Some(unit) = units.join_next().await {
-            if unit.is_err() || !stop.is_cancelled() {
-                return Err(BrokerError::Stopped);
+        let service = service.run(stop.clone());
+        units.spawn(async move {
+            service.await;
+            None
+        });
+        // Gone at the end: the service waits until nobody can send it anything.
+        let mut gate = Some(gate);
+        let mut new = listeners;
+        loop {
+            for (door, socket) in new.drain(..) {
+                let Some(gate) = gate.clone() else { break };
+                let accepting = listener::accept(door, socket, gate, stop.clone());
+                units.spawn(async move { Some(accepting.await) });
+            }
+            tokio::select! {
+                () = stop.cancelled(), if gate.is_some() => gate = None,
+                Some(more) = opened.recv(), if gate.is_some() => new = more,
+                unit = units.join_next() => match unit {
+                    None => return Ok(()),
+                    Some(Ok(Some(door))) if door.closed.is_cancelled() => {}
+                    Some(Ok(_)) if stop.is_cancelled() => {}
+                    Some(_) => return Err(BrokerError::Stopped),
+                },
             }
         }
-        Ok(())
     }
 }
 

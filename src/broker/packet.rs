@@ -3,6 +3,8 @@
 //! One set of types for both protocol versions; what a version lacks has the value that the newer
 //! one would take as its default. Knows no codec, no bytes on the wire and no socket.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::model::{Qos, TopicFilter, TopicName};
@@ -38,7 +40,9 @@ impl Reason {
     pub const IMPLEMENTATION_SPECIFIC: Self = Self(0x83);
     pub const UNSUPPORTED_VERSION: Self = Self(0x84);
     pub const CLIENT_ID_INVALID: Self = Self(0x85);
+    pub const BAD_USER_NAME_OR_PASSWORD: Self = Self(0x86);
     pub const NOT_AUTHORIZED: Self = Self(0x87);
+    pub const SERVER_BUSY: Self = Self(0x89);
     pub const SHUTTING_DOWN: Self = Self(0x8B);
     pub const BAD_AUTHENTICATION_METHOD: Self = Self(0x8C);
     pub const KEEP_ALIVE_TIMEOUT: Self = Self(0x8D);
@@ -49,8 +53,10 @@ impl Reason {
     pub const TOPIC_ALIAS_INVALID: Self = Self(0x94);
     pub const PACKET_TOO_LARGE: Self = Self(0x95);
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
+    pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
     pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
+    pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9F);
 
     /// Codes from 0x80 say that something was refused.
     pub fn is_refusal(self) -> bool {
@@ -94,7 +100,19 @@ pub struct Connect {
     /// Whether reason strings are welcome in packets other than CONNACK and DISCONNECT.
     pub problem_info: bool,
     pub enhanced_auth: bool,
+    pub username: Option<String>,
+    pub password: Option<Password>,
     pub will: Option<Will>,
+}
+
+/// Never printed.
+#[derive(Clone)]
+pub struct Password(pub Bytes);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
 }
 
 /// What the broker publishes when the client goes without a DISCONNECT.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::outbox::End;
 use super::router::{Event, Router};
 use super::status::Counters;
@@ -35,6 +36,7 @@ pub struct Service {
     pub local: mpsc::Receiver<Publish>,
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
+    pub access: watch::Receiver<Arc<Access>>,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
     pub started: Mono,
@@ -52,10 +54,12 @@ impl Service {
         sys_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rules = self.rules.clone();
         rules.mark_changed();
+        let mut access = self.access.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = rules.changed() => {}
+                Ok(()) = access.changed() => access.mark_changed(),
                 count = self.events.recv_many(&mut events, EVENTS_PER_ROUND) => {
                     if count == 0 {
                         break;
@@ -80,6 +84,10 @@ impl Service {
             }
             self.router.set_rules(Arc::clone(&rules.borrow()));
             let now = self.clock.mono();
+            if access.has_changed().unwrap_or(false) {
+                let access = Arc::clone(&access.borrow_and_update());
+                self.router.set_access(access, now);
+            }
             for message in messages.drain(..) {
                 self.local_bytes.fetch_sub(local_bytes(&message), Ordering::Relaxed);
                 self.router.publish(message, now);

@@ -58,6 +58,8 @@ pub struct Counters {
     pub retained_messages: Level,
     pub retained_bytes: Level,
     pub malformed: Counter,
+    pub logins_refused: Counter,
+    pub logins_throttled: Counter,
     pub slow_cut: Counter,
     pub commands: Counter,
     pub forwarded: Counter,
@@ -81,6 +83,8 @@ pub struct Drops {
     pub local_full: Counter,
     /// Published to a tag topic or under `$SYS` by a client.
     pub reserved: Counter,
+    /// Published by, or waiting for, a client that may not.
+    pub denied: Counter,
     /// Commands, while too many were waiting.
     pub commands_full: Counter,
     /// Commands as a last will, or as an in-process message: nothing that can be carried out.
@@ -97,6 +101,7 @@ pub struct Drops {
 pub struct Gauge {
     pub version: Version,
     pub peer: Peer,
+    pub user: Option<Arc<str>>,
     pub connected: AtomicUsize,
     pub queued: Level,
     pub queued_bytes: Level,
@@ -106,10 +111,11 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    pub fn new(version: Version, peer: Peer) -> Self {
+    pub fn new(version: Version, peer: Peer, user: Option<Arc<str>>) -> Self {
         Self {
             version,
             peer,
+            user,
             connected: AtomicUsize::new(1),
             queued: Level::default(),
             queued_bytes: Level::default(),
@@ -141,6 +147,7 @@ impl Counters {
                 id: Arc::clone(id),
                 version: gauge.version.as_str(),
                 address: gauge.peer,
+                user: gauge.user.clone(),
                 connected: gauge.connected.load(Ordering::Relaxed) == 1,
                 subscriptions: gauge.subscriptions.get(),
                 queue: gauge.queued.get(),
@@ -165,6 +172,8 @@ impl Counters {
             retained: self.retained_messages.get(),
             retained_bytes: self.retained_bytes.get(),
             malformed: self.malformed.get(),
+            logins_refused: self.logins_refused.get(),
+            logins_throttled: self.logins_throttled.get(),
             slow_cut: self.slow_cut.get(),
             commands: self.commands.get(),
             forwarded: self.forwarded.get(),
@@ -175,6 +184,7 @@ impl Counters {
                 too_large: dropped.too_large.get(),
                 local_full: dropped.local_full.get(),
                 reserved: dropped.reserved.get(),
+                denied: dropped.denied.get(),
                 commands_full: dropped.commands_full.get(),
                 commands_refused: dropped.commands_refused.get(),
                 retained_full: dropped.retained_full.get(),
@@ -208,6 +218,11 @@ pub struct BrokerStatus {
     pub retained_bytes: usize,
     /// Connections closed for a packet against the standard.
     pub malformed: u64,
+    /// Wrong passwords, users that do not exist, and clients without a name where that is not
+    /// allowed.
+    pub logins_refused: u64,
+    /// Turned away unseen because their address had been wrong too often.
+    pub logins_throttled: u64,
     /// Connections cut because the client did not read.
     pub slow_cut: u64,
     /// `.../set` messages handed on.
@@ -227,6 +242,7 @@ pub struct DropStatus {
     pub too_large: u64,
     pub local_full: u64,
     pub reserved: u64,
+    pub denied: u64,
     pub commands_full: u64,
     pub commands_refused: u64,
     pub retained_full: u64,
@@ -241,6 +257,8 @@ pub struct ListenerStatus {
     pub kind: &'static str,
     /// Address and port, or the path of the socket.
     pub at: String,
+    /// Whether clients come in that name no user.
+    pub anonymous: bool,
     pub connections: usize,
     /// Turned away because as many as allowed were connected.
     pub refused: u64,
@@ -258,6 +276,8 @@ pub struct ClientStatus {
     pub version: &'static str,
     /// Where the client is, or was last.
     pub address: Peer,
+    /// `None` for a client that named no user.
+    pub user: Option<Arc<str>>,
     pub connected: bool,
     pub subscriptions: usize,
     pub queue: usize,

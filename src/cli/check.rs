@@ -1,6 +1,8 @@
 //! `fieldhold check`: every mistake of a configuration at once, or the plan it makes.
 
 use std::path::Path;
+mod certificates;
+
 use std::process::ExitCode;
 
 use super::ConfigArgument;
@@ -8,7 +10,8 @@ use crate::config::blocks::{self, Item, Limits};
 use crate::config::profile::Used;
 use crate::config::wire::LineTime;
 use crate::config::{
-    BusPlan, DevicePlan, Loaded, Plan, SensorLink, ShareWrite, Source, TagPlan, show_duration,
+    BrokerPlan, BusPlan, DevicePlan, Loaded, Plan, SensorLink, ShareWrite, Source, TagPlan,
+    show_duration,
 };
 use crate::model::Table;
 use crate::model::sensor::Ask;
@@ -23,6 +26,7 @@ pub struct Arguments {
 #[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(match super::load_all(&arguments.config.config) {
+        Ok(loaded) if !certificates::say(&loaded) => ExitCode::from(super::BAD_INPUT),
         Ok(Loaded { plan, profiles, .. }) => {
             print!("{}", describe(&plan));
             print!("{}", profiles.iter().map(own_profile).collect::<String>());
@@ -46,8 +50,7 @@ fn describe(plan: &Plan) -> String {
         out += &describe_bus(bus);
     }
     if let Some(broker) = &plan.broker {
-        let at: Vec<_> = broker.listeners.iter().map(ToString::to_string).collect();
-        out += &format!("LAN broker on {}\n", at.join(", "));
+        out += &describe_broker(broker);
     }
     for uplink in &plan.uplinks {
         let tls = if uplink.tls.is_some() { "TLS" } else { "no TLS" };
@@ -84,6 +87,20 @@ fn describe_quota(path: &Path, max_bytes: Option<u64>) -> String {
         None => " (a quarter of the file system, at most 4 GB)",
     };
     format!("  keeps up to {megabytes} MB on the disk{why}\n")
+}
+
+fn describe_broker(broker: &BrokerPlan) -> String {
+    let mut out = String::new();
+    for listener in &broker.listeners {
+        let who = match (&listener.anonymous, listener.asks_for_certificates()) {
+            (None, false) => "users with a password",
+            (None, true) => "users with a certificate",
+            (Some(_), false) => "everybody",
+            (Some(_), true) => "everybody with a certificate",
+        };
+        out += &format!("LAN broker on {listener}, for {who}\n");
+    }
+    out
 }
 
 fn describe_bus(bus: &BusPlan) -> String {

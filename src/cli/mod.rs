@@ -2,6 +2,7 @@
 
 mod advice;
 mod audit;
+mod broker;
 mod check;
 mod demo;
 mod frame;
@@ -55,6 +56,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
+    /// The LAN broker: the line of a user's password
+    Broker(broker::Arguments),
     /// Look into the store
     Store(store::Arguments),
 }
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -1,13 +1,16 @@
-//! The LAN broker in the plan: where it listens, and its bounds.
+//! The LAN broker in the plan: where it listens, who may use it, and its bounds.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::{Grant, Identity, UserPlan};
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerPlan {
     pub listeners: Vec<ListenerPlan>,
+    pub users: Vec<UserPlan>,
     pub limits: BrokerLimits,
 }
 
@@ -19,6 +22,8 @@ pub struct ListenerPlan {
     pub is_websocket: bool,
     /// `None` for plain connections.
     pub tls: Option<ServerTlsPlan>,
+    /// What clients may do that name no user; `None` turns them away.
+    pub anonymous: Option<Vec<Grant>>,
     /// Clients at a time; the broker's own limit counts as well.
     pub connections: usize,
 }
@@ -37,6 +42,8 @@ pub struct ServerTlsPlan {
     pub key: PathBuf,
     /// The authority of the clients' certificates; with it only those who show one may connect.
     pub client_ca: Option<PathBuf>,
+    /// Where a client's certificate has the name of its user.
+    pub identity: Identity,
 }
 
 /// Every bound of the LAN broker; the defaults are in `configs/reference.yaml`.
@@ -60,9 +67,15 @@ pub struct BrokerLimits {
 }
 
 impl ListenerPlan {
-    /// Plain MQTT over TCP.
+    /// Plain MQTT over TCP, for everybody.
     pub fn tcp(address: SocketAddr, connections: usize) -> Self {
-        Self { place: Place::Address(address), is_websocket: false, tls: None, connections }
+        Self {
+            place: Place::Address(address),
+            is_websocket: false,
+            tls: None,
+            anonymous: Some(vec![Grant::Everything]),
+            connections,
+        }
     }
 
     /// The key it is written with.
@@ -74,6 +87,11 @@ impl ListenerPlan {
             (Place::Address(_), true, None) => "ws",
             (Place::Address(_), true, Some(_)) => "wss",
         }
+    }
+
+    /// Whether only clients with a certificate of the plant come in.
+    pub fn asks_for_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
 
     /// `None` for a Unix socket.

@@ -104,6 +104,12 @@ pub(super) const TURNAROUND: Duration = Duration::from_millis(100);
 pub(super) const LISTENER: &str = "127.0.0.1:1883";
 /// Clients of the broker, and of one of its listeners.
 pub(super) const CLIENTS_RANGE: RangeInclusive<i128> = 1..=100_000;
+pub(super) const USERS_MAX: usize = 10_000;
+pub(super) const ROLES_MAX: usize = 1_000;
+/// Longest name of a user, in bytes.
+pub(super) const USER_BYTES_MAX: usize = 256;
+/// Filters of one list of a user or a role.
+pub(super) const ACCESS_FILTERS_MAX: usize = 256;
 /// Longest path of a Unix socket, without the zero at its end (unix(7)).
 pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {

@@ -181,9 +181,10 @@ pub(super) static TOPICS: Shape = Shape {
 
 pub(super) static BROKER: Shape = Shape {
     name: "broker",
-    keys: &["listeners", "limits"],
+    keys: &["listeners", "users", "roles", "limits"],
     refused: &[
-        ("users", "users and access control come in a later version"),
+        ("acl", "what a client may do stands with its user, or in roles"),
+        ("anonymous", "write it with a listener, as in { tcp: \"0.0.0.0:1883\", anonymous: read }"),
         ("listen", "write listeners: [ { tcp: \"127.0.0.1:1883\" } ]"),
         ("port", "write listeners: [ { tcp: \"127.0.0.1:1883\" } ]"),
     ],
@@ -191,12 +192,33 @@ pub(super) static BROKER: Shape = Shape {
 
 pub(super) static LISTENER: Shape = Shape {
     name: "listener",
-    keys: &["tcp", "tls", "ws", "wss", "unix", "certificate", "key", "client-ca", "connections"],
+    keys: &[
+        "tcp",
+        "tls",
+        "ws",
+        "wss",
+        "unix",
+        "certificate",
+        "key",
+        "client-ca",
+        "identity",
+        "anonymous",
+        "connections",
+    ],
     refused: &[
         ("cert", "the broker's certificate is called certificate"),
         ("ca", "the authority of the clients' certificates is called client-ca"),
     ],
 };
+
+pub(super) static USER: Shape = Shape {
+    name: "user",
+    keys: &["password", "roles", "publish", "subscribe", "retain", "qos-max"],
+    refused: &[("role", "write roles: [ read ]")],
+};
+
+pub(super) static ROLE: Shape =
+    Shape { name: "role", keys: &["publish", "subscribe", "retain", "qos-max"], refused: &[] };
 
 pub(super) static LIMITS: Shape = Shape {
     name: "limits",
@@ -308,7 +330,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 39] = [
+pub(super) static ALL: [&Shape; 41] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -342,6 +364,8 @@ pub(super) static ALL: [&Shape; 39] = [
     &TOPICS,
     &BROKER,
     &LISTENER,
+    &USER,
+    &ROLE,
     &LIMITS,
     &UPLINK,
     &PASSWORD,

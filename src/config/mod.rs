@@ -4,6 +4,7 @@
 //! `file` is the disk; `wire` and `blocks` know what requests cost and which are cheapest. A text never panics the gateway and never costs more than the bounds of
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
+mod access;
 pub mod blocks;
 mod broker;
 mod check;
@@ -26,13 +27,14 @@ mod values;
 pub mod wire;
 mod write_rule;
 
+pub use access::{Grant, Identity, PasswordHash, Pattern, Rule, UserPlan};
 pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, ServerTlsPlan};
 pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
 pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
-pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity};
+pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
@@ -48,6 +50,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The device profiles it uses.
     pub profiles: Vec<profile::Used>,
+    /// Where the broker's listeners name certificates.
+    pub tls_files: Vec<TlsFiles>,
     /// The text it came from, for [`file::keep_good`].
     pub text: String,
 }
@@ -91,10 +95,11 @@ fn parse_with(
             None
         }
     };
+    let tls_files = out.take_tls_files();
     let problems = out.into_problems();
     let text = text.to_owned();
     match plan {
-        Some(plan) => Ok(Loaded { plan, warnings: problems, profiles: used, text }),
+        Some(plan) => Ok(Loaded { plan, warnings: problems, profiles: used, tls_files, text }),
         None => Err(Problems(problems)),
     }
 }

@@ -54,6 +54,17 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Where a listener of the broker names its files: problems that still have nothing to say, for
+/// whoever reads certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its place among the listeners of the plan.
+    pub listener: usize,
+    pub certificate: Problem,
+    pub key: Problem,
+    pub client_ca: Problem,
+}
+
 /// Everything that is wrong with a configuration: at least one error, and the warnings, in the
 /// order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,6 +198,8 @@ pub(super) struct Findings {
     warnings: usize,
     /// What was said about other files: their mistakes are told once, however many use them.
     told: HashSet<(Arc<str>, Place, String)>,
+    /// The files of TLS listeners: what is in them is looked at elsewhere.
+    tls_files: Vec<(usize, [Spot; 3])>,
     /// Which keys of which section were met, for the test of the reference configuration.
     #[cfg(test)]
     pub met: std::collections::BTreeSet<(&'static str, String)>,
@@ -200,6 +213,7 @@ impl Findings {
             errors: 0,
             warnings: 0,
             told: HashSet::new(),
+            tls_files: Vec::new(),
             #[cfg(test)]
             met: std::collections::BTreeSet::new(),
         }
@@ -239,6 +253,34 @@ impl Findings {
             message,
             hint: complaint.hint,
         });
+    }
+
+    /// Notes where a listener names its certificate, its key and its client-ca.
+    pub(super) fn note_tls_files(&mut self, listener: usize, spots: [Spot; 3]) {
+        self.tls_files.push((listener, spots));
+    }
+
+    /// What was noted, ready for what may be found there.
+    pub(super) fn take_tls_files(&mut self) -> Vec<TlsFiles> {
+        let file = &self.file;
+        let open = |spot: Spot| Problem {
+            severity: Severity::Error,
+            file: file.clone(),
+            line: spot.at.line,
+            column: spot.at.column,
+            path: spot.path.to_string(),
+            message: String::new(),
+            hint: None,
+        };
+        let noted = std::mem::take(&mut self.tls_files).into_iter();
+        noted
+            .map(|(listener, [certificate, key, client_ca])| TlsFiles {
+                listener,
+                certificate: open(certificate),
+                key: open(key),
+                client_ca: open(client_ca),
+            })
+            .collect()
     }
 
     /// An empty collection for the same file.

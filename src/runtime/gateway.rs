@@ -38,7 +38,8 @@ pub struct Gateway {
     pub(super) doors: Arc<Doors>,
     pub(super) board: Arc<Board>,
     pub(super) commands: Arc<Commands>,
-    plan: Mutex<Plan>,
+    /// What is running, or about to.
+    plan: Arc<Mutex<Plan>>,
     intake: Arc<Intake>,
     inbox: mpsc::Sender<SetRequest>,
     /// Connections to hosts that several buses share.
@@ -84,7 +85,7 @@ impl Gateway {
             doors,
             board,
             commands,
-            plan: Mutex::new(plan.clone()),
+            plan: Arc::new(Mutex::new(plan.clone())),
             intake,
             inbox,
             quotas: Quotas::default(),
@@ -101,9 +102,7 @@ impl Gateway {
         if old.store != new.store {
             return Err(ApplyError::Store);
         }
-        if old.broker != new.broker {
-            self.replace_broker(old.broker.as_ref(), new.broker.as_ref()).await?;
-        }
+        self.change_broker(old.broker.as_ref(), new.broker.as_ref()).await?;
         self.register(&mut new);
         let changes = old.diff(&new);
         // Cursors of removed uplinks are forgotten only after their engines have ended.
@@ -201,8 +200,8 @@ impl Gateway {
         self.register(&mut plan);
         self.store.set_consumers(&consumers(&plan));
         self.set_tags(&plan);
-        if let Some(broker) = &plan.broker {
-            self.start_broker(broker.clone(), None);
+        if plan.broker.is_some() {
+            self.start_broker(None);
         }
         for bus in &plan.buses {
             self.start_bus(bus.clone());
@@ -254,18 +253,23 @@ impl Gateway {
     }
 
     /// Starts the broker unit; `bound` is a broker that is listening already.
-    fn start_broker(&self, plan: BrokerPlan, bound: Option<(Broker, BrokerRunner)>) {
+    fn start_broker(&self, bound: Option<(Broker, BrokerRunner)>) {
         let (doors, board) = (Arc::clone(&self.doors), Arc::clone(&self.board));
         let deps = self.broker_deps();
         let bound = Mutex::new(bound);
+        let plan = Arc::clone(&self.plan);
         self.units.start(BROKER_UNIT, move |stop| {
             let (doors, board) = (Arc::clone(&doors), Arc::clone(&board));
-            let (deps, plan) = (deps.clone(), plan.clone());
+            // The plan as it is now: it may have changed since the unit was started.
+            let (deps, plan) = (deps.clone(), lock(&plan).broker.clone());
             let ready = lock(&bound).take();
             async move {
                 let (broker, runner) = match ready {
                     Some(ready) => ready,
-                    None => Broker::bind(&plan, deps).await?,
+                    None => match plan {
+                        Some(plan) => Broker::bind(&plan, deps).await?,
+                        None => return Ok(()),
+                    },
                 };
                 doors.set_broker(Some(broker.clone()));
                 board.set_broker(Some(broker));
@@ -275,6 +279,21 @@ impl Gateway {
                 end
             }
         });
+    }
+
+    /// A broker that runs takes its new plan while clients stay, unless it has other limits.
+    async fn change_broker(
+        &self,
+        old: Option<&BrokerPlan>,
+        new: Option<&BrokerPlan>,
+    ) -> Result<(), ApplyError> {
+        match (old, new, self.doors.broker()) {
+            (Some(old), Some(new), Some(broker)) if old.limits == new.limits => {
+                broker.change(new).await.map_err(ApplyError::Broker)
+            }
+            _ if old == new => Ok(()),
+            _ => self.replace_broker(old, new).await,
+        }
     }
 
     /// Stops the old broker and starts the new one; if that can't listen, the old one again.
@@ -292,12 +311,12 @@ impl Gateway {
         let Some(plan) = new else { return Ok(()) };
         match Broker::bind(plan, self.broker_deps()).await {
             Ok(bound) => {
-                self.start_broker(plan.clone(), Some(bound));
+                self.start_broker(Some(bound));
                 Ok(())
             }
             Err(error) => {
-                if let Some(old) = old {
-                    self.start_broker(old.clone(), None);
+                if old.is_some() {
+                    self.start_broker(None);
                 }
                 Err(ApplyError::Broker(error))
             }
@@ -312,9 +331,12 @@ impl Gateway {
         new: &BrokerPlan,
     ) -> Result<(), ApplyError> {
         let mut trial = new.clone();
-        let port = |listener: &ListenerPlan| listener.address().map(|address| address.port());
-        let ours: Vec<_> = old.iter().flat_map(|old| &old.listeners).map(port).collect();
-        trial.listeners.retain(|listener| !ours.contains(&port(listener)));
+        let ours = |new: &ListenerPlan| {
+            let port = |listener: &ListenerPlan| listener.address().map(|address| address.port());
+            let mut old = old.iter().flat_map(|old| &old.listeners);
+            old.any(|old| old.place == new.place || port(old).is_some() && port(old) == port(new))
+        };
+        trial.listeners.retain(|listener| !ours(listener));
         Broker::bind(&trial, self.broker_deps()).await.map(drop).map_err(ApplyError::Broker)
     }
 

@@ -20,6 +20,7 @@ use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
 use super::space;
 use super::state::State;
 use super::status::{Health, Quarantined};
+use super::wal;
 use super::work::{Piece, RESERVE};
 use crate::model::{Class, Clock};
 
@@ -183,8 +184,9 @@ impl StoreFile {
         state.disk.bytes = live_bytes(&connection)?;
         self.epoch = Some(state.epoch);
         self.inode = inode(&self.path);
-        match begin(&mut connection, &mut state) {
+        match bring_in(&connection).and_then(|()| begin(&mut connection, &mut state)) {
             Ok(()) => {
+                wal::make_room(&self.path);
                 state.health = Health::Ok;
                 Ok((state, Some(connection)))
             }
@@ -268,6 +270,7 @@ impl StoreFile {
             Ok(())
         })?;
         let connection = schema::connect(&self.path, self.quota)?;
+        wal::make_room(&self.path);
         self.epoch = Some(epoch);
         self.inode = inode(&self.path);
         Ok((connection, epoch, reserved))
@@ -275,11 +278,13 @@ impl StoreFile {
 
     /// Opens the file again after a failure, brings its WAL into it, and gives what it has.
     pub fn reopen(&mut self) -> Result<(Connection, PerClass<Had>), FileError> {
+        wal::rewrite(&self.path)?;
         let connection = schema::connect(&self.path, self.quota)?;
         if Some(rows::needed_meta(&connection, rows::EPOCH)?) != self.epoch {
             return Err(FileError::Replaced);
         }
         checkpoint(&connection, "TRUNCATE")?;
+        wal::make_room(&self.path);
         // If the start could not write, the mark of the last orderly end is still there.
         if rows::needed_meta(&connection, rows::CLEAN)? != 0 {
             rows::put_meta(&connection, rows::CLEAN, 0)?;
@@ -346,6 +351,16 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
         }
     }
     Ok(state)
+}
+
+/// Brings the WAL into the file before anything is added to it. What a crash left of its last
+/// sector may be followed at once by the next frame, and a cut while that is written could take
+/// commits in the same sector along. On a full disk it stays where it is.
+fn bring_in(connection: &Connection) -> rusqlite::Result<()> {
+    match checkpoint(connection, "PASSIVE") {
+        Err(error) if !schema::is_full(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The first transaction: positions are reserved before any is given out.

@@ -60,6 +60,7 @@ mod state;
 mod status;
 mod transaction;
 mod values;
+mod wal;
 mod window;
 mod wire;
 mod work;

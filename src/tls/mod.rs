@@ -21,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::config::TlsPlan;
 
 pub use certificate::{alternative_name, common_name};
-pub use server::{Server, Shown};
+pub use server::{Server, Shown, inspect};
 
 /// Something that TLS needs is not there or not usable. Someone must act, and trying again helps: a
 /// missing file may appear while we run.

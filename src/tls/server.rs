@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConfig;
 
-use super::{TlsError, certificate, certificates, server_config};
+use super::{TlsError, certificate, certificates, private_key, roots_in, server_config};
 use crate::config::ServerTlsPlan;
 use crate::model::Wall;
 
@@ -94,6 +94,20 @@ impl Server {
             }
         }
     }
+}
+
+/// All that is wrong with the files of a listener, and else until when its certificate is valid.
+pub fn inspect(plan: &ServerTlsPlan) -> Result<Option<Wall>, Vec<TlsError>> {
+    let of_files = [
+        certificates("certificate", &plan.certificate).err(),
+        private_key("key", &plan.key).err(),
+        plan.client_ca.as_deref().and_then(|path| roots_in(path).err()),
+    ];
+    let wrong: Vec<_> = of_files.into_iter().flatten().collect();
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    load(plan).map(|(_, valid_until)| valid_until).map_err(|error| vec![error])
 }
 
 fn load(plan: &ServerTlsPlan) -> Result<(Arc<ServerConfig>, Option<Wall>), TlsError> {

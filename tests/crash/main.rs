@@ -9,7 +9,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod faults;
+mod image;
+mod images;
+mod oracle;
+mod panics;
 mod vfs;
+mod workload;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,19 +7,21 @@
 //! store is opened.
 //!
 //! Self-contained: needs `rusqlite` alone, so that another test crate can include it by its path.
-//! It does not see what is not SQLite's: a file that was renamed shows when SQLite opens it next.
+//! What is not SQLite's shows when SQLite opens a file next: that it was renamed, removed, or
+//! written by something else.
 
 #![allow(unsafe_code, reason = "SQLite takes its file system as C functions")]
 #![allow(dead_code, reason = "each test crate that includes it uses a part of it")]
 
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::ffi;
 
@@ -43,6 +45,11 @@ pub enum Op {
     /// Something else removed the name.
     Gone {
         name: String,
+    },
+    /// Something else wrote the file, and is taken to have synced it.
+    Foreign {
+        file: FileId,
+        bytes: Vec<u8>,
     },
     Write {
         file: FileId,
@@ -110,9 +117,12 @@ pub struct Manners {
 struct Record {
     manners: Manners,
     ops: Vec<Op>,
+    /// By inode.
     files: HashMap<u64, FileId>,
     names: HashMap<String, u64>,
     file_last: FileId,
+    /// How often each is open.
+    handles: HashMap<FileId, u32>,
     fault: Option<Fault>,
     fault_count: u64,
     fault_hits: u64,
@@ -126,6 +136,10 @@ struct Watched {
 
 /// A directory under watch, until this is dropped.
 pub struct Disk(Arc<Watched>);
+
+/// When files were last written that we know all about. (No file has to be opened for this while
+/// SQLite has it: closing it would take SQLite's locks along.)
+const CLOSED: SystemTime = SystemTime::UNIX_EPOCH;
 
 static REAL: AtomicPtr<ffi::sqlite3_vfs> = AtomicPtr::new(std::ptr::null_mut());
 static WATCHED: Mutex<Vec<Weak<Watched>>> = Mutex::new(Vec::new());
@@ -222,7 +236,27 @@ impl Record {
         if !is_known {
             self.note(Op::Open { file, name, created });
         }
+        if self.handles.get(&file).is_none_or(|n| *n == 0) && !created && self.manners.log {
+            let written = path.metadata().and_then(|metadata| metadata.modified()).ok();
+            if written != Some(CLOSED)
+                && let Ok(bytes) = std::fs::read(path)
+            {
+                self.note(Op::Foreign { file, bytes });
+            }
+        }
+        *self.handles.entry(file).or_default() += 1;
         file
+    }
+
+    /// Marks a file that nobody has open any more, so that a foreign write shows.
+    fn closed(&mut self, file: FileId, path: &Path) {
+        let handles = self.handles.entry(file).or_default();
+        *handles = handles.saturating_sub(1);
+        let inode = path.metadata().map(|metadata| metadata.ino());
+        let same = inode.is_ok_and(|inode| self.files.get(&inode) == Some(&file));
+        if *handles == 0 && self.manners.log && same {
+            let _ = File::open(path).and_then(|file| file.set_modified(CLOSED));
+        }
     }
 }
 
@@ -237,6 +271,7 @@ struct Shim {
 struct Watch {
     disk: Arc<Watched>,
     file: FileId,
+    path: PathBuf,
 }
 
 fn install() {
@@ -289,7 +324,11 @@ unsafe extern "C" fn open(
         {
             return ffi::SQLITE_CANTOPEN;
         }
-        let existed = path.as_deref().is_some_and(Path::exists);
+        let mut watch = None;
+        if let (Some(disk), Some(path)) = (disk, path) {
+            let existed = path.exists();
+            watch = Some((disk, path, existed));
+        }
         let vfs = REAL.load(Ordering::Acquire);
         let Some(real_open) = (*vfs).xOpen else { return ffi::SQLITE_CANTOPEN };
         let code = real_open(vfs, name, real(file), flags, out_flags);
@@ -299,9 +338,9 @@ unsafe extern "C" fn open(
             }
             return code;
         }
-        if let (Some(disk), Some(path)) = (disk, path) {
-            let id = lock(&disk.record).opened(&disk.dir, &path, !existed);
-            (*shim).watch = Box::into_raw(Box::new(Watch { disk, file: id }));
+        if let Some((disk, path, existed)) = watch {
+            let file = lock(&disk.record).opened(&disk.dir, &path, !existed);
+            (*shim).watch = Box::into_raw(Box::new(Watch { disk, file, path }));
         }
         (*shim).base.pMethods = &raw const METHODS;
         ffi::SQLITE_OK
@@ -390,12 +429,13 @@ unsafe fn note(file: *mut ffi::sqlite3_file, op: impl FnOnce(FileId) -> Op) {
 
 unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
     unsafe {
-        let shim = file.cast::<Shim>();
-        if !(*shim).watch.is_null() {
-            drop(Box::from_raw((*shim).watch));
-            (*shim).watch = std::ptr::null_mut();
+        let watch = std::mem::replace(&mut (*file.cast::<Shim>()).watch, std::ptr::null_mut());
+        let code = call(file, |methods| methods.xClose);
+        if !watch.is_null() {
+            let watch = Box::from_raw(watch);
+            lock(&watch.disk.record).closed(watch.file, &watch.path);
         }
-        call(file, |methods| methods.xClose)
+        code
     }
 }
 

@@ -1,18 +1,21 @@
 //! Opening a listener: the socket, the certificate, and what is counted there.
+//!
+//! A door stays where it is; what is asked at it may change for the next connection.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::broker::error::BrokerError;
 use crate::broker::peer::Peer;
 use crate::broker::status::{Counter, Level, ListenerStatus};
-use crate::config::{ListenerPlan, Place};
+use crate::config::{Identity, ListenerPlan, Place};
 use crate::tls;
 
 /// Who may write to a Unix socket: its owner and its group.
@@ -20,17 +23,24 @@ const SOCKET_MODE: u32 = 0o660;
 
 /// A listener that is open.
 pub struct Door {
-    pub plan: ListenerPlan,
+    /// Where it was to be opened; names it.
+    pub place: Place,
     /// Where it is open: the port may have been the kernel's choice.
-    pub at: Place,
-    pub tls: Option<tls::Server>,
-    /// Clients that may still come in here.
-    pub places: Arc<Semaphore>,
+    at: Place,
+    settings: Mutex<Arc<Settings>>,
+    /// Ends the listener and its connections.
+    pub closed: CancellationToken,
     pub connections: Level,
     /// Turned away because as many as allowed are connected.
     pub refused: Counter,
     /// TLS or WebSocket was not agreed upon, or not in time.
     pub failed: Counter,
+}
+
+/// What is asked of the next connection.
+pub struct Settings {
+    pub plan: ListenerPlan,
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 pub enum Socket {
@@ -52,14 +62,7 @@ pub struct SocketFile {
 impl Door {
     /// Opens the socket; connections wait until they are accepted.
     pub async fn open(plan: ListenerPlan) -> Result<(Arc<Self>, Socket), BrokerError> {
-        let tls = match plan.tls.clone() {
-            None => None,
-            Some(files) => {
-                let loaded = tokio::task::spawn_blocking(|| tls::Server::load(files)).await;
-                let failed = |source| BrokerError::Tls { listener: plan.to_string(), source };
-                Some(loaded.map_err(|_| BrokerError::Stopped)?.map_err(failed)?)
-            }
-        };
+        let settings = Settings::load(plan.clone(), None).await?;
         let failed = |source| BrokerError::Bind { listener: plan.to_string(), source };
         let (at, socket) = match &plan.place {
             Place::Address(address) => {
@@ -69,17 +72,28 @@ impl Door {
             }
             Place::Path(path) => (plan.place.clone(), unix(path).await.map_err(failed)?),
         };
-        let places = Arc::new(Semaphore::new(plan.connections.min(Semaphore::MAX_PERMITS)));
         let door = Self {
-            plan,
+            place: plan.place,
             at,
-            tls,
-            places,
+            settings: Mutex::new(Arc::new(settings)),
+            closed: CancellationToken::new(),
             connections: Level::default(),
             refused: Counter::default(),
             failed: Counter::default(),
         };
         Ok((Arc::new(door), socket))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Settings>> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.lock())
+    }
+
+    pub fn set(&self, settings: Settings) {
+        *self.lock() = Arc::new(settings);
     }
 
     pub fn address(&self) -> Option<SocketAddr> {
@@ -90,15 +104,46 @@ impl Door {
     }
 
     pub fn status(&self) -> ListenerStatus {
-        let shown = self.tls.as_ref().map(tls::Server::shown);
+        let settings = self.settings();
+        let shown = settings.tls.as_ref().map(|tls| tls.shown());
         ListenerStatus {
-            kind: self.plan.kind(),
+            kind: settings.plan.kind(),
+            anonymous: settings.plan.anonymous.is_some(),
             at: self.at.to_string(),
             connections: self.connections.get(),
             refused: self.refused.get(),
             handshakes_failed: self.failed.get(),
             certificate_ends_ms: shown.as_ref().and_then(|s| s.valid_until).map(|end| end.0),
             certificate_problem: shown.and_then(|s| s.problem),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the files; `before` are the settings that these follow, and their certificate is kept
+    /// if it is the same.
+    pub async fn load(plan: ListenerPlan, before: Option<&Self>) -> Result<Self, BrokerError> {
+        let Some(files) = plan.tls.clone() else { return Ok(Self { plan, tls: None }) };
+        let same = before.and_then(|before| before.tls.clone()).filter(|tls| *tls.plan() == files);
+        let loaded = tokio::task::spawn_blocking(move || match same {
+            Some(tls) => {
+                tls.refresh();
+                Ok(tls)
+            }
+            None => tls::Server::load(files).map(Arc::new),
+        });
+        let failed = |source| BrokerError::Tls { listener: plan.to_string(), source };
+        let tls = loaded.await.map_err(|_| BrokerError::Stopped)?.map_err(failed)?;
+        Ok(Self { plan, tls: Some(tls) })
+    }
+
+    /// The name in a client's certificate, where this listener looks for it.
+    pub fn name_in(&self, certificate: &CertificateDer<'_>) -> Option<String> {
+        let files = self.plan.tls.as_ref()?;
+        files.client_ca.as_ref()?;
+        match files.identity {
+            Identity::CommonName => tls::common_name(certificate),
+            Identity::AlternativeName => tls::alternative_name(certificate),
         }
     }
 }

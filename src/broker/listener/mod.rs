@@ -18,7 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{self, Bounds, Shared};
+use super::access::Guard;
+use super::connection::{self, Bounds, Shared, Visitor};
 use super::peer::Peer;
 use super::router::Event;
 use super::session::ConnId;
@@ -26,7 +27,7 @@ use super::status::Counters;
 use crate::config::BrokerLimits;
 
 use door::Stream;
-pub use door::{Door, Socket};
+pub use door::{Door, Settings, Socket};
 
 /// Batches of packets that may wait for the router.
 const EVENTS_MAX: usize = 1024;
@@ -48,7 +49,11 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn new(limits: &BrokerLimits, counters: Arc<Counters>) -> (Self, mpsc::Receiver<Event>) {
+    pub fn new(
+        limits: &BrokerLimits,
+        guard: Guard,
+        counters: Arc<Counters>,
+    ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         // A packet must fit the budget, whatever the limit on packets says.
         let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
@@ -57,6 +62,7 @@ impl Gate {
             events,
             budget: Arc::new(Semaphore::new(budget)),
             counters,
+            guard: Arc::new(guard),
             bounds: Bounds {
                 packet_bytes: limits.packet_bytes,
                 outgoing_bytes: limits.outgoing_bytes,
@@ -69,15 +75,22 @@ impl Gate {
         (gate, receiver)
     }
 
-    /// A place at the broker and one at this listener, if there are.
-    fn admit(&self, door: &Door) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let here = Arc::clone(&door.places).try_acquire_owned().ok()?;
-        Some((here, Arc::clone(&self.places).try_acquire_owned().ok()?))
+    /// A place at the broker, if there is one and this listener may take it.
+    fn admit(&self, door: &Door, here: usize) -> Option<OwnedSemaphorePermit> {
+        if here >= door.settings().plan.connections {
+            return None;
+        }
+        Arc::clone(&self.places).try_acquire_owned().ok()
     }
 }
 
-/// Accepts until `stop`, then waits for the connections to end.
-pub async fn accept(door: Arc<Door>, socket: Socket, gate: Gate, stop: CancellationToken) {
+/// Accepts until `stop` or until the door is closed, then waits for the connections to end.
+pub async fn accept(
+    door: Arc<Door>,
+    socket: Socket,
+    gate: Gate,
+    stop: CancellationToken,
+) -> Arc<Door> {
     let mut connections = JoinSet::new();
     // Said once when the limit is reached, and again only after there was room.
     let mut full = false;
@@ -86,11 +99,12 @@ pub async fn accept(door: Arc<Door>, socket: Socket, gate: Gate, stop: Cancellat
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
+            () = door.closed.cancelled() => break,
             Some(_) = connections.join_next() => {
                 door.connections.set(connections.len());
                 continue;
             }
-            _ = renew.tick(), if door.tls.is_some() => {
+            _ = renew.tick() => {
                 refresh(&door).await;
                 continue;
             }
@@ -99,16 +113,17 @@ pub async fn accept(door: Arc<Door>, socket: Socket, gate: Gate, stop: Cancellat
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, listener = %door.plan, "accepting a connection failed");
+                tracing::warn!(%error, listener = %door.place, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let Some(places) = gate.admit(&door) else {
+        while connections.try_join_next().is_some() {}
+        let Some(place) = gate.admit(&door, connections.len()) else {
             gate.shared.counters.connections_refused.one();
             door.refused.one();
             if !std::mem::replace(&mut full, true) {
-                let listener = &door.plan;
+                let listener = &door.place;
                 tracing::warn!(%peer, %listener, "connection refused: as many as allowed are open");
             }
             continue;
@@ -118,7 +133,7 @@ pub async fn accept(door: Arc<Door>, socket: Socket, gate: Gate, stop: Cancellat
         let here = Arc::clone(&door);
         connections.spawn(async move {
             serve(stream, peer, &here, gate).await;
-            drop(places);
+            drop(place);
         });
         door.connections.set(connections.len());
     }
@@ -126,67 +141,68 @@ pub async fn accept(door: Arc<Door>, socket: Socket, gate: Gate, stop: Cancellat
     let ended = async { while connections.join_next().await.is_some() {} };
     // Those that don't end in time are aborted with the set.
     let _ = tokio::time::timeout(GRACE, ended).await;
+    door
 }
 
 /// Agrees on TLS and WebSocket as the listener wants, then serves MQTT to the end.
 async fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) {
-    let deadline = Instant::now() + gate.shared.bounds.connect_timeout;
-    match stream {
-        Stream::Unix(stream) => mqtt(stream, peer, door, gate, deadline).await,
-        Stream::Tcp(stream) => {
-            let Some(tls) = &door.tls else {
-                return over(stream, peer, door, gate, deadline).await;
-            };
-            let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-            let Some(stream) = agreed(handshake, "TLS", peer, door, deadline).await else { return };
-            over(stream, peer, door, gate, deadline).await;
-        }
-    }
+    let mut visitor = Visitor {
+        conn: ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed)),
+        peer,
+        door: Arc::clone(door),
+        certificate: None,
+        deadline: Instant::now() + gate.shared.bounds.connect_timeout,
+    };
+    let settings = door.settings();
+    let stream = match stream {
+        Stream::Unix(stream) => return connection::run(stream, visitor, gate.shared).await,
+        Stream::Tcp(stream) => stream,
+    };
+    let is_websocket = settings.plan.is_websocket;
+    let Some(tls) = &settings.tls else {
+        return over(stream, is_websocket, visitor, gate).await;
+    };
+    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    let Some(stream) = agreed(handshake, "TLS", &visitor).await else { return };
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    visitor.certificate = shown.and_then(|certificate| settings.name_in(certificate));
+    over(stream, is_websocket, visitor, gate).await;
 }
 
-async fn over<S>(stream: S, peer: Peer, door: &Arc<Door>, gate: Gate, deadline: Instant)
+async fn over<S>(stream: S, is_websocket: bool, visitor: Visitor, gate: Gate)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if !door.plan.is_websocket {
-        return mqtt(stream, peer, door, gate, deadline).await;
+    if !is_websocket {
+        return connection::run(stream, visitor, gate.shared).await;
     }
     let handshake = websocket::accept(stream, gate.shared.bounds.packet_bytes);
-    if let Some(stream) = agreed(handshake, "WebSocket", peer, door, deadline).await {
-        mqtt(stream, peer, door, gate, deadline).await;
+    if let Some(stream) = agreed(handshake, "WebSocket", &visitor).await {
+        connection::run(stream, visitor, gate.shared).await;
     }
-}
-
-async fn mqtt<S>(stream: S, peer: Peer, _door: &Arc<Door>, gate: Gate, deadline: Instant)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let conn = ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed));
-    connection::run(stream, conn, peer, deadline, gate.shared).await;
 }
 
 /// What the handshake came to; `None`, counted, when it came to nothing in time.
 async fn agreed<T>(
     handshake: impl Future<Output = io::Result<T>>,
     what: &'static str,
-    peer: Peer,
-    door: &Door,
-    deadline: Instant,
+    visitor: &Visitor,
 ) -> Option<T> {
-    let error = match timeout_at(deadline, handshake).await {
+    let error = match timeout_at(visitor.deadline, handshake).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => error,
         Err(_) => io::ErrorKind::TimedOut.into(),
     };
+    let Visitor { peer, door, .. } = visitor;
     door.failed.one();
-    tracing::debug!(%peer, %error, listener = %door.plan, "no agreement on {what}");
+    tracing::debug!(%peer, %error, listener = %door.place, "no agreement on {what}");
     None
 }
 
 /// Reads the files of a certificate that has changed.
-async fn refresh(door: &Arc<Door>) {
-    let door = Arc::clone(door);
-    let read =
-        tokio::task::spawn_blocking(move || door.tls.as_ref().map(crate::tls::Server::refresh));
-    let _ = read.await;
+async fn refresh(door: &Door) {
+    if let Some(tls) = door.settings().tls.clone() {
+        // Only a panic could come out of it, and the files are looked at again soon.
+        let _ = tokio::task::spawn_blocking(move || tls.refresh()).await;
+    }
 }

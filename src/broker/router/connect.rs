@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Router, show_connected};
+use crate::broker::access::Login;
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Connect, Reason, Version};
@@ -13,10 +14,8 @@ use crate::broker::session::{
 };
 use crate::broker::status::Gauge;
 use crate::broker::trie::SessionKey;
-use crate::model::{Mono, Qos};
+use crate::model::Mono;
 
-/// Longest client id accepted, in bytes. The standard asks for 23 at least.
-const CLIENT_ID_BYTES_MAX: usize = 1024;
 /// Sessions of clients that are away are kept for as many as may be connected.
 const AWAY_PER_CONNECTION: usize = 1;
 
@@ -25,25 +24,30 @@ impl Router {
         &mut self,
         conn: ConnId,
         connect: Connect,
-        outbox: Arc<Outbox>,
-        peer: Peer,
+        login: Result<Login, Reason>,
+        (outbox, peer): (Arc<Outbox>, Peer),
         now: Mono,
     ) {
-        if let Some(reason) = self.refusal(&connect) {
-            tracing::info!(%peer, reason = reason.0, "connection refused");
-            outbox.answer(&encode::connack_refused(connect.version, reason));
-            return outbox.end(End::Finish);
-        }
         let assigned = connect.client_id.is_empty();
         let client_id: Arc<str> =
             if assigned { self.assign_id().into() } else { connect.client_id.as_str().into() };
+        let (login, rights) = match self.admit(&connect, login, &client_id) {
+            Ok(admitted) => admitted,
+            Err(reason) => {
+                tracing::info!(%peer, reason = reason.0, "connection refused");
+                outbox.answer(&encode::connack_refused(connect.version, reason));
+                return outbox.end(End::Finish);
+            }
+        };
         let offer = Offer {
             receive_maximum: RECEIVE_MAXIMUM,
             packet_max: self.limits.packet_bytes,
             alias_max: ALIAS_MAX,
             assigned: assigned.then_some(&client_id),
         };
-        let kept = self.take_over(&client_id, connect.clean_start, now);
+        // Nobody owns what an anonymous client left; a user starts anew.
+        let is_own = self.owner(&client_id).is_none_or(|owner| owner == login.user);
+        let kept = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
         let connack = encode::connack_accepted(connect.version, kept.is_some(), &offer);
         if connack.len() > packet_max {
@@ -64,13 +68,15 @@ impl Router {
         };
         let mut link = Link::new(conn, outbox, terms, now);
         link.answer(&connack);
-        let gauge = Arc::new(Gauge::new(connect.version, peer));
+        let gauge = Arc::new(Gauge::new(connect.version, peer, login.user.clone()));
         self.counters.enter(&client_id, &gauge);
         let key = match kept {
             Some(key) => key,
             None => self.place(
                 Session {
                     client_id: Arc::clone(&client_id),
+                    login: login.clone(),
+                    rights: rights.clone(),
                     subscriptions: HashMap::new(),
                     outgoing: Outgoing::default(),
                     link: None,
@@ -94,6 +100,7 @@ impl Router {
         gauge.subscriptions.set(session.subscriptions.len());
         gauge.dropped.add(session.gauge.dropped.get());
         session.gauge = gauge;
+        (session.login, session.rights) = (login, rights);
         session.lifetime = lifetime;
         session.acked_at = now;
         session.will = connect.will;
@@ -103,35 +110,9 @@ impl Router {
         session.outgoing.reconnected();
         session.link = Some(link);
         show_connected(session, true);
+        self.confine(key);
         self.touch(key);
         self.pump(key, now);
-    }
-
-    /// Why this client may not connect.
-    fn refusal(&self, connect: &Connect) -> Option<Reason> {
-        if connect.enhanced_auth {
-            return Some(Reason::BAD_AUTHENTICATION_METHOD);
-        }
-        let keeps_session = connect.version == Version::V3 && !connect.clean_start;
-        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
-        if connect.client_id.is_empty() && keeps_session {
-            return Some(Reason::CLIENT_ID_INVALID);
-        }
-        if connect.client_id.len() > CLIENT_ID_BYTES_MAX {
-            return Some(Reason::CLIENT_ID_INVALID);
-        }
-        let will = connect.will.as_ref()?;
-        if will.qos > Qos::AtLeastOnce {
-            return Some(Reason::QOS_NOT_SUPPORTED);
-        }
-        if !self.is_topic_within_limits(will.topic.as_str()) {
-            return Some(Reason::TOPIC_NAME_INVALID);
-        }
-        // Nor may a will be a command: it would be carried out long after it was meant.
-        if self.is_reserved(&will.topic) || self.is_command(&will.topic) {
-            return Some(Reason::NOT_AUTHORIZED);
-        }
-        None
     }
 
     fn assign_id(&mut self) -> String {

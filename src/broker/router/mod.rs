@@ -5,6 +5,7 @@
 //! and wire tests feed it by hand. What has to be durable leaves as a future in
 //! [`Router::take_commits`] and comes back through [`Router::settle`].
 
+mod admit;
 mod connect;
 mod deadlines;
 mod end;
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::access::{Access, Login};
 use super::message::Frames;
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
@@ -41,6 +43,8 @@ pub enum Event {
     Connect {
         conn: ConnId,
         connect: Box<Connect>,
+        /// Who the client is, or why it is not let in.
+        login: Result<Login, Reason>,
         outbox: Arc<Outbox>,
         peer: Peer,
     },
@@ -67,6 +71,7 @@ pub enum Event {
 pub struct Router {
     limits: BrokerLimits,
     rules: Arc<Rules>,
+    access: Arc<Access>,
     inbox: mpsc::Sender<SetRequest>,
     append: Option<Append>,
     counters: Arc<Counters>,
@@ -99,6 +104,7 @@ pub struct Router {
 /// What the router needs from outside.
 pub struct Setup {
     pub limits: BrokerLimits,
+    pub access: Arc<Access>,
     pub inbox: mpsc::Sender<SetRequest>,
     pub append: Option<Append>,
     pub counters: Arc<Counters>,
@@ -107,11 +113,12 @@ pub struct Setup {
 
 impl Router {
     pub fn new(setup: Setup, now: Mono) -> Self {
-        let Setup { limits, inbox, append, counters, seed } = setup;
+        let Setup { limits, access, inbox, append, counters, seed } = setup;
         Self {
             retained: Retained::new(limits.retained_messages, limits.retained_bytes),
             limits,
             rules: Arc::default(),
+            access,
             inbox,
             append,
             counters,
@@ -139,8 +146,8 @@ impl Router {
 
     pub fn take(&mut self, event: Event, now: Mono) {
         match event {
-            Event::Connect { conn, connect, outbox, peer } => {
-                self.connect(conn, *connect, outbox, peer, now);
+            Event::Connect { conn, connect, login, outbox, peer } => {
+                self.connect(conn, *connect, login, (outbox, peer), now);
             }
             Event::Packets { conn, packets, held: _held } => self.packets(conn, packets, now),
             Event::Broken { conn, reason } => {

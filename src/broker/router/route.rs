@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Router;
 use crate::broker::Publish;
+use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
 use crate::broker::message::Message;
 use crate::broker::packet::{Inbound, Properties, Reason, Version, Will};
@@ -55,10 +56,17 @@ impl Router {
         }
         let (id, qos) = (publish.id, publish.qos);
         self.behind = None;
+        let is_command = self.is_command(&topic);
+        let publication =
+            Publication { topic: topic.as_str(), qos, retain: publish.retain, is_command };
+        let allowed = self.session(key).is_some_and(|s| s.rights.may_publish(&publication));
         let fate = if self.is_reserved(&topic) {
             self.counters.dropped.reserved.one();
             Fate::Known(Reason::NOT_AUTHORIZED, Some("only the gateway publishes to this topic"))
-        } else if self.is_command(&topic) {
+        } else if !allowed {
+            self.counters.dropped.denied.one();
+            Fate::Known(Reason::NOT_AUTHORIZED, Some("this user may not publish to this topic"))
+        } else if is_command {
             self.command(key, topic, publish, now)
         } else {
             let message = Message {
@@ -156,6 +164,15 @@ impl Router {
         // The rules may have changed since the CONNECT.
         if self.is_reserved(&will.topic) || self.is_command(&will.topic) {
             return self.counters.dropped.commands_refused.one();
+        }
+        let publication = Publication {
+            topic: will.topic.as_str(),
+            qos: will.qos,
+            retain: will.retain,
+            is_command: false,
+        };
+        if !self.session(key).is_some_and(|s| s.rights.may_publish(&publication)) {
+            return self.counters.dropped.denied.one();
         }
         let message = Message {
             topic: will.topic,

@@ -43,11 +43,12 @@ impl Router {
         }
         let most = self.limits.subscriptions_per_client;
         let session = self.session(key).ok_or(Reason::IMPLEMENTATION_SPECIFIC)?;
+        let most_qos = session.rights.may_subscribe(filter).ok_or(Reason::NOT_AUTHORIZED)?;
         let is_new = !session.subscriptions.contains_key(filter);
         if is_new && session.subscriptions.len() >= most {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let qos = wish.qos.min(Qos::AtLeastOnce);
+        let qos = wish.qos.min(Qos::AtLeastOnce).min(most_qos);
         let grant = Grant {
             qos,
             no_local: wish.no_local,

@@ -12,6 +12,7 @@ mod outgoing;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::access::{Login, Rights};
 use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Will};
 use super::status::Gauge;
 use super::trie::{Grant, SessionKey};
@@ -26,6 +27,9 @@ pub struct ConnId(pub u64);
 
 pub struct Session {
     pub client_id: Arc<str>,
+    /// Whose session it is.
+    pub login: Login,
+    pub rights: Rights,
     pub subscriptions: HashMap<TopicFilter, Grant>,
     pub outgoing: Outgoing,
     /// `None` while the client is away.

@@ -273,6 +273,16 @@ impl Outgoing {
         }
     }
 
+    /// Drops what waits on topics that `unwanted` names; says how many messages that was.
+    pub fn forget(&mut self, unwanted: impl Fn(&str) -> bool) -> u64 {
+        let before = self.queue.len() + self.again.len();
+        let stays = |queued: &Queued| !unwanted(queued.message.topic.as_str());
+        self.queue.retain(stays);
+        self.again.retain(|again| stays(&again.queued));
+        self.queue_bytes = self.queue.iter().map(|queued| queued.message.bytes()).sum();
+        u64::try_from(before - self.queue.len() - self.again.len()).unwrap_or(0)
+    }
+
     fn pop_queue(&mut self) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
         self.queue_bytes -= queued.message.bytes();

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::config::ServerTlsPlan;
+use crate::config::{Identity, ServerTlsPlan};
 
 /// An authority with a directory for what it signs.
 pub struct Authority {
@@ -57,6 +57,7 @@ impl Authority {
             certificate: self.path(&format!("{name}.pem")),
             key: self.path(&format!("{name}.key")),
             client_ca: mutual.then(|| self.path("ca.pem")),
+            identity: Identity::CommonName,
         }
     }
 

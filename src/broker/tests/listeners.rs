@@ -31,11 +31,11 @@ fn tls(files: ServerTlsPlan) -> ListenerPlan {
 }
 
 async fn with(listener: ListenerPlan) -> Running {
-    start_plan(BrokerPlan { listeners: vec![listener], limits: limits() }).await
+    start_plan(BrokerPlan { listeners: vec![listener], users: Vec::new(), limits: limits() }).await
 }
 
 async fn refused(listener: ListenerPlan) -> BrokerError {
-    let plan = BrokerPlan { listeners: vec![listener], limits: limits() };
+    let plan = BrokerPlan { listeners: vec![listener], users: Vec::new(), limits: limits() };
     let (inbox, _commands) = tokio::sync::mpsc::channel(1);
     let clock = std::sync::Arc::new(ManualClock::new(Mono(0), Wall(0)));
     Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap()
@@ -117,7 +117,7 @@ async fn a_peer_that_does_not_shake_hands_holds_up_nobody() {
     authority.sign("broker", "broker", "localhost");
     let limits = BrokerLimits { connect_timeout: Duration::from_millis(300), ..limits() };
     let listeners = vec![tls(authority.server("broker", false))];
-    let running = start_plan(BrokerPlan { listeners, limits }).await;
+    let running = start_plan(BrokerPlan { listeners, users: Vec::new(), limits }).await;
     let mut silent = TcpStream::connect(running.address).await.unwrap();
     let mut wrong = TcpStream::connect(running.address).await.unwrap();
     wrong.write_all(&bytes(CONNECT)).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_file_that_is_no_socket_is_left_alone() {
 #[tokio::test]
 async fn one_listener_can_have_fewer_places() {
     let narrow = ListenerPlan { connections: 1, ..free() };
-    let plan = BrokerPlan { listeners: vec![narrow, free()], limits: limits() };
+    let plan = BrokerPlan { listeners: vec![narrow, free()], users: Vec::new(), limits: limits() };
     let running = start_plan(plan).await;
     let _first = running.connect("a").await;
     let mut second = TcpStream::connect(running.address).await.unwrap();

@@ -1,10 +1,12 @@
 //! Tests of the broker: bytes in, bytes out; without sockets and without a clock where that shows
 //! it.
 
+mod access;
 mod bounds;
 mod certificates;
 mod commands;
 mod listeners;
+mod logins;
 pub mod notation;
 mod rig;
 mod running;

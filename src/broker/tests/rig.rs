@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
+use crate::broker::access::{Access, Answer, Claim, Login};
 use crate::broker::encode;
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Incoming, Reason, Version};
@@ -17,7 +18,7 @@ use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
 use crate::broker::wire::{Decoder, WireError};
 use crate::broker::{BrokerStatus, Publish, Rules};
-use crate::config::BrokerLimits;
+use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, UserPlan};
 use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName};
 
 pub fn limits() -> BrokerLimits {
@@ -34,6 +35,21 @@ pub fn limits() -> BrokerLimits {
         topic_levels: 8,
         connect_timeout: Duration::from_secs(10),
         outgoing_bytes: 10_000,
+    }
+}
+
+/// The one listener.
+pub fn door() -> ListenerPlan {
+    ListenerPlan::tcp("127.0.0.1:1883".parse().unwrap(), 100)
+}
+
+/// Whoever names a user is believed: passwords are looked at by the guard.
+fn login(access: &Access, username: Option<&str>) -> Result<Login, Reason> {
+    let place = door().place;
+    match access.answer(&Claim { place: &place, certificate: None, username }) {
+        Answer::Enter(login) => Ok(login),
+        Answer::Refuse(reason) => Err(reason),
+        Answer::Verify { login, .. } => login.ok_or(Reason::BAD_USER_NAME_OR_PASSWORD),
     }
 }
 
@@ -58,6 +74,7 @@ pub struct Rig {
     pub now: Mono,
     pub commands: mpsc::Receiver<SetRequest>,
     pub appended: std_mpsc::Receiver<Appended>,
+    access: Arc<Access>,
     counters: Arc<Counters>,
     packet_bytes: u32,
     outgoing_bytes: usize,
@@ -81,8 +98,11 @@ impl Rig {
         let counters = Arc::new(Counters::default());
         let now = Mono(1_000_000);
         let (packet_bytes, outgoing_bytes) = (limits.packet_bytes, limits.outgoing_bytes);
+        let plan = BrokerPlan { listeners: vec![door()], users: Vec::new(), limits };
+        let access = Arc::new(Access::of(&plan));
         let setup = Setup {
-            limits,
+            limits: plan.limits,
+            access: Arc::clone(&access),
             inbox,
             append: Some(append),
             counters: Arc::clone(&counters),
@@ -93,6 +113,7 @@ impl Rig {
             now,
             commands,
             appended,
+            access,
             counters,
             packet_bytes,
             outgoing_bytes,
@@ -110,6 +131,14 @@ impl Rig {
             forward: vec![TopicFilter::new("up/#").unwrap()],
         }));
         self
+    }
+
+    /// Users and rights from now on; there is one listener.
+    pub fn set_users(&mut self, users: Vec<UserPlan>, anonymous: Option<Vec<Grant>>) {
+        let listeners = vec![ListenerPlan { anonymous, ..door() }];
+        self.access = Arc::new(Access::of(&BrokerPlan { listeners, users, limits: limits() }));
+        self.router.set_access(Arc::clone(&self.access), self.now);
+        self.settle();
     }
 
     pub fn status(&mut self) -> BrokerStatus {
@@ -148,8 +177,9 @@ impl Rig {
                 Ok(None) => break,
                 Ok(Some(Incoming::Connect(connect))) if !socket.greeted => {
                     socket.greeted = true;
+                    let login = login(&self.access, connect.username.as_deref());
                     let outbox = Arc::clone(&socket.outbox);
-                    Event::Connect { conn, connect, outbox, peer: Peer::Local { uid: None } }
+                    Event::Connect { conn, connect, login, outbox, peer: Peer::Local { uid: None } }
                 }
                 Ok(Some(packet)) => Event::Packets { conn, packets: vec![packet], held: None },
                 Err(WireError::Broken(reason)) if socket.greeted => Event::Broken { conn, reason },

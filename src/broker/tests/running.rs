@@ -31,6 +31,7 @@ pub struct Running {
 pub async fn start(limits: BrokerLimits) -> Running {
     start_plan(BrokerPlan {
         listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
+        users: Vec::new(),
         limits,
     })
     .await

@@ -140,6 +140,7 @@ async fn in_process_publishing_is_bounded_and_never_waits() {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
     let plan = BrokerPlan {
         listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
+        users: Vec::new(),
         limits: limits(),
     };
     // The runner doesn't run: nobody takes the messages.
@@ -158,8 +159,11 @@ async fn an_address_in_use_is_an_error_with_a_retry() {
     let running = start(limits()).await;
     let (inbox, _commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let plan =
-        BrokerPlan { listeners: vec![ListenerPlan::tcp(running.address, 100)], limits: limits() };
+    let plan = BrokerPlan {
+        listeners: vec![ListenerPlan::tcp(running.address, 100)],
+        users: Vec::new(),
+        limits: limits(),
+    };
     let error = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap();
     assert_eq!(error.to_string(), format!("can't listen on tcp {}", running.address));
     assert_eq!(error.retry(), crate::model::Retry::Later);

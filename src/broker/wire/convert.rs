@@ -6,8 +6,8 @@ use rmqtt_codec::{types, v3, v5};
 use super::WireError;
 use crate::broker::encode::{self, property};
 use crate::broker::packet::{
-    Connect, Inbound, Incoming, Properties, Reason, RetainHandling, Subscribe, Unsubscribe,
-    Version, Will, Wish,
+    Connect, Inbound, Incoming, Password, Properties, Reason, RetainHandling, Subscribe,
+    Unsubscribe, Version, Will, Wish,
 };
 use crate::model::{Qos, TopicError, TopicFilter, TopicName};
 
@@ -64,9 +64,8 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
             properties: None,
         }),
     };
-    if let Some(name) = &c.username {
-        text(name)?;
-    }
+    let username = c.username.as_deref().map(|name| text(name).map(str::to_owned)).transpose()?;
+    let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
     Ok(Connect {
         version: Version::V3,
         client_id: text(&c.client_id)?.to_owned(),
@@ -77,6 +76,8 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
         packet_max: u32::MAX,
         problem_info: false,
         enhanced_auth: false,
+        username,
+        password,
         will,
     })
 }
@@ -86,9 +87,8 @@ pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> 
     if c.auth_data.is_some() && c.auth_method.is_none() {
         return Err(PROTOCOL_ERROR);
     }
-    if let Some(name) = &c.username {
-        text(name)?;
-    }
+    let username = c.username.as_deref().map(|name| text(name).map(str::to_owned)).transpose()?;
+    let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
     user_properties(&c.user_properties)?;
     let will = match c.last_will {
         None => None,
@@ -119,6 +119,8 @@ pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> 
         packet_max: c.max_packet_size.map_or(u32::MAX, Into::into),
         problem_info: c.request_problem_info,
         enhanced_auth: c.auth_method.is_some(),
+        username,
+        password,
         will,
     })
 }

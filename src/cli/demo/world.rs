@@ -176,6 +176,7 @@ async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Brok
             SocketAddr::from(([127, 0, 0, 1], 0)),
             like.limits.connections,
         )],
+        users: Vec::new(),
         limits: like.limits.clone(),
     };
     // The cloud has no tags, so nothing is ever sent to this inbox.

@@ -103,7 +103,7 @@ fn line(row: &Json) -> Line {
     let (reason, n) = (text(row, "reason"), number(row, "n"));
     let (from, to) = (number(row, "seq_from"), number(row, "seq_to"));
     let newest = time(row, "wall_to_ms");
-    let at = newest.as_deref().unwrap_or("(time not known)       ");
+    let at = newest.as_deref().unwrap_or("(time not known)");
     let uplink = Some(text(row, "consumer")).filter(|name| !name.is_empty()).unwrap_or("-");
     let what = if n == 0 { "note".to_owned() } else { format!("{n} dropped") };
     let tone = if n == 0 { Tone::Faint } else { Tone::Bad };
@@ -167,7 +167,7 @@ mod tests {
         row["consumer"] = json!("");
         let note = line(&row).to_string();
         assert!(
-            note.starts_with("(time not known)         -            bulk             note: "),
+            note.starts_with("(time not known)          -            bulk             note: "),
             "{note}"
         );
     }

@@ -1,5 +1,6 @@
 //! Texts and what is said about them.
 
+mod access_problems;
 mod files;
 mod mutations;
 mod plans;

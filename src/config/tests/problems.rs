@@ -223,20 +223,19 @@ fn of_a_file() {
             &[
                 "t:2:24 broker.listeners[0]: a listener says what it speaks; write { tcp: \"127.0.0.1:1883\" }",
                 "t:2:37 broker.listeners[1].tcp: \"localhost:1883\" is no address with a port; write 127.0.0.1:1883",
-                "t:2:64 warning: broker.listeners[2].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:64 broker.listeners[2].tcp: nobody can connect: there are no users; write users, or anonymous: true for everybody, or anonymous: read",
                 "t:2:89 broker.listeners[3].tcp: \":1883\" is no address with a port; write 0.0.0.0:1883 for all",
-                "t:2:107 warning: broker.listeners[4].tcp: everyone who reaches [::]:1884 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:107 broker.listeners[4].tcp: nobody can connect: there are no users; write users, or anonymous: true for everybody, or anonymous: read",
                 "t:2:122 broker.listeners[5]: a listener tls needs certificate, a PEM file",
                 "t:2:122 broker.listeners[5]: a listener tls needs key, a PEM file",
                 "t:2:129 broker.listeners[5].tls: \"x\" is no address with a port; write it as in 127.0.0.1:1883 or [::1]:1883",
-                "t:2:141 warning: broker.listeners[6].tcp: everyone who reaches 0.0.0.0:1883 may read and write everything; there is no access control yet; listen on 127.0.0.1 or guard the network",
+                "t:2:141 broker.listeners[6].tcp: nobody can connect: there are no users; write users, or anonymous: true for everybody, or anonymous: read",
                 "t:2:141 broker.listeners[6].tcp: 0.0.0.0:1883 is listened on in line 2 too",
             ],
         ),
         (
             "gateway: { name: g }\nbroker: { users: {}, limits: { inflight: 0, packet-max: 1MiB, outgoing-bytes: 4KiB, conections: 5 } }",
             &[
-                "t:2:11 broker.users: users and access control come in a later version",
                 "t:2:42 broker.limits.inflight: 0 is out of range; allowed are 1 to 10000",
                 "t:2:79 broker.limits.outgoing-bytes: outgoing-bytes is smaller than one packet (1048576 bytes, packet-max)",
                 "t:2:85 broker.limits.conections: this key is unknown; did you mean connections?",

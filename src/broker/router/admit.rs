@@ -1,0 +1,147 @@
+//! Who may connect, and what becomes of those who are there when that changes.
+
+use std::sync::Arc;
+
+use super::Router;
+use crate::broker::access::{Access, Login, Publication, Rights};
+use crate::broker::packet::{Connect, Reason, Version};
+use crate::broker::session::Close;
+use crate::broker::trie::SessionKey;
+use crate::model::{Mono, Qos, TopicFilter};
+
+/// Longest client id accepted, in bytes. The standard asks for 23 at least.
+const CLIENT_ID_BYTES_MAX: usize = 1024;
+
+impl Router {
+    /// What a client may do, or why it may not connect.
+    pub(super) fn admit(
+        &self,
+        connect: &Connect,
+        login: Result<Login, Reason>,
+        client_id: &str,
+    ) -> Result<(Login, Rights), Reason> {
+        if connect.enhanced_auth {
+            return Err(Reason::BAD_AUTHENTICATION_METHOD);
+        }
+        let login = login?;
+        // The picture may have changed since the client was asked.
+        let rights = self.access.rights(&login, client_id).ok_or(Reason::NOT_AUTHORIZED)?;
+        let keeps_session = connect.version == Version::V3 && !connect.clean_start;
+        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
+        if connect.client_id.is_empty() && keeps_session {
+            return Err(Reason::CLIENT_ID_INVALID);
+        }
+        if connect.client_id.len() > CLIENT_ID_BYTES_MAX {
+            return Err(Reason::CLIENT_ID_INVALID);
+        }
+        // The session of a user is nobody else's: neither to read nor to end.
+        if self.owner(client_id).flatten().is_some_and(|owner| Some(owner) != login.user) {
+            return Err(Reason::CLIENT_ID_INVALID);
+        }
+        if let Some(will) = &connect.will {
+            if will.qos > Qos::AtLeastOnce {
+                return Err(Reason::QOS_NOT_SUPPORTED);
+            }
+            if !self.is_topic_within_limits(will.topic.as_str()) {
+                return Err(Reason::TOPIC_NAME_INVALID);
+            }
+            let publication = Publication {
+                topic: will.topic.as_str(),
+                qos: will.qos,
+                retain: will.retain,
+                is_command: self.is_command(&will.topic),
+            };
+            // Nor may a will be a command: it would be carried out long after it was meant.
+            if self.is_reserved(&will.topic)
+                || publication.is_command
+                || !rights.may_publish(&publication)
+            {
+                return Err(Reason::NOT_AUTHORIZED);
+            }
+        }
+        Ok((login, rights))
+    }
+
+    /// The user whose session this is; `Some(None)` for one that belongs to nobody.
+    pub(super) fn owner(&self, client_id: &str) -> Option<Option<Arc<str>>> {
+        let key = self.by_client.get(client_id)?;
+        let place = usize::try_from(key.0).ok()?;
+        let session = self.sessions.get(place)?.as_ref()?;
+        Some(session.login.user.clone())
+    }
+
+    /// Takes new users and rights. Who would not be let in today is disconnected, and so is who
+    /// has a subscription that is not allowed any more; all others notice nothing.
+    pub fn set_access(&mut self, access: Arc<Access>, now: Mono) {
+        self.access = access;
+        for place in 0..self.sessions.len() {
+            let Ok(place) = u32::try_from(place) else { break };
+            self.review(SessionKey(place), now);
+        }
+    }
+
+    fn review(&mut self, key: SessionKey, now: Mono) {
+        let access = Arc::clone(&self.access);
+        let Some(session) = self.session(key) else { return };
+        let (login, client_id) = (session.login.clone(), Arc::clone(&session.client_id));
+        if session.link.is_some() {
+            match access.rights(&login, &client_id) {
+                Some(rights) => {
+                    session.rights = rights;
+                    if self.confine(key) {
+                        self.close(key, Close::Fault(Reason::NOT_AUTHORIZED), now);
+                    }
+                    return;
+                }
+                None => {
+                    tracing::info!(client = %client_id, "disconnected: not allowed any more");
+                    // Nor is its will.
+                    session.will = None;
+                    self.close(key, Close::Fault(Reason::ADMINISTRATIVE_ACTION), now);
+                }
+            }
+        }
+        let Some(session) = self.session(key) else { return };
+        match access.rights_away(&login, &client_id) {
+            Some(rights) => {
+                session.rights = rights;
+                self.confine(key);
+            }
+            None => self.end_session(key),
+        }
+    }
+
+    /// Takes away what a session subscribed to and may not have, with all that waits because of
+    /// it; says whether there was any.
+    pub(super) fn confine(&mut self, key: SessionKey) -> bool {
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(Some(session)) = self.sessions.get_mut(place) else { return false };
+        let mut lost: Vec<TopicFilter> = Vec::new();
+        for (filter, grant) in &mut session.subscriptions {
+            match session.rights.may_subscribe(filter) {
+                None => lost.push(filter.clone()),
+                Some(most) if grant.qos > most => {
+                    grant.qos = most;
+                    self.trie.insert(filter, key, *grant);
+                }
+                Some(_) => {}
+            }
+        }
+        if lost.is_empty() {
+            return false;
+        }
+        for filter in &lost {
+            session.subscriptions.remove(filter);
+            session.outgoing.replays.retain(|replay| replay.filter != *filter);
+            self.trie.remove(filter, key);
+        }
+        let subscriptions = &session.subscriptions;
+        let gone = session
+            .outgoing
+            .forget(|topic| !subscriptions.keys().any(|filter| filter.matches(topic)));
+        session.gauge.subscriptions.set(session.subscriptions.len());
+        session.gauge.dropped.add(gone);
+        self.counters.dropped.denied.add(gone);
+        true
+    }
+}
