@@ -27,6 +27,7 @@ pub(super) const NOT_AVAILABLE_MAX: usize = 16;
 
 pub(super) const TOPIC_TAG: &str = "{site}/{gateway}/{device}/{tag}";
 pub(super) const TOPIC_BACKLOG: &str = "{site}/{gateway}/backlog";
+pub(super) const TOPIC_NOTICES: &str = "{site}/{gateway}/notice";
 
 pub(super) const MODBUS_TCP_PORT: u16 = 502;
 /// Modbus/TCP Security V36, 5.1.

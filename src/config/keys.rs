@@ -254,6 +254,7 @@ pub(super) static UPLINK: Shape = Shape {
         "receive",
         "prefix",
         "backlog",
+        "notices",
         "window",
         "packet-max",
         "policy",
@@ -271,6 +272,8 @@ pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], r
 
 pub(super) static BACKLOG: Shape =
     Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+
+pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
 pub(super) static WINDOW: Shape =
     Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };

@@ -217,6 +217,8 @@ pub struct UplinkPlan {
     /// Where columnar backlog messages go (the prefix already applied).
     pub backlog_topic: TopicName,
     pub backlog: BacklogPayload,
+    /// Where gaps and corrections are told (the prefix already applied); `None` for nowhere.
+    pub notices_topic: Option<TopicName>,
     /// Messages handed over and not yet acknowledged.
     pub window_messages: u16,
     pub window_bytes: usize,

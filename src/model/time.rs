@@ -13,6 +13,16 @@ pub struct Mono(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Wall(pub i64);
 
+/// Wall clocks before this moment (2025-01-01) belong to a machine that has not been told the time.
+const PLAUSIBLE: Wall = Wall(1_735_689_600_000);
+
+impl Wall {
+    /// Whether a clock that says so may have been set at all.
+    pub fn is_plausible(self) -> bool {
+        self >= PLAUSIBLE
+    }
+}
+
 impl Add<Duration> for Mono {
     type Output = Self;
     fn add(self, rhs: Duration) -> Self {
@@ -36,7 +46,7 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> Wall;
     /// Names this kernel boot; monotonic times of different boots don't compare.
     fn boot_id(&self) -> &str;
-    /// Whether the kernel says that the wall clock is synchronised.
+    /// Whether a time source has confirmed the wall clock since this kernel booted.
     fn synced(&self) -> bool;
 }
 

@@ -6,19 +6,15 @@
 //! crash belong to nothing that is known to have been appended: they are in none of the sums.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+use std::collections::BTreeMap;
 
-use serde::Serialize;
+/// The reasons in the ledger that are no losses.
+pub const SALVAGED: &str = "salvaged";
+pub const SKIPPED: &str = "skipped";
+pub const NEW_EPOCH: &str = "new-epoch";
+pub const TIME_CORRECTED: &str = "time-corrected";
 
-use crate::model::{Class, Wall};
-
-/// Most ledger rows in memory; older ones are on disk, their sums in the accounts.
-const ROWS_IN_MEMORY_MAX: usize = 256;
-/// How far back a row is looked for that a new drop continues.
-const ROWS_TO_CONTINUE: usize = 16;
-
-/// Why something was dropped.
+/// Why something was dropped, or what else has to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The byte quota was used up.
@@ -41,6 +37,10 @@ pub enum Reason {
     Salvaged,
     /// Positions jumped over after a crash: a note, not a loss.
     Skipped,
+    /// From here on positions count under a new epoch: a note, not a loss.
+    NewEpoch,
+    /// Delivered with the wrong time, which is known now: a note, not a loss.
+    TimeCorrected,
     /// The consumer can never deliver it.
     Dead(&'static str),
 }
@@ -56,8 +56,10 @@ impl Reason {
             Self::ConsumerLag => "consumer-lag".into(),
             Self::Lost => "lost".into(),
             Self::ConsumerRemoved => "consumer-removed".into(),
-            Self::Salvaged => "salvaged".into(),
-            Self::Skipped => "skipped".into(),
+            Self::Salvaged => SALVAGED.into(),
+            Self::Skipped => SKIPPED.into(),
+            Self::NewEpoch => NEW_EPOCH.into(),
+            Self::TimeCorrected => TIME_CORRECTED.into(),
             Self::Dead(why) => format!("dead:{why}").into(),
         }
     }
@@ -92,143 +94,5 @@ impl Account {
     /// Whether the identity holds.
     pub fn balances(&self, waiting: u64) -> bool {
         self.appended == self.delivered + self.excluded + self.dropped_total() + waiting
-    }
-}
-
-/// One loss: what, for whom, why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DropRow {
-    pub id: i64,
-    pub reason: Cow<'static, str>,
-    pub consumer: String,
-    pub class: &'static str,
-    pub seq_from: u64,
-    /// The first position after it.
-    pub seq_to: u64,
-    /// How many of these positions the consumer was still waiting for.
-    pub n: u64,
-    /// When the oldest and the newest of it were read, as far as that is known.
-    pub wall_from_ms: Option<i64>,
-    pub wall_to_ms: Option<i64>,
-}
-
-/// The newest losses, and which of them the file does not know yet.
-#[derive(Debug, Clone, Default)]
-pub struct Ledger {
-    rows: VecDeque<(DropRow, bool)>,
-    last_id: i64,
-}
-
-impl Ledger {
-    /// Takes up after the rows of the file, given oldest first.
-    pub fn resume(rows: Vec<DropRow>, last_id: i64) -> Self {
-        let mut ledger = Self { rows: rows.into_iter().map(|row| (row, false)).collect(), last_id };
-        ledger.shorten();
-        ledger
-    }
-
-    pub fn record(
-        &mut self,
-        reason: Reason,
-        consumer: &str,
-        class: Class,
-        range: Range<u64>,
-        n: u64,
-        read: Option<(Wall, Wall)>,
-    ) {
-        let reason = reason.word();
-        let (from, to) = (read.map(|r| r.0.0), read.map(|r| r.1.0));
-        let continued = self.rows.iter_mut().rev().take(ROWS_TO_CONTINUE).find(|(row, _)| {
-            row.seq_to == range.start
-                && row.reason == reason
-                && row.class == class.as_str()
-                && row.consumer == consumer
-        });
-        if let Some((row, dirty)) = continued {
-            row.seq_to = range.end;
-            row.n += n;
-            row.wall_from_ms = row.wall_from_ms.or(from);
-            row.wall_to_ms = to.or(row.wall_to_ms);
-            *dirty = true;
-            return;
-        }
-        self.last_id += 1;
-        let row = DropRow {
-            id: self.last_id,
-            reason,
-            consumer: consumer.to_owned(),
-            class: class.as_str(),
-            seq_from: range.start,
-            seq_to: range.end,
-            n,
-            wall_from_ms: from,
-            wall_to_ms: to,
-        };
-        self.rows.push_back((row, true));
-        self.shorten();
-    }
-
-    fn shorten(&mut self) {
-        while self.rows.len() > ROWS_IN_MEMORY_MAX {
-            self.rows.pop_front();
-        }
-    }
-
-    pub fn rows(&self) -> impl Iterator<Item = &DropRow> {
-        self.rows.iter().map(|(row, _)| row)
-    }
-
-    pub fn is_dirty(&self) -> bool {
-        self.rows.iter().any(|(_, dirty)| *dirty)
-    }
-
-    /// Rows the file does not know, or not as they are now.
-    pub fn dirty(&self) -> Vec<DropRow> {
-        self.rows.iter().filter(|(_, dirty)| *dirty).map(|(row, _)| row.clone()).collect()
-    }
-
-    /// `written` are in the file now; a row that grew meanwhile stays dirty.
-    pub fn written(&mut self, written: &[DropRow]) {
-        for (row, dirty) in &mut self.rows {
-            if *dirty && written.contains(row) {
-                *dirty = false;
-            }
-        }
-    }
-
-    /// A new file knows nothing of them.
-    pub fn forget_writes(&mut self) {
-        self.rows.iter_mut().for_each(|(_, dirty)| *dirty = true);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_drop_that_goes_on_is_one_row() {
-        let mut ledger = Ledger::default();
-        ledger.record(Reason::Quota, "cloud", Class::Bulk, 0..10, 10, Some((Wall(1), Wall(2))));
-        ledger.record(Reason::Quota, "cloud", Class::Normal, 10..20, 10, None);
-        ledger.record(Reason::Quota, "cloud", Class::Bulk, 10..20, 7, Some((Wall(3), Wall(4))));
-        let first = ledger.dirty();
-        assert_eq!(first.len(), 2);
-        let bulk = &first[0];
-        assert_eq!((bulk.seq_from, bulk.seq_to, bulk.n), (0, 20, 17));
-        assert_eq!((bulk.wall_from_ms, bulk.wall_to_ms), (Some(1), Some(4)));
-        ledger.record(Reason::Quota, "cloud", Class::Bulk, 20..21, 1, None);
-        ledger.written(&first);
-        assert_eq!(ledger.dirty().len(), 1, "the row that grew while it was written");
-    }
-
-    #[test]
-    fn memory_of_losses_is_bounded() {
-        let mut ledger = Ledger::default();
-        for i in 0..1_000 {
-            ledger.record(Reason::Age, "cloud", Class::Bulk, 2 * i..2 * i + 1, 1, None);
-        }
-        assert_eq!(ledger.rows().count(), ROWS_IN_MEMORY_MAX);
-        assert_eq!(ledger.rows().last().map(|row| row.id), Some(1_000));
     }
 }

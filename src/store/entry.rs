@@ -30,6 +30,8 @@ pub struct Position {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     Delivered,
+    /// Delivered with the times that held in this version of [`super::Times`].
+    DeliveredAsOf(u64),
     /// The consumer does not want it.
     Excluded,
     /// The consumer can't ever deliver it; the word says why and is counted, e.g. `too-large`.

@@ -12,11 +12,13 @@ use super::accounting::Reason;
 use super::audit::Audit;
 use super::error::StoreError;
 use super::lane::Lane;
+use super::ledger::Loss;
+use super::ledger_rows;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
-use super::salvage::{Database, Salvages, Wal, log_of};
-use super::schema::{self, CreateError, PAGE_BYTES, chunk_table, is_damage};
+use super::salvage::{Database, Salvages, log_beside};
+use super::schema::{self, CreateError, chunk_table, is_damage};
 use super::space;
 use super::state::State;
 use super::status::{Health, Quarantined};
@@ -204,7 +206,7 @@ impl StoreFile {
 
     /// Looks at the log before SQLite does, which silently forgets what is behind a damaged frame.
     fn look_at_log(&self) -> Result<Log, FileError> {
-        let Some(log) = Wal::open(&log_of(&self.path))?.filter(|log| log.tail) else {
+        let Some(log) = log_beside(&self.path)?.filter(|log| log.tail) else {
             return Ok(Log::Whole);
         };
         if !log.broken {
@@ -322,15 +324,18 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     for class in Class::ALL {
         let noted = rows::needed_meta(connection, &rows::next_key(class))?;
         *next.get_mut(class) = noted.max(rows::chunks_end(connection, class)?);
-        let oldest = rows::first_chunk(connection, class)?;
+        let oldest = rows::first_chunk(connection, class, 0)?;
         *state.disk.oldest.get_mut(class) = oldest.map(|(_, read)| read);
     }
     let last = rows::meta(connection, rows::CONSUMER_LAST)?.unwrap_or(0);
     state.consumer_id_last = u32::try_from(last).unwrap_or(u32::MAX);
     state.consumers = rows::consumers(connection, &next)?;
+    state.ledger = ledger_rows::load(connection, &state.consumers)?;
+    if !clean {
+        state.ledger.skip_ids();
+    }
     state.tags = rows::tags(connection)?;
     state.boots = rows::boots(connection)?;
-    state.ledger = rows::drops(connection)?;
     state.facts = rows::facts(connection)?;
     state.audit = Audit::resume(rows::audit_last(connection)?);
     for class in Class::ALL {
@@ -346,8 +351,17 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
                 let share = consumer.shares.get_mut(class);
                 share.cursor.settle_gone(next..head);
                 share.version += 1;
+                state.ledger.record(&Loss {
+                    reason: Reason::Skipped,
+                    consumer: consumer.name.as_str(),
+                    class,
+                    range: next..head,
+                    n: 0,
+                    read: None,
+                    shift_ms: None,
+                    epoch: None,
+                });
             }
-            state.ledger.record(Reason::Skipped, "", class, next..head, 0, None);
         }
     }
     Ok(state)
@@ -377,14 +391,14 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
     if !may_have_salvaged(&transaction, state)? {
         state.boots.forget_before(oldest);
-        transaction.execute("DELETE FROM boot WHERE no < ?1", [oldest.0])?;
+        rows::keep_boots(&transaction, &state.boots)?;
     }
     let work = state.rows_only();
     for share in &work.shares {
         rows::put_share(&transaction, share)?;
     }
     rows::put_boots(&transaction, &work.boots)?;
-    rows::put_drops(&transaction, &work.drops)?;
+    ledger_rows::put(&transaction, &work.ledger)?;
     transaction.commit()?;
     for class in Class::ALL {
         let lane = state.lanes.get_mut(class);
@@ -401,7 +415,7 @@ fn may_have_salvaged(connection: &Connection, state: &State) -> rusqlite::Result
     }
     for class in Class::ALL {
         let upto = rows::meta(connection, &rows::salvaged_key(class)).ok().flatten().unwrap_or(0);
-        let first = rows::first_chunk(connection, class)?;
+        let first = rows::first_chunk(connection, class, 0)?;
         if first.is_some_and(|(seq, _)| seq < upto) {
             return Ok(true);
         }
@@ -431,7 +445,8 @@ pub fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
 /// Size of what is in the file, free pages not counted.
 pub fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let ask = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned() * PAGE_BYTES)
+    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned()
+        * schema::page_bytes(connection)?)
 }
 
 /// Pages in the WAL that are not in the file yet.

@@ -73,6 +73,24 @@ fn every_version_has_every_reading_cursor_account_and_row() {
     }
 }
 
+/// A step that was released is never changed: files that went it already would not follow.
+#[test]
+fn every_version_comes_to_the_same_tables() {
+    let tables = |connection: &rusqlite::Connection| -> Vec<(String, Option<String>)> {
+        let mut select =
+            connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let new = tables(&schema::pattern().unwrap());
+    for version in VERSIONS {
+        let (bench, store) = opened(version);
+        store.close();
+        let connection = rusqlite::Connection::open(bench.database()).unwrap();
+        assert_eq!(tables(&connection), new, "version {version}");
+    }
+}
+
 /// The same of a file of this code; `FIELDHOLD_FIXTURE` keeps it as a fixture.
 #[test]
 fn a_new_file_has_every_reading_cursor_account_and_row() {

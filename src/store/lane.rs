@@ -213,6 +213,12 @@ impl Lane {
         self.items.partition_point(|item| item.end() <= seq)
     }
 
+    /// Whether the file may have this position.
+    pub fn may_be_stored(&self, seq: u64) -> bool {
+        let item = self.items.get(self.index_at(seq)).filter(|item| item.seq <= seq);
+        item.is_none_or(|item| item.stored)
+    }
+
     /// Copies out of memory what `range` begins with.
     pub fn read(&self, range: Range<u64>, bytes_max: usize) -> Found {
         let first = self.index_at(range.start);

@@ -17,8 +17,8 @@
 //!   it goes on. Only then is a [`Commit`] told and a flush done.
 //! - *Lost is at most the commit window*: what was appended less than [`Options::commit`] (plus one
 //!   transaction) ago and not settled. Nobody was told that it was safe.
-//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then it is
-//!   delivered again. Never the reverse: a cursor is written no sooner than what it passes over is
+//! - *A settlement may be forgotten*, the last [`work::QUIET_WRITE`] of them at most: then what it
+//!   was for is delivered again, if it was in the file. Never the reverse: a cursor is written no sooner than what it passes over is
 //!   settled or dropped.
 //! - *No position is given out twice within an epoch*: a mark beyond all that were given out is in
 //!   the file before they are visible; after a crash work goes on at the mark. The jump is noted in
@@ -27,6 +27,12 @@
 //! - *A damaged chunk is skipped*, found by its CRC and counted as `corrupt`. Damage to the file
 //!   around it sets the whole file aside (`quarantine.rs`), and work goes on in a new one at once;
 //!   what is whole in the old one is brought back in the background (`salvage/`).
+//!
+//! # Who is told
+//! Every loss is a row of the ledger (`ledger.rs`), for one consumer, exact to the position, in the
+//! transaction that also holds the cursor which says so. Rows are handed out as notices
+//! (`notices.rs`) until the consumer says that it was told, together with jumps of positions, new
+//! epochs, and times that turned out to be wrong (`boot.rs`).
 //!
 //! # What it does not do
 //! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
@@ -43,7 +49,10 @@ mod error;
 mod file;
 mod inspect;
 mod lane;
+mod ledger;
+mod ledger_rows;
 mod migrate;
+mod notices;
 mod packed;
 mod per_class;
 mod quarantine;
@@ -78,12 +87,15 @@ use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
 pub use audit::{AuditRecord, AuditRow};
+pub use boot::Times;
 #[doc(hidden)]
 pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
 pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
+pub use ledger::NOTICES_MAX;
+pub use notices::{Notice, NoticeKind};
 pub use recent::TailPage;
 pub use row::{Filter, Row};
 pub use salvage::salvage_into;
@@ -296,6 +308,11 @@ impl Store {
     /// Wall time of something that was read at `at` during `boot`.
     pub fn wall(&self, boot: BootNo, at: Mono) -> Wall {
         self.shared.lock().boots.wall(boot, at)
+    }
+
+    /// What the boot rows mean now, all at one moment.
+    pub fn times(&self) -> Arc<Times> {
+        Arc::clone(&self.shared.lock().times)
     }
 
     /// The boot row that holds now, for readings that did not come out of the store.

@@ -22,6 +22,7 @@ enum Step {
     Crash,
     NewFile,
     Swap,
+    Tell { who: usize, max: usize, acknowledged: bool },
 }
 
 fn class() -> impl Strategy<Value = Class> {
@@ -45,6 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Crash),
         1 => Just(Step::NewFile),
         1 => Just(Step::Swap),
+        3 => (0_usize..2, 1_usize..9, any::<bool>())
+            .prop_map(|(who, max, acknowledged)| Step::Tell { who, max, acknowledged }),
     ]
 }
 
@@ -73,6 +76,14 @@ struct Ours {
     excluded: u64,
 }
 
+/// What one consumer was told.
+#[derive(Debug, Default)]
+struct Heard {
+    /// By epoch and id, as it came first.
+    notices: BTreeMap<(u64, i64), Notice>,
+    acknowledged: i64,
+}
+
 const WHO: [&str; 2] = ["cloud", "lab"];
 
 /// Without salvage, which takes its time and is tested in `salvage/`: what a file set aside had
@@ -89,6 +100,7 @@ struct World {
     next_value: u64,
     lanes: PerClass<Expected>,
     ours: [PerClass<Ours>; 2],
+    heard: [Heard; 2],
     /// Limits are tight: required consumers may lose things too, counted.
     lossy: bool,
 }
@@ -108,6 +120,7 @@ impl World {
             next_value: 1,
             lanes: PerClass::default(),
             ours: Default::default(),
+            heard: Default::default(),
             lossy,
         }
     }
@@ -152,7 +165,7 @@ impl World {
                     if *fate == Fate::Waiting {
                         *fate = Fate::Settled;
                         match how {
-                            Settled::Delivered => ours.delivered += 1,
+                            Settled::Delivered | Settled::DeliveredAsOf(_) => ours.delivered += 1,
                             Settled::Excluded => ours.excluded += 1,
                             Settled::Dead(_) => *fate = Fate::Dropped,
                         }
@@ -169,6 +182,7 @@ impl World {
             }
             Step::Crash => {
                 self.store.take().unwrap().crash();
+                self.heard.iter_mut().for_each(|heard| heard.acknowledged = 0);
                 self.store = Some(self.bench.open());
                 self.after_crash();
             }
@@ -180,8 +194,66 @@ impl World {
                 assert_ne!(self.store().epoch(), epoch);
                 self.lossy |= self.store().status().drops.iter().any(|row| row.reason == "corrupt");
             }
+            Step::Tell { who, max, acknowledged } => self.tell(*who, *max, *acknowledged),
             Step::Swap => {
                 set_consumers(self.store(), &[best_effort("lab"), required("cloud")]);
+            }
+        }
+    }
+
+    /// Hears what there is to be told: in order, never changed, nothing that was acknowledged.
+    /// (An acknowledgement may be forgotten by a crash.)
+    fn tell(&mut self, who: usize, max: usize, acknowledged: bool) {
+        let consumer = self.store().consumer(WHO[who]).unwrap();
+        let epoch = self.store().epoch();
+        let notices = consumer.notices(max);
+        assert!(notices.len() <= max.min(NOTICES_MAX));
+        assert!(notices.is_sorted_by_key(|notice| notice.id));
+        let heard = &mut self.heard[who];
+        for notice in &notices {
+            assert!(notice.id > heard.acknowledged, "told again: {notice:?}");
+            let first = heard.notices.entry((epoch, notice.id)).or_insert_with(|| notice.clone());
+            assert_eq!(first, notice, "changed after it was handed out");
+        }
+        if let Some(last) = notices.last().filter(|_| acknowledged) {
+            consumer.told(last.id);
+            heard.acknowledged = last.id;
+        }
+    }
+
+    /// In the end everyone knows of every loss, exactly: each lost position lies in a gap, and no
+    /// gap holds more than was lost.
+    fn all_was_told(&mut self) {
+        self.flush();
+        for (who, name) in WHO.into_iter().enumerate() {
+            let consumer = self.store().consumer(name).unwrap();
+            while consumer.has_notices() {
+                self.tell(who, NOTICES_MAX, true);
+                self.flush();
+            }
+            for class in Class::ALL {
+                let ours = self.ours[who].get(class);
+                let mut told = 0;
+                let mut jumps = Vec::new();
+                // The same row comes under another id when the file is a new one.
+                let mut gaps: BTreeMap<i64, (Range<Seq>, u64)> = BTreeMap::new();
+                for notice in self.heard[who].notices.values().filter(|n| n.class == class) {
+                    if let NoticeKind::Gap { n, .. } = notice.kind
+                        && gaps.insert(notice.id, (notice.range.clone(), n)).is_none()
+                    {
+                        told += n;
+                    }
+                    if notice.kind == NoticeKind::Resume {
+                        jumps.push(notice.range.clone());
+                    }
+                }
+                for (seq, _) in ours.fates.iter().filter(|(_, fate)| **fate == Fate::Dropped) {
+                    let ranges = gaps.values().map(|(range, _)| range).chain(&jumps);
+                    let inside = ranges.into_iter().any(|range| range.contains(&Seq(*seq)));
+                    assert!(inside, "{name} {class:?} {seq}: lost and never told");
+                }
+                let account = self.account(name, class);
+                assert_eq!(told, account.dropped, "{name} {class:?}: {gaps:?}");
             }
         }
     }
@@ -316,5 +388,6 @@ proptest! {
         world.step(&Step::Reopen);
         world.check();
         world.read_back();
+        world.all_was_told();
     }
 }

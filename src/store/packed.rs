@@ -7,7 +7,7 @@
 use super::wire::{Input, Malformed, put_signed};
 
 /// A width of its own for every so many: three bytes against a wide one spoiling the rest.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 pub fn put_packed(out: &mut Vec<u8>, numbers: &[i64]) {
     for block in numbers.chunks(BLOCK) {
@@ -102,6 +102,6 @@ mod tests {
         let numbers: Vec<i64> = (0..640).map(|i| 2_000 + i * 37 % 1_000).collect();
         let mut out = Vec::new();
         put_packed(&mut out, &numbers);
-        assert_eq!(out.len(), 640 * 10 / 8 + 10 * 3);
+        assert_eq!(out.len(), 640 * 10 / 8 + 5 * 3);
     }
 }

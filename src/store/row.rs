@@ -214,6 +214,7 @@ mod tests {
             kernel: "k".to_owned(),
             offset_ms: 1_700_000_000_000,
             synced,
+            first: None,
         };
         Meanings { epoch: 0x5f3a, boots: Boots::resume(vec![boot(1, true), boot(2, false)]), tags }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::accounting::{Account, DropRow, Ledger};
+use super::accounting::Account;
 use super::audit::{self, AuditRow};
 use super::boot::{BootRow, Boots};
 use super::cursor::Cursor;
@@ -18,15 +18,10 @@ use super::entry::{BootNo, Policy};
 use super::per_class::PerClass;
 use super::registry::{Facts, Tags};
 use super::salvage::Salvage;
-use super::schema::{chunk_table, class_code, class_of};
+use super::schema::{self, chunk_table, class_code, class_of};
 use super::state::{Consumer, Share};
 use super::work::{ConsumerRow, ShareRow};
 use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
-
-/// Ledger rows kept in the file; the accounts keep the sums for ever.
-const LEDGER_ROWS_MAX: i64 = 10_000;
-/// Ledger rows loaded at start.
-const LEDGER_ROWS_LOADED: i64 = 128;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -36,7 +31,7 @@ pub enum LoadError {
     Damaged(&'static str),
 }
 
-pub(super) fn crc(parts: &[&[u8]]) -> u32 {
+pub fn crc(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -98,28 +93,74 @@ pub fn needed_meta(connection: &Connection, key: &str) -> Result<u64, LoadError>
 
 pub(super) fn boot_crc(row: &BootRow) -> u32 {
     let (no, offset) = (row.no.0.to_le_bytes(), row.offset_ms.to_le_bytes());
-    crc(&[&no, row.kernel.as_bytes(), &offset, &[u8::from(row.synced)]])
+    let synced = [u8::from(row.synced)];
+    let mut parts: Vec<&[u8]> = vec![&no, row.kernel.as_bytes(), &offset, &synced];
+    // A row of an earlier version has no more than these.
+    let first =
+        row.first.as_ref().map(|first| Class::ALL.map(|class| first.get(class).to_le_bytes()));
+    parts.extend(first.iter().flatten().map(<[u8; 8]>::as_slice));
+    crc(&parts)
+}
+
+fn first(row: &BootRow, class: Class) -> Option<i64> {
+    row.first.as_ref().map(|first| first.get(class).cast_signed())
 }
 
 pub fn put_boots(connection: &Connection, rows: &[BootRow]) -> rusqlite::Result<()> {
     for row in rows {
         connection.execute(
-            "INSERT OR REPLACE INTO boot VALUES(?1, ?2, ?3, ?4, ?5)",
-            params![row.no.0, row.kernel, row.offset_ms, row.synced, boot_crc(row)],
+            "INSERT OR REPLACE INTO boot(no, kernel, offset_ms, synced, crc, first_alarm,
+             first_normal, first_bulk) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                row.no.0,
+                row.kernel,
+                row.offset_ms,
+                row.synced,
+                boot_crc(row),
+                first(row, Class::Alarm),
+                first(row, Class::Normal),
+                first(row, Class::Bulk)
+            ],
         )?;
     }
     Ok(())
 }
 
+/// Deletes what is not among `boots` any more.
+pub fn keep_boots(connection: &Connection, boots: &Boots) -> rusqlite::Result<()> {
+    let mut select = connection.prepare("SELECT no FROM boot")?;
+    let there = select.query_map([], |row| row.get::<_, u32>(0))?;
+    for no in there.collect::<rusqlite::Result<Vec<_>>>()? {
+        if boots.row(BootNo(no)).is_none() {
+            connection.execute("DELETE FROM boot WHERE no = ?1", [no])?;
+        }
+    }
+    Ok(())
+}
+
 pub fn boots(connection: &Connection) -> Result<Boots, LoadError> {
-    let mut select =
-        connection.prepare("SELECT no, kernel, offset_ms, synced, crc FROM boot ORDER BY no")?;
+    // Who looks at a file of an earlier version does not change it.
+    let first = match schema::version(connection)? {
+        ..3 => "NULL, NULL, NULL",
+        _ => "first_alarm, first_normal, first_bulk",
+    };
+    let sql = format!("SELECT no, kernel, offset_ms, synced, crc, {first} FROM boot ORDER BY no");
+    let mut select = connection.prepare(&sql)?;
     let rows = select.query_map([], |row| {
+        let mut first = PerClass::from_fn(|_| None::<i64>);
+        for (i, class) in [Class::Alarm, Class::Normal, Class::Bulk].into_iter().enumerate() {
+            *first.get_mut(class) = row.get(5 + i)?;
+        }
+        let known = Class::ALL.into_iter().all(|class| first.get(class).is_some());
+        let first = known.then(|| {
+            PerClass::from_fn(|class| first.get(class).unwrap_or_default().cast_unsigned())
+        });
         let boot = BootRow {
             no: BootNo(row.get(0)?),
             kernel: row.get(1)?,
             offset_ms: row.get(2)?,
             synced: row.get(3)?,
+            first,
         };
         Ok((boot, row.get::<_, u32>(4)?))
     })?;
@@ -208,6 +249,7 @@ pub fn put_consumers(connection: &Connection, rows: &[ConsumerRow]) -> rusqlite:
         )?;
     }
     connection.execute("DELETE FROM cursor WHERE consumer NOT IN (SELECT id FROM consumer)", [])?;
+    connection.execute("DELETE FROM told WHERE consumer NOT IN (SELECT name FROM consumer)", [])?;
     Ok(())
 }
 
@@ -299,7 +341,7 @@ pub fn consumers(
                         class = class.as_str(),
                         "a cursor in the store is damaged: what is there is delivered again"
                     );
-                    let first = first_chunk(connection, class)?.map(|(seq, _)| seq);
+                    let first = first_chunk(connection, class, 0)?.map(|(seq, _)| seq);
                     let cursor = Cursor::at(first.unwrap_or(*next.get(class)));
                     Share { cursor, version: 1, ..Share::default() }
                 }
@@ -320,14 +362,20 @@ pub fn consumers(
     Ok(consumers)
 }
 
-/// Position of a class's oldest chunk, and when the oldest of it was read.
+/// Position of the oldest chunk of a class that reaches `from`, and when the oldest of it was read.
 pub fn first_chunk(
     connection: &Connection,
     class: Class,
+    from: u64,
 ) -> rusqlite::Result<Option<(u64, (BootNo, Mono))>> {
-    let sql = format!("SELECT seq, boot, mono0 FROM {} ORDER BY seq LIMIT 1", chunk_table(class));
+    let table = chunk_table(class);
+    let sql = format!(
+        "SELECT seq, boot, mono0 FROM {table}
+         WHERE seq >= ifnull((SELECT max(seq) FROM {table} WHERE seq <= ?1), 0)
+         ORDER BY seq LIMIT 1"
+    );
     let mut select = connection.prepare(&sql)?;
-    let row = select.query_row([], |row| {
+    let row = select.query_row([from.cast_signed()], |row| {
         let seq: i64 = row.get(0)?;
         Ok((seq.cast_unsigned(), (BootNo(row.get(1)?), Mono(row.get(2)?))))
     });
@@ -340,64 +388,6 @@ pub fn chunks_end(connection: &Connection, class: Class) -> rusqlite::Result<u64
     let row: Option<(i64, i64)> =
         connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
     Ok(row.map_or(0, |(seq, n)| seq.cast_unsigned().saturating_add(n.cast_unsigned())))
-}
-
-pub fn put_drops(connection: &Connection, rows: &[DropRow]) -> rusqlite::Result<()> {
-    let mut last = None;
-    for row in rows {
-        let class = Class::ALL.into_iter().find(|class| class.as_str() == row.class);
-        connection.execute(
-            "INSERT OR REPLACE INTO drop_ledger VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            params![
-                row.id,
-                row.reason,
-                row.consumer,
-                class.map(class_code),
-                row.seq_from.cast_signed(),
-                row.seq_to.cast_signed(),
-                row.n.cast_signed(),
-                row.wall_from_ms,
-                row.wall_to_ms
-            ],
-        )?;
-        last = last.max(Some(row.id));
-    }
-    if let Some(last) = last {
-        connection.execute("DELETE FROM drop_ledger WHERE id <= ?1", [last - LEDGER_ROWS_MAX])?;
-    }
-    Ok(())
-}
-
-/// The newest rows of the ledger, for memory.
-pub fn drops(connection: &Connection) -> rusqlite::Result<Ledger> {
-    let rows = ledger(connection, LEDGER_ROWS_LOADED)?;
-    let last = rows.last().map_or(0, |row| row.id);
-    Ok(Ledger::resume(rows, last))
-}
-
-/// The last `n` rows of the ledger, oldest first.
-pub fn ledger(connection: &Connection, n: i64) -> rusqlite::Result<Vec<DropRow>> {
-    let mut select = connection.prepare(
-        "SELECT id, reason, consumer, class, seq_from, seq_to, n, wall_from, wall_to
-         FROM drop_ledger ORDER BY id DESC LIMIT ?1",
-    )?;
-    let rows = select.query_map([n], |row| {
-        let (from, to, n): (i64, i64, i64) = (row.get(4)?, row.get(5)?, row.get(6)?);
-        Ok(DropRow {
-            id: row.get(0)?,
-            reason: Cow::Owned(row.get(1)?),
-            consumer: row.get(2)?,
-            class: class_of(row.get(3)?).map_or("unknown", Class::as_str),
-            seq_from: from.cast_unsigned(),
-            seq_to: to.cast_unsigned(),
-            n: n.cast_unsigned(),
-            wall_from_ms: row.get(7)?,
-            wall_to_ms: row.get(8)?,
-        })
-    })?;
-    let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    rows.reverse();
-    Ok(rows)
 }
 
 pub fn put_facts(

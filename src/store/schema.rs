@@ -1,7 +1,8 @@
 //! The database file: how it is made, opened, and brought up to date.
 //!
-//! Every setting here was measured against its alternatives: pages of 1 KiB write a third of what
-//! 4 KiB do; `psow=0` survives media that trash neighbouring bytes; `synchronous=FULL` is the only
+//! Every setting here was measured against its alternatives: `psow=0` survives media that trash
+//! neighbouring bytes, and makes SQLite write whole sectors of 4 KiB, so that is the size of a page
+//! (smaller ones drag unchanged neighbours into the WAL); `synchronous=FULL` is the only
 //! level that never lost a commit; the automatic checkpoint swallows a failed sync, so it is off
 //! and `writer.rs` runs its own; `secure_delete` would write freed backlogs twice; the WAL stays
 //! when the file is closed, so its blocks need not be allocated again.
@@ -19,9 +20,10 @@ use crate::model::Class;
 
 /// "FHst"; tells our files from any other database.
 pub const APPLICATION_ID: i32 = 0x4648_7374;
-pub const PAGE_BYTES: u64 = 1_024;
+/// Of a new file; older ones keep the 1 KiB they were made with.
+pub const PAGE_BYTES: u64 = 4_096;
 /// Room beyond the quota for what the quota does not count: a transaction in flight.
-const PAGES_SPARE: u64 = 32 * 1_024;
+const SPARE_BYTES: u64 = 32 << 20;
 /// How long a reader or the inspection may be waited for.
 pub const BUSY: Duration = Duration::from_secs(2);
 
@@ -33,10 +35,6 @@ struct Step {
 
 /// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
 /// released, is never changed.
-///
-/// The order of the tables is the order of their first pages. With `psow=0` SQLite writes whole
-/// sectors of four pages, so what every commit touches stands together in the first one (page 1,
-/// the pointer map, `meta`, `chunk_normal`): a tenth fewer bytes written.
 const MIGRATIONS: [Step; 3] = [
     Step {
         sql: "
@@ -78,6 +76,14 @@ const MIGRATIONS: [Step; 3] = [
         sql: "
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
     CREATE TABLE salvage(file INTEGER PRIMARY KEY, claims BLOB NOT NULL, crc INTEGER NOT NULL);
+    ALTER TABLE drop_ledger ADD COLUMN shift_ms INTEGER;
+    ALTER TABLE drop_ledger ADD COLUMN epoch INTEGER;
+    ALTER TABLE drop_ledger ADD COLUMN crc INTEGER;
+    ALTER TABLE boot ADD COLUMN first_alarm INTEGER;
+    ALTER TABLE boot ADD COLUMN first_normal INTEGER;
+    ALTER TABLE boot ADD COLUMN first_bulk INTEGER;
+    CREATE TABLE told(consumer TEXT PRIMARY KEY, id INTEGER NOT NULL, crc INTEGER NOT NULL)
+        WITHOUT ROWID;
 ",
         code: Some(migrate::spell_reasons_with_hyphens),
     },
@@ -151,7 +157,7 @@ pub fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
     check_ours(&connection)?;
-    let pages = max_bytes / PAGE_BYTES + PAGES_SPARE;
+    let pages = (max_bytes + SPARE_BYTES) / page_bytes(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
          PRAGMA journal_size_limit=-1; PRAGMA secure_delete=OFF; PRAGMA cache_size=-2000;
@@ -159,6 +165,12 @@ pub fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
     ))?;
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// The size of the file's pages.
+pub fn page_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    Ok(bytes.cast_unsigned().max(1))
 }
 
 /// Opens a file that is there, for reading beside the writer.
@@ -190,6 +202,19 @@ pub fn uri(path: &Path) -> String {
     uri
 }
 
+/// Tables as this version has them, empty and in memory.
+pub fn pattern() -> rusqlite::Result<Connection> {
+    let mut connection = Connection::open_in_memory()?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// Whether the file is of an earlier version than this.
+pub fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).is_ok_and(|version| version < MIGRATIONS.len()))
+}
+
 /// Whether the file is a store of this version or an earlier one.
 pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -198,9 +223,13 @@ pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
     if id == APPLICATION_ID && known { Ok(()) } else { Err(not_ours()) }
 }
 
+/// How many steps a file has behind it.
+pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
-    let done: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let done = usize::try_from(done).map_err(|_| not_ours())?;
+    let done = usize::try_from(version(connection)?).map_err(|_| not_ours())?;
     if done > MIGRATIONS.len() {
         return Err(not_ours());
     }
@@ -279,7 +308,7 @@ mod tests {
                 .unwrap()
         };
         let expected = [
-            ("page_size", "Integer(1024)"),
+            ("page_size", "Integer(4096)"),
             ("journal_mode", "Text(\"wal\")"),
             ("synchronous", "Integer(2)"),
             ("wal_autocheckpoint", "Integer(0)"),
@@ -288,7 +317,7 @@ mod tests {
             ("journal_size_limit", "Integer(-1)"),
             ("mmap_size", "Integer(0)"),
             ("user_version", "Integer(3)"),
-            ("max_page_count", "Integer(33792)"),
+            ("max_page_count", "Integer(8448)"),
         ];
         for (pragma, value) in expected {
             if pragma == "mmap_size" && ask(pragma) == "Null" {

@@ -3,18 +3,21 @@
 //! Pure: no file, no thread, no clock but the one handed in. The writer takes snapshots of it
 //! (`work.rs`) and reports back what became of them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::accounting::{Account, Ledger, Reason};
+use super::accounting::{Account, Reason};
 use super::audit::Audit;
-use super::boot::Boots;
+use super::boot::{Boots, Shift, Times};
 use super::cursor::Cursor;
 use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
 use super::error::StoreError;
 use super::lane::{Content, Lane, Waiter, body_bytes};
+use super::ledger::{Ledger, Loss};
 use super::per_class::{FIRST_TO_GO, PerClass};
 use super::reader::Page;
 use super::recent::Recent;
@@ -28,6 +31,9 @@ use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
 /// Most readings in one item and so in one chunk: what is read, dropped or found damaged at once.
 pub const ITEM_READINGS_MAX: usize = 4_096;
 
+/// So many corrections of times are remembered for what was on its way meanwhile.
+const SHIFTS_MAX: usize = 64;
+
 /// One consumer's part in one class.
 #[derive(Debug, Clone, Default)]
 pub struct Share {
@@ -36,6 +42,13 @@ pub struct Share {
     /// Counts changes, so that the writer knows what it has written.
     pub version: u64,
     pub version_written: u64,
+}
+
+impl Share {
+    /// Whether the file has it otherwise.
+    pub fn is_dirty(&self) -> bool {
+        self.version != self.version_written
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +78,10 @@ pub struct State {
     pub facts: Facts,
     pub boots: Boots,
     pub boot: BootNo,
+    /// What the boots mean now; a new version whenever a meaning was put right.
+    pub times: Arc<Times>,
+    /// What was put right lately, with the first version in which it is.
+    shifts: VecDeque<(u64, Shift)>,
     pub ledger: Ledger,
     pub audit: Audit,
     pub salvages: Salvages,
@@ -83,6 +100,8 @@ pub struct State {
     pub dirty_since: Option<Mono>,
     /// Small rows are not to wait this time.
     pub hurry: bool,
+    /// Something that may be in the file was settled, and the file does not know.
+    pub stored_settled: bool,
     pub control: Control,
 }
 
@@ -99,6 +118,8 @@ impl State {
             facts: Facts::default(),
             boots: Boots::default(),
             boot: BootNo::default(),
+            times: Arc::default(),
+            shifts: VecDeque::new(),
             ledger: Ledger::default(),
             audit: Audit::default(),
             salvages: Salvages::default(),
@@ -113,6 +134,7 @@ impl State {
             disk: Disk::default(),
             dirty_since: None,
             hurry: false,
+            stored_settled: false,
             control: Control::default(),
         }
     }
@@ -280,18 +302,31 @@ impl State {
         let share = consumer.shares.get_mut(class);
         for range in ranges {
             let range = range.start.0..range.end.0.min(head);
+            let open: Vec<_> = share.cursor.unsettled_in(range.clone()).collect();
             let n = share.cursor.settle(range.clone());
             if n == 0 {
                 continue;
             }
             share.version += 1;
+            self.stored_settled |= self.lanes.get(class).may_be_stored(range.start);
             match how {
                 Settled::Delivered => share.account.delivered += n,
+                Settled::DeliveredAsOf(version) => {
+                    share.account.delivered += n;
+                    let later = self.shifts.iter().filter(|(since, _)| *since > version);
+                    for (_, shift) in later {
+                        for open in &open {
+                            let whole = shift.ranges.get(class);
+                            let part = open.start.max(whole.start)..open.end.min(whole.end);
+                            note_shift(&mut self.ledger, &consumer.name, class, part, shift);
+                        }
+                    }
+                }
                 Settled::Excluded => share.account.excluded += n,
                 Settled::Dead(why) => {
                     let reason = Reason::Dead(why);
                     share.account.drop(reason, n);
-                    self.ledger.record(reason, consumer.name.as_str(), class, range, n, None);
+                    note(&mut self.ledger, &consumer.name, class, open, reason, None);
                 }
             }
         }
@@ -313,11 +348,12 @@ impl State {
                 continue;
             }
             let share = consumer.shares.get_mut(class);
+            let open: Vec<_> = share.cursor.unsettled_in(range.clone()).collect();
             let n = share.cursor.settle_gone(range.clone());
             if n > 0 {
                 share.version += 1;
                 share.account.drop(reason, n);
-                self.ledger.record(reason, consumer.name.as_str(), class, range.clone(), n, read);
+                note(&mut self.ledger, &consumer.name, class, open, reason, read);
                 dropped += n;
             }
         }
@@ -379,6 +415,7 @@ impl State {
     /// Keeps those that stay, forgets the others, starts new ones at the head.
     pub fn set_consumers(&mut self, specs: &[ConsumerSpec]) {
         let mut kept = Vec::with_capacity(specs.len());
+        let mut new = Vec::new();
         for spec in specs {
             if kept.iter().any(|c: &Consumer| c.name == spec.name) {
                 continue;
@@ -397,6 +434,7 @@ impl State {
             }
             self.consumer_id_last = self.consumer_id_last.saturating_add(1);
             self.consumers_dirty = true;
+            new.push(kept.len());
             kept.push(Consumer {
                 id: self.consumer_id_last,
                 name: spec.name.clone(),
@@ -414,8 +452,24 @@ impl State {
             self.note_removal(consumer);
             self.salvages.forget_consumer(&consumer.name);
         }
+        for i in new {
+            self.greet(i);
+        }
         self.consumers_known = true;
         Class::ALL.iter().for_each(|class| self.after_settling(*class));
+    }
+
+    /// From now on a new consumer is told of what it misses; first, where its count begins.
+    fn greet(&mut self, index: usize) {
+        if let Some(consumer) = self.consumers.get(index) {
+            self.ledger.follow(consumer.name.as_str());
+            note_epoch(&mut self.ledger, consumer);
+        }
+    }
+
+    /// Everyone is told that positions count under another epoch from now on.
+    pub fn note_new_epoch(&mut self) {
+        self.consumers.iter().for_each(|consumer| note_epoch(&mut self.ledger, consumer));
     }
 
     /// What a removed consumer was still waiting for is lost to it; the ledger remembers.
@@ -426,14 +480,67 @@ impl State {
             if waiting > 0 {
                 let (name, range) = (consumer.name.as_str(), cursor.base()..head);
                 tracing::warn!(consumer = name, waiting, "removed with readings undelivered");
-                self.ledger.record(Reason::ConsumerRemoved, name, class, range, waiting, None);
+                self.ledger.record(&Loss {
+                    reason: Reason::ConsumerRemoved,
+                    consumer: name,
+                    class,
+                    range,
+                    n: waiting,
+                    read: None,
+                    shift_ms: None,
+                    epoch: None,
+                });
+            }
+        }
+        self.ledger.unfollow(consumer.name.as_str());
+    }
+
+    /// Looks at the clocks: a step of the wall clock begins a new boot row, and a clock that is
+    /// trusted more puts earlier rows right.
+    pub fn observe_clock(&mut self, clock: &dyn Clock) {
+        let heads = PerClass::from_fn(|class| self.lanes.get(class).head);
+        let observed = self.boots.observe(clock, &heads);
+        self.boot = observed.boot;
+        if observed.changed {
+            let version = self.times.version + u64::from(!observed.shifts.is_empty());
+            self.times = self.boots.times(version);
+            for shift in observed.shifts {
+                self.correct(&shift);
+                self.shifts.push_back((version, shift));
+            }
+            while self.shifts.len() > SHIFTS_MAX {
+                self.shifts.pop_front();
             }
         }
     }
 
-    /// Looks at the clocks; a step of the wall clock begins a new boot row.
-    pub fn observe_clock(&mut self, clock: &dyn Clock) {
-        self.boot = self.boots.observe(clock);
+    /// Tells those who were delivered something with a wrong time. What still waits is sent with
+    /// the right one.
+    fn correct(&mut self, shift: &Shift) {
+        for class in Class::ALL {
+            let range = shift.ranges.get(class);
+            self.ledger.shift_times(class, range, shift.by_ms);
+            for consumer in &self.consumers {
+                let share = consumer.shares.get(class);
+                if share.account.delivered == 0 {
+                    continue;
+                }
+                let mut at = range.start;
+                let ends = std::iter::once(range.end..range.end);
+                for open in share.cursor.unsettled_in(range.clone()).chain(ends) {
+                    note_shift(&mut self.ledger, &consumer.name, class, at..open.start, shift);
+                    at = open.end;
+                }
+            }
+        }
+    }
+
+    /// Forgets boots that nothing is left of, when there are too many.
+    pub fn forget_boots(&mut self) {
+        let stored = Class::ALL.iter().filter_map(|class| *self.disk.oldest.get(*class));
+        let in_memory = Class::ALL.into_iter().filter_map(|c| self.lanes.get(c).items.front());
+        let used = stored.map(|(boot, _)| boot).chain(in_memory.map(|item| item.boot));
+        self.boots.shorten(used.min().unwrap_or(self.boot));
     }
 
     /// When the oldest thing that this consumer waits for was appended, as far as that is known
@@ -448,6 +555,70 @@ impl State {
 
     pub fn find(&self, name: &str) -> Option<u32> {
         self.consumers.iter().find(|c| c.name.as_str() == name).map(|c| c.id)
+    }
+}
+
+/// Notes exactly what a consumer lost: the positions that it was still waiting for.
+fn note(
+    ledger: &mut Ledger,
+    consumer: &Name,
+    class: Class,
+    open: Vec<Range<u64>>,
+    reason: Reason,
+    read: Option<(Wall, Wall)>,
+) {
+    for range in open {
+        let n = range.end - range.start;
+        let consumer = consumer.as_str();
+        ledger.record(&Loss {
+            reason,
+            consumer,
+            class,
+            range,
+            n,
+            read,
+            shift_ms: None,
+            epoch: None,
+        });
+    }
+}
+
+/// Notes that these were delivered with a wrong time.
+fn note_shift(
+    ledger: &mut Ledger,
+    consumer: &Name,
+    class: Class,
+    range: Range<u64>,
+    shift: &Shift,
+) {
+    if range.start < range.end {
+        ledger.record(&Loss {
+            reason: Reason::TimeCorrected,
+            consumer: consumer.as_str(),
+            class,
+            n: range.end - range.start,
+            range,
+            read: None,
+            shift_ms: Some(shift.by_ms),
+            epoch: None,
+        });
+    }
+}
+
+/// Nothing below the first position that a consumer waits for comes under the new epoch.
+fn note_epoch(ledger: &mut Ledger, consumer: &Consumer) {
+    for class in Class::ALL {
+        let first = consumer.shares.get(class).cursor.base();
+        ledger.record(&Loss {
+            reason: Reason::NewEpoch,
+            consumer: consumer.name.as_str(),
+            class,
+            range: first..first,
+            n: 0,
+            read: None,
+            shift_ms: None,
+            epoch: None,
+        });
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Options;
-use super::accounting::DropRow;
 use super::entry::{BootNo, Policy};
+use super::ledger::DropRow;
 use super::per_class::PerClass;
 use super::state::{Consumer, State};
 use crate::model::{Class, Clock, Mono, Wall};
@@ -40,6 +40,10 @@ pub struct Counters {
     /// Bytes of chunk bodies written.
     pub body_bytes: u64,
     pub commits: u64,
+    /// Of these, how many took longer than 50 ms ...
+    pub commits_slow: u64,
+    /// ... and how long the longest took.
+    pub commit_max_ms: u64,
     pub checkpoints: u64,
     pub commit_failures: u64,
     /// Damaged chunks skipped.
@@ -199,7 +203,7 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
             .then(|| millis(state.window.loss_bound(state.unwritten_since(), clock.mono()))),
         write_behind: on_disk.then_some(options.write_behind),
         consumers: consumers.collect(),
-        drops: state.ledger.rows().cloned().collect(),
+        drops: state.ledger.rows().filter(|row| row.is_drop()).cloned().collect(),
         counters: state.counters.clone(),
         quarantined: quarantined(state),
         clean_start: state.disk.clean_start,

@@ -563,3 +563,136 @@ fn records_are_bounded_each_kind_for_itself_and_damage_is_left_out() {
     connection.execute("UPDATE audit SET row = replace(row, '3', '4') WHERE id = 200", []).unwrap();
     assert_eq!(bench.inspector().audit(usize::MAX).unwrap().len(), all.len() - 1);
 }
+
+/// A row and the cursor that it explains are in one transaction: after a crash both are there, or
+/// neither is.
+#[test]
+fn a_crash_takes_back_no_notice_and_tells_of_the_jump() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    store.append(batch(Class::Normal, 0, 100));
+    run(store.flush());
+    let cloud = store.consumer("cloud").unwrap();
+    settle(&cloud, Class::Normal, 10..20, Settled::Dead("too-large"));
+    assert_eq!(cloud.notices(9).len(), 3, "the new epoch; the loss waits for the file");
+    run(store.flush());
+    let told = cloud.notices(9);
+    let gap = told.last().unwrap();
+    assert_eq!((gap.range.start, gap.range.end), (Seq(10), Seq(20)));
+    settle(&cloud, Class::Normal, 20..30, Settled::Dead("too-large"));
+    cloud.told(gap.id);
+    store.crash();
+
+    let store = bench.open();
+    let cloud = store.consumer("cloud").unwrap();
+    let again = cloud.notices(4);
+    assert_eq!(again, told, "an acknowledgement may be forgotten, a notice may not");
+    cloud.told(gap.id);
+    run(store.flush());
+    let resume = cloud.notices(9);
+    let seen: Vec<_> = resume.iter().map(|n| (n.class, n.kind.clone(), n.range.end)).collect();
+    let end = Seq(work::RESERVE);
+    assert_eq!(seen, Class::ALL.map(|class| (class, NoticeKind::Resume, end)));
+    assert_eq!(resume[1].range.start, Seq(100));
+    assert_eq!(account(&store, "cloud", Class::Normal).waiting, 90, "20..30 wait again");
+    cloud.told(resume.last().unwrap().id);
+    run(store.flush());
+    store.close();
+    let store = bench.open();
+    assert!(!store.consumer("cloud").unwrap().has_notices());
+    store.shared.lock().control.poisoned = Some("test".to_owned());
+    run(store.flush());
+    let told = store.consumer("cloud").unwrap().notices(9);
+    let epochs = told.iter().filter(|notice| notice.kind == NoticeKind::NewEpoch).count();
+    assert_eq!(epochs, 3, "{told:?}");
+}
+
+/// A week without the uplink: room runs out again and again, for two consumers in turn.
+#[test]
+fn a_long_outage_ends_in_few_notices_also_after_restarts() {
+    let mut bench = Bench::new();
+    bench.options.dir = None;
+    bench.options.ram_bytes = 30_000;
+    let store = bench.open();
+    store.set_consumers(&[required("cloud"), required("lab")]);
+    let lab = store.consumer("lab").unwrap();
+    for i in 0..2_000 {
+        let range = store.append(batch(Class::Normal, i * 20, 20)).start.0;
+        // What the other one has settled is no loss to it: its losses are scattered.
+        settle(&lab, Class::Normal, range + 3..range + 9, Settled::Delivered);
+    }
+    for (name, rows) in [("cloud", 4), ("lab", ledger::UNTOLD_MAX)] {
+        let consumer = store.consumer(name).unwrap();
+        let (mut told, mut lost) = (0, 0);
+        while consumer.has_notices() {
+            for notice in consumer.notices(NOTICES_MAX) {
+                told += 1;
+                if let NoticeKind::Gap { n, .. } = notice.kind {
+                    lost += n;
+                }
+                consumer.told(notice.id);
+            }
+        }
+        assert!(told <= rows, "{name}: {told}");
+        assert_eq!(lost, account(&store, name, Class::Normal).dropped);
+    }
+}
+
+/// A clock of a machine without a battery, moved by hand.
+struct Lost(ManualClock, std::sync::atomic::AtomicBool);
+
+impl Clock for Lost {
+    fn mono(&self) -> Mono {
+        self.0.mono()
+    }
+    fn wall(&self) -> Wall {
+        self.0.wall()
+    }
+    fn boot_id(&self) -> &str {
+        self.0.boot_id()
+    }
+    fn synced(&self) -> bool {
+        self.1.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// Delivered in 1970, and once more after somebody set a date; a restart later the time is known.
+#[test]
+fn wrong_times_that_were_delivered_are_corrected_across_a_restart() {
+    let bench = Bench::new();
+    let clock = Arc::new(Lost(ManualClock::new(Mono(5_000), Wall(5_000)), false.into()));
+    let open = || Store::open(bench.options.clone(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+    let store = open();
+    store.set_consumers(&[required("cloud"), required("late")]);
+    store.append(batch(Class::Normal, 0, 10));
+    let cloud = store.consumer("cloud").unwrap();
+    settle(&cloud, Class::Normal, 0..4, Settled::Delivered);
+    settle(&cloud, Class::Normal, 6..8, Settled::Delivered);
+    clock.0.set_wall(Wall(1_600_000_000_000)); // Still no time that could be.
+    store.append(batch(Class::Normal, 10, 10));
+    settle(&cloud, Class::Normal, 10..20, Settled::Delivered);
+    run(store.flush());
+    store.close();
+
+    clock.0.set_wall(Wall(1_700_000_000_000 + 50_000_000_000));
+    clock.1.store(true, std::sync::atomic::Ordering::Relaxed);
+    let store = open();
+    let cloud = store.consumer("cloud").unwrap();
+    run(store.flush());
+    let corrections = |consumer: &Consumer| -> Vec<(u64, u64, Option<i64>)> {
+        let of = |notice: Notice| match notice.kind {
+            NoticeKind::TimeCorrection { shift_ms } => {
+                Some((notice.range.start.0, notice.range.end.0, shift_ms))
+            }
+            _ => None,
+        };
+        consumer.notices(NOTICES_MAX).into_iter().filter_map(of).collect()
+    };
+    let far = Some(1_750_000_000_000 - 5_000);
+    let near = Some(150_000_000_000);
+    assert_eq!(corrections(&cloud), [(0, 4, far), (6, 8, far), (10, 20, near)]);
+    assert_eq!(corrections(&store.consumer("late").unwrap()), [], "it was delivered nothing");
+    let entries = run(cloud.read(Class::Normal, Seq(4)..Seq(6), 1 << 20)).unwrap();
+    assert_eq!(store.wall(entries[0].boot, Mono(5_000)), Wall(1_750_000_000_000));
+}

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::chunk::Chunk;
 use super::lane::Content;
+use super::ledger_rows;
 use super::per_class::PerClass;
 use super::rows;
 use super::schema::chunk_table;
@@ -18,7 +19,10 @@ pub const DELETE_MAX: usize = 256;
 /// What the file says of a class, so that it is not written again.
 #[derive(Debug, Clone, Default)]
 pub struct Written {
+    /// Said by the newest chunk or by a row of its own ...
     pub next: u64,
+    /// ... which says this.
+    pub next_noted: u64,
     pub reserved: u64,
     pub deleted_below: u64,
 }
@@ -30,6 +34,8 @@ pub struct Done {
     pub deleted: u64,
     /// Whether there is more to delete.
     pub more_to_delete: bool,
+    /// Where a class goes on, if a row was written that says so.
+    pub next_noted: PerClass<Option<u64>>,
 }
 
 /// Does the work and makes it durable.
@@ -42,6 +48,7 @@ pub fn commit(
     let chunks: Vec<Chunk> = work.pieces.iter().map(encode).collect();
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let mut done = Done::default();
+    let mut deleted = PerClass::from_fn(|class| victims.iter().any(|v| v.class == class));
     for victim in victims {
         let sql = format!("DELETE FROM {} WHERE seq = ?1", chunk_table(victim.class));
         done.deleted += transaction.execute(&sql, [victim.seq.cast_signed()])? as u64;
@@ -49,9 +56,10 @@ pub fn commit(
     for class in Class::ALL {
         let below = *work.delete_below.get(class);
         if below > written.get(class).deleted_below {
-            let deleted = delete_settled(&transaction, class, below)?;
-            done.deleted += deleted as u64;
-            done.more_to_delete |= deleted >= DELETE_MAX;
+            let n = delete_settled(&transaction, class, below)?;
+            *deleted.get_mut(class) |= n > 0;
+            done.deleted += n as u64;
+            done.more_to_delete |= n >= DELETE_MAX;
         }
     }
     if let Some((last, consumers)) = &work.consumers {
@@ -69,7 +77,7 @@ pub fn commit(
         rows::put_meta(&transaction, rows::TAG_LAST, u64::from(work.tag_last))?;
     }
     rows::put_facts(&transaction, &work.facts)?;
-    rows::put_drops(&transaction, &work.drops)?;
+    ledger_rows::put(&transaction, &work.ledger)?;
     rows::put_audit(&transaction, &work.audit)?;
     if let Some(rows) = &work.salvages {
         rows::put_salvages(&transaction, &rows.files)?;
@@ -80,8 +88,13 @@ pub fn commit(
     }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
-        if next != written.get(class).next {
+        // The end of the newest chunk mostly says it, as long as that chunk is there.
+        let newest = work.pieces.iter().rfind(|piece| piece.class == class);
+        let said = newest.is_some_and(|piece| piece.range.end == next)
+            || (next == written.get(class).next && !deleted.get(class));
+        if next != written.get(class).next_noted && !said {
             rows::put_meta(&transaction, &rows::next_key(class), next)?;
+            *done.next_noted.get_mut(class) = Some(next);
         }
         if reserved != written.get(class).reserved {
             rows::put_meta(&transaction, &rows::reserved_key(class), reserved)?;

@@ -72,8 +72,7 @@ mod tests {
         assert!(!path(&database).exists(), "only SQLite makes a WAL");
         rewrite(&database).unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
-        std::fs::copy("/dev/null", path(&database)).unwrap();
-        let file = OpenOptions::new().write(true).open(path(&database)).unwrap();
+        let file = std::fs::File::create(path(&database)).unwrap();
         file.write_all_at(&bytes, 0).unwrap();
         make_room(&database);
         rewrite(&database).unwrap();

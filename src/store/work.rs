@@ -8,12 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accounting::{Account, DropRow, Reason};
+use super::accounting::{Account, Reason};
 use super::audit::AuditRow;
 use super::boot::BootRow;
 use super::entry::{Body, BootNo, Policy};
 use super::file::Had;
 use super::lane::{Content, Item, body_bytes};
+use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::salvage::{Returned, SalvageRows};
 use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
@@ -21,8 +22,11 @@ use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
 /// Positions are reserved in the file in steps of this size.
 pub const RESERVE: u64 = 100_000;
-/// Cursors, sums and facts alone are written after this time at the latest.
+/// Small rows alone are written after this time at the latest.
 pub const QUIET_WRITE: Duration = Duration::from_secs(10);
+/// Cursors and sums alone that only say of things that never were in the file that they are
+/// settled: were that forgotten, nothing would be delivered again.
+const QUIET_SETTLED_WRITE: Duration = Duration::from_secs(60);
 /// So much unwritten memory (about 64 KiB in the file) does not wait for the window to end, and a
 /// quarter of the memory bound does not either.
 const EAGER_BYTES: usize = 1 << 20;
@@ -81,7 +85,7 @@ pub struct Work {
     pub tags: Vec<(TagId, Arc<TagMeta>)>,
     pub tag_last: u32,
     pub facts: Vec<(String, Option<String>)>,
-    pub drops: Vec<DropRow>,
+    pub ledger: LedgerWork,
     pub audit: Vec<AuditRow>,
     pub salvages: Option<SalvageRows>,
     /// What of `pieces` was salvaged.
@@ -102,22 +106,26 @@ pub enum Urgency {
 }
 
 impl State {
-    /// Whether the file differs from memory in anything but chunks.
-    fn rows_dirty(&self) -> bool {
-        let share_dirty = |class: Class| {
-            self.consumers.iter().any(|consumer| {
-                let share = consumer.shares.get(class);
-                share.version != share.version_written
-            })
-        };
-        self.hurry
-            || self.consumers_dirty
+    /// How long what differs between file and memory besides chunks may wait; `None` if nothing
+    /// does.
+    fn rows_wait(&self) -> Option<Duration> {
+        if self.hurry {
+            return Some(Duration::ZERO);
+        }
+        let rows_dirty = self.consumers_dirty
             || self.tags.is_dirty()
             || self.facts.is_dirty()
             || self.boots.is_dirty()
             || self.ledger.is_dirty()
-            || self.salvages.is_dirty()
-            || Class::ALL.into_iter().any(share_dirty)
+            || self.salvages.is_dirty();
+        if rows_dirty || self.stored_settled {
+            return Some(QUIET_WRITE);
+        }
+        Class::ALL.into_iter().any(|c| self.share_dirty(c)).then_some(QUIET_SETTLED_WRITE)
+    }
+
+    fn share_dirty(&self, class: Class) -> bool {
+        self.consumers.iter().any(|consumer| consumer.shares.get(class).is_dirty())
     }
 
     /// Steps over what need not be written (any more).
@@ -177,12 +185,15 @@ impl State {
             return Some(now);
         }
         let lanes = Class::ALL.into_iter().filter_map(|class| self.lane_due(class)).min();
-        let rows = if self.rows_dirty() {
-            let since = *self.dirty_since.get_or_insert(now);
-            Some(if self.hurry { since } else { since + QUIET_WRITE.max(window) })
-        } else {
-            self.dirty_since = None;
-            None
+        let rows = match self.rows_wait() {
+            Some(wait) => {
+                let since = *self.dirty_since.get_or_insert(now);
+                Some(since + if wait.is_zero() { wait } else { wait.max(window) })
+            }
+            None => {
+                self.dirty_since = None;
+                None
+            }
         };
         lanes.into_iter().chain(rows).chain(self.audit.due(window)).min()
     }
@@ -247,7 +258,7 @@ impl State {
             *work.delete_below.get_mut(class) = self.settled_below(class);
             for consumer in &self.consumers {
                 let share = consumer.shares.get(class);
-                if share.version != share.version_written {
+                if share.is_dirty() {
                     work.shares.push(ShareRow::new(consumer.id, class, share, share.version));
                 }
             }
@@ -265,7 +276,7 @@ impl State {
         work.tags = self.tags.dirty();
         work.tag_last = self.tags.last();
         work.facts = self.facts.dirty();
-        work.drops = self.ledger.dirty();
+        work.ledger = self.ledger.dirty();
         work.salvages = self.salvages.dirty();
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
@@ -326,6 +337,17 @@ impl State {
                 consumer.shares.get_mut(row.class).version_written = row.version;
             }
         }
+        // What was settled while it was being written, too, is in the file now.
+        let settled = |piece: &Piece| {
+            let n = piece.range.end - piece.range.start;
+            self.consumers.iter().map(|consumer| consumer.shares.get(piece.class)).any(|share| {
+                let open: u64 =
+                    share.cursor.unsettled_in(piece.range.clone()).map(|r| r.end - r.start).sum();
+                share.is_dirty() && open < n
+            })
+        };
+        let dirty = Class::ALL.into_iter().any(|class| self.share_dirty(class));
+        self.stored_settled = dirty && (self.stored_settled || work.pieces.iter().any(settled));
         if let Some((last, rows)) = &work.consumers {
             let same = *last == self.consumer_id_last
                 && rows
@@ -337,7 +359,7 @@ impl State {
         self.boots.written(&work.boots);
         self.tags.written(work.tag_last);
         self.facts.written(&work.facts);
-        self.ledger.written(&work.drops);
+        self.ledger.written(&work.ledger);
         self.audit.written(&work.audit);
         if let Some(rows) = &work.salvages {
             self.salvages.written(rows);
@@ -375,6 +397,7 @@ impl State {
             }
             self.after_settling(class);
         }
+        self.note_new_epoch();
     }
 
     /// The file is new and empty: everything in memory has to be written (again). Gives the

@@ -137,7 +137,7 @@ impl Engine {
             for settlement in settlements {
                 let rows = rows_in(&settlement.ranges);
                 match settlement.fate {
-                    Fate::Delivered => {
+                    Fate::Delivered(_) => {
                         progress.acked_rows += rows;
                         progress.acked.add(now, rows);
                     }

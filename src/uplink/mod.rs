@@ -11,6 +11,7 @@
 //!   forwarded for a LAN client does not: MQTT 3.1.1 has no place for it but the client's own
 //!   payload, which is not ours to change; its duplicate can't be told from the original.
 //! * Forwarded messages go with QoS 1, whatever they came with, and keep their retain flag.
+//! * Losses, jumps of positions and corrected times are told like rows: until they are acknowledged.
 //! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
 //!   until it is stopped.
 //!
@@ -22,6 +23,7 @@ mod drive;
 mod engine;
 mod inflight;
 mod lanes;
+mod notices;
 mod pack;
 mod rate;
 mod reply;

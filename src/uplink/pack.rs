@@ -16,7 +16,7 @@ use crate::codec::columnar::Builder;
 use crate::codec::json::{self, Key};
 use crate::config::{BacklogPayload, UplinkPlan};
 use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TopicName, Wall};
-use crate::store::{Body, BootNo, Entry, Store};
+use crate::store::{Body, BootNo, Entry, Store, Times};
 
 /// The most a PUBLISH adds to topic and payload: type, remaining length, topic length, packet id.
 pub const PUBLISH_OVERHEAD: usize = 9;
@@ -49,6 +49,8 @@ impl Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
     pub class: Class,
+    /// The version of the times they are sent with.
+    pub times: u64,
     pub delivered: Vec<Range<Seq>>,
     /// Rows in between that no filter wants, settled together so that the store's books stay in
     /// few pieces.
@@ -56,8 +58,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn one(class: Class, seq: Seq) -> Self {
-        Self { class, delivered: vec![seq..seq.plus(1)], excluded: Vec::new() }
+    fn one(class: Class, times: u64, seq: Seq) -> Self {
+        Self { class, times, delivered: vec![seq..seq.plus(1)], excluded: Vec::new() }
     }
 }
 
@@ -80,8 +82,6 @@ pub struct Packer {
     plan: Arc<UplinkPlan>,
     store: Store,
     tags: HashMap<TagId, Tag>,
-    /// Wall time of the last reading; the next one is often of the same moment.
-    last_wall: Option<(BootNo, Mono, Wall)>,
 }
 
 /// The columnar message that is being filled, if one is.
@@ -95,6 +95,10 @@ struct Packing<'a> {
     packer: &'a mut Packer,
     epoch: u64,
     class: Class,
+    /// What boots mean for all of this work, whatever is put right meanwhile.
+    times: Arc<Times>,
+    /// Wall time of the last reading; the next one is often of the same moment.
+    last_wall: Option<(BootNo, Mono, Wall)>,
     out: Vec<Packed>,
     /// `None` where every row goes by itself.
     columns: Option<Columns>,
@@ -105,7 +109,7 @@ struct Packing<'a> {
 
 impl Packer {
     pub fn new(plan: Arc<UplinkPlan>, store: Store) -> Self {
-        Self { plan, store, tags: HashMap::new(), last_wall: None }
+        Self { plan, store, tags: HashMap::new() }
     }
 
     /// Packs entries that were read for this work.
@@ -117,12 +121,13 @@ impl Packer {
             builder: None,
         });
         let epoch = self.store.epoch();
-        // What a boot's monotonic time means may have been put right since the last call.
-        self.last_wall = None;
+        let times = self.store.times();
         let mut packing = Packing {
             packer: self,
             epoch,
             class: work.class,
+            times,
+            last_wall: None,
             out: Vec::new(),
             columns,
             delivered: Vec::new(),
@@ -133,6 +138,10 @@ impl Packer {
         }
         packing.finish_columns();
         packing.out
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.store.epoch()
     }
 
     fn packet_bytes(&self) -> usize {
@@ -170,17 +179,6 @@ impl Packer {
         self.tags.insert(id, tag.clone());
         tag
     }
-
-    fn wall(&mut self, boot: BootNo, at: Mono) -> Wall {
-        match self.last_wall {
-            Some((b, a, wall)) if (b, a) == (boot, at) => wall,
-            _ => {
-                let wall = self.store.wall(boot, at);
-                self.last_wall = Some((boot, at, wall));
-                wall
-            }
-        }
-    }
 }
 
 impl Packing<'_> {
@@ -197,12 +195,23 @@ impl Packing<'_> {
         }
     }
 
+    fn wall(&mut self, boot: BootNo, at: Mono) -> Wall {
+        match self.last_wall {
+            Some((b, a, wall)) if (b, a) == (boot, at) => wall,
+            _ => {
+                let wall = self.times.wall(boot, at);
+                self.last_wall = Some((boot, at, wall));
+                wall
+            }
+        }
+    }
+
     fn reading(&mut self, seq: Seq, boot: BootNo, reading: &Reading) {
         match self.packer.tag(reading.tag()) {
             Tag::Unwanted => self.settled(Fate::Excluded, seq),
             Tag::Dead(reason) => self.settled(Fate::Dead(reason), seq),
             Tag::Wanted { topic, unit } => {
-                let wall = self.packer.wall(boot, reading.at());
+                let wall = self.wall(boot, reading.at());
                 if !self.column(seq, wall, &topic, reading) {
                     let key = Key { epoch: self.epoch, class: self.class, seq };
                     let mut payload = Vec::with_capacity(TAG_BYTES);
@@ -247,7 +256,7 @@ impl Packing<'_> {
         }
         // Before it in the sequence, so before it on the line.
         self.finish_columns();
-        let rows = Rows::one(self.class, seq);
+        let rows = Rows::one(self.class, self.times.version, seq);
         self.out.push(Packed::Item(Item { topic, payload: payload.into(), retain, rows }));
     }
 
@@ -270,6 +279,7 @@ impl Packing<'_> {
         let Some(payload) = builder.and_then(Builder::finish) else { return };
         let rows = Rows {
             class: self.class,
+            times: self.times.version,
             delivered: std::mem::take(&mut self.delivered),
             excluded: std::mem::take(&mut self.excluded),
         };

@@ -14,6 +14,7 @@ use super::cause::{Cause, Ended};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::lanes::Lane;
+use super::notices::Notices;
 use super::pack::Rows;
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{Fate, Settlement, Settling, rows_in};
@@ -25,6 +26,7 @@ use crate::store::{Consumer, Settled};
 enum Out {
     Rows(Rows),
     Reply(Reply),
+    Notice(i64),
 }
 
 pub struct Session<'a> {
@@ -35,6 +37,7 @@ pub struct Session<'a> {
     inflight: Inflight<Out>,
     /// `None` until CONNACK.
     supply: Option<Supply>,
+    notices: Notices,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -58,6 +61,9 @@ impl<'a> Session<'a> {
         window: Window,
     ) -> Self {
         let now = Instant::now();
+        let (plan, pause) = (&engine.plan, engine.timing.notice_pause);
+        let topic = plan.notices_topic.clone();
+        let notices = Notices::new(consumer.clone(), topic, plan.packet_bytes, pause);
         Self {
             engine,
             client,
@@ -65,6 +71,7 @@ impl<'a> Session<'a> {
             window,
             inflight: Inflight::new(window),
             supply: None,
+            notices,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
@@ -96,6 +103,7 @@ impl<'a> Session<'a> {
             || self.owed
             || self.stale
             || self.supply.as_ref().is_some_and(Supply::pausing)
+            || (self.online() && self.notices.pending())
             || self.stopping()
     }
 
@@ -195,6 +203,12 @@ impl<'a> Session<'a> {
             let payload = reply.payload.to_vec();
             self.hand_over(&reply.topic.clone(), false, payload, Out::Reply(reply))?;
         }
+        // Before the rows that follow what they tell of.
+        self.notices.look(self.engine.packer.epoch());
+        while let Some(told) = self.notices.next(|bytes| self.inflight.room(bytes, 0)) {
+            let payload = told.payload.to_vec();
+            self.hand_over(&told.topic, false, payload, Out::Notice(told.id))?;
+        }
         while let Some(supply) = &mut self.supply {
             let room = |lane, bytes| match lane {
                 Lane::Live => self.inflight.room(bytes, 0),
@@ -240,10 +254,14 @@ impl<'a> Session<'a> {
         self.acks_unsettled += 1;
         match out {
             Out::Rows(rows) => {
-                self.settling.add(rows.class, Fate::Delivered, rows.delivered);
+                self.settling.add(rows.class, Fate::Delivered(rows.times), rows.delivered);
                 self.settling.add(rows.class, Fate::Excluded, rows.excluded);
             }
             Out::Reply(_) => self.engine.board.update(|progress| progress.commands.replies += 1),
+            Out::Notice(id) => {
+                self.notices.acknowledged(id);
+                self.engine.board.update(|progress| progress.notices += 1);
+            }
         }
         if self.acks_unsettled >= self.engine.timing.settle_acks {
             self.settle();
@@ -263,7 +281,7 @@ impl<'a> Session<'a> {
         let settlements = self.settling.take();
         for Settlement { class, fate, ranges } in &settlements {
             let how = match fate {
-                Fate::Delivered => Settled::Delivered,
+                Fate::Delivered(times) => Settled::DeliveredAsOf(*times),
                 Fate::Excluded => Settled::Excluded,
                 Fate::Dead(reason) => Settled::Dead(reason.code()),
             };
@@ -331,6 +349,7 @@ impl<'a> Session<'a> {
             match out {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
+                Out::Notice(_) => {} // The store has it.
             }
         }
         for reply in replies.into_iter().rev() {

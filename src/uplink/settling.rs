@@ -10,8 +10,8 @@ use crate::model::{Class, Seq};
 /// What became of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fate {
-    /// The broker acknowledged them.
-    Delivered,
+    /// The broker acknowledged them, with the times of this version (see `store::Times`).
+    Delivered(u64),
     /// No `send` filter wants them.
     Excluded,
     /// They can't be sent at all, for this reason.
@@ -108,9 +108,9 @@ mod tests {
     fn acknowledgements_in_any_order_become_few_ranges() {
         let mut settling = Settling::default();
         for seq in [4, 3, 9, 5, 8] {
-            settling.add(Class::Normal, Fate::Delivered, [Seq(seq)..Seq(seq + 1)]);
+            settling.add(Class::Normal, Fate::Delivered(1), [Seq(seq)..Seq(seq + 1)]);
         }
-        assert_eq!(settling.take(), [settlement(Fate::Delivered, &[(3, 6), (8, 10)])]);
+        assert_eq!(settling.take(), [settlement(Fate::Delivered(1), &[(3, 6), (8, 10)])]);
         assert!(settling.is_empty() && settling.take().is_empty());
     }
 
@@ -118,13 +118,13 @@ mod tests {
     fn fates_alternate_as_the_rows_lie() {
         let mut settling = Settling::default();
         for seq in [1, 3] {
-            settling.add(Class::Normal, Fate::Delivered, [Seq(seq)..Seq(seq + 1)]);
+            settling.add(Class::Normal, Fate::Delivered(1), [Seq(seq)..Seq(seq + 1)]);
         }
         settling.add(Class::Normal, Fate::Excluded, [Seq(2)..Seq(3), Seq(4)..Seq(6)]);
         let expected = [
-            settlement(Fate::Delivered, &[(1, 2)]),
+            settlement(Fate::Delivered(1), &[(1, 2)]),
             settlement(Fate::Excluded, &[(2, 3)]),
-            settlement(Fate::Delivered, &[(3, 4)]),
+            settlement(Fate::Delivered(1), &[(3, 4)]),
             settlement(Fate::Excluded, &[(4, 6)]),
         ];
         assert_eq!(settling.take(), expected);

@@ -172,6 +172,8 @@ def readings(messages):
     """Every reading in messages of an uplink as (topic, value, quality, id), whatever their form."""
     for message in messages:
         body = json.loads(message.payload)
+        if "notice" in body:
+            continue
         if "rows" not in body:
             yield message.topic, body.get("v"), body.get("q", "good"), body.get("id")
             continue

@@ -111,7 +111,8 @@ fn line(row: &Json) -> Line {
         .add(Tone::Faint, format!("{at:<24}  "))
         .text(format!("{uplink:<12} {:<7}", text(row, "class")))
         .add(tone, format!("{what:>14}"))
-        .text(format!(": {}", words(reason)))
+        // Files of an earlier version write them with underscores.
+        .text(format!(": {}", words(&reason.replace('_', "-"))))
         .add(Tone::Faint, format!(" ({reason}), positions {from} to {}", to.saturating_sub(1)));
     if let Some(first) = time(row, "wall_from_ms").filter(|first| Some(first) != newest.as_ref()) {
         line = line.add(Tone::Faint, format!(", the first read {first}"));
@@ -131,6 +132,7 @@ fn words(reason: &str) -> &'static str {
         "lost" => "in memory only when the gateway ended, or gone from the file",
         "consumer-removed" => "the uplink was taken out of the configuration",
         "skipped" => "positions jumped over after a crash, no loss",
+        "salvaged" => "damaged on the disk, and back after all, no loss",
         "new-epoch" => "positions count anew from here, no loss",
         "time-corrected" => "delivered with a wrong time, which is known now, no loss",
         reason if reason.starts_with("dead:") => "the uplink can never deliver it",

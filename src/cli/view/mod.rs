@@ -19,7 +19,8 @@ pub use account::{equation, equation_holds};
 pub use line::{Line, Tone};
 pub use store::lines as store;
 
-use json::{flag, text};
+use crate::model::Wall;
+use json::{flag, signed, text};
 
 /// Tags that a listing without a fixed height shows at most.
 const TAGS_LISTED_MAX: usize = 200;
@@ -90,6 +91,9 @@ fn head(status: &Value) -> Line {
         .add(Tone::Faint, format!(" · fieldhold {} · ", text(status, "/gateway/version")));
     if flag(status, "/gateway/clock_synced") {
         line.add(Tone::Faint, "clock set")
+    } else if signed(status, "/gateway/wall_ms").is_some_and(|ms| Wall(ms).is_plausible()) {
+        // A battery clock that no time source ever confirms is nothing to worry about.
+        line.add(Tone::Faint, "clock not confirmed")
     } else {
         line.add(Tone::Doubt, "▲ clock not set")
     }

@@ -152,6 +152,9 @@ fn units_and_stores_that_are_not_well_say_why() {
     {
         assert!(has(&lines, words), "{words} is missing: {lines:#?}");
     }
+    status["gateway"]["wall_ms"] = json!(1_790_000_000_000_i64);
+    let lines: Vec<_> = listing(&status, 80).iter().map(ToString::to_string).collect();
+    assert!(has(&lines, "· clock not confirmed"), "{lines:#?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::device::Places;
 use crate::config::plan::{DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::values::quoted;
-use crate::model::{Kind, Name};
+use crate::model::{Kind, Name, TopicName};
 
 pub(super) fn check(
     plan: &Plan,
@@ -71,15 +71,21 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
     }
     set_topics(plan, places, &taken, out);
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let own = uplink.backlog_topic.as_str();
-        let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
-        if let Some((d, t)) = taken.get(own) {
-            let message = format!(
-                "the backlog's topic {} is that of devices.{d}.tags.{t} in {}",
-                quoted(own),
-                line(d, t)
-            );
-            out.error(spot, message);
+        let backlog = ("backlog's", Some(&uplink.backlog_topic));
+        for (whose, topic) in [backlog, ("notices'", uplink.notices_topic.as_ref())] {
+            let Some(own) = topic.map(TopicName::as_str) else { continue };
+            let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
+            if let Some((d, t)) = taken.get(own) {
+                let message = format!(
+                    "the {whose} topic {} is that of devices.{d}.tags.{t} in {}",
+                    quoted(own),
+                    line(d, t)
+                );
+                out.error(spot, message);
+            }
+        }
+        if uplink.notices_topic.as_ref() == Some(&uplink.backlog_topic) {
+            out.error(spot, "the topics of backlog and notices are the same");
         }
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::{files, link};
 use crate::config::defaults::{
     FILTERS_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, MQTT_PORT, MQTTS_PORT, PACKET_RANGE, SEND,
-    TOPIC_BACKLOG, UPLINK_PACKET_BYTES, WINDOW_BYTES, WINDOW_BYTES_RANGE, WINDOW_MESSAGES,
-    WINDOW_MESSAGES_RANGE,
+    TOPIC_BACKLOG, TOPIC_NOTICES, UPLINK_PACKET_BYTES, WINDOW_BYTES, WINDOW_BYTES_RANGE,
+    WINDOW_MESSAGES, WINDOW_MESSAGES_RANGE,
 };
 use crate::config::keys;
 use crate::config::plan::{BacklogPayload, Gateway, Policy, Secret, TlsPlan, UplinkPlan};
@@ -63,6 +63,7 @@ pub(super) fn check(
     let payload = backlog.scalar("payload", out, values::word(&words));
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
+    let notices_topic = notices_topic(&section, &prefix, &render, out);
     let (window_messages, window_bytes, packet_bytes) = window(&section, out);
     if backlog_topic.is_none() {
         out.error(&backlog.spot, "the backlog has no valid topic");
@@ -81,6 +82,7 @@ pub(super) fn check(
         prefix,
         backlog_topic: backlog_topic?,
         backlog: payload.unwrap_or(BacklogPayload::Columnar),
+        notices_topic: notices_topic?,
         window_messages,
         window_bytes,
         packet_bytes,
@@ -178,6 +180,28 @@ fn filters(field: &Field<'_>, out: &mut Findings) -> Vec<TopicFilter> {
         out.error(&field.key_spot(), format!("more than {FILTERS_MAX} filters"));
     }
     items.iter().filter_map(|item| item.scalar(out, values::filter)).collect()
+}
+
+/// Where notices go, or `notices: off`. `None` only after something was reported.
+fn notices_topic(
+    section: &Section<'_>,
+    prefix: &str,
+    render: &impl Fn(&str) -> Result<TopicName, Complaint>,
+    out: &mut Findings,
+) -> Option<Option<TopicName>> {
+    if section.get("notices").is_some_and(|field| field.text() == Some("off")) {
+        return Some(None);
+    }
+    let notices = section.section("notices", &keys::NOTICES, out);
+    let topic = match notices.scalar("topic", out, render) {
+        Some(topic) => Some(topic),
+        None => render(TOPIC_NOTICES).ok(),
+    };
+    let topic = topic.and_then(|topic| TopicName::new(&format!("{prefix}{topic}")).ok());
+    if topic.is_none() {
+        out.error(&notices.spot, "the notices have no valid topic");
+    }
+    topic.map(Some)
 }
 
 /// Messages and bytes in flight, and the largest packet, which must fit in.

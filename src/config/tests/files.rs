@@ -102,6 +102,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
         prefix: String::new(),
         tls: default.tls.clone(),
         backlog_topic: default.backlog_topic.clone(),
+        notices_topic: default.notices_topic.clone(),
         ..shown
     };
     assert_eq!(shown, default);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Class, Decimal, Half, Kind, Linear, Name, NotAvailable, Order, Table, TagId, Value,
+    Class, Decimal, Half, Kind, Linear, Name, NotAvailable, Order, Table, TagId, TopicName, Value,
 };
 
 #[test]
@@ -144,6 +144,9 @@ broker: {}
     let uplink = plan.uplinks.first().unwrap();
     assert_eq!(uplink.prefix, "p/up/");
     assert_eq!(uplink.backlog_topic.as_str(), "p/up/b/s");
+    assert_eq!(uplink.notices_topic.as_ref().map(TopicName::as_str), Some("p/up/s/g/notice"));
+    let off = text.replace("backlog: {", "notices: off, backlog: {");
+    assert_eq!(parse(&off, "t").unwrap().plan.uplinks[0].notices_topic, None);
 }
 
 #[test]

@@ -18,9 +18,10 @@ use rusqlite::Connection;
 
 pub use verify::Findings;
 
-use super::accounting::DropRow;
 use super::audit::AuditRow;
 use super::error::StoreError;
+use super::ledger::DropRow;
+use super::ledger_rows;
 use super::rows::{self, LoadError};
 use super::state::{Consumer, State};
 use super::status::{self, Health, StoreStatus};
@@ -69,8 +70,7 @@ impl Inspector {
 
     /// The last `n` rows of the ledger, oldest first.
     pub fn drops(&self, n: usize) -> Result<Vec<DropRow>, StoreError> {
-        rows::ledger(&self.connection, i64::try_from(n).unwrap_or(i64::MAX))
-            .map_err(failed("read the record of drops"))
+        ledger_rows::newest_drops(&self.connection, n).map_err(failed("read the record of drops"))
     }
 
     /// The last `n` records of commands, oldest first.
@@ -102,7 +102,7 @@ impl Inspector {
             let moment = self.connection.unchecked_transaction()?;
             let mut state = file::read_state(&moment, 0)?;
             // Positions are jumped over by a gateway that starts, not by one who looks.
-            state.ledger = rows::drops(&moment)?;
+            state.ledger = ledger_rows::load(&moment, &state.consumers)?;
             state.disk.bytes = file::live_bytes(&moment)?;
             Ok(state)
         };

@@ -52,7 +52,42 @@ pub fn connect(path: &Path, beside: Beside) -> rusqlite::Result<Connection> {
     }
     connection.execute_batch("PRAGMA cache_size=-1000;")?;
     schema::check_ours(&connection)?;
+    if schema::is_older(&connection)? {
+        show_as_now(&connection)?;
+    }
     Ok(connection)
+}
+
+/// Lets a file of an earlier version be read like one of this, without changing it: before tables
+/// that lack columns go temporary views that have them, empty; tables that are not there are empty.
+fn show_as_now(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA temp_store=MEMORY;")?;
+    let now = schema::pattern()?;
+    let mut tables = now.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
+    let tables = tables.query_map([], |row| row.get::<_, String>(0))?;
+    for table in tables {
+        let table = table?;
+        let (wanted, there) = (columns(&now, &table)?, columns(connection, &table)?);
+        if there.is_empty() {
+            connection
+                .execute_batch(&format!("CREATE TEMP TABLE {table}({})", wanted.join(", ")))?;
+            continue;
+        }
+        let missing = wanted.iter().filter(|column| !there.contains(column));
+        let missing: String = missing.map(|column| format!(", NULL AS {column}")).collect();
+        if !missing.is_empty() {
+            connection.execute_batch(&format!(
+                "CREATE TEMP VIEW {table} AS SELECT *{missing} FROM main.{table}"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of a table's columns; none if it is not there.
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    select.query_map([table], |row| row.get(0))?.collect()
 }
 
 #[cfg(test)]
@@ -124,6 +159,28 @@ mod tests {
             assert_eq!((beside(&copied), rows(&copied)), expected, "{parts:?}");
             assert_eq!(names(copy.path()), parts, "nothing is left behind");
         }
+    }
+
+    /// What stands for an earlier version is a file of this one without a column and a table.
+    #[test]
+    fn a_file_of_an_earlier_version_is_read_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, writer) = made(dir.path());
+        writer
+            .execute_batch(
+                "INSERT INTO boot(no, kernel, offset_ms, synced, crc) VALUES(1, 'k', 5, 1, 0);
+                 ALTER TABLE boot DROP COLUMN synced; DROP TABLE audit; PRAGMA user_version=1;",
+            )
+            .unwrap();
+        drop(writer);
+        let connection = connect(&path, Beside::Shared).unwrap();
+        let boot = "SELECT no, offset_ms, synced FROM boot";
+        let boot = connection.query_row(boot, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<bool>>(2)?))
+        });
+        assert_eq!(boot.unwrap(), (1, 5, None));
+        assert_eq!(crate::store::rows::audit(&connection, 9).unwrap(), []);
+        assert_eq!(rows(&path), 2, "tables that are the same are themselves");
     }
 
     #[test]

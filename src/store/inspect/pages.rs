@@ -133,7 +133,7 @@ impl Inspector {
     /// From the oldest chunk of a class to the end of the newest.
     fn extent(&self, class: Class) -> Result<Range<u64>, StoreError> {
         // The ends of a damaged tree may not be found; then everything is looked through.
-        let ends = rows::first_chunk(&self.connection, class)
+        let ends = rows::first_chunk(&self.connection, class, 0)
             .and_then(|first| Ok((first, rows::chunks_end(&self.connection, class)?)));
         match ends {
             Ok((first, end)) => Ok(first.map_or(end, |(seq, _)| seq)..end),

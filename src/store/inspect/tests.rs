@@ -148,14 +148,14 @@ async fn damage_anywhere_is_told_and_nothing_comes_out_wrong() {
     let bench = Bench::new();
     let store = bench.open();
     store.set_consumers(&[required("cloud")]);
-    fill(&bench, &store, Class::Normal, 40).await;
+    fill(&bench, &store, Class::Normal, 160).await;
     store.close();
     let path = bench.database();
     let writer = schema::connect(&path, 1 << 30).unwrap();
     file::checkpoint(&writer, "TRUNCATE").unwrap();
     drop(writer);
     let (rows, _) = export(&mut bench.inspector(), &Filter::default(), Some("cloud"));
-    assert_eq!(rows.len(), 4_000);
+    assert_eq!(rows.len(), 16_000);
     let right: BTreeMap<u64, Row> = rows.into_iter().map(|row| (row.position, row)).collect();
 
     let copies = tempfile::tempdir().unwrap();

@@ -32,6 +32,8 @@ pub struct Salvage {
     /// Numbers of tags and boots up to these mean the same as in the file in use.
     pub tags_upto: u32,
     pub boots_upto: u32,
+    /// Its epoch, if positions in the file in use do not count on from its own; 0 if unknown.
+    pub epoch: Option<u64>,
     /// Readings and messages brought back so far.
     pub salvaged: u64,
     pub claims: Vec<Claim>,
@@ -61,6 +63,8 @@ impl Salvage {
         let mut out = Vec::new();
         put_varint(&mut out, u64::from(self.tags_upto));
         put_varint(&mut out, u64::from(self.boots_upto));
+        out.push(u8::from(self.epoch.is_some()));
+        put_varint(&mut out, self.epoch.unwrap_or(0));
         put_varint(&mut out, self.salvaged);
         for claim in &self.claims {
             put_bytes(&mut out, claim.consumer.as_str().as_bytes());
@@ -76,8 +80,10 @@ impl Salvage {
         let mut input = Input::new(bytes);
         let small = |value: u64| u32::try_from(value).map_err(|_| Malformed);
         let (tags_upto, boots_upto) = (small(input.varint()?)?, small(input.varint()?)?);
-        let mut salvage =
-            Self { file, tags_upto, boots_upto, salvaged: input.varint()?, claims: Vec::new() };
+        let (other, epoch) = (input.byte()? != 0, input.varint()?);
+        let epoch = other.then_some(epoch);
+        let (salvaged, claims) = (input.varint()?, Vec::new());
+        let mut salvage = Self { file, tags_upto, boots_upto, epoch, salvaged, claims };
         while !input.is_empty() {
             let name = std::str::from_utf8(input.bytes()?).map_err(|_| Malformed)?;
             salvage.claims.push(Claim {
@@ -122,8 +128,9 @@ mod tests {
         let cloud = Claim::on(name("cloud"), Class::Normal, [5..10, 20..25].into_iter());
         let lab = Claim::on(name("lab"), Class::Normal, std::iter::once(8..22));
         assert_eq!((cloud.owed(), lab.owed(), cloud.end), (10, 14, 25));
+        let (epoch, claims) = (Some(5), vec![cloud, lab]);
         let mut salvage =
-            Salvage { file: 3, tags_upto: 7, boots_upto: 1, salvaged: 9, claims: vec![cloud, lab] };
+            Salvage { file: 3, tags_upto: 7, boots_upto: 1, epoch, salvaged: 9, claims };
         assert_eq!(salvage.owed(), 20);
         assert!(salvage.wants(Class::Normal, &(0..6)) && !salvage.wants(Class::Normal, &(0..5)));
         assert!(!salvage.wants(Class::Bulk, &(0..100)) && !salvage.wants(Class::Normal, &(25..99)));

@@ -6,6 +6,7 @@ use crate::store::boot::BootRow;
 use crate::store::chunk::Chunk;
 use crate::store::cursor::Cursor;
 use crate::store::entry::BootNo;
+use crate::store::per_class::PerClass;
 use crate::store::rows;
 use crate::store::schema::class_of;
 
@@ -53,12 +54,27 @@ pub fn recognize(row: &Row) -> Option<Known> {
             (chunk.is_whole() && chunk.seq.checked_add(chunk.n).is_some())
                 .then_some(Known::Chunk(chunk))
         }),
-        (Some(no), [Null, Bytes(kernel), Integer(offset), Integer(synced), Integer(crc)]) => {
+        // A file of an earlier version has five columns; a row written by one keeps them.
+        (
+            Some(no),
+            [Null, Bytes(kernel), Integer(offset), Integer(synced), Integer(crc), first @ ..],
+        ) => {
             let row = BootRow {
                 no: BootNo(u32::try_from(no).ok()?),
                 kernel: String::from_utf8(kernel.clone()).ok()?,
                 offset_ms: *offset,
                 synced: *synced != 0,
+                first: match first {
+                    [Integer(alarm), Integer(normal), Integer(bulk)] => {
+                        Some(PerClass::from_fn(|class| match class {
+                            Class::Alarm => alarm.cast_unsigned(),
+                            Class::Normal => normal.cast_unsigned(),
+                            Class::Bulk => bulk.cast_unsigned(),
+                        }))
+                    }
+                    [] | [Null, Null, Null] => None,
+                    _ => return None,
+                },
             };
             (i64::from(rows::boot_crc(&row)) == *crc).then_some(Known::Boot(row))
         }

@@ -25,5 +25,5 @@ pub use known::{Known, recognize};
 pub use offline::salvage_into;
 pub use pages::{Field, Row as FoundRow};
 pub use requeue::{Request, Returned, Rows as SalvageRows, Salvages};
-pub use survey::log_of;
-pub use wal::{Database, Wal};
+pub use survey::{log_beside, log_of};
+pub use wal::Database;

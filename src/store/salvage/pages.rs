@@ -1,19 +1,16 @@
 //! SQLite's pages without SQLite: the rows of a page, as far as they can be made out.
 //!
 //! Follows sqlite.org/fileformat2.html, section 1.6 (b-tree pages) and 2.1 (records), for what our
-//! files use: 1 KiB pages, no reserved bytes, leaf pages of tables (0x0d), and both kinds of pages
+//! files use: no reserved bytes, leaf pages of tables (0x0d), and both kinds of pages
 //! of tables without rowid (0x0a, 0x02). Whether anything leads to a page is of no interest.
 //! Pure; the bytes may be anything. That a row is the one that was written can only be told by its
 //! own CRC.
 
-use crate::store::schema::PAGE_BYTES;
+/// One page; all of a file are of the same size.
+pub type Page = Vec<u8>;
 
-/// One page.
-pub type Page = [u8; PAGE];
-
-/// Its bytes.
-pub const PAGE: usize = 1_024;
-const _: () = assert!(PAGE as u64 == PAGE_BYTES);
+/// Sizes that pages of our files have or had, the newest first.
+pub const SIZES: [usize; 2] = [4_096, 1_024];
 
 /// Bytes of the file's header, which stands at the beginning of its first page.
 const FILE_HEADER: usize = 100;
@@ -62,8 +59,7 @@ impl Kind {
     }
 
     /// How much of a payload lies in the cell itself (section 1.6).
-    fn local(self, payload: usize) -> usize {
-        let usable = PAGE;
+    fn local(self, payload: usize, usable: usize) -> usize {
         let max = match self {
             Self::Table => usable - 35,
             _ => (usable - 12) * 64 / 255 - 23,
@@ -82,23 +78,33 @@ fn header(number: u32) -> usize {
 }
 
 /// How many cells the page claims to have, if it holds rows.
-pub fn cells(number: u32, page: &Page) -> u16 {
+pub fn cells(number: u32, page: &[u8]) -> u16 {
     let head = page.get(header(number)..).unwrap_or_default();
     if head.first().copied().and_then(Kind::of).is_none() {
         return 0;
     }
     let claimed = be16(head, 3).unwrap_or(0);
-    claimed.min(u16::try_from(PAGE_BYTES / 4).unwrap_or(u16::MAX))
+    claimed.min(u16::try_from(page.len() / 4).unwrap_or(u16::MAX))
+}
+
+/// The size of the pages, by the beginning of a database.
+pub fn size_by_header(header: &[u8]) -> Option<usize> {
+    be16(header, 16).map(usize::from).filter(|size| SIZES.contains(size))
+}
+
+/// Bytes of a size, all zero.
+pub fn blank(size: usize) -> Page {
+    vec![0; size]
 }
 
 /// One row of page `number` (from 1). `overflow` gives other pages, for a row longer than one.
 pub fn row(
     number: u32,
-    page: &Page,
+    page: &[u8],
     cell: u16,
     overflow: &mut dyn FnMut(u32) -> Option<Page>,
 ) -> Option<Row> {
-    let head = page.get(header(number)..)?;
+    let head = page.get(header(number)..).filter(|_| SIZES.contains(&page.len()))?;
     let kind = Kind::of(*head.first()?)?;
     let (pointers, child) = kind.lengths();
     let at = usize::from(be16(head, pointers + 2 * usize::from(cell))?);
@@ -108,12 +114,12 @@ pub fn row(
         Kind::Table => Some(varint(&mut input)?.cast_signed()),
         Kind::WithoutRowid | Kind::WithoutRowidInterior => None,
     };
-    let local = kind.local(length);
+    let local = kind.local(length, page.len());
     let mut payload = input.get(..local)?.to_vec();
     let mut next = be32(input, local).filter(|_| local < length);
     while payload.len() < length {
         let page = overflow(next.filter(|page| *page > 0)?)?;
-        let take = (length - payload.len()).min(page.len() - 4);
+        let take = (length - payload.len()).min(page.len().checked_sub(4)?);
         payload.extend_from_slice(page.get(4..4 + take)?);
         next = be32(&page, 0);
     }
@@ -196,17 +202,17 @@ mod tests {
 
     use super::*;
 
-    fn page_of(bytes: &[u8], number: u32) -> Option<Page> {
-        let at = (usize::try_from(number).ok()?.checked_sub(1)?) * PAGE;
-        bytes.get(at..at + PAGE)?.try_into().ok()
+    fn page_of(bytes: &[u8], size: usize, number: u32) -> Option<Page> {
+        let at = (usize::try_from(number).ok()?.checked_sub(1)?) * size;
+        bytes.get(at..at + size).map(<[u8]>::to_vec)
     }
 
-    fn all_rows(bytes: &[u8]) -> Vec<Row> {
-        let pages = u32::try_from(bytes.len() / PAGE).unwrap();
+    fn all_rows(bytes: &[u8], size: usize) -> Vec<Row> {
+        let pages = u32::try_from(bytes.len() / size).unwrap();
         let mut found = Vec::new();
         for number in 1..=pages {
-            let page = page_of(bytes, number).unwrap();
-            let mut overflow = |number| page_of(bytes, number);
+            let page = page_of(bytes, size, number).unwrap();
+            let mut overflow = |number| page_of(bytes, size, number);
             let rows =
                 (0..cells(number, &page)).filter_map(|c| row(number, &page, c, &mut overflow));
             found.extend(rows);
@@ -217,19 +223,23 @@ mod tests {
     /// What SQLite wrote is read back, whatever its length.
     #[test]
     fn reads_what_sqlite_writes() {
+        SIZES.into_iter().for_each(reads_pages_of);
+    }
+
+    fn reads_pages_of(size: usize) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         let connection = Connection::open(&path).unwrap();
         connection
-            .execute_batch(
-                "PRAGMA page_size=1024; PRAGMA auto_vacuum=INCREMENTAL;
+            .execute_batch(&format!(
+                "PRAGMA page_size={size}; PRAGMA auto_vacuum=INCREMENTAL;
                  CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b BLOB, c TEXT);
-                 CREATE TABLE w(k TEXT PRIMARY KEY, b BLOB) WITHOUT ROWID;",
-            )
+                 CREATE TABLE w(k TEXT PRIMARY KEY, b BLOB) WITHOUT ROWID;"
+            ))
             .unwrap();
         let mut expected = Vec::new();
         for i in 0..400_i64 {
-            let length = usize::try_from(i * i % 5_000).unwrap();
+            let length = usize::try_from(i * i % 20_000).unwrap();
             let blob: Vec<u8> = (0..length).map(|_| fastrand::u8(..)).collect();
             let number = [0, 1, -1, 127, -129, 40_000, i64::MAX, i64::MIN, i << 40]
                 [usize::try_from(i % 9).unwrap()];
@@ -246,26 +256,31 @@ mod tests {
             expected.push(Row { rowid: None, fields });
         }
         drop(connection);
-        let found = all_rows(&std::fs::read(path).unwrap());
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(size_by_header(&bytes), Some(size));
+        let found = all_rows(&bytes, size);
         assert!(expected.iter().all(|row| found.contains(row)));
     }
 
     proptest! {
         #[test]
         fn bytes_from_outside_never_panic(
-            noise in prop::collection::vec(any::<u8>(), PAGE),
+            noise in prop::collection::vec(any::<u8>(), 4_096),
+            size in prop::sample::select(vec![0_usize, 10, 107, 1_024, 4_096]),
             flag in prop_oneof![Just(0x0d_u8), Just(0x0a), Just(0x02)],
             first in any::<bool>(),
             pointers in prop::collection::vec(0_u8..5, 0..100),
         ) {
-            let mut page: Page = noise.try_into().unwrap();
+            let mut page: Page = noise;
+            page.truncate(size);
             let head = if first { FILE_HEADER } else { 0 };
-            page[head] = flag;
+            let set = |page: &mut Page, at: usize, byte| page.get_mut(at).map(|b| *b = byte);
+            set(&mut page, head, flag);
             for (i, pointer) in pointers.iter().enumerate() {
-                page[head + 8 + 2 * i] = *pointer;
+                set(&mut page, head + 8 + 2 * i, *pointer);
             }
-            let other = page;
-            let mut overflow = |_| Some(other);
+            let other = page.clone();
+            let mut overflow = |_| Some(other.clone());
             let number = if first { 1 } else { 2 };
             for cell in 0..cells(number, &page) {
                 let _ = row(number, &page, cell, &mut overflow);

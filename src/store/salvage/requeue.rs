@@ -5,10 +5,11 @@ use std::ops::Range;
 use super::claims::{Claim, Salvage};
 use super::survey::Survey;
 use crate::model::{Class, TagId};
-use crate::store::accounting::{Ledger, Reason};
+use crate::store::accounting::Reason;
 use crate::store::boot::Boots;
 use crate::store::cursor::Cursor;
 use crate::store::entry::BootNo;
+use crate::store::ledger::{Ledger, Loss};
 use crate::store::per_class::PerClass;
 use crate::store::schema::class_code;
 use crate::store::state::{Consumer, State};
@@ -58,6 +59,7 @@ impl State {
         let mut salvage = self.new_salvage(file);
         if floors.is_none() {
             (salvage.tags_upto, salvage.boots_upto) = (0, 0);
+            salvage.epoch = Some(found.epoch.unwrap_or(0));
         }
         let named = |consumer: &Consumer| {
             found.consumers.iter().find(|(_, name)| **name == consumer.name).map(|(id, _)| *id)
@@ -91,7 +93,16 @@ impl State {
                 share.version += 1;
                 let range = claim.settled.base()..end;
                 let name = consumer.name.as_str();
-                self.ledger.record(Reason::Corrupt, name, class, range, n, None);
+                self.ledger.record(&Loss {
+                    reason: Reason::Corrupt,
+                    consumer: name,
+                    class,
+                    range,
+                    n,
+                    read: None,
+                    shift_ms: None,
+                    epoch: salvage.epoch,
+                });
                 salvage.claims.push(claim);
             }
         }
@@ -165,7 +176,8 @@ impl State {
                 }
             }
         }
-        work.drops = ledger.dirty();
+        work.ledger = ledger.dirty();
+        self.ledger.diverges_from(&work.ledger);
         work.salvages = Some(self.salvages.rows_with(salvage));
     }
 
@@ -210,7 +222,16 @@ fn give_back(
                 share.cursor.unsettle(start..start + n);
                 share.account.take_back(Reason::Corrupt, n);
                 share.version += 1;
-                ledger.record(Reason::Salvaged, name.as_str(), *class, range, n, None);
+                ledger.record(&Loss {
+                    reason: Reason::Salvaged,
+                    consumer: name.as_str(),
+                    class: *class,
+                    range,
+                    n,
+                    read: None,
+                    shift_ms: None,
+                    epoch: salvage.epoch,
+                });
             }
         }
         salvage.salvaged += owed_before - salvage.owed();

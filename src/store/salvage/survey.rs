@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::known::{Known, recognize};
-use super::pages::{self, PAGE, Page, Row};
+use super::pages::{self, Page, Row, SIZES};
 use super::wal::Wal;
 use crate::model::{Class, Name, TagId, TagMeta};
 use crate::store::boot::BootRow;
@@ -27,6 +27,15 @@ use crate::store::schema::{PAGE_BYTES, class_code};
 const PLACES_MAX: usize = 1 << 18;
 /// Most tags, boots and cursors noted: no file of ours has as many.
 const SMALL_ROWS_MAX: usize = 1 << 16;
+
+/// Bytes of a database's header.
+const HEADER_BYTES: usize = 100;
+/// What pages of new files have.
+const DEFAULT_BYTES: usize = SIZES[0];
+const _: () = assert!(DEFAULT_BYTES as u64 == PAGE_BYTES);
+/// The size of pages is found out by so many stretches of this size.
+const BLOCKS_TRIED: u32 = 256;
+const LARGEST: u64 = 4_096;
 
 /// Where a page is: in the database (from 1), or a frame of the log (from 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +58,7 @@ pub struct Place {
 /// The files of a database.
 pub struct OldFile {
     database: Option<File>,
+    page_bytes: usize,
     pages: u32,
     log: Option<Wal>,
     /// The newest frame of each page.
@@ -81,15 +91,17 @@ impl OldFile {
             other => Some(other?),
         };
         let length = database.as_ref().map_or(Ok(0), |file| file.metadata().map(|m| m.len()))?;
-        let pages = u32::try_from(length.div_ceil(PAGE_BYTES)).unwrap_or(u32::MAX);
-        let log = Wal::open(&log_of(path))?;
+        let guess = database.as_ref().map_or(Ok(DEFAULT_BYTES), page_bytes)?;
+        let log = Wal::open(&log_of(path), guess)?;
+        let page_bytes = guess;
+        let pages = u32::try_from(length.div_ceil(page_bytes as u64)).unwrap_or(u32::MAX);
         let mut newest = HashMap::new();
         for index in 0..log.as_ref().map_or(0, |log| log.frames) {
             if let Some(frame) = log.as_ref().and_then(|log| log.frame(index)) {
                 newest.insert(frame.number, index);
             }
         }
-        Ok(Self { database, pages, log, newest })
+        Ok(Self { database, page_bytes, pages, log, newest })
     }
 
     fn page(&self, source: Source) -> Option<(u32, Page)> {
@@ -99,18 +111,8 @@ impl OldFile {
                 Some((frame.number, frame.page))
             }
             Source::Database(number) => {
-                let mut page: Page = [0; PAGE];
-                let at = u64::from(number.checked_sub(1)?) * PAGE_BYTES;
-                let file = self.database.as_ref()?;
-                let mut read = 0;
-                // The last page of a file that was cut off is worth what is there of it.
-                while let Some(rest) = page.get_mut(read..).filter(|rest| !rest.is_empty()) {
-                    match file.read_at(rest, at + read as u64) {
-                        Ok(0) | Err(_) => break,
-                        Ok(n) => read += n,
-                    }
-                }
-                (read > 0).then_some((number, page))
+                let page = page_at(self.database.as_ref()?, number, self.page_bytes)?;
+                Some((number, page))
             }
         }
     }
@@ -233,6 +235,55 @@ impl Survey {
             _ => {}
         }
     }
+}
+
+/// Page `number` of a file; the last one of a file that was cut off is worth what is there of it.
+fn page_at(file: &File, number: u32, page_bytes: usize) -> Option<Page> {
+    let mut page = pages::blank(page_bytes);
+    let at = u64::from(number.checked_sub(1)?) * page_bytes as u64;
+    let mut read = 0;
+    while let Some(rest) = page.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, at + read as u64) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => read += n,
+        }
+    }
+    (read > 0).then_some(page)
+}
+
+/// The size of a database's pages, by its header; if that is damaged, the size with which more rows
+/// of ours are found in places all over the file.
+pub fn page_bytes(file: &File) -> io::Result<usize> {
+    let header = page_at(file, 1, HEADER_BYTES).unwrap_or_default();
+    if let Some(size) = pages::size_by_header(&header) {
+        return Ok(size);
+    }
+    let blocks = u32::try_from(file.metadata()?.len() / LARGEST).unwrap_or(u32::MAX);
+    let step = usize::try_from(blocks / BLOCKS_TRIED).unwrap_or(0).max(1);
+    let rows = |size: usize| -> usize {
+        let per_block = u32::try_from(LARGEST / size as u64).unwrap_or(1);
+        let blocks = (0..blocks).step_by(step);
+        let pages = blocks.flat_map(|block| block * per_block + 1..=(block + 1) * per_block);
+        let rows_of = |number| {
+            let page = page_at(file, number, size).unwrap_or_default();
+            let mut overflow = |number| page_at(file, number, size);
+            let rows = (0..pages::cells(number, &page))
+                .filter_map(|cell| pages::row(number, &page, cell, &mut overflow));
+            rows.filter(|row| recognize(row).is_some()).count()
+        };
+        pages.map(rows_of).sum()
+    };
+    let best = SIZES.into_iter().rev().max_by_key(|size| rows(*size));
+    Ok(best.unwrap_or(DEFAULT_BYTES))
+}
+
+/// The log of a database that may be damaged.
+pub fn log_beside(database: &Path) -> io::Result<Option<Wal>> {
+    let size = match File::open(database) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => DEFAULT_BYTES,
+        other => page_bytes(&other?)?,
+    };
+    Wal::open(&log_of(database), size)
 }
 
 /// The log that belongs to a database.

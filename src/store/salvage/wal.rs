@@ -12,12 +12,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::pages::{PAGE, Page, be32};
-use crate::store::schema::PAGE_BYTES;
+use super::pages::{Page, SIZES, be32, blank};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-const FRAME_BYTES: usize = FRAME_HEADER_BYTES + PAGE;
 /// The last bit says in which order of bytes checksums are made.
 const MAGIC: u32 = 0x377f_0682;
 /// Salts that differ in no more bits are the same salts, damaged.
@@ -25,6 +23,8 @@ const SALT_BITS: u32 = 2;
 
 pub struct Wal {
     file: File,
+    /// Bytes of a page.
+    page_bytes: usize,
     /// Whole frames in the file, of whatever round.
     pub frames: u32,
     salts: (u32, u32),
@@ -55,25 +55,30 @@ pub struct Frame {
 }
 
 impl Wal {
-    /// `None` if there is no log, or nothing in it.
-    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+    /// `None` if there is no log, or nothing in it. `page_bytes` is believed if the log itself has
+    /// no right size.
+    pub fn open(path: &Path, page_bytes: usize) -> io::Result<Option<Self>> {
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
         let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
-        let frames = u32::try_from(length.saturating_sub(HEADER_BYTES) / FRAME_BYTES);
+        let Some(frames_bytes) = length.checked_sub(HEADER_BYTES) else { return Ok(None) };
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0)?;
+        let own = be32(&header, 8).and_then(|size| usize::try_from(size).ok());
+        let page_bytes = own.filter(|size| SIZES.contains(size)).unwrap_or(page_bytes);
+        let frames = u32::try_from(frames_bytes / (FRAME_HEADER_BYTES + page_bytes));
         let frames = frames.unwrap_or(u32::MAX);
         if frames == 0 {
             return Ok(None);
         }
-        let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0)?;
         let word = |at| be32(&header, at).unwrap_or(0);
         let big = word(0) & 1 == 1;
         let sum = checksum(big, (0, 0), header.get(..24).unwrap_or_default());
         let mut wal = Self {
             file,
+            page_bytes,
             frames,
             salts: (word(16), word(20)),
             broken: true,
@@ -121,21 +126,24 @@ impl Wal {
     pub fn database(&self, path: &Path) -> io::Result<Database> {
         let file = File::open(path)?;
         let page_of = |number: u32| -> Option<Page> {
-            let mut page: Page = [0; PAGE];
-            let at = u64::from(number.checked_sub(1)?) * PAGE_BYTES;
+            let mut page = blank(self.page_bytes);
+            let at = u64::from(number.checked_sub(1)?) * self.page_bytes as u64;
             file.read_exact_at(&mut page, at).ok().map(|()| page)
         };
         let (mut first, mut newest) = (HashMap::new(), HashMap::new());
         let mut ahead = false;
         for index in 0..self.frames {
             let Some(Frame { number, page }) = self.frame(index) else { continue };
-            let before = *first.entry(number).or_insert(page);
+            let before = first.entry(number).or_insert_with(|| page.clone());
             // A page's first state in the log may be what the database had already: whole sectors
             // are written, with the pages that did not change.
-            ahead |= index >= self.believed && page != before && page_of(number) == Some(page);
+            ahead |= index >= self.believed
+                && page != *before
+                && page_of(number).as_ref() == Some(&page);
             newest.insert(number, page);
         }
-        let missing = newest.iter().filter(|(number, page)| page_of(**number) != Some(**page));
+        let missing =
+            newest.iter().filter(|(number, page)| page_of(**number).as_ref() != Some(page));
         Ok(if missing.count() <= 1 {
             Database::Complete // The one is the damaged frame itself.
         } else if ahead {
@@ -151,9 +159,9 @@ impl Wal {
         (a ^ self.salts.0).count_ones() + (b ^ self.salts.1).count_ones() <= SALT_BITS
     }
 
-    fn frame_bytes(&self, frame: u32) -> io::Result<[u8; FRAME_BYTES]> {
-        let mut bytes = [0; FRAME_BYTES];
-        let at = HEADER_BYTES as u64 + u64::from(frame) * FRAME_BYTES as u64;
+    fn frame_bytes(&self, frame: u32) -> io::Result<Vec<u8>> {
+        let mut bytes = blank(FRAME_HEADER_BYTES + self.page_bytes);
+        let at = HEADER_BYTES as u64 + u64::from(frame) * bytes.len() as u64;
         self.file.read_exact_at(&mut bytes, at)?;
         Ok(bytes)
     }
@@ -161,7 +169,7 @@ impl Wal {
     /// A frame of this round, whether or not its checksum holds.
     pub fn frame(&self, frame: u32) -> Option<Frame> {
         let bytes = self.frame_bytes(frame).ok().filter(|bytes| self.is_ours(bytes))?;
-        let page = bytes.get(FRAME_HEADER_BYTES..)?.try_into().ok()?;
+        let page = bytes.get(FRAME_HEADER_BYTES..)?.to_vec();
         Some(Frame { number: be32(&bytes, 0)?, page })
     }
 }
@@ -192,15 +200,19 @@ mod tests {
     /// what an earlier round left behind does not.
     #[test]
     fn a_flipped_bit_breaks_the_chain_and_old_frames_do_not() {
+        SIZES.into_iter().for_each(look_at_pages_of);
+    }
+
+    fn look_at_pages_of(size: usize) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         let log = dir.path().join("a.db-wal");
         let connection = Connection::open(&path).unwrap();
         connection
-            .execute_batch(
-                "PRAGMA page_size=1024; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
-                 CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB);",
-            )
+            .execute_batch(&format!(
+                "PRAGMA page_size={size}; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+                 CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB);"
+            ))
             .unwrap();
         let fill = |n: i64| {
             for _ in 0..n {
@@ -208,28 +220,28 @@ mod tests {
             }
         };
         fill(40);
-        let whole = Wal::open(&log).unwrap().unwrap();
+        let whole = Wal::open(&log, size).unwrap().unwrap();
         assert!(!whole.broken && whole.frames > 40);
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
         fill(10);
-        let second = Wal::open(&log).unwrap().unwrap();
+        let second = Wal::open(&log, size).unwrap().unwrap();
         assert!(!second.broken && !second.tail);
         assert_eq!(second.frames, whole.frames, "the rest of the first round is there");
         let ours = (0..second.frames).filter(|frame| second.frame(*frame).is_some()).count();
         assert!((10..40).contains(&ours), "{ours}");
         let copy = dir.path().join("copy");
         let bytes = std::fs::read(&log).unwrap();
-        let used = HEADER_BYTES + ours * FRAME_BYTES;
+        let used = HEADER_BYTES + ours * (FRAME_HEADER_BYTES + size);
         let mut unnoticed = Vec::new();
         for byte in (0..used).step_by(97).chain(0..60) {
             let mut bytes = bytes.clone();
             bytes[byte] ^= 1 << (byte % 8);
             io::Write::write_all(&mut File::create(&copy).unwrap(), &bytes).unwrap();
-            if !Wal::open(&copy).unwrap().unwrap().broken {
+            if !Wal::open(&copy, size).unwrap().unwrap().broken {
                 unnoticed.push(byte);
             }
         }
         assert_eq!(unnoticed, Vec::<usize>::new());
-        assert!(Wal::open(&dir.path().join("none")).unwrap().is_none());
+        assert!(Wal::open(&dir.path().join("none"), size).unwrap().is_none());
     }
 }

@@ -34,6 +34,8 @@ pub use trim::Victim;
 
 /// Longest sleep: the clocks, ages and requests are looked at that often.
 const TICK: Duration = Duration::from_secs(1);
+/// A disk that takes longer than this for a commit is slow, and said to be.
+const SLOW: Duration = Duration::from_millis(50);
 /// A flush does not go on for ever.
 const FLUSH_FAILURES_MAX: u32 = 3;
 
@@ -54,6 +56,9 @@ pub struct Writer {
     strikes: u32,
     retry_at: Mono,
     checkpoint_at: Mono,
+    delete_at: Mono,
+    /// Something is settled and was not deleted yet.
+    deleting_owed: bool,
     look_at: Mono,
 }
 
@@ -75,6 +80,8 @@ impl Writer {
             strikes: 0,
             retry_at: now + recover::RETRY,
             checkpoint_at: now + upkeep::CHECKPOINT,
+            delete_at: now,
+            deleting_owed: false,
             look_at: now,
         }
     }
@@ -109,9 +116,10 @@ impl Writer {
                 continue;
             }
             if self.connection.is_some()
-                && let Some(work) = state.take_work(now, Urgency::Due)
+                && let Some(mut work) = state.take_work(now, Urgency::Due)
             {
                 drop(state);
+                self.put_off_deleting(&mut work);
                 self.write(work);
                 self.checkpoint_if_due();
                 continue;
@@ -186,6 +194,7 @@ impl Writer {
                 let oldest = work.pieces.iter().map(|piece| piece.since).min();
                 let ended = self.shared.clock.mono();
                 self.shared.lock().window.committed(began, oldest, ended);
+                self.timed(ended - began);
                 self.succeeded(&work, &done);
                 true
             }
@@ -195,6 +204,13 @@ impl Writer {
                 false
             }
         }
+    }
+
+    fn timed(&self, took: Duration) {
+        let counters = &mut self.shared.lock().counters;
+        counters.commits_slow += u64::from(took > SLOW);
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        counters.commit_max_ms = counters.commit_max_ms.max(ms);
     }
 
     fn succeeded(&mut self, work: &Work, done: &Done) {
@@ -219,6 +235,7 @@ impl Writer {
         for class in Class::ALL {
             let written = self.written.get_mut(class);
             written.next = *work.next.get(class);
+            written.next_noted = done.next_noted.get(class).unwrap_or(written.next_noted);
             written.reserved = *work.reserved.get(class);
             if !done.more_to_delete {
                 // What was settled before it was written went in after the deleting.
@@ -235,7 +252,8 @@ impl Writer {
         state.disk.last_commit = Some(self.shared.clock.wall());
         state.disk.bytes = bytes.unwrap_or(state.disk.bytes);
         if done.more_to_delete {
-            state.dirty_now(self.shared.clock.mono());
+            self.delete_at = self.shared.clock.mono();
+            state.dirty_now(self.delete_at);
         }
     }
 

@@ -101,6 +101,7 @@ impl Writer {
         {
             // Positions were given out under an epoch of their own meanwhile.
             state.epoch = epoch;
+            state.note_new_epoch();
             for class in Class::ALL {
                 state.lanes.get_mut(class).reserved = had.get(class).reserved;
             }
@@ -114,6 +115,7 @@ impl Writer {
         let runs_out = Class::ALL.into_iter().any(|class| state.lanes.get(class).wants_reserve());
         if self.connection.is_none() && runs_out && file.epoch.is_none_or(|e| e == state.epoch) {
             state.epoch = fastrand::u64(1..);
+            state.note_new_epoch();
             Class::ALL.iter().for_each(|c| state.lanes.get_mut(*c).reserved = u64::MAX / 2);
             self.shared.announce();
         }

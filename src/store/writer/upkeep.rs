@@ -4,14 +4,21 @@ use std::time::Duration;
 
 use super::Writer;
 use crate::model::Class;
+use crate::store::per_class::PerClass;
+use crate::store::work::Work;
 use crate::store::{file, rows};
 
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
-/// A checkpoint is due when so many pages wait in the WAL (1 MB) ...
-const CHECKPOINT_PAGES: i64 = 1_000;
-/// ... or after this time if there are any.
-pub(super) const CHECKPOINT: Duration = Duration::from_secs(60);
+/// A checkpoint is due when so many pages wait in the WAL (1 MB of 4 KiB) ...
+const CHECKPOINT_PAGES: i64 = 250;
+/// ... or after this time if there are any: rarely, since each costs the file system's journal a
+/// commit, and what is in the WAL is as safe there.
+pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
+/// Settled chunks are deleted when so many positions of a class are settled ...
+const DELETE_POSITIONS: u64 = 100_000;
+/// ... or after this time. Every deletion rewrites pages all over the file, the fewer the better.
+const DELETE: Duration = Duration::from_secs(60);
 
 impl Writer {
     /// Looks after the file: is it there, is anything in it too old, how old is the oldest.
@@ -21,7 +28,12 @@ impl Writer {
         if self.file.as_ref().is_some_and(|file| !file.is_same()) {
             return self.set_aside("the file was deleted or replaced while it was in use");
         }
-        let oldest = Class::ALL.map(|class| (class, rows::first_chunk(connection, class)));
+        let below = {
+            let state = self.shared.lock();
+            PerClass::from_fn(|class| state.settled_below(class))
+        };
+        let oldest = Class::ALL
+            .map(|class| (class, rows::first_chunk(connection, class, *below.get(class))));
         for (class, first) in oldest {
             match first {
                 Ok(first) => {
@@ -31,8 +43,32 @@ impl Writer {
                 Err(error) => return self.failed("look for old data", &error),
             }
         }
+        self.shared.lock().forget_boots();
         self.trim_old();
+        let now = self.shared.clock.mono();
+        if self.deleting_owed && now >= self.delete_at {
+            self.shared.lock().dirty_now(now);
+        }
         self.checkpoint_if_due();
+    }
+
+    /// Leaves deleting for later while there is little to delete.
+    pub(super) fn put_off_deleting(&mut self, work: &mut Work) {
+        let now = self.shared.clock.mono();
+        let much = |class: Class| {
+            let done = self.written.get(class).deleted_below;
+            work.delete_below.get(class).saturating_sub(done) >= DELETE_POSITIONS
+        };
+        if now >= self.delete_at || Class::ALL.into_iter().any(much) {
+            self.delete_at = now + DELETE;
+            self.deleting_owed = false;
+            return;
+        }
+        for class in Class::ALL {
+            let done = self.written.get(class).deleted_below;
+            self.deleting_owed |= *work.delete_below.get(class) > done;
+            *work.delete_below.get_mut(class) = done;
+        }
     }
 
     /// Brings the WAL into the file when it is long or old enough.

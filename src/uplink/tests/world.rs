@@ -40,6 +40,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
         backlog: BacklogPayload::Columnar,
+        notices_topic: None,
         window_messages: 20,
         window_bytes: 1 << 20,
         packet_bytes: 4096,
@@ -57,6 +58,7 @@ fn timing() -> Timing {
         backoff_first: Duration::from_millis(5),
         backoff_cap: Duration::from_millis(40),
         stop_grace: Duration::from_secs(1),
+        notice_pause: Duration::from_millis(20),
         store_retry: Duration::from_millis(50),
     }
 }
