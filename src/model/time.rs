@@ -61,6 +61,11 @@ impl ManualClock {
         Self { now: Mutex::new((mono, wall)), boot_id: "test-boot".to_owned() }
     }
 
+    /// A clock of another boot of the kernel.
+    pub fn in_boot(mono: Mono, wall: Wall, boot_id: &str) -> Self {
+        Self { now: Mutex::new((mono, wall)), boot_id: boot_id.to_owned() }
+    }
+
     /// Lets both clocks run on by `by`.
     pub fn advance(&self, by: Duration) {
         let mut now = self.lock();

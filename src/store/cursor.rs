@@ -21,6 +21,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// Everything from here on is open.
+    pub fn end(&self) -> u64 {
+        self.above.last_key_value().map_or(self.base, |(_, end)| *end)
+    }
+
     /// A cursor to which nothing below `base` matters.
     pub fn at(base: u64) -> Self {
         Self { base, above: BTreeMap::new() }

@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::accounting::Reason;
 use super::audit::Audit;
+use super::ballast::Ballast;
 use super::error::StoreError;
 use super::lane::Lane;
 use super::ledger::Loss;
@@ -18,12 +20,14 @@ use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
 use super::salvage::{Database, Salvages, log_beside};
-use super::schema::{self, CreateError, chunk_table, is_damage};
-use super::space;
+use super::schema::{self, CreateError, chunk_table, is_damage, is_full};
+use super::space::{self, Space};
 use super::state::State;
 use super::status::{Health, Quarantined};
 use super::wal;
+use super::wear::{Wal, WearRows};
 use super::work::{Piece, RESERVE};
+use super::writer::Room;
 use crate::model::{Class, Clock};
 
 /// The file, locked for us as long as this lives.
@@ -31,11 +35,12 @@ pub struct StoreFile {
     pub path: PathBuf,
     /// How much of the file system it may take, in bytes.
     pub quota: u64,
+    pub ballast: Ballast,
     /// Of the file that is there; `None` while none was ever opened.
     pub epoch: Option<u64>,
     inode: Option<u64>,
-    /// Locked; the lock goes with the descriptor.
-    _lock: File,
+    /// Locked; the lock goes with the descriptor. `None` until there was a way to.
+    lock: Option<File>,
 }
 
 /// What the start found of the log.
@@ -82,6 +87,19 @@ impl FileError {
             Self::Create(_) | Self::Io(_) => false,
         }
     }
+
+    /// Whether it says itself that there was no room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Load(LoadError::Sqlite(error)) | Self::Create(CreateError::Sqlite(error)) => {
+                is_full(error)
+            }
+            Self::Create(CreateError::Io(error)) | Self::Io(error) => {
+                error.kind() == io::ErrorKind::StorageFull
+            }
+            Self::Load(LoadError::Damaged(_)) | Self::Replaced => false,
+        }
+    }
 }
 
 /// Where the database of a state directory lies.
@@ -89,51 +107,96 @@ pub fn database(dir: &Path) -> PathBuf {
     dir.join("store").join("queue.db")
 }
 
+/// Whether this goes by itself when the disk is well again, so that no person is needed.
+fn may_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 impl StoreFile {
-    /// Makes the directory and locks it. Only here a person may be needed.
+    /// Makes the directory and locks it. Only here a person may be needed. If there is no room for
+    /// that, or nothing can be written, it is left for later.
     pub fn lock(dir: &Path, max_bytes: Option<u64>) -> Result<Self, StoreError> {
-        let path = database(dir);
         let place = dir.join("store");
+        let mut file = Self {
+            path: database(dir),
+            quota: space::quota(&place, max_bytes),
+            ballast: Ballast::of(&place),
+            epoch: None,
+            inode: None,
+            lock: None,
+        };
+        match file.take_lock() {
+            Err(StoreError::Directory { source, .. }) if may_pass(&source) => Ok(file),
+            other => other.map(|()| file),
+        }
+    }
+
+    /// Locks the store, if that was not done yet.
+    pub fn take_lock(&mut self) -> Result<(), StoreError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let place = self.place().to_owned();
         let unusable = |source: io::Error| StoreError::Directory {
             dir: place.clone(),
             source: Arc::new(source),
         };
         std::fs::create_dir_all(&place).map_err(unusable)?;
         let name = place.join("lock");
-        // On a read-only disk an old lock file will do.
+        // On a read-only disk an old lock file will do, or the directory.
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(&name)
-            .or_else(|error| File::open(&name).map_err(|_| error))
+            .or_else(|error| File::open(&name).or_else(|_| File::open(&place)).map_err(|_| error))
             .map_err(unusable)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let quota = space::quota(&place, max_bytes);
-                Ok(Self { path, quota, epoch: None, inode: None, _lock: lock })
+                self.lock = Some(lock);
+                Ok(())
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked { dir: place }),
             Err(error) => Err(unusable(error.into())),
         }
     }
 
+    fn place(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     /// Opens what is there, sets it aside if it is no good, makes a new one if need be. When the
     /// disk does not allow any of it, the state begins in memory only.
     pub fn open(&mut self, clock: &dyn Clock, ram_bytes: usize) -> (State, Option<Connection>) {
-        let opened = match self.load(clock, ram_bytes) {
+        let mut opened = self.load(clock, ram_bytes);
+        // A full disk: what was set aside for it may make the difference.
+        if !matches!(opened, Ok((_, Some(_)))) && self.is_full() && self.ballast.give_up() {
+            opened = self.load(clock, ram_bytes);
+        }
+        let opened = match opened {
             Err(error) if error.is_damage() => self.renew(&error, clock, ram_bytes),
             other => other,
         };
         opened.unwrap_or_else(|error| {
-            tracing::error!(%error, "the store can't be opened: memory only until it can");
             let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, ram_bytes);
             state.observe_clock(clock);
-            state.health = Health::RamOnly(error.to_string());
-            state.disk.last_error = Some(error.to_string());
+            self.begin_in_memory(&mut state, &error);
             self.epoch = None;
             (state, None)
         })
+    }
+
+    fn is_full(&self) -> bool {
+        self.room().is_ok_and(|room| room.space.is_full())
+    }
+
+    /// New readings stay in memory; the writer opens the file again when it can.
+    fn begin_in_memory(&self, state: &mut State, error: &FileError) {
+        let why = self.explain(&error.to_string());
+        tracing::error!(%why, "the store can't write: what is read is kept in memory only");
+        state.disk.last_error = Some(why.clone());
+        state.health = Health::RamOnly(why);
     }
 
     fn load(
@@ -166,9 +229,12 @@ impl StoreFile {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
         let log = self.look_at_log()?;
-        let mut connection = schema::connect(&self.path, self.quota)?;
-        let mut state = read_state(&connection, ram_bytes)?;
-        self.load_quarantine(&connection, &mut state)?;
+        let mut connection = match schema::connect(&self.path, self.quota) {
+            Ok(connection) => connection,
+            Err(error) if is_damage(&error) => return Err(error.into()),
+            Err(error) => return self.load_still(clock, ram_bytes, error.into()),
+        };
+        let mut state = self.take_state(&connection, clock, ram_bytes)?;
         if let Log::Torn { copy } = log {
             if let Some(number) = copy {
                 let floors = PerClass::from_fn(|class| state.lanes.get(class).next_in_file);
@@ -182,10 +248,6 @@ impl StoreFile {
                 tracing::debug!(%error, "the log could not be emptied");
             }
         }
-        state.observe_clock(clock);
-        state.disk.bytes = live_bytes(&connection)?;
-        self.epoch = Some(state.epoch);
-        self.inode = inode(&self.path);
         match bring_in(&connection).and_then(|()| begin(&mut connection, &mut state)) {
             Ok(()) => {
                 wal::make_room(&self.path);
@@ -193,12 +255,9 @@ impl StoreFile {
                 Ok((state, Some(connection)))
             }
             Err(error) if is_damage(&error) => Err(error.into()),
-            // A full disk, mostly: what is in the file is delivered from it all the same, and the
-            // writer opens it again when it can.
+            // A full disk, mostly: what is in the file is delivered from it all the same.
             Err(error) => {
-                tracing::error!(%error, "the store can be read but not written: new readings stay in memory");
-                state.health = Health::RamOnly(error.to_string());
-                state.disk.last_error = Some(error.to_string());
+                self.begin_in_memory(&mut state, &error.into());
                 Ok((state, None))
             }
         }
@@ -234,6 +293,40 @@ impl StoreFile {
         let asides = &state.disk.quarantined;
         state.salvages.retain(|file| asides.iter().any(|a| a.number == file && !a.done));
         Ok(())
+    }
+
+    /// Nothing can be written, not even what opening needs: what is in the file is delivered from
+    /// it as it lies.
+    fn load_still(
+        &mut self,
+        clock: &dyn Clock,
+        ram_bytes: usize,
+        why: FileError,
+    ) -> Result<(State, Option<Connection>), FileError> {
+        let read = schema::connect_still(&self.path).map_err(FileError::from);
+        match read.and_then(|connection| self.take_state(&connection, clock, ram_bytes)) {
+            Ok(mut state) => {
+                self.begin_in_memory(&mut state, &why);
+                Ok((state, None))
+            }
+            // Whatever it was: here it does not speak against the file.
+            Err(_) => Err(why),
+        }
+    }
+
+    fn take_state(
+        &mut self,
+        connection: &Connection,
+        clock: &dyn Clock,
+        ram_bytes: usize,
+    ) -> Result<State, FileError> {
+        let mut state = read_state(connection, ram_bytes)?;
+        self.load_quarantine(connection, &mut state)?;
+        state.observe_clock(clock);
+        state.disk.bytes = Pages::of(connection)?.live();
+        self.epoch = Some(state.epoch);
+        self.inode = inode(&self.path);
+        Ok(state)
     }
 
     /// At the start: nothing is in memory yet, so a new file is all there is to it.
@@ -301,6 +394,21 @@ impl StoreFile {
         Ok((connection, had))
     }
 
+    /// Looks at the file system.
+    pub fn room(&self) -> io::Result<Room> {
+        let space = Space::of(&self.path)?;
+        let file = self.path.metadata().map_or(0, |file| file.len());
+        Ok(Room { space, file, ballast_missing: self.ballast.missing(space) })
+    }
+
+    /// An error of the file in words for whoever looks after the machine.
+    pub fn explain(&self, error: &str) -> String {
+        match space::hindrance(self.place()) {
+            Some(hindrance) => format!("{hindrance} ({error})"),
+            None => error.to_owned(),
+        }
+    }
+
     pub fn is_there(&self) -> bool {
         self.path.exists()
     }
@@ -337,6 +445,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     state.tags = rows::tags(connection)?;
     state.boots = rows::boots(connection)?;
     state.facts = rows::facts(connection)?;
+    state.wear = rows::wear(connection)?;
     state.audit = Audit::resume(rows::audit_last(connection)?);
     for class in Class::ALL {
         let reserved = rows::needed_meta(connection, &rows::reserved_key(class))?;
@@ -372,7 +481,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
 /// commits in the same sector along. On a full disk it stays where it is.
 fn bring_in(connection: &Connection) -> rusqlite::Result<()> {
     match checkpoint(connection, "PASSIVE") {
-        Err(error) if !schema::is_full(&error) => Err(error),
+        Err(error) if !is_full(&error) => Err(error),
         _ => Ok(()),
     }
 }
@@ -424,12 +533,17 @@ fn may_have_salvaged(connection: &Connection, state: &State) -> rusqlite::Result
 }
 
 /// Notes an orderly end: positions go on at `heads`.
-pub fn mark_clean(connection: &Connection, heads: &PerClass<u64>) -> rusqlite::Result<()> {
+pub fn mark_clean(
+    connection: &Connection,
+    heads: &PerClass<u64>,
+    wear: &WearRows,
+) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     for class in Class::ALL {
         rows::put_meta(&transaction, &rows::next_key(class), *heads.get(class))?;
     }
     rows::put_meta(&transaction, rows::CLEAN, 1)?;
+    rows::put_wear(&transaction, wear)?;
     transaction.commit()
 }
 
@@ -442,27 +556,56 @@ pub fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
     Ok(n.map(i64::cast_unsigned) == Some(piece.range.end - piece.range.start))
 }
 
-/// Size of what is in the file, free pages not counted.
-pub fn live_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let ask = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    Ok((ask("page_count")? - ask("freelist_count")?).cast_unsigned()
-        * schema::page_bytes(connection)?)
+/// What the file is made of, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pages {
+    pub all: u64,
+    /// Of these, what is in no use.
+    pub empty: u64,
 }
 
-/// Pages in the WAL that are not in the file yet.
-pub fn wal_pages(connection: &Connection) -> rusqlite::Result<i64> {
+impl Pages {
+    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let page_bytes = schema::page_bytes(connection)?;
+        let ask = |pragma| {
+            let pages = connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+            pages.map(|pages| pages.cast_unsigned().saturating_mul(page_bytes))
+        };
+        Ok(Self { all: ask("page_count")?, empty: ask("freelist_count")? })
+    }
+
+    /// Size of what is in the file.
+    pub fn live(&self) -> u64 {
+        self.all.saturating_sub(self.empty)
+    }
+}
+
+/// How far the WAL goes, and how far it is in the file.
+pub fn wal(connection: &Connection) -> rusqlite::Result<Wal> {
     checkpoint(connection, "NOOP")
 }
 
-/// Runs a checkpoint; gives how many pages are left in the WAL alone.
-pub fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
+/// Runs a checkpoint; gives what the WAL is afterwards.
+pub fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Wal> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
-    let (busy, pages, done) = connection.query_row(&sql, [], |row| {
+    let (busy, frames, done) = connection.query_row(&sql, [], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
     })?;
     if busy != 0 && mode == "TRUNCATE" {
         let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
         return Err(rusqlite::Error::SqliteFailure(busy, None));
     }
-    Ok((pages - done).max(0))
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    Ok(Wal { frames: count(frames), done: count(done) })
+}
+
+/// Which pages these frames of the WAL hold.
+pub fn wal_pages(path: &Path, frames: Range<u64>) -> io::Result<Vec<u32>> {
+    let wal = File::open(wal::path(path))?;
+    let page = |frame| {
+        let mut number = [0; 4];
+        wal.read_exact_at(&mut number, Wal::page_place(frame))?;
+        Ok(u32::from_be_bytes(number))
+    };
+    frames.map(page).collect()
 }

@@ -150,6 +150,8 @@ pub struct Ledger {
     marks: BTreeMap<String, Mark>,
     /// Ids in the file of rows that became part of others.
     gone: BTreeSet<i64>,
+    /// What consumers lost since the ledger was taken up, by name and class.
+    sums: BTreeMap<(String, Class), u64>,
 }
 
 impl Ledger {
@@ -188,13 +190,27 @@ impl Ledger {
         own.for_each(|line| line.closed = true);
     }
 
+    /// What a consumer lost of a class since the ledger was taken up.
+    pub fn sum(&self, consumer: &str, class: Class) -> u64 {
+        self.sums.get(&(consumer.to_owned(), class)).copied().unwrap_or(0)
+    }
+
     /// Nobody is there to be told any more.
     pub fn unfollow(&mut self, consumer: &str) {
         self.marks.remove(consumer);
+        self.sums.retain(|(name, _), _| name != consumer);
         self.shorten();
     }
 
     pub fn record(&mut self, loss: &Loss<'_>) {
+        if loss.n > 0 && loss.reason != Reason::TimeCorrected {
+            let sum = self.sums.entry((loss.consumer.to_owned(), loss.class)).or_default();
+            // What comes back may have been lost before this process began.
+            *sum = match loss.reason {
+                Reason::Salvaged => sum.wrapping_sub(loss.n),
+                _ => sum.wrapping_add(loss.n),
+            };
+        }
         let (from, to) = (loss.read.map(|r| r.0.0), loss.read.map(|r| r.1.0));
         let mut open = self.lines.iter_mut().rev().filter(|line| !line.closed);
         if let Some(line) = open.find(|line| line.row.continues(loss)) {

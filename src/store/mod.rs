@@ -37,10 +37,11 @@
 //! # What it does not do
 //! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
 //! it as excluded. A best-effort consumer never causes a write and never holds the file: it lives on
-//! the tail and on what lies there for others. (Yet to come: a ballast file for full disks.)
+//! the tail and on what lies there for others.
 
 mod accounting;
 mod audit;
+mod ballast;
 mod boot;
 mod chunk;
 mod cursor;
@@ -55,6 +56,7 @@ mod migrate;
 mod notices;
 mod packed;
 mod per_class;
+mod proof;
 mod quarantine;
 mod reader;
 mod recent;
@@ -70,6 +72,7 @@ mod status;
 mod transaction;
 mod values;
 mod wal;
+mod wear;
 mod window;
 mod wire;
 mod work;
@@ -105,6 +108,7 @@ pub use state::ITEM_READINGS_MAX;
 pub use status::{
     AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
 };
+pub use wear::WearStatus;
 
 use file::StoreFile;
 use lane::Found;
@@ -123,7 +127,11 @@ mod mode_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod proof_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wear_tests;
 
 /// Where and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +192,8 @@ impl Threads {
             }
         }
         self.shared.reader.close();
+        #[cfg(test)]
+        self.shared.check_accounts();
     }
 }
 
@@ -233,7 +243,8 @@ impl Store {
                 let mut file = StoreFile::lock(dir, options.max_bytes)?;
                 let (mut state, connection) = file.open(&*clock, options.ram_bytes);
                 state.disk.quota = file.quota;
-                let reader = Reader::start(file.path.clone())?;
+                state.disk.allowed = file.quota;
+                let reader = Reader::start(file.path.clone(), connection.is_none())?;
                 (Some(file), state, connection, reader)
             }
         };

@@ -2,7 +2,7 @@
 //! and never holds a transaction while anyone waits for anything.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,21 +53,25 @@ enum Request {
 /// The door to the reader thread, which ends when this is closed or dropped.
 pub struct Reader {
     requests: Mutex<Option<mpsc::Sender<Request>>>,
+    still: Arc<Mutex<bool>>,
 }
 
 impl Reader {
-    pub fn start(path: PathBuf) -> Result<Self, StoreError> {
+    /// `still`: nobody has the file open for writing.
+    pub fn start(path: PathBuf, still: bool) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let still = Arc::new(Mutex::new(still));
+        let gate = Arc::clone(&still);
         std::thread::Builder::new()
             .name("store-reader".to_owned())
-            .spawn(move || serve(&path, receiver))
+            .spawn(move || serve(&path, receiver, &gate))
             .map_err(|error| StoreError::Thread(Arc::new(error)))?;
-        Ok(Self { requests: Mutex::new(Some(sender)) })
+        Ok(Self { requests: Mutex::new(Some(sender)), still })
     }
 
     /// A reader of nothing, for a store in memory.
     pub fn none() -> Self {
-        Self { requests: Mutex::new(None) }
+        Self { requests: Mutex::new(None), still: Arc::default() }
     }
 
     fn sender(&self) -> Option<mpsc::Sender<Request>> {
@@ -97,6 +101,12 @@ impl Reader {
         }
     }
 
+    /// Whether nobody has the file open for writing, so that it may be read as it lies. Waits for
+    /// a read that is doing so.
+    pub fn set_still(&self, still: bool) {
+        *self.still.lock().unwrap_or_else(PoisonError::into_inner) = still;
+    }
+
     pub fn close(&self) {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -108,7 +118,7 @@ fn forgotten(closed: &Receiver<()>) {
     }
 }
 
-fn serve(path: &std::path::Path, mut requests: mpsc::Receiver<Request>) {
+fn serve(path: &Path, mut requests: mpsc::Receiver<Request>, still: &Mutex<bool>) {
     let mut connection: Option<Connection> = None;
     while let Some(request) = requests.blocking_recv() {
         match request {
@@ -122,10 +132,16 @@ fn serve(path: &std::path::Path, mut requests: mpsc::Receiver<Request>) {
                     None => schema::connect_reader(path),
                 }
                 .and_then(|open| {
-                    let page = read(&open, class, range, bytes_max)?;
+                    let page = read(&open, class, range.clone(), bytes_max)?;
                     connection = Some(open); // A connection that failed is not used again.
                     Ok(page)
                 });
+                let result = match result {
+                    Err(error) if !is_damage(&error) => {
+                        read_still(path, still, class, range, bytes_max).ok_or(error)
+                    }
+                    other => other,
+                };
                 let _ = reply.send(result.map_err(|error| ReadError {
                     damage: is_damage(&error),
                     error: StoreError::Sqlite { doing: "read the store", source: Arc::new(error) },
@@ -133,6 +149,22 @@ fn serve(path: &std::path::Path, mut requests: mpsc::Receiver<Request>) {
             }
         }
     }
+}
+
+/// Where nothing can be written, not even what a common reader needs.
+fn read_still(
+    path: &Path,
+    still: &Mutex<bool>,
+    class: Class,
+    range: Range<u64>,
+    bytes_max: usize,
+) -> Option<Page> {
+    // Held while reading, or the writer might come back meanwhile.
+    let still = still.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*still {
+        return None;
+    }
+    read(&schema::connect_still(path).ok()?, class, range, bytes_max).ok()
 }
 
 fn chunk_of(class: Class, row: &Row<'_>) -> rusqlite::Result<Chunk> {

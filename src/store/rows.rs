@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -20,6 +21,7 @@ use super::registry::{Facts, Tags};
 use super::salvage::Salvage;
 use super::schema::{self, chunk_table, class_code, class_of};
 use super::state::{Consumer, Share};
+use super::wear::{self, Hour, Wear, WearRows};
 use super::work::{ConsumerRow, ShareRow};
 use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
 
@@ -46,6 +48,9 @@ pub const EPOCH: &str = "epoch";
 pub const CLEAN: &str = "clean";
 pub const TAG_LAST: &str = "tag_last";
 pub const CONSUMER_LAST: &str = "consumer_last";
+/// Bytes written since the file was made, by the store and by the whole process.
+const WEAR_STORE: &str = "wear_store";
+const WEAR_PROCESS: &str = "wear_process";
 
 /// Below this every position may have been given out.
 pub fn reserved_key(class: Class) -> String {
@@ -234,14 +239,23 @@ pub fn tags(connection: &Connection) -> Result<Tags, LoadError> {
     Ok(Tags::resume(tags, last))
 }
 
-pub(super) fn consumer_crc(id: u32, name: &str, required: bool) -> u32 {
-    crc(&[&id.to_le_bytes(), name.as_bytes(), &[u8::from(required)]])
+/// A required consumer for which things may be missing in the file is told from the others.
+fn policy_code(policy: Policy, sparse: bool) -> u8 {
+    match (policy, sparse) {
+        (Policy::BestEffort, _) => 0,
+        (Policy::Required, false) => 1,
+        (Policy::Required, true) => 2,
+    }
+}
+
+pub(super) fn consumer_crc(id: u32, name: &str, policy: u8) -> u32 {
+    crc(&[&id.to_le_bytes(), name.as_bytes(), &[policy]])
 }
 
 pub fn put_consumers(connection: &Connection, rows: &[ConsumerRow]) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM consumer", [])?;
     for row in rows {
-        let required = row.policy == Policy::Required;
+        let required = policy_code(row.policy, row.sparse);
         let crc = consumer_crc(row.id, row.name.as_str(), required);
         connection.execute(
             "INSERT INTO consumer VALUES(?1, ?2, ?3, ?4)",
@@ -322,13 +336,14 @@ pub fn consumers(
     let mut rows = select.query([])?;
     let mut consumers = Vec::new();
     while let Some(row) = rows.next()? {
-        let (id, name, required): (u32, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (id, name, required): (u32, String, u8) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let stored: u32 = row.get(3)?;
         let right = consumer_crc(id, &name, required) == stored;
         let Some(name) = Name::new(&name).ok().filter(|_| right) else {
             return Err(LoadError::Damaged("a consumer"));
         };
-        let policy = if required { Policy::Required } else { Policy::BestEffort };
+        let policy = if required == 0 { Policy::BestEffort } else { Policy::Required };
+        let mut sparse = required > 1;
         let mut shares = PerClass::<Share>::default();
         for class in Class::ALL {
             let loaded = share(connection, id, class)?;
@@ -341,6 +356,7 @@ pub fn consumers(
                         class = class.as_str(),
                         "a cursor in the store is damaged: what is there is delivered again"
                     );
+                    sparse = true;
                     let first = first_chunk(connection, class, 0)?.map(|(seq, _)| seq);
                     let cursor = Cursor::at(first.unwrap_or(*next.get(class)));
                     Share { cursor, version: 1, ..Share::default() }
@@ -352,7 +368,7 @@ pub fn consumers(
                 + account.dropped_total()
                 + share.cursor.waiting(*next.get(class));
         }
-        consumers.push(Consumer { id, name, policy, shares });
+        consumers.push(Consumer { id, name, policy, sparse, shares });
     }
     // A consumer goes with its cursors: cursors alone mean that its row can't be found.
     let orphans = "SELECT 1 FROM cursor WHERE consumer NOT IN (SELECT id FROM consumer) LIMIT 1";
@@ -360,6 +376,28 @@ pub fn consumers(
         return Err(LoadError::Damaged("a consumer"));
     }
     Ok(consumers)
+}
+
+/// Positions that the chunks of a class cover, from the one that holds `from` on, at most `n`.
+pub fn chunk_ranges(
+    connection: &Connection,
+    class: Class,
+    from: u64,
+    n: usize,
+) -> rusqlite::Result<Vec<Range<u64>>> {
+    let table = chunk_table(class);
+    let sql = format!(
+        "SELECT seq, n FROM {table}
+         WHERE seq >= coalesce((SELECT max(seq) FROM {table} WHERE seq <= ?1), 0)
+         ORDER BY seq LIMIT ?2"
+    );
+    let limit = i64::try_from(n).unwrap_or(i64::MAX);
+    let mut select = connection.prepare(&sql)?;
+    let rows = select.query_map(params![from.cast_signed(), limit], |row| {
+        let (seq, n): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok(seq.cast_unsigned()..seq.cast_unsigned().saturating_add(n.cast_unsigned()))
+    })?;
+    rows.collect()
 }
 
 /// Position of the oldest chunk of a class that reaches `from`, and when the oldest of it was read.
@@ -424,6 +462,9 @@ pub fn put_salvages(connection: &Connection, files: &[Salvage]) -> rusqlite::Res
 
 /// The claims on files set aside. Of a damaged row nothing is claimed: what was dropped, stays so.
 pub fn salvages(connection: &Connection) -> rusqlite::Result<Vec<Salvage>> {
+    if !has_table(connection, "salvage")? {
+        return Ok(Vec::new());
+    }
     let mut select = connection.prepare("SELECT file, claims, crc FROM salvage ORDER BY file")?;
     let rows = select.query_map([], |row| {
         let (file, claims, stored): (i64, Vec<u8>, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -433,6 +474,60 @@ pub fn salvages(connection: &Connection) -> rusqlite::Result<Vec<Salvage>> {
         Ok(salvage.unwrap_or_else(|| Salvage { file, ..Salvage::default() }))
     })?;
     rows.collect()
+}
+
+fn hour_crc(hour: &Hour) -> u32 {
+    crc(&[
+        &hour.no.to_le_bytes(),
+        &hour.store_bytes.to_le_bytes(),
+        &hour.process_bytes.to_le_bytes(),
+        &hour.ms.to_le_bytes(),
+    ])
+}
+
+pub fn put_wear(connection: &Connection, wear: &WearRows) -> rusqlite::Result<()> {
+    let mut put = connection.prepare("INSERT OR REPLACE INTO wear VALUES(?1, ?2, ?3, ?4, ?5)")?;
+    for hour in &wear.hours {
+        put.execute(params![
+            hour.no.cast_signed(),
+            hour.store_bytes.cast_signed(),
+            hour.process_bytes.cast_signed(),
+            hour.ms.cast_signed(),
+            hour_crc(hour)
+        ])?;
+    }
+    if let Some(last) = wear.hours.last() {
+        let kept = last.no.saturating_sub(wear::HOURS as u64);
+        connection.execute("DELETE FROM wear WHERE hour < ?1", [kept.cast_signed()])?;
+    }
+    put_meta(connection, WEAR_STORE, wear.store_bytes_total)?;
+    put_meta(connection, WEAR_PROCESS, wear.process_bytes_total)
+}
+
+/// What was written so far; a damaged hour counts as none.
+pub fn wear(connection: &Connection) -> Result<Wear, LoadError> {
+    if !has_table(connection, "wear")? {
+        return Ok(Wear::default());
+    }
+    let mut select =
+        connection.prepare("SELECT hour, store, process, ms, crc FROM wear ORDER BY hour")?;
+    let rows = select.query_map([], |row| {
+        let of = |i| row.get::<_, i64>(i).map(i64::cast_unsigned);
+        let hour = Hour { no: of(0)?, store_bytes: of(1)?, process_bytes: of(2)?, ms: of(3)? };
+        Ok((hour, row.get::<_, u32>(4)?))
+    })?;
+    let mut hours = Vec::new();
+    for row in rows {
+        let (hour, stored) = row?;
+        if hour_crc(&hour) == stored {
+            hours.push(hour);
+        }
+    }
+    Ok(Wear::resume(WearRows {
+        hours,
+        store_bytes_total: meta(connection, WEAR_STORE)?.unwrap_or(0),
+        process_bytes_total: meta(connection, WEAR_PROCESS)?.unwrap_or(0),
+    }))
 }
 
 /// Every so many rows the oldest ones are deleted.
@@ -457,15 +552,15 @@ pub fn put_audit(connection: &Connection, rows: &[AuditRow]) -> rusqlite::Result
     Ok(())
 }
 
-/// Whether the file is of a version that has records of commands.
-fn has_audit(connection: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'audit'";
-    Ok(connection.query_row(sql, [], |_| Ok(())).optional()?.is_some())
+/// Whether the file is of a version that has this table.
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(connection.query_row(sql, [name], |_| Ok(())).optional()?.is_some())
 }
 
 /// The id given last.
 pub fn audit_last(connection: &Connection) -> rusqlite::Result<i64> {
-    if !has_audit(connection)? {
+    if !has_table(connection, "audit")? {
         return Ok(0);
     }
     connection.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))
@@ -473,7 +568,7 @@ pub fn audit_last(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The last `n`, oldest first; a damaged one is left out.
 pub fn audit(connection: &Connection, n: usize) -> rusqlite::Result<Vec<AuditRow>> {
-    if !has_audit(connection)? {
+    if !has_table(connection, "audit")? {
         return Ok(Vec::new());
     }
     let mut select =

@@ -74,6 +74,8 @@ const MIGRATIONS: [Step; 3] = [
     },
     Step {
         sql: "
+    CREATE TABLE wear(hour INTEGER PRIMARY KEY, store INTEGER NOT NULL, process INTEGER NOT NULL,
+        ms INTEGER NOT NULL, crc INTEGER NOT NULL);
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
     CREATE TABLE salvage(file INTEGER PRIMARY KEY, claims BLOB NOT NULL, crc INTEGER NOT NULL);
     ALTER TABLE drop_ledger ADD COLUMN shift_ms INTEGER;
@@ -182,6 +184,20 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.execute_batch(
         "PRAGMA query_only=ON; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-1000;",
+    )?;
+    Ok(connection)
+}
+
+/// Opens a file that nobody writes, for reading it as it lies: on a file system where nothing can
+/// be written, not even the shared memory beside a WAL. It takes no locks, since these would have
+/// to be written too.
+pub fn connect_still(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let uri = format!("{}&vfs=unix-none", uri(path));
+    let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch(
+        "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON; PRAGMA cache_size=-1000;",
     )?;
     Ok(connection)
 }

@@ -45,6 +45,9 @@ pub struct Control {
     pub requeue: Option<salvage::Request>,
     /// Until when the writer sleeps; far in the past while it does not.
     pub wake_at: Mono,
+    /// A test that breaks the accounts on purpose.
+    #[cfg(test)]
+    pub violations_expected: bool,
 }
 
 impl Default for Control {
@@ -55,6 +58,8 @@ impl Default for Control {
             poisoned: None,
             requeue: None,
             wake_at: Mono(i64::MIN),
+            #[cfg(test)]
+            violations_expected: false,
         }
     }
 }
@@ -88,6 +93,16 @@ impl Shared {
         if state.due_hint(now) < state.control.wake_at {
             state.control.wake_at = Mono(i64::MIN);
             self.wake.notify_one();
+        }
+    }
+
+    /// Every test of anything that uses a store is one of its accounts.
+    #[cfg(test)]
+    pub fn check_accounts(&self) {
+        let state = self.lock();
+        if !std::thread::panicking() && !state.control.violations_expected {
+            assert_eq!(state.violations, [""; 0]);
+            assert_eq!(state.contradictions(), [""; 0]);
         }
     }
 

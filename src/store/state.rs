@@ -25,6 +25,7 @@ use super::registry::{Facts, Tags};
 use super::salvage::Salvages;
 use super::shared::Control;
 use super::status::{Counters, Disk, Health};
+use super::wear::Wear;
 use super::window::Window;
 use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
 
@@ -56,6 +57,9 @@ pub struct Consumer {
     pub id: u32,
     pub name: Name,
     pub policy: Policy,
+    /// What it waits for may be missing from the file: it was best-effort once, or its cursor was
+    /// damaged.
+    pub sparse: bool,
     pub shares: PerClass<Share>,
 }
 
@@ -95,6 +99,9 @@ pub struct State {
     pub window: Window,
     pub health: Health,
     pub counters: Counters,
+    /// What contradicts in the accounts, as of the last check.
+    pub violations: Vec<String>,
+    pub wear: Wear,
     pub disk: Disk,
     /// Since when small rows wait to be written.
     pub dirty_since: Option<Mono>,
@@ -131,6 +138,8 @@ impl State {
             window: Window::default(),
             health: Health::default(),
             counters: Counters::default(),
+            violations: Vec::new(),
+            wear: Wear::default(),
             disk: Disk::default(),
             dirty_since: None,
             hurry: false,
@@ -425,6 +434,7 @@ impl State {
                 let mut consumer = self.consumers.swap_remove(index);
                 if consumer.policy != spec.policy {
                     consumer.policy = spec.policy;
+                    consumer.sparse = true;
                     self.consumers_dirty = true;
                     // What was spared may be needed in the file now.
                     Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).rescan());
@@ -439,6 +449,7 @@ impl State {
                 id: self.consumer_id_last,
                 name: spec.name.clone(),
                 policy: spec.policy,
+                sparse: false,
                 shares: PerClass::from_fn(|class| Share {
                     cursor: Cursor::at(self.lanes.get(class).head),
                     version: 1,

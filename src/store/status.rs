@@ -11,6 +11,7 @@ use super::entry::{BootNo, Policy};
 use super::ledger::DropRow;
 use super::per_class::PerClass;
 use super::state::{Consumer, State};
+use super::wear::WearStatus;
 use crate::model::{Class, Clock, Mono, Wall};
 
 /// Whether what is appended becomes safe.
@@ -50,6 +51,8 @@ pub struct Counters {
     pub chunks_corrupt: u64,
     /// Chunks deleted, settled or dropped.
     pub chunks_deleted: u64,
+    /// Contradictions found in the accounts.
+    pub violations: u64,
 }
 
 /// One consumer in one class: `appended = delivered + excluded + dropped + waiting`.
@@ -125,8 +128,12 @@ pub enum Check {
 #[derive(Debug, Clone, Default)]
 pub struct Disk {
     pub bytes: u64,
-    /// The most it may be.
+    /// The most it may be on a file system that has the room ...
     pub quota: u64,
+    /// ... and now.
+    pub allowed: u64,
+    /// Room left on the file system, as far as it can be told.
+    pub free: Option<u64>,
     pub quarantined: Vec<Quarantined>,
     pub clean_start: bool,
     pub check: Check,
@@ -145,7 +152,12 @@ pub struct StoreStatus {
     pub file: Option<String>,
     /// Size of the live data in the file.
     pub disk_bytes: u64,
+    /// The quota ...
     pub disk_bytes_max: u64,
+    /// ... and what the disk has room for now, if that is less.
+    pub disk_bytes_allowed: u64,
+    /// Room left on the file system.
+    pub disk_bytes_free: Option<u64>,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
     /// The configured commit window; like the next two `None` when nothing is ever written.
@@ -159,6 +171,7 @@ pub struct StoreStatus {
     /// The newest losses, oldest first.
     pub drops: Vec<DropRow>,
     pub counters: Counters,
+    pub wear: WearStatus,
     pub quarantined: Vec<Quarantined>,
     /// Whether the last shutdown was orderly; after a crash positions were jumped over.
     pub clean_start: bool,
@@ -167,6 +180,9 @@ pub struct StoreStatus {
     /// When the file was last known to be up to date, wall time.
     pub last_commit_ms: Option<i64>,
     pub last_error: Option<String>,
+    /// Where the accounts contradict themselves or the file, as of the last check. Always empty,
+    /// unless the store has a fault.
+    pub violations: Vec<String>,
 }
 
 impl StoreStatus {
@@ -196,6 +212,8 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         file: options.dir.as_ref().map(|dir| dir.display().to_string()),
         disk_bytes: state.disk.bytes,
         disk_bytes_max: state.disk.quota,
+        disk_bytes_allowed: state.disk.allowed,
+        disk_bytes_free: state.disk.free,
         ram_bytes: state.ram_bytes,
         ram_bytes_max: state.ram_bytes_max,
         commit_ms: on_disk.then(|| millis(state.window.configured())),
@@ -205,11 +223,13 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         consumers: consumers.collect(),
         drops: state.ledger.rows().filter(|row| row.is_drop()).cloned().collect(),
         counters: state.counters.clone(),
+        wear: state.wear.status(options.endurance_bytes),
         quarantined: quarantined(state),
         clean_start: state.disk.clean_start,
         check: state.disk.check.clone(),
         last_commit_ms: state.disk.last_commit.map(|wall| wall.0),
         last_error: state.disk.last_error.clone(),
+        violations: state.violations.clone(),
     }
 }
 
@@ -227,7 +247,6 @@ fn quarantined(state: &State) -> Vec<Quarantined> {
 fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> AccountStatus {
     let share = who.shares.get(class);
     let waiting = share.cursor.waiting(state.lanes.get(class).head);
-    debug_assert!(share.account.balances(waiting), "{:?}, {waiting} waiting", share.account);
     let oldest = state.oldest(who, class).filter(|_| waiting > 0);
     AccountStatus {
         class: class.as_str(),

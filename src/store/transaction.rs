@@ -86,6 +86,9 @@ pub fn commit(
         let key = rows::salvaged_key(returned.class);
         rows::put_meta(&transaction, &key, returned.new.end)?;
     }
+    if let Some(wear) = &work.wear {
+        rows::put_wear(&transaction, wear)?;
+    }
     for class in Class::ALL {
         let (next, reserved) = (*work.next.get(class), *work.reserved.get(class));
         // The end of the newest chunk mostly says it, as long as that chunk is there.

@@ -18,6 +18,7 @@ use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::salvage::{Returned, SalvageRows};
 use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
+use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
 /// Positions are reserved in the file in steps of this size.
@@ -40,6 +41,7 @@ pub struct ConsumerRow {
     pub id: u32,
     pub name: Name,
     pub policy: Policy,
+    pub sparse: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -90,6 +92,7 @@ pub struct Work {
     pub salvages: Option<SalvageRows>,
     /// What of `pieces` was salvaged.
     pub returned: Vec<Returned>,
+    pub wear: Option<WearRows>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
 }
@@ -268,6 +271,7 @@ impl State {
                 id: c.id,
                 name: c.name.clone(),
                 policy: c.policy,
+                sparse: c.sparse,
             };
             work.consumers =
                 Some((self.consumer_id_last, self.consumers.iter().map(row).collect()));
@@ -281,6 +285,7 @@ impl State {
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
+            work.wear = self.wear.due(now);
         }
         work
     }
@@ -365,6 +370,9 @@ impl State {
             self.salvages.written(rows);
         }
         self.brought_back(&work.returned);
+        if let Some(rows) = &work.wear {
+            self.wear.saved(rows);
+        }
         self.dirty_since = None;
         self.hurry = false;
         self.counters.commits += 1;
@@ -409,6 +417,7 @@ impl State {
         self.ledger.forget_writes();
         self.audit.forget_writes();
         self.salvages.forget_writes();
+        self.wear.restart();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
             Class::ALL.iter().for_each(|class| consumer.shares.get_mut(*class).version += 1);

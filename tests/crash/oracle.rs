@@ -212,6 +212,17 @@ impl History {
     /// Compares a store with what it was told until the moment at which it lost its power. Gives
     /// how many things came back.
     pub fn compare(&self, store: &Store, setting: Setting, moment: usize) -> Result<u64, String> {
+        // Its writer may drop what is old while we look: what is found wrong must stay wrong.
+        for _ in 0..3 {
+            if let Ok(back) = self.compare_once(store, setting, moment) {
+                return Ok(back);
+            }
+            run(store.flush());
+        }
+        self.compare_once(store, setting, moment)
+    }
+
+    fn compare_once(&self, store: &Store, setting: Setting, moment: usize) -> Result<u64, String> {
         if self.epoch_must <= moment && store.epoch() != self.epoch {
             return Err("another epoch".to_owned());
         }
@@ -250,15 +261,8 @@ impl History {
         Ok(back)
     }
 
-    /// As [`History::compare`], of a store that has not lost its power. Its writer may drop
-    /// something while we look, so what is found wrong must stay wrong.
+    /// As [`History::compare`], of a store that has not lost its power.
     pub fn compare_live(&self, store: &Store, setting: Setting) -> Result<(), String> {
-        for _ in 0..3 {
-            if self.compare(store, setting, NEVER - 1).is_ok() {
-                return Ok(());
-            }
-            run(store.flush());
-        }
         self.compare(store, setting, NEVER - 1).map(|_| ())
     }
 

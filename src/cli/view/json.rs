@@ -50,6 +50,19 @@ pub fn span(ms: u64) -> String {
     }
 }
 
+/// Bytes in few characters: `820 kB`, `1.2 GB`.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match UNITS.iter().find(|(unit, _)| n >= *unit) {
+        Some((unit, name)) if n < 10 * unit && n % unit >= unit / 10 => {
+            format!("{}.{} {name}", n / unit, n % unit / (unit / 10))
+        }
+        Some((unit, name)) => format!("{} {name}", n / unit),
+        None => format!("{n} B"),
+    }
+}
+
 /// A count with its noun: `1 client`, `2 clients`.
 pub fn count(n: u64, noun: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
@@ -68,6 +81,8 @@ mod tests {
             (count(1, "client"), count(0, "client")),
             ("1 client".into(), "0 clients".into())
         );
+        let shown = [999, 4_000_000_000_000, 1_250_000_000, 25_900_000, 1_040].map(bytes);
+        assert_eq!(shown, ["999 B", "4 TB", "1.2 GB", "25 MB", "1 kB"]);
         assert_eq!(ago(Some(5000), Some(2000)), Some(3000));
         assert_eq!(ago(Some(2000), Some(5000)), None);
     }

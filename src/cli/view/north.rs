@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::account;
 use super::field::reason;
-use super::json::{ago, count, entries, items, number, real, signed, some, span, text};
+use super::json::{ago, bytes, count, entries, items, number, real, signed, some, span, text};
 use super::line::{Line, Tone};
 
 /// Characters of a queue's bar.
@@ -158,8 +158,35 @@ fn store(status: &Value) -> Vec<Line> {
     if !why.is_empty() || !last.is_empty() {
         out.push(reason(if why.is_empty() { last } else { why }, None, None));
     }
+    out.extend(wear(status));
     out.extend(set_aside(status, "/store/quarantined"));
+    let violations = items(status, "/store/violations").filter_map(Value::as_str);
+    out.extend(violations.map(|what| {
+        Line::new().add(Tone::Bad, format!("       the accounts contradict themselves: {what}"))
+    }));
     out
+}
+
+/// What is written in a day, and how long the card lasts; nothing while that is not known.
+fn wear(status: &Value) -> Option<Line> {
+    some(status, "/store/wear/store_bytes_per_day").then(|| {
+        let mut said =
+            format!("       {}/day", bytes(number(status, "/store/wear/store_bytes_per_day")));
+        if some(status, "/store/wear/process_bytes_per_day") {
+            let all = bytes(number(status, "/store/wear/process_bytes_per_day"));
+            said += &format!(" ({all}/day with all else)");
+        }
+        if some(status, "/store/wear/card_years") {
+            let card = bytes(number(status, "/store/wear/endurance_bytes"));
+            let years = match real(status, "/store/wear/card_years") {
+                years if years > 100.0 => "more than 100".to_owned(),
+                years if years >= 10.0 => format!("{years:.0}"),
+                years => format!("{years:.1}"),
+            };
+            said += &format!(", card of {card} lasts {years} years");
+        }
+        Line::new().add(Tone::Faint, said)
+    })
 }
 
 fn broker(status: &Value) -> Vec<Line> {

@@ -179,3 +179,19 @@ fn what_disturbs_a_line_is_said_under_it() {
     assert!(has(&lines, "the driver has no RS-485 mode"), "{lines:#?}");
     assert!(!has(&lines, "late"), "{lines:#?}");
 }
+
+#[test]
+fn the_store_says_what_a_power_cut_costs_and_how_long_the_card_lasts() {
+    let mut status = plant(3, 1, true);
+    status["store"]["loss_bound_ms"] = json!(1_000);
+    assert!(has(&drawn(&status, 120, 40), "a power cut loses at most the last 1.0 s"));
+    status["store"]["wear"] = json!({ "store_bytes_per_day": 1_200_000_000_u64,
+        "endurance_bytes": 4_000_000_000_000_u64, "card_years": 9.1 });
+    assert!(has(&drawn(&status, 120, 40), "1.2 GB/day, card of 4 TB lasts 9.1 years"));
+    status["store"]["wear"]["card_years"] = json!(250.0);
+    status["store"]["wear"]["process_bytes_per_day"] = json!(2_000_000_000_u64);
+    let lines = drawn(&status, 120, 40);
+    assert!(has(&lines, "1.2 GB/day (2 GB/day with all else), card of 4 TB lasts more than 100"));
+    status["store"]["violations"] = json!(["cloud bulk: 5 appended without a fate"]);
+    assert!(has(&drawn(&status, 120, 40), "contradict themselves: cloud bulk: 5 appended"));
+}

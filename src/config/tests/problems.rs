@@ -245,13 +245,13 @@ fn of_a_file() {
             "gateway: { name: g }\nbroker: { listeners: [ {}, { tcp: '127.0.0.1:1883', ws: '127.0.0.1:8083', key: k }, { unix: '' }, { wss: '127.0.0.1:8084', cert: c, key: k }, { tpc: '127.0.0.1:1884' }, { unix: a, connections: 0 }, { unix: a } ] }",
             &[
                 "t:2:24 broker.listeners[0]: a listener says what it speaks; one of tcp, tls, ws, wss and unix",
-                "t:2:56 broker.listeners[1].ws: a listener speaks one of tcp, tls, ws, wss and unix, here tcp; write two listeners",
+                "t:2:57 broker.listeners[1].ws: a listener speaks one of tcp, tls, ws, wss and unix, here tcp; write two listeners",
                 "t:2:75 broker.listeners[1].key: belongs to a listener tls or wss",
                 "t:2:93 broker.listeners[2].unix: is empty",
                 "t:2:124 broker.listeners[3].cert: the broker's certificate is called certificate",
                 "t:2:145 broker.listeners[4].tpc: this key is unknown; did you mean tcp?",
-                "t:2:200 broker.listeners[5].connections: 0 is out of range; allowed are 1 to 100000",
-                "t:2:213 broker.listeners[6].unix: a is listened on in line 2 too",
+                "t:2:194 broker.listeners[5].connections: 0 is out of range; allowed are 1 to 100000",
+                "t:2:207 broker.listeners[6].unix: a is listened on in line 2 too",
             ],
         ),
         (

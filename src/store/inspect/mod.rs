@@ -25,7 +25,7 @@ use super::ledger_rows;
 use super::rows::{self, LoadError};
 use super::state::{Consumer, State};
 use super::status::{self, Health, StoreStatus};
-use super::{Options, file};
+use super::{Options, file, space};
 use crate::model::Clock;
 
 pub use pages::{Damage, Pages, RowPage};
@@ -56,6 +56,8 @@ impl Inspector {
     pub fn status(&self, clock: &dyn Clock) -> Result<StoreStatus, StoreError> {
         let mut state = self.state()?;
         state.health = Health::Closed;
+        state.disk.quota = space::quota(&self.path, None);
+        state.disk.allowed = state.disk.quota;
         let options = Options {
             dir: Some(self.path.clone()),
             commit: Duration::ZERO,
@@ -103,7 +105,7 @@ impl Inspector {
             let mut state = file::read_state(&moment, 0)?;
             // Positions are jumped over by a gateway that starts, not by one who looks.
             state.ledger = ledger_rows::load(&moment, &state.consumers)?;
-            state.disk.bytes = file::live_bytes(&moment)?;
+            state.disk.bytes = file::Pages::of(&moment)?.live();
             Ok(state)
         };
         read().map_err(|error| match error {

@@ -104,7 +104,8 @@ pub fn recognize(row: &Row) -> Option<Known> {
         }
         (Some(id), [Null, Bytes(name), Integer(required), Integer(crc)]) => {
             let (id, name) = (u32::try_from(id).ok()?, text(name)?);
-            let right = i64::from(rows::consumer_crc(id, name, *required != 0)) == *crc;
+            let policy = u8::try_from(*required).ok()?;
+            let right = i64::from(rows::consumer_crc(id, name, policy)) == *crc;
             let name = Name::new(name).ok().filter(|_| right)?;
             Some(Known::Consumer { id, name })
         }

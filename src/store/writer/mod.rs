@@ -7,9 +7,14 @@
 //! commit had succeeded after all, and if not it is made again. Until then everything stays in
 //! memory.
 
+mod full;
+mod proof;
 mod recover;
+mod room;
 mod trim;
 mod upkeep;
+mod vacuum;
+mod wear;
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -19,8 +24,9 @@ use tokio::sync::oneshot;
 
 use crate::model::{Class, Mono};
 use crate::store::error::StoreError;
-use crate::store::file::{self, StoreFile};
+use crate::store::file::{self, Pages, StoreFile};
 use crate::store::per_class::PerClass;
+use crate::store::proof::Proof;
 use crate::store::salvage::Request;
 use crate::store::shared::Shared;
 #[cfg(test)]
@@ -28,8 +34,10 @@ use crate::store::shared::Stop;
 use crate::store::state::State;
 use crate::store::status::{Health, Quarantined};
 use crate::store::transaction::{Done, Written, commit};
+use crate::store::wear::Wal;
 use crate::store::work::{Urgency, Work};
 
+pub use room::Room;
 pub use trim::Victim;
 
 /// Longest sleep: the clocks, ages and requests are looked at that often.
@@ -60,6 +68,17 @@ pub struct Writer {
     /// Something is settled and was not deleted yet.
     deleting_owed: bool,
     look_at: Mono,
+    /// The failures were for want of room.
+    full: bool,
+    room: Option<Room>,
+    room_at: Mono,
+    pages: Pages,
+    vacuuming: bool,
+    vacuum_at: Mono,
+    /// The WAL as it was when it was last looked at.
+    wal: Wal,
+    proof: Proof,
+    prove_at: Mono,
 }
 
 impl Writer {
@@ -69,7 +88,9 @@ impl Writer {
         connection: Option<Connection>,
     ) -> Self {
         let now = shared.clock.mono();
+        let wal = connection.as_ref().and_then(|c| file::wal(c).ok()).unwrap_or_default();
         Self {
+            wal,
             shared,
             file,
             connection,
@@ -83,6 +104,14 @@ impl Writer {
             delete_at: now,
             deleting_owed: false,
             look_at: now,
+            full: false,
+            room: None,
+            room_at: now,
+            pages: Pages::default(),
+            vacuuming: false,
+            vacuum_at: now,
+            proof: Proof::default(),
+            prove_at: now,
         }
     }
 
@@ -115,6 +144,11 @@ impl Writer {
                 }
                 continue;
             }
+            if self.is_room_due(now) {
+                drop(state);
+                self.keep_room();
+                continue;
+            }
             if self.connection.is_some()
                 && let Some(mut work) = state.take_work(now, Urgency::Due)
             {
@@ -135,8 +169,19 @@ impl Writer {
                 self.bring_back(state, request);
                 continue;
             }
+            if self.is_vacuum_due(now) {
+                drop(state);
+                self.vacuum();
+                continue;
+            }
+            if now >= self.prove_at {
+                drop(state);
+                self.prove();
+                continue;
+            }
             let due = state.due(now).filter(|_| self.connection.is_some());
-            let until = due.unwrap_or(now + TICK).min(now + TICK);
+            let retry = self.file.as_ref().filter(|_| self.connection.is_none());
+            let until = due.or(retry.map(|_| self.retry_at)).unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
             let (mut state, _) = shared
                 .wake
@@ -180,6 +225,7 @@ impl Writer {
             failures += u32::from(!written);
             self.revive();
         }
+        self.prove();
         for flush in flushes {
             let _ = flush.send(());
         }
@@ -187,6 +233,9 @@ impl Writer {
 
     /// Commits the work; says whether that went well.
     fn write(&mut self, work: Work) -> bool {
+        if !self.has_room_for_log() {
+            return false;
+        }
         let Some(connection) = &self.connection else { return false };
         let began = self.shared.clock.mono();
         match commit(connection, &work, &self.victims, &self.written) {
@@ -215,18 +264,16 @@ impl Writer {
 
     fn succeeded(&mut self, work: &Work, done: &Done) {
         self.strikes = 0;
+        self.full = false;
         self.committed(work, done);
         let mut state = self.shared.lock();
         if state.health != Health::Ok {
             tracing::warn!("the store is on disk again");
             state.health = Health::Ok;
         }
-        let over_quota = state.disk.bytes > state.disk.quota;
         drop(state);
         self.shared.announce();
-        if over_quota {
-            self.trim_to_quota();
-        }
+        self.trim_to_quota();
     }
 
     /// Takes into account what a transaction did.
@@ -244,13 +291,17 @@ impl Writer {
                 written.deleted_below = first.min(*work.delete_below.get(class));
             }
         }
-        let bytes = self.connection.as_ref().and_then(|c| file::live_bytes(c).ok());
+        if let Some(pages) = self.connection.as_ref().and_then(|c| Pages::of(c).ok()) {
+            self.pages = pages;
+        }
+        self.look_at_room();
+        self.meter_commit();
         let mut state = self.shared.lock();
         state.committed(work);
         state.counters.body_bytes += done.body_bytes;
         state.counters.chunks_deleted += done.deleted;
         state.disk.last_commit = Some(self.shared.clock.wall());
-        state.disk.bytes = bytes.unwrap_or(state.disk.bytes);
+        state.disk.bytes = self.pages.live();
         if done.more_to_delete {
             self.delete_at = self.shared.clock.mono();
             state.dirty_now(self.delete_at);
@@ -283,7 +334,9 @@ impl Writer {
         };
         self.shared.announce();
         let (Some(connection), Some(heads)) = (self.connection.take(), heads) else { return };
-        let marked = file::mark_clean(&connection, &heads)
+        self.meter_time();
+        let wear = self.shared.lock().wear.rows();
+        let marked = file::mark_clean(&connection, &heads, &wear)
             .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
         if let Err(error) = marked {
             tracing::warn!(%error, "the orderly end could not be noted in the store");

@@ -1,26 +1,21 @@
 //! What the writer does when the disk fails: opens the file again, compares, goes on; sets a bad
-//! file aside; makes room on a full disk.
+//! file aside. A full disk is a case of its own (`full.rs`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::{Writer, trim};
+use super::Writer;
 use crate::model::Class;
-use crate::store::accounting::Reason;
 use crate::store::file::{self, Had};
 use crate::store::per_class::PerClass;
 use crate::store::schema::{is_damage, is_full};
 use crate::store::state::State;
 use crate::store::status::Health;
-use crate::store::transaction::commit;
-use crate::store::work::Urgency;
+use crate::store::wear::Wal;
 
 /// A dead disk is tried again after this time.
 pub(super) const RETRY: Duration = Duration::from_secs(5);
-/// A full disk costs stored data for room only so many times in a row.
-const MAKE_ROOM_MAX: u32 = 3;
 
 impl Writer {
     /// The connection can't be trusted any more.
@@ -36,24 +31,24 @@ impl Writer {
             self.in_doubt = None;
             return self.set_aside(&error.to_string());
         }
+        self.full |= self.is_disk_full(is_full(error));
         let now = self.shared.clock.mono();
-        self.retry_at = if self.strikes == 1 { now } else { now + RETRY };
-        if self.strikes == 1 && !is_full(error) {
+        if self.strikes == 1 {
             tracing::warn!(%error, doing, "the store failed: opening it again");
+            self.retry_at = now;
         } else {
             self.ram_only(&error.to_string());
-        }
-        if is_full(error) && self.strikes <= MAKE_ROOM_MAX {
-            self.make_disk_room();
+            self.retry_at = now + RETRY;
         }
     }
 
-    pub(super) fn ram_only(&self, why: &str) {
+    pub(super) fn ram_only(&self, error: &str) {
+        let why = self.file.as_ref().map_or(error.to_owned(), |file| file.explain(error));
         let mut state = self.shared.lock();
         if !matches!(state.health, Health::RamOnly(_)) {
-            tracing::error!(why, "the store can't write: what is read is kept in memory only");
+            tracing::error!(%why, "the store can't write: what is read is kept in memory only");
         }
-        state.health = Health::RamOnly(why.to_owned());
+        state.health = Health::RamOnly(why);
     }
 
     /// Opens the file again if it is time to.
@@ -67,19 +62,37 @@ impl Writer {
         }
         self.retry_at = now + RETRY;
         let Some(file) = &mut self.file else { return };
+        if let Err(error) = file.take_lock() {
+            return self.ram_only(&error.to_string());
+        }
         if file.epoch.is_none() || !file.is_there() {
             return self.set_aside("the file was not there, or could not be read at the start");
         }
+        self.shared.reader.set_still(false);
         self.shared.reader.forget();
+        if self.full {
+            file.ballast.give_up();
+        }
         match file.reopen() {
             Ok((connection, had)) => {
+                self.wal = Wal::default();
                 self.written = PerClass::default();
                 self.reconcile(&connection, &had);
                 self.connection = Some(connection);
+                // Only a transaction shows that it can be written.
+                self.shared.lock().dirty_now(now);
+                if self.full {
+                    self.delete_for_room();
+                }
             }
             Err(error) if error.is_damage() => self.set_aside(&error.to_string()),
             Err(error) => {
+                self.shared.reader.set_still(true);
                 self.strikes += 1;
+                self.full |= self.is_disk_full(error.is_full());
+                if self.full && self.file.as_ref().is_some_and(|file| file.ballast.is_there()) {
+                    self.retry_at = now;
+                }
                 self.ram_only(&error.to_string());
             }
         }
@@ -128,6 +141,7 @@ impl Writer {
         self.in_doubt = None;
         self.victims.clear();
         self.written = PerClass::default();
+        self.shared.reader.set_still(false);
         self.shared.reader.forget();
         let heads = {
             let state = self.shared.lock();
@@ -144,6 +158,7 @@ impl Writer {
         });
         match made {
             Ok((connection, epoch, reserved)) => {
+                self.wal = Wal::default();
                 let mut state = self.shared.lock();
                 // Of a file that was never read its own cursors say who is owed what.
                 let aside = self.aside.take();
@@ -166,28 +181,5 @@ impl Writer {
                 self.ram_only(&error.to_string());
             }
         }
-    }
-
-    /// Deletes what was dropped to make room, in a transaction that inserts nothing: on a full disk
-    /// nothing else gets through.
-    pub(super) fn make_disk_room(&mut self) {
-        self.retry_at = self.shared.clock.mono();
-        self.revive();
-        if self.connection.is_none() {
-            return;
-        }
-        self.trim_by(trim::FULL_DISK_STEP_BYTES, Reason::Disk);
-        let shared = Arc::clone(&self.shared);
-        let now = shared.clock.mono();
-        let work = shared.lock().take_work(now, Urgency::RowsOnly);
-        let (Some(work), Some(connection)) = (work, &self.connection) else { return };
-        match commit(connection, &work, &self.victims, &self.written) {
-            Ok(done) => self.committed(&work, &done),
-            Err(error) => tracing::debug!(%error, "no room even to delete"),
-        }
-        // Not at once: were room still missing, ever more would be given up for nothing.
-        self.connection = None;
-        self.in_doubt = None;
-        self.retry_at = now + RETRY;
     }
 }

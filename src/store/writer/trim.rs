@@ -18,8 +18,6 @@ use crate::store::transaction::DELETE_MAX;
 
 /// What a row takes in the file besides its body.
 const ROW_BYTES: u64 = 64;
-/// How much is given up at once when the disk is full.
-pub const FULL_DISK_STEP_BYTES: u64 = 1 << 20;
 
 /// A chunk that has to go.
 #[derive(Debug, Clone)]
@@ -51,19 +49,22 @@ impl State {
 }
 
 impl Writer {
-    /// Gives up as much as the file is over its quota.
+    /// Gives up as much as the file is over what it may hold now.
     pub fn trim_to_quota(&mut self) {
-        let over = {
+        let (over, why) = {
             let state = self.shared().lock();
-            state.disk.bytes.saturating_sub(state.disk.quota)
+            let over = state.disk.bytes.saturating_sub(state.disk.allowed);
+            let why =
+                if state.disk.allowed < state.disk.quota { Reason::Disk } else { Reason::Quota };
+            (over, why)
         };
         if over > 0 {
-            self.trim_by(over, Reason::Quota);
+            self.trim_by(over, why);
         }
     }
 
     /// Gives up about so many bytes for this reason, within the bound of one transaction.
-    pub fn trim_by(&mut self, bytes: u64, why: Reason) {
+    fn trim_by(&mut self, bytes: u64, why: Reason) {
         let mut left = bytes;
         for only_best_effort in [true, false] {
             for class in FIRST_TO_GO {

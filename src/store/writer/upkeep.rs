@@ -11,7 +11,7 @@ use crate::store::{file, rows};
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
 /// A checkpoint is due when so many pages wait in the WAL (1 MB of 4 KiB) ...
-const CHECKPOINT_PAGES: i64 = 250;
+const CHECKPOINT_PAGES: u64 = 250;
 /// ... or after this time if there are any: rarely, since each costs the file system's journal a
 /// commit, and what is in the WAL is as safe there.
 pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
@@ -24,6 +24,7 @@ impl Writer {
     /// Looks after the file: is it there, is anything in it too old, how old is the oldest.
     pub(super) fn look(&mut self) {
         self.look_at = self.shared.clock.mono() + LOOK;
+        self.meter_time();
         let Some(connection) = &self.connection else { return };
         if self.file.as_ref().is_some_and(|file| !file.is_same()) {
             return self.set_aside("the file was deleted or replaced while it was in use");
@@ -73,20 +74,27 @@ impl Writer {
 
     /// Brings the WAL into the file when it is long or old enough.
     pub(super) fn checkpoint_if_due(&mut self) {
+        let now = self.shared.clock.mono();
+        self.checkpoint_from(if now < self.checkpoint_at { CHECKPOINT_PAGES } else { 1 });
+    }
+
+    /// Brings the WAL into the file if it has so many pages.
+    pub(super) fn checkpoint_from(&mut self, least: u64) {
         let Some(connection) = &self.connection else { return };
         let now = self.shared.clock.mono();
-        let result = file::wal_pages(connection).and_then(|pages| {
-            if pages < CHECKPOINT_PAGES && (pages == 0 || now < self.checkpoint_at) {
-                return Ok(false);
+        let result = file::wal(connection).and_then(|before| {
+            if before.left() < least {
+                return Ok(None);
             }
-            file::checkpoint(connection, "PASSIVE").map(|_| true)
+            file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)))
         });
         match result {
-            Ok(true) => {
+            Ok(Some((before, after))) => {
+                self.meter_checkpoint(before, after);
                 self.checkpoint_at = now + CHECKPOINT;
                 self.shared.lock().counters.checkpoints += 1;
             }
-            Ok(false) => {}
+            Ok(None) => {}
             Err(error) => self.failed("bring the WAL into the store", &error),
         }
     }
