@@ -80,7 +80,9 @@ fn t9_a_bad_file_never_prevents_the_start() {
         run(store.flush());
         store.crash();
         let store = bench.open();
-        assert_eq!(read_all(&store.consumer("cloud").unwrap(), Class::Normal), same(0, 10));
+        // What is salvaged of the old file comes behind it.
+        let there = read_all(&store.consumer("cloud").unwrap(), Class::Normal);
+        assert_eq!(there.get(..10), Some(same(0, 10).as_slice()), "{name}");
     }
 }
 

@@ -277,6 +277,7 @@ impl StoreFile {
                 quarantine::put_log_away(&self.path)?;
                 Ok(Log::Whole)
             }
+            Database::Behind if !log.damaged => Ok(Log::Torn { copy: None }),
             Database::Behind => {
                 // Without room for a copy it is better to start than to salvage.
                 let copy = quarantine::copy_log(&self.path)

@@ -87,6 +87,8 @@ pub fn take_in(path: &Path, from: &Path) -> io::Result<Quarantined> {
 /// Puts a damaged log away that is not needed, since the database has everything.
 pub fn put_log_away(path: &Path) -> io::Result<()> {
     let number = copy_log(path)?;
+    // It may still be on its way to the disk.
+    std::fs::File::open(path)?.sync_all()?;
     std::fs::remove_file(log_of(path))?;
     tracing::warn!(number, "the store's log was damaged; nothing of it is missing");
     keep_newest(&dir_of(path))
@@ -95,7 +97,7 @@ pub fn put_log_away(path: &Path) -> io::Result<()> {
 /// Notes what a copied log is for: what it has from `floors` on.
 pub fn note_log(path: &Path, number: u64, floors: PerClass<u64>) -> io::Result<Quarantined> {
     let dir = dir_of(path);
-    let why = "a part of the log was damaged, or torn by a power cut";
+    let why = "a part of the log was damaged";
     let mut aside = Quarantined::new(number, &target(&dir, number), why);
     aside.floors = Some(floors);
     note(&aside)?;

@@ -1,3 +1,5 @@
+//! The ledger: one row for what goes on, few rows for much, and nothing forgotten that was not told.
+
 use super::*;
 
 fn loss<'a>(reason: Reason, consumer: &'a str, class: Class, range: Range<u64>) -> Loss<'a> {

@@ -2,9 +2,10 @@
 //!
 //! Follows sqlite.org/fileformat2.html, section 4. SQLite takes the frames up to the last commit
 //! before the first frame that does not fit, and silently forgets the rest: that is right for a
-//! transaction that a power cut tore, and loses everything after a bit that flipped. The two look
-//! alike, so what is behind a break is salvaged in either case. A frame of an earlier round of the
-//! log has other salts, and ends it in good order.
+//! transaction that a power cut or a kill tore, and loses everything after a bit that flipped. Every
+//! commit is synced before the next one begins, so only the last transaction can be torn: when
+//! another follows behind the break, it is damage. (A bit that flips in the very last one passes for
+//! a tear.) A frame of an earlier round of the log has other salts, and ends it in good order.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,6 +17,8 @@ use super::pages::{Page, SIZES, be32, blank};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
+/// What SQLite takes for a sector that a write may take with it (`psow=0`).
+const SECTOR_BYTES: u64 = 4_096;
 /// The last bit says in which order of bytes checksums are made.
 const MAGIC: u32 = 0x377f_0682;
 /// Salts that differ in no more bits are the same salts, damaged.
@@ -30,10 +33,14 @@ pub struct Wal {
     salts: (u32, u32),
     /// Whether frames of this round are there that SQLite does not believe.
     pub broken: bool,
+    /// Whether a transaction follows behind the one in which the chain breaks.
+    pub damaged: bool,
     /// Whether anything of this round is behind the last commit.
     pub tail: bool,
     /// Frames up to the last commit that SQLite believes.
     believed: u32,
+    /// The frame that does not fit.
+    breaks_at: u32,
 }
 
 /// What the database has of the frames behind a break.
@@ -82,26 +89,31 @@ impl Wal {
             frames,
             salts: (word(16), word(20)),
             broken: true,
+            damaged: false,
             tail: true,
             believed: 0,
+            breaks_at: u32::MAX,
         };
         if word(0) & !1 == MAGIC && sum == (word(24), word(28)) {
             wal.follow(big, sum)?;
         } else {
             let first = wal.frame_bytes(0)?;
             wal.salts = salts(&first);
+            wal.damaged = wal.goes_on(0, 0);
         }
         Ok(Some(wal))
     }
 
     /// Goes along the chain, to where it breaks or the round ends.
     fn follow(&mut self, big: bool, header: (u32, u32)) -> io::Result<()> {
-        let mut sum = header;
+        let (mut sum, mut filled) = (header, 0);
         (self.broken, self.tail) = (false, false);
         for frame in 0..self.frames {
             let bytes = self.frame_bytes(frame)?;
             if salts(&bytes) != self.salts {
                 self.broken = self.is_ours(&bytes);
+                self.breaks_at = frame;
+                self.damaged = self.broken && self.goes_on(frame, filled);
                 break;
             }
             sum = checksum(big, sum, bytes.get(..8).unwrap_or_default());
@@ -109,16 +121,49 @@ impl Wal {
             let stored = (be32(&bytes, 16).unwrap_or(0), be32(&bytes, 20).unwrap_or(0));
             if sum != stored {
                 self.broken = true;
+                self.breaks_at = frame;
+                self.damaged = self.goes_on(frame, filled);
                 break;
             }
-            // A commit says how many pages the database has then.
-            self.tail = be32(&bytes, 4) == Some(0);
+            self.tail = !is_commit(&bytes);
             if !self.tail {
                 self.believed = frame + 1;
+                if self.offset(frame) >= filled {
+                    filled = self.filled_to(frame);
+                }
             }
         }
         self.tail |= self.broken;
         Ok(())
+    }
+
+    /// Whether anything is behind the first commit from `frame` on. SQLite fills up the sector of a
+    /// commit by repeating its frame, and syncs before the last of these is written to its end:
+    /// what begins before `filled` does not count.
+    fn goes_on(&self, frame: u32, mut filled: u64) -> bool {
+        let mut commits = false;
+        for frame in (frame..self.frames).filter(|frame| self.frame(*frame).is_some()) {
+            if self.offset(frame) < filled {
+                continue;
+            }
+            if commits {
+                return true;
+            }
+            let bytes = self.frame_bytes(frame).unwrap_or_default();
+            if is_commit(&bytes) {
+                (commits, filled) = (true, self.filled_to(frame));
+            }
+        }
+        false
+    }
+
+    fn offset(&self, frame: u32) -> u64 {
+        HEADER_BYTES as u64 + u64::from(frame) * (FRAME_HEADER_BYTES + self.page_bytes) as u64
+    }
+
+    /// How far frames are repeated when this one commits.
+    fn filled_to(&self, frame: u32) -> u64 {
+        self.offset(frame + 1).next_multiple_of(SECTOR_BYTES)
     }
 
     /// How the database stands to a broken log: SQLite will see the pages of the frames it
@@ -132,8 +177,13 @@ impl Wal {
         };
         let (mut first, mut newest) = (HashMap::new(), HashMap::new());
         let mut ahead = false;
+        let mut damaged = None;
         for index in 0..self.frames {
             let Some(Frame { number, page }) = self.frame(index) else { continue };
+            if index == self.breaks_at {
+                damaged = Some(page);
+                continue;
+            }
             let before = first.entry(number).or_insert_with(|| page.clone());
             // A page's first state in the log may be what the database had already: whole sectors
             // are written, with the pages that did not change.
@@ -142,10 +192,14 @@ impl Wal {
                 && page_of(number).as_ref() == Some(&page);
             newest.insert(number, page);
         }
-        let missing =
-            newest.iter().filter(|(number, page)| page_of(**number).as_ref() != Some(page));
-        Ok(if missing.count() <= 1 {
-            Database::Complete // The one is the damaged frame itself.
+        let lacks = |(number, page): &(&u32, &Page)| {
+            let there = page_of(**number);
+            // It may be that the damaged frame was the newest one of this page.
+            let later = damaged.as_ref().zip(there.as_ref()).is_some_and(|(a, b)| are_near(a, b));
+            !later && there.as_ref() != Some(*page)
+        };
+        Ok(if !newest.iter().any(|entry| lacks(&entry)) {
+            Database::Complete
         } else if ahead {
             Database::Mixed
         } else {
@@ -161,8 +215,7 @@ impl Wal {
 
     fn frame_bytes(&self, frame: u32) -> io::Result<Vec<u8>> {
         let mut bytes = blank(FRAME_HEADER_BYTES + self.page_bytes);
-        let at = HEADER_BYTES as u64 + u64::from(frame) * bytes.len() as u64;
-        self.file.read_exact_at(&mut bytes, at)?;
+        self.file.read_exact_at(&mut bytes, self.offset(frame))?;
         Ok(bytes)
     }
 
@@ -172,6 +225,17 @@ impl Wal {
         let page = bytes.get(FRAME_HEADER_BYTES..)?.to_vec();
         Some(Frame { number: be32(&bytes, 0)?, page })
     }
+}
+
+/// Whether these are one page, but for a flipped bit: two states of a page differ in more, since
+/// rows have their CRC in them.
+fn are_near(a: &[u8], b: &[u8]) -> bool {
+    a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() <= 1
+}
+
+/// A commit says how many pages the database has then.
+fn is_commit(frame: &[u8]) -> bool {
+    be32(frame, 4).is_some_and(|pages| pages != 0)
 }
 
 fn salts(frame: &[u8]) -> (u32, u32) {
