@@ -30,6 +30,9 @@ use super::work::{Piece, RESERVE};
 use super::writer::Room;
 use crate::model::{Class, Clock};
 
+/// What the index of a log of up to 4,096 pages takes (and there are never so many), twice.
+const INDEX_BYTES: u64 = 64 << 10;
+
 /// The file, locked for us as long as this lives.
 pub struct StoreFile {
     pub path: PathBuf,
@@ -229,7 +232,7 @@ impl StoreFile {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
         let log = self.look_at_log()?;
-        let mut connection = match schema::connect(&self.path, self.quota) {
+        let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(error) if is_damage(&error) => return Err(error.into()),
             Err(error) => return self.load_still(clock, ram_bytes, error.into()),
@@ -294,6 +297,16 @@ impl StoreFile {
         let asides = &state.disk.quarantined;
         state.salvages.retain(|file| asides.iter().any(|a| a.number == file && !a.done));
         Ok(())
+    }
+
+    /// Opens the file for writing, unless there is no room for the index of the log. SQLite writes
+    /// into that through memory, and makes sure of one byte per 4 KiB only: where blocks are smaller
+    /// and the disk is full, the process would be killed with SIGBUS.
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        if self.room().is_ok_and(|room| room.space.free < INDEX_BYTES) {
+            return Err(schema::full());
+        }
+        schema::connect(&self.path, self.quota)
     }
 
     /// Nothing can be written, not even what opening needs: what is in the file is delivered from
@@ -375,7 +388,7 @@ impl StoreFile {
     /// Opens the file again after a failure, brings its WAL into it, and gives what it has.
     pub fn reopen(&mut self) -> Result<(Connection, PerClass<Had>), FileError> {
         wal::rewrite(&self.path)?;
-        let connection = schema::connect(&self.path, self.quota)?;
+        let connection = self.connect()?;
         if Some(rows::needed_meta(&connection, rows::EPOCH)?) != self.epoch {
             return Err(FileError::Replaced);
         }

@@ -295,6 +295,11 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
+/// As SQLite would say it.
+pub fn full() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)
+}
+
 /// Whether there was no room: for the file system or for the quota.
 pub fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)

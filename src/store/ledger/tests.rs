@@ -1,4 +1,4 @@
-//! The ledger: one row for what goes on, few rows for much, and nothing forgotten that was not told.
+//! The ledger by itself: rows, marks, merging.
 
 use super::*;
 

@@ -29,7 +29,7 @@ impl Writer {
             }
             self.look_at_room();
             self.trim_to_quota();
-            if self.victims.is_empty() {
+            if self.victims.is_empty() && !self.deleting_owed {
                 break;
             }
             if let Err(error) = self.delete_victims() {
@@ -78,6 +78,7 @@ impl Writer {
         let (Some(work), Some(connection)) = (work, &self.connection) else { return Ok(()) };
         let done = commit(connection, &work, &self.victims, &self.written)?;
         self.committed(&work, &done);
+        self.deleting_owed = done.more_to_delete;
         if self.room.is_some_and(|room| room.above_share() > 0) {
             self.give_back()?;
         }

@@ -1,11 +1,11 @@
 //! Room on the disk: how much of it the store may use now, and what it does to stay within.
 //!
 //! The quota is what the store may take of a file system that has the room. When there is little
-//! left, what it may take shrinks (`disk` in the ledger): above its fair share of the file system
-//! it leaves room to the rest of the machine, and gives it back; below, it grows until next to
-//! nothing is left and then goes on within the pages it has, for whatever it gave up another
-//! program would take. Looked at after every commit, so that a fast writer can't fill the disk in
-//! between, and every [`LOOK`] without.
+//! left, what it may take shrinks (`disk` in the ledger), but never below its fair share of the
+//! file system: whatever it gave up there another program would take, and what was acknowledged as
+//! safe would be gone for nothing. A disk that others keep full is waited for, with new readings in
+//! memory. Looked at after every commit, so that a fast writer can't fill the disk in between, and
+//! every [`LOOK`] without.
 
 use std::time::Duration;
 
@@ -19,15 +19,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const KEEP_FREE_MAX: u64 = 64 << 20;
 /// ... of a small one, one part in so many.
 const KEEP_FREE_PART: u64 = 8;
-/// Of what is left to others, one part in so many is left even by a store below its share.
-const KEEP_FREE_LAST: u64 = 8;
 /// What stored data goes for is more than what is wanted by one part in so many.
 const SPARE_PART: u64 = 8;
-/// A file that must not grow keeps so much of itself empty, room for one transaction ...
-const SLACK_MAX: u64 = 4 << 20;
-/// ... of a small file, one part in so many.
-const SLACK_PART: u64 = 4;
-
 /// What was seen when the disk was looked at last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -60,13 +53,10 @@ impl Room {
 
     /// How large the live data may be now.
     pub fn allowed(&self, quota: u64) -> u64 {
-        let within = |left: u64| (self.file + self.space.free).saturating_sub(left);
-        let last = self.kept_free() / KEEP_FREE_LAST;
-        let slack = SLACK_MAX.min(self.file / SLACK_PART);
-        let to_go_on = within(last).max(self.file - slack);
         // A little more than is wanted, or it would never quite be reached.
-        let comfortable = within(self.wanted() + self.wanted() / SPARE_PART);
-        quota.min(comfortable.max(self.space.fair_share().min(to_go_on)))
+        let left = self.wanted() + self.wanted() / SPARE_PART;
+        let comfortable = (self.file + self.space.free).saturating_sub(left);
+        quota.min(comfortable.max(self.space.fair_share()))
     }
 
     /// The size of the ballast to be made, if there is room for it.
@@ -150,17 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn below_its_share_it_grows_until_next_to_nothing_is_left() {
-        assert_eq!(allowed(room(1_000, 60, 100), 2_000), 100 + 60 - 8);
-        assert_eq!(allowed(room(1_000, 60, 240), 2_000), 250, "no more than its share");
-        assert_eq!(allowed(room(1_000, 60, 100), 120), 120, "and no more than the quota");
-    }
-
-    #[test]
-    fn on_a_full_disk_it_goes_on_within_its_pages() {
-        assert_eq!(allowed(room(1_000, 0, 100), 2_000), 96);
-        assert_eq!(allowed(room(1_000, 0, 8), 2_000), 6, "of a small file a part is kept empty");
-        assert_eq!(allowed(room(1_000, 0, 0), 2_000), 0);
+    fn below_its_share_nothing_goes_for_others() {
+        assert_eq!(allowed(room(1_000, 60, 100), 2_000), 250);
+        assert_eq!(allowed(room(1_000, 0, 100), 2_000), 250);
+        assert_eq!(allowed(room(1_000, 0, 100), 120), 120, "and no more than the quota");
     }
 
     #[test]

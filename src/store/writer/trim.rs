@@ -58,9 +58,16 @@ impl Writer {
                 if state.disk.allowed < state.disk.quota { Reason::Disk } else { Reason::Quota };
             (over, why)
         };
-        if over > 0 {
-            self.trim_by(over, why);
+        if over == 0 {
+            return;
         }
+        if self.deleting_owed {
+            // What is settled goes before what anyone waits for.
+            self.delete_at = self.shared().clock.mono();
+            self.shared().lock().dirty_now(self.delete_at);
+            return;
+        }
+        self.trim_by(over, why);
     }
 
     /// Gives up about so many bytes for this reason, within the bound of one transaction.
