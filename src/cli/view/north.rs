@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::account;
 use super::field::reason;
-use super::json::{ago, bytes, count, entries, items, number, real, signed, some, span, text};
+use super::json::{
+    ago, bytes, count, entries, flag, items, number, real, signed, some, span, text,
+};
 use super::line::{Line, Tone};
 
 /// Characters of a queue's bar.
@@ -103,7 +105,13 @@ pub(super) fn set_aside(status: &Value, path: &str) -> Vec<Line> {
     items(status, path)
         .map(|file| {
             let (name, why) = (text(file, "/file"), text(file, "/why"));
-            Line::new().add(Tone::Doubt, format!("       {name} was set aside: {why}"))
+            let (back, lost) = (number(file, "/salvaged"), number(file, "/lost"));
+            let (tone, came) = match (flag(file, "/done"), lost) {
+                (false, _) => (Tone::Doubt, format!("; {back} are back so far, {lost} looked for")),
+                (true, 0) => (Tone::Doubt, format!("; {back} are back, nothing is lost")),
+                (true, _) => (Tone::Bad, format!("; {back} are back, {lost} are lost")),
+            };
+            Line::new().add(tone, format!("       {name} was set aside: {why}{came}"))
         })
         .collect()
 }

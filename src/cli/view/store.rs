@@ -135,7 +135,8 @@ mod tests {
             "disk_bytes_free": 1_200_000_000_u64, "ram_bytes": 100_000, "ram_bytes_max": 8_000_000,
             "loss_bound_ms": 1_000, "last_commit_ms": 1_700_000_000_123_u64, "clean_start": true,
             "consumers": [{ "name": "cloud", "required": true, "classes": [row] }],
-            "quarantined": [{ "file": "state/store/quarantine/000001.db", "why": "damaged" }] })
+            "quarantined": [{ "file": "state/store/quarantine/000001.db", "why": "damaged",
+                "salvaged": 40, "lost": 2, "done": true }] })
     }
 
     fn shown(store: &Value) -> String {
@@ -149,7 +150,7 @@ mod tests {
             "store  ● ok  state · epoch 5f3a\n\
              \x20      2.1 MB on disk of 4000 MB (now 3000 MB, the disk has little room) · 1.2 GB free · 0.1 MB in memory of 8 MB\n\
              \x20      a power cut costs 1.0 s at most · last written 2023-11-14T22:13:20.123Z · the last run ended in order\n\
-             \x20      state/store/quarantine/000001.db was set aside: damaged\n\
+             \x20      state/store/quarantine/000001.db was set aside: damaged; 40 are back, 2 are lost\n\
              uplink cloud · required\n\
              \x20      normal read 15 = delivered 4 + waiting 9 + dropped 2, oldest 5.2 s\n\
              \x20             dropped: quota 2\n"
