@@ -351,6 +351,21 @@ fn an_unclean_stop_has_the_file_checked_in_the_background() {
     assert!((1_000..2_000).chain(2_010..5_000).all(|i| back.contains_key(&i)));
 }
 
+/// A text that is none is damage, not a disk that can't be read.
+#[test]
+fn a_text_that_is_no_utf_8_sets_the_file_aside() {
+    let bench = Bench::new();
+    let store = bench.open();
+    fill(&store);
+    store.close();
+    let connection = rusqlite::Connection::open(bench.database()).unwrap();
+    connection.execute("UPDATE boot SET kernel = CAST(x'ff' AS TEXT)", []).unwrap();
+    drop(connection);
+    let store = bench.open();
+    assert_eq!(store.status().health, Health::Ok);
+    assert_eq!(store.status().quarantined.len(), 1);
+}
+
 /// How many bits are flipped, one at a time; the long form is asked for.
 fn flips() -> usize {
     std::env::var("FIELDHOLD_FLIPS").ok().and_then(|n| n.parse().ok()).unwrap_or(200)

@@ -190,13 +190,17 @@ impl Wal {
             ahead |= index >= self.believed
                 && page != *before
                 && page_of(number).as_ref() == Some(&page);
-            newest.insert(number, page);
+            newest.insert(number, (index, page));
         }
-        let lacks = |(number, page): &(&u32, &Page)| {
+        // A torn transaction may look a little like an earlier state; one that was brought into the
+        // database is there whole.
+        let mut behind = newest.iter().filter(|(_, (index, _))| *index >= self.believed);
+        ahead &= self.damaged || behind.all(|(n, (_, page))| page_of(*n).as_ref() == Some(page));
+        let lacks = |(number, (_, page)): &(&u32, &(u32, Page))| {
             let there = page_of(**number);
             // It may be that the damaged frame was the newest one of this page.
             let later = damaged.as_ref().zip(there.as_ref()).is_some_and(|(a, b)| are_near(a, b));
-            !later && there.as_ref() != Some(*page)
+            !later && there.as_ref() != Some(page)
         };
         Ok(if !newest.iter().any(|entry| lacks(&entry)) {
             Database::Complete
