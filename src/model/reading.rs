@@ -62,6 +62,11 @@ impl Reading {
         Self { tag, at, value: None, quality: Quality::Bad(fault) }
     }
 
+    /// The same reading under another number of its tag.
+    pub fn with_tag(self, tag: TagId) -> Self {
+        Self { tag, ..self }
+    }
+
     pub fn tag(&self) -> TagId {
         self.tag
     }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The reasons in the ledger that are no losses.
+pub const SALVAGED: &str = "salvaged";
 pub const SKIPPED: &str = "skipped";
 pub const NEW_EPOCH: &str = "new-epoch";
 pub const TIME_CORRECTED: &str = "time-corrected";
@@ -32,6 +33,8 @@ pub enum Reason {
     Lost,
     /// The consumer was taken out of the configuration.
     ConsumerRemoved,
+    /// Dropped as corrupt, and brought back after all: takes away from what was dropped.
+    Salvaged,
     /// Positions jumped over after a crash: a note, not a loss.
     Skipped,
     /// From here on positions count under a new epoch: a note, not a loss.
@@ -53,6 +56,7 @@ impl Reason {
             Self::ConsumerLag => "consumer-lag".into(),
             Self::Lost => "lost".into(),
             Self::ConsumerRemoved => "consumer-removed".into(),
+            Self::Salvaged => SALVAGED.into(),
             Self::Skipped => SKIPPED.into(),
             Self::NewEpoch => NEW_EPOCH.into(),
             Self::TimeCorrected => TIME_CORRECTED.into(),
@@ -77,6 +81,14 @@ impl Account {
 
     pub fn drop(&mut self, reason: Reason, n: u64) {
         *self.dropped.entry(reason.word()).or_default() += n;
+    }
+
+    /// What was counted as dropped turns out not to be.
+    pub fn take_back(&mut self, reason: Reason, n: u64) {
+        if let Some(dropped) = self.dropped.get_mut(&reason.word()) {
+            *dropped = dropped.saturating_sub(n);
+        }
+        self.dropped.retain(|_, n| *n > 0);
     }
 
     /// Whether the identity holds.

@@ -154,6 +154,29 @@ impl Boots {
         Observed { boot, changed: true, shifts }
     }
 
+    /// The number given last.
+    pub fn last(&self) -> BootNo {
+        self.rows.last().map(|row| row.no).unwrap_or_default()
+    }
+
+    /// Takes over a row of another file; gives its number here. The current row has to be looked
+    /// for again afterwards ([`Boots::observe`]), since the newest one is not it any more.
+    pub fn import(&mut self, other: &BootRow) -> BootNo {
+        let same = |row: &&BootRow| {
+            let near = row.offset_ms.abs_diff(other.offset_ms) <= STEP_MS;
+            // Rows that were never confirmed took over the first offset that was.
+            row.kernel == other.kernel && (near || (row.synced && !other.synced))
+        };
+        if let Some(row) = self.rows.iter().find(same) {
+            return row.no;
+        }
+        let no = BootNo(self.last().0.saturating_add(1));
+        // Where it began says nothing here: nothing of it that was delivered is corrected.
+        self.rows.push(BootRow { no, first: None, ..other.clone() });
+        self.dirty.push(no);
+        no
+    }
+
     /// What the rows mean now.
     pub fn times(&self, version: u64) -> Arc<Times> {
         let offsets = self.rows.iter().map(|row| (row.no, row.offset_ms)).collect();

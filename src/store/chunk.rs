@@ -106,9 +106,14 @@ impl Chunk {
         crc.finalize()
     }
 
+    /// Whether this is exactly what was written.
+    pub fn is_whole(&self) -> bool {
+        self.checksum() == self.crc
+    }
+
     /// What was appended, exactly, or the news that the row is damaged.
     pub fn decode(&self) -> Result<Vec<Entry>, Malformed> {
-        if self.checksum() != self.crc {
+        if !self.is_whole() {
             return Err(Malformed);
         }
         let plain = match self.codec {

@@ -71,6 +71,35 @@ impl Cursor {
         newly
     }
 
+    /// Takes back that a range is settled, which must all be so: positions that turn out not to be
+    /// gone.
+    pub fn unsettle(&mut self, range: Range<u64>) {
+        if range.is_empty() || self.unsettled_in(range.clone()).next().is_some() {
+            return;
+        }
+        if range.start < self.base {
+            let base = std::mem::replace(&mut self.base, range.start);
+            if range.end < base {
+                self.above.insert(range.end, base);
+            }
+            return;
+        }
+        let around = self.above.range(..=range.start).next_back().map(|(s, e)| (*s, *e));
+        let Some((start, end)) = around else { return };
+        self.above.remove(&start);
+        if start < range.start {
+            self.above.insert(start, range.start);
+        }
+        if range.end < end {
+            self.above.insert(range.end, end);
+        }
+    }
+
+    /// What is settled, oldest first.
+    pub fn settled(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        std::iter::once(0..self.base).chain(self.above.iter().map(|(s, e)| *s..*e))
+    }
+
     /// Whether every position of the range is settled.
     pub fn covers(&self, range: Range<u64>) -> bool {
         self.unsettled_in(range).next().is_none()
@@ -166,6 +195,31 @@ mod tests {
                 prop_assert_eq!(&Cursor::from_bytes(&cursor.to_bytes()).unwrap(), &cursor);
                 prop_assert!(cursor.above.keys().all(|s| *s > cursor.base));
             }
+        }
+
+        #[test]
+        fn what_is_taken_back_is_as_if_never_settled(
+            settled in prop::collection::vec((0_u64..100, 1_u64..15), 1..20),
+            start in 0_u64..100,
+            length in 0_u64..20,
+        ) {
+            let mut cursor = Cursor::at(0);
+            let mut set = BTreeSet::new();
+            for (start, length) in settled {
+                cursor.settle(start..start + length);
+                set.extend(start..start + length);
+            }
+            let back = start..start + length;
+            if back.clone().all(|seq| set.contains(&seq)) {
+                back.clone().for_each(|seq| { set.remove(&seq); });
+            }
+            cursor.unsettle(back);
+            let open: Vec<u64> = cursor.unsettled_in(0..130).flatten().collect();
+            let expected: Vec<u64> = (0..130).filter(|seq| !set.contains(seq)).collect();
+            prop_assert_eq!(open, expected);
+            let again: BTreeSet<u64> = cursor.settled().flatten().collect();
+            prop_assert_eq!(again, set);
+            prop_assert_eq!(&Cursor::from_bytes(&cursor.to_bytes()).unwrap(), &cursor);
         }
 
         #[test]

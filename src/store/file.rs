@@ -19,6 +19,7 @@ use super::ledger_rows;
 use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
+use super::salvage::{Database, Salvages, log_beside};
 use super::schema::{self, CreateError, chunk_table, is_damage, is_full};
 use super::space::{self, Space};
 use super::state::State;
@@ -43,6 +44,14 @@ pub struct StoreFile {
     inode: Option<u64>,
     /// Locked; the lock goes with the descriptor. `None` until there was a way to.
     lock: Option<File>,
+}
+
+/// What the start found of the log.
+enum Log {
+    /// SQLite will take all of it.
+    Whole,
+    /// Something is behind what SQLite will take; a copy was made of what is worth salvaging.
+    Torn { copy: Option<u64> },
 }
 
 /// What a file that is opened again has of a class.
@@ -213,6 +222,7 @@ impl StoreFile {
             for class in Class::ALL {
                 state.lanes.get_mut(class).reserved = *reserved.get(class);
             }
+            self.load_quarantine(&connection, &mut state)?;
             state.observe_clock(clock);
             state.health = Health::Ok;
             state.disk.clean_start = true;
@@ -221,12 +231,26 @@ impl StoreFile {
         if self.path.metadata()?.len() == 0 {
             return Err(LoadError::Damaged("the whole file (it is empty)").into());
         }
+        let log = self.look_at_log()?;
         let mut connection = match self.connect() {
             Ok(connection) => connection,
             Err(error) if is_damage(&error) => return Err(error.into()),
             Err(error) => return self.load_still(clock, ram_bytes, error.into()),
         };
         let mut state = self.take_state(&connection, clock, ram_bytes)?;
+        if let Log::Torn { copy } = log {
+            if let Some(number) = copy {
+                let floors = PerClass::from_fn(|class| state.lanes.get(class).next_in_file);
+                match quarantine::note_log(&self.path, number, floors) {
+                    Ok(aside) => state.disk.quarantined.push(aside),
+                    Err(error) => tracing::warn!(%error, "the end of the log is not salvaged"),
+                }
+            }
+            // Or what is behind its last commit could be taken for damage the next time.
+            if let Err(error) = checkpoint(&connection, "TRUNCATE") {
+                tracing::debug!(%error, "the log could not be emptied");
+            }
+        }
         match bring_in(&connection).and_then(|()| begin(&mut connection, &mut state)) {
             Ok(()) => {
                 wal::make_room(&self.path);
@@ -240,6 +264,39 @@ impl StoreFile {
                 Ok((state, None))
             }
         }
+    }
+
+    /// Looks at the log before SQLite does, which silently forgets what is behind a damaged frame.
+    fn look_at_log(&self) -> Result<Log, FileError> {
+        let Some(log) = log_beside(&self.path)?.filter(|log| log.tail) else {
+            return Ok(Log::Whole);
+        };
+        if !log.broken {
+            return Ok(Log::Torn { copy: None });
+        }
+        match log.database(&self.path)? {
+            Database::Mixed => Err(LoadError::Damaged("a page in the log").into()),
+            Database::Complete => {
+                quarantine::put_log_away(&self.path)?;
+                Ok(Log::Whole)
+            }
+            Database::Behind if !log.damaged => Ok(Log::Torn { copy: None }),
+            Database::Behind => {
+                // Without room for a copy it is better to start than to salvage.
+                let copy = quarantine::copy_log(&self.path)
+                    .inspect_err(|error| tracing::error!(%error, "the end of the log is lost"));
+                Ok(Log::Torn { copy: copy.ok() })
+            }
+        }
+    }
+
+    /// What was set aside, and who is owed what of it.
+    fn load_quarantine(&self, connection: &Connection, state: &mut State) -> Result<(), LoadError> {
+        state.disk.quarantined = quarantine::list(&self.path);
+        state.salvages = Salvages::resume(rows::salvages(connection)?);
+        let asides = &state.disk.quarantined;
+        state.salvages.retain(|file| asides.iter().any(|a| a.number == file && !a.done));
+        Ok(())
     }
 
     /// Opens the file for writing, unless there is no room for the index of the log. SQLite writes
@@ -278,6 +335,7 @@ impl StoreFile {
         ram_bytes: usize,
     ) -> Result<State, FileError> {
         let mut state = read_state(connection, ram_bytes)?;
+        self.load_quarantine(connection, &mut state)?;
         state.observe_clock(clock);
         state.disk.bytes = Pages::of(connection)?.live();
         self.epoch = Some(state.epoch);
@@ -292,11 +350,10 @@ impl StoreFile {
         clock: &dyn Clock,
         ram_bytes: usize,
     ) -> Result<(State, Option<Connection>), FileError> {
-        let moved = self.set_aside(&why.to_string())?;
+        self.set_aside(&why.to_string())?;
         let (mut state, connection) = self.load(clock, ram_bytes)?;
         state.disk.last_error = Some(why.to_string());
         state.disk.clean_start = false;
-        state.disk.quarantined.push(moved);
         Ok((state, connection))
     }
 
@@ -416,7 +473,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
         let head = if clean { next } else { next.max(reserved) };
         // Nothing may be given out before more is reserved.
         *state.lanes.get_mut(class) =
-            Lane { head, reserved: head, scan_from: head, ..Lane::default() };
+            Lane { head, reserved: head, scan_from: head, next_in_file: next, ..Lane::default() };
         if next < head {
             // Of these nobody knows whether they were ever given out: skipped, not lost.
             for consumer in &mut state.consumers {
@@ -431,6 +488,7 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
                     n: 0,
                     read: None,
                     shift_ms: None,
+                    epoch: None,
                 });
             }
         }
@@ -460,8 +518,10 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     // Rows of boots of which nothing is left would else pile up for ever.
     let used = Class::ALL.iter().filter_map(|class| *state.disk.oldest.get(*class));
     let oldest = used.map(|(boot, _)| boot).min().unwrap_or(state.boot).min(state.boot);
-    state.boots.forget_before(oldest);
-    rows::keep_boots(&transaction, &state.boots)?;
+    if !may_have_salvaged(&transaction, state)? {
+        state.boots.forget_before(oldest);
+        rows::keep_boots(&transaction, &state.boots)?;
+    }
     let work = state.rows_only();
     for share in &work.shares {
         rows::put_share(&transaction, share)?;
@@ -475,6 +535,21 @@ fn begin(connection: &mut Connection, state: &mut State) -> rusqlite::Result<()>
     }
     state.committed(&work);
     Ok(())
+}
+
+/// Whether there may be chunks whose boots are older than those of the chunks before them.
+fn may_have_salvaged(connection: &Connection, state: &State) -> rusqlite::Result<bool> {
+    if !state.salvages.is_empty() {
+        return Ok(true);
+    }
+    for class in Class::ALL {
+        let upto = rows::meta(connection, &rows::salvaged_key(class)).ok().flatten().unwrap_or(0);
+        let first = rows::first_chunk(connection, class, 0)?;
+        if first.is_some_and(|(seq, _)| seq < upto) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes an orderly end: positions go on at `heads`.

@@ -144,6 +144,10 @@ pub struct Lane {
     pub head: u64,
     /// Positions below this may be known outside: a crash can't make them be given out again.
     pub reserved: u64,
+    /// Up to where the file had everything when it was opened.
+    pub next_in_file: u64,
+    /// From here on positions are being filled with what was salvaged, and kept from consumers.
+    pub held: Option<u64>,
     /// In order of position. Gaps are positions that are settled, or in the file only.
     pub items: VecDeque<Item>,
     pub waiters: Vec<Waiter>,
@@ -156,7 +160,7 @@ pub struct Lane {
 impl Lane {
     /// What consumers may know of the head.
     pub fn visible(&self) -> u64 {
-        self.head.min(self.reserved)
+        self.head.min(self.reserved).min(self.held.unwrap_or(u64::MAX))
     }
 
     /// Appends, and gives the memory taken.

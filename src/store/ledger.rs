@@ -42,6 +42,8 @@ pub struct Loss<'a> {
     /// When the oldest and the newest of it were read.
     pub read: Option<(Wall, Wall)>,
     pub shift_ms: Option<i64>,
+    /// The epoch under which the positions count, if that is not the current one; 0 if unknown.
+    pub epoch: Option<u64>,
 }
 
 /// One row: what, for whom, why.
@@ -62,6 +64,9 @@ pub struct DropRow {
     /// What has to be added to times that were delivered, if this is about times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift_ms: Option<i64>,
+    /// The epoch under which the positions count, if that is not the current one; 0 if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 impl DropRow {
@@ -74,13 +79,14 @@ impl DropRow {
     fn continues(&self, loss: &Loss<'_>) -> bool {
         (self.seq_to == loss.range.start || loss.reason == Reason::NewEpoch)
             && self.shift_ms == loss.shift_ms
+            && self.epoch == loss.epoch
             && self.reason == loss.reason.word()
             && self.class == loss.class.as_str()
             && self.consumer == loss.consumer
     }
 
     fn same_kind(&self, other: &Self) -> bool {
-        self.class == other.class && self.reason == other.reason
+        self.class == other.class && self.reason == other.reason && self.epoch == other.epoch
     }
 
     /// Takes a later row into this one.
@@ -198,7 +204,12 @@ impl Ledger {
 
     pub fn record(&mut self, loss: &Loss<'_>) {
         if loss.n > 0 && loss.reason != Reason::TimeCorrected {
-            *self.sums.entry((loss.consumer.to_owned(), loss.class)).or_default() += loss.n;
+            let sum = self.sums.entry((loss.consumer.to_owned(), loss.class)).or_default();
+            // What comes back may have been lost before this process began.
+            *sum = match loss.reason {
+                Reason::Salvaged => sum.wrapping_sub(loss.n),
+                _ => sum.wrapping_add(loss.n),
+            };
         }
         let (from, to) = (loss.read.map(|r| r.0.0), loss.read.map(|r| r.1.0));
         let mut open = self.lines.iter_mut().rev().filter(|line| !line.closed);
@@ -225,6 +236,7 @@ impl Ledger {
             wall_from_ms: from,
             wall_to_ms: to,
             shift_ms: loss.shift_ms,
+            epoch: loss.epoch,
         };
         self.push(Line { row, dirty: true, stored: false, closed: false });
     }
@@ -417,6 +429,15 @@ impl Ledger {
             }
         }
         self.shorten();
+    }
+
+    /// `work` was taken from a copy of this that went on, and is about to be written: what it says
+    /// otherwise is not handed out, and is written as it is here after that.
+    pub fn diverges_from(&mut self, work: &LedgerWork) {
+        for line in &mut self.lines {
+            let mut rows = work.rows.iter().filter(|row| row.id == line.row.id);
+            line.dirty |= work.gone.contains(&line.row.id) || rows.any(|row| *row != line.row);
+        }
     }
 
     /// A new file knows nothing of them.

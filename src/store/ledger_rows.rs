@@ -23,8 +23,8 @@ const ROWS_LOADED: i64 = 128;
 /// The columns as they are read; who looks at a file of an earlier version does not change it.
 fn columns(connection: &Connection) -> rusqlite::Result<String> {
     let new = match schema::version(connection)? {
-        ..3 => "NULL, NULL",
-        _ => "shift_ms, crc",
+        ..3 => "NULL, NULL, NULL",
+        _ => "shift_ms, epoch, crc",
     };
     Ok(format!("id, reason, consumer, class, seq_from, seq_to, n, wall_from, wall_to, {new}"))
 }
@@ -35,6 +35,7 @@ fn row_crc(row: &DropRow) -> u32 {
         bytes[1..].copy_from_slice(&value.unwrap_or(0).to_le_bytes());
         bytes
     };
+    let epoch = optional(row.epoch.map(u64::cast_signed));
     crc(&[
         &row.id.to_le_bytes(),
         row.reason.as_bytes(),
@@ -46,6 +47,7 @@ fn row_crc(row: &DropRow) -> u32 {
         &optional(row.wall_from_ms),
         &optional(row.wall_to_ms),
         &optional(row.shift_ms),
+        &epoch,
     ])
 }
 
@@ -59,7 +61,8 @@ pub fn put(connection: &Connection, work: &LedgerWork) -> rusqlite::Result<()> {
     }
     let mut put = connection.prepare(
         "INSERT OR REPLACE INTO drop_ledger(id, reason, consumer, class, seq_from, seq_to, n,
-         wall_from, wall_to, shift_ms, crc) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         wall_from, wall_to, shift_ms, epoch, crc)
+         VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     for row in &work.rows {
         let class = Class::ALL.into_iter().find(|class| class.as_str() == row.class);
@@ -74,6 +77,7 @@ pub fn put(connection: &Connection, work: &LedgerWork) -> rusqlite::Result<()> {
             row.wall_from_ms,
             row.wall_to_ms,
             row.shift_ms,
+            row.epoch.map(u64::cast_signed),
             row_crc(row)
         ])?;
     }
@@ -172,8 +176,9 @@ fn drop_row(row: &Row<'_>) -> Option<DropRow> {
         wall_from_ms: row.get(7).ok()?,
         wall_to_ms: row.get(8).ok()?,
         shift_ms: row.get(9).ok()?,
+        epoch: row.get::<_, Option<i64>>(10).ok()?.map(i64::cast_unsigned),
     };
     // Rows of versions before 3 have no CRC.
-    let stored: Option<u32> = row.get(10).ok()?;
+    let stored: Option<u32> = row.get(11).ok()?;
     stored.is_none_or(|stored| stored == row_crc(&found)).then_some(found)
 }

@@ -25,7 +25,8 @@
 //!   the ledger as `skipped`: what it covers was either never there, delivered, or within the
 //!   window. Every new file has a new epoch; so has a time without disk that outlasts the mark.
 //! - *A damaged chunk is skipped*, found by its CRC and counted as `corrupt`. Damage to the file
-//!   around it sets the whole file aside (`quarantine.rs`), and work goes on in a new one.
+//!   around it sets the whole file aside (`quarantine.rs`), and work goes on in a new one at once;
+//!   what is whole in the old one is brought back in the background (`salvage/`).
 //!
 //! # Who is told
 //! Every loss is a row of the ledger (`ledger.rs`), for one consumer, exact to the position, in the
@@ -36,7 +37,7 @@
 //! # What it does not do
 //! It knows no MQTT and no bus; it does not filter: a consumer that does not want something settles
 //! it as excluded. A best-effort consumer never causes a write and never holds the file: it lives on
-//! the tail and on what lies there for others. (Yet to come: salvage of files in quarantine.)
+//! the tail and on what lies there for others.
 
 mod accounting;
 mod audit;
@@ -62,6 +63,7 @@ mod recent;
 mod registry;
 mod row;
 mod rows;
+mod salvage;
 mod schema;
 mod shared;
 mod space;
@@ -94,15 +96,18 @@ pub use chunk::pack_readings;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
-pub use inspect::{Damage, Inspector, Pages, RowPage};
+pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
 pub use ledger::NOTICES_MAX;
 pub use notices::{Notice, NoticeKind};
 pub use recent::TailPage;
 pub use row::{Filter, Row};
+pub use salvage::salvage_into;
 pub use space::quota;
 #[doc(hidden)]
 pub use state::ITEM_READINGS_MAX;
-pub use status::{AccountStatus, ConsumerStatus, Counters, Health, Quarantined, StoreStatus};
+pub use status::{
+    AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
+};
 pub use wear::WearStatus;
 
 use file::StoreFile;
@@ -115,6 +120,8 @@ use writer::Writer;
 
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod fixture_tests;
 #[cfg(test)]
 mod mode_tests;
 #[cfg(test)]
@@ -162,24 +169,27 @@ impl From<&StorePlan> for Options {
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    thread: Arc<WriterThread>,
+    threads: Arc<Threads>,
 }
 
-/// Ends the writer, at the latest when the last handle goes.
-struct WriterThread {
+/// Ends the threads, at the latest when the last handle goes.
+struct Threads {
     shared: Arc<Shared>,
-    handle: Mutex<Option<JoinHandle<()>>>,
+    handles: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl WriterThread {
+impl Threads {
     fn stop(&self, how: Stop) {
         self.shared.lock().control.stop.get_or_insert(how);
         self.shared.wake();
-        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(handle) = handle
-            && handle.join().is_err()
-        {
-            tracing::error!("the store's writer had come to a bad end");
+        self.shared.background.notify_all();
+        let handles =
+            std::mem::take(&mut *self.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        for handle in handles {
+            let name = handle.thread().name().unwrap_or_default().to_owned();
+            if handle.join().is_err() {
+                tracing::error!(thread = name, "a thread of the store had come to a bad end");
+            }
         }
         self.shared.reader.close();
         #[cfg(test)]
@@ -187,7 +197,7 @@ impl WriterThread {
     }
 }
 
-impl Drop for WriterThread {
+impl Drop for Threads {
     fn drop(&mut self) {
         self.stop(Stop::Orderly);
     }
@@ -239,13 +249,18 @@ impl Store {
             }
         };
         let shared = Arc::new(Shared::new(state, clock, options, reader));
+        let database = file.as_ref().map(|file| file.path.clone());
         let writer = Writer::new(Arc::clone(&shared), file, connection);
         let handle = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| StoreError::Thread(Arc::new(error)))?;
-        let thread = WriterThread { shared: Arc::clone(&shared), handle: Mutex::new(Some(handle)) };
-        Ok(Self { shared, thread: Arc::new(thread) })
+        let mut handles = vec![handle];
+        if let Some(database) = database {
+            handles.push(salvage::start(Arc::clone(&shared), database)?);
+        }
+        let threads = Threads { shared: Arc::clone(&shared), handles: Mutex::new(handles) };
+        Ok(Self { shared, threads: Arc::new(threads) })
     }
 
     /// Part of every message id; a new one is drawn with every new file.
@@ -267,6 +282,7 @@ impl Store {
     /// others are forgotten.
     pub fn set_consumers(&self, specs: &[ConsumerSpec]) {
         self.shared.lock().set_consumers(specs);
+        self.shared.background.notify_all();
         self.shared.announce();
     }
 
@@ -380,13 +396,13 @@ impl Store {
     /// Flushes, marks the shutdown as orderly and ends the store's threads. Blocks. The other
     /// handles stay usable, for what is in memory.
     pub fn close(self) {
-        self.thread.stop(Stop::Orderly);
+        self.threads.stop(Stop::Orderly);
     }
 
     /// Ends the writer as a crash would.
     #[cfg(test)]
     fn crash(self) {
-        self.thread.stop(Stop::Crash);
+        self.threads.stop(Stop::Crash);
     }
 }
 

@@ -5,7 +5,7 @@
 //! has it (a store without a file, or whose disk is broken, does not wait), so a crash takes none
 //! back and gives no id to two.
 
-use super::accounting::{NEW_EPOCH, SKIPPED, TIME_CORRECTED};
+use super::accounting::{NEW_EPOCH, SALVAGED, SKIPPED, TIME_CORRECTED};
 use super::ledger::DropRow;
 use super::status::Health;
 use super::{Consumer, Range};
@@ -19,12 +19,16 @@ pub struct Notice {
     pub kind: NoticeKind,
     pub class: Class,
     pub range: Range<Seq>,
+    /// The epoch under which the positions count, if that is not the current one; 0 if unknown.
+    pub epoch: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoticeKind {
     /// `n` of these positions will never come.
     Gap { reason: String, n: u64, read: Option<(Wall, Wall)> },
+    /// `n` of these positions, told as a gap, come after all, under new positions.
+    Salvaged { n: u64 },
     /// After a crash positions go on behind these.
     Resume,
     /// A new epoch begins; nothing before the range comes under it.
@@ -36,6 +40,7 @@ pub enum NoticeKind {
 impl Notice {
     fn of(row: DropRow) -> Option<Self> {
         let kind = match &*row.reason {
+            SALVAGED => NoticeKind::Salvaged { n: row.n },
             SKIPPED => NoticeKind::Resume,
             NEW_EPOCH => NoticeKind::NewEpoch,
             TIME_CORRECTED => NoticeKind::TimeCorrection { shift_ms: row.shift_ms },
@@ -46,7 +51,8 @@ impl Notice {
             },
         };
         let class = Class::ALL.into_iter().find(|class| class.as_str() == row.class)?;
-        Some(Self { id: row.id, kind, class, range: Seq(row.seq_from)..Seq(row.seq_to) })
+        let range = Seq(row.seq_from)..Seq(row.seq_to);
+        Some(Self { id: row.id, kind, class, range, epoch: row.epoch })
     }
 }
 

@@ -1,9 +1,9 @@
 //! The small tables: rows to memory and back. Every row that decides about data has a CRC of its
 //! own, since SQLite does not notice a flipped bit inside a row.
 //!
-//! What a damaged row means: `meta` or `boot`: the file can't be trusted, it is set aside; `tag`:
-//! the tag is unknown (its readings are counted as undeliverable by whoever can't name them);
-//! `consumer`: forgotten, it starts anew; `cursor`: everything that is there is delivered again.
+//! What a damaged row means: `meta`, `boot` or `consumer`: the file can't be trusted, it is set
+//! aside; `tag`: the tag is unknown (its readings are counted as undeliverable by whoever can't name
+//! them); `cursor`: everything that is there is delivered again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use super::cursor::Cursor;
 use super::entry::{BootNo, Policy};
 use super::per_class::PerClass;
 use super::registry::{Facts, Tags};
+use super::salvage::Salvage;
 use super::schema::{self, chunk_table, class_code, class_of};
 use super::state::{Consumer, ITEM_READINGS_MAX, Share};
 use super::wear::{self, Hour, Wear, WearRows};
@@ -61,8 +62,17 @@ pub fn next_key(class: Class) -> String {
     format!("next_{}", class.as_str())
 }
 
+/// Below this there may be chunks that were salvaged, whose boots are in no order.
+pub fn salvaged_key(class: Class) -> String {
+    format!("salvaged_{}", class.as_str())
+}
+
+pub(super) fn meta_crc(key: &str, value: u64) -> u32 {
+    crc(&[key.as_bytes(), &value.to_le_bytes()])
+}
+
 pub fn put_meta(connection: &Connection, key: &str, value: u64) -> rusqlite::Result<()> {
-    let crc = crc(&[key.as_bytes(), &value.to_le_bytes()]);
+    let crc = meta_crc(key, value);
     let mut put = connection.prepare("INSERT OR REPLACE INTO meta VALUES(?1, ?2, ?3)")?;
     put.execute(params![key, value.cast_signed(), crc])?;
     Ok(())
@@ -76,7 +86,7 @@ pub fn meta(connection: &Connection, key: &str) -> Result<Option<u64>, LoadError
         .optional()?;
     let Some((value, stored)) = row else { return Ok(None) };
     let value = value.cast_unsigned();
-    if crc(&[key.as_bytes(), &value.to_le_bytes()]) != stored {
+    if meta_crc(key, value) != stored {
         return Err(LoadError::Damaged("meta"));
     }
     Ok(Some(value))
@@ -86,7 +96,7 @@ pub fn needed_meta(connection: &Connection, key: &str) -> Result<u64, LoadError>
     meta(connection, key)?.ok_or(LoadError::Damaged("meta"))
 }
 
-fn boot_crc(row: &BootRow) -> u32 {
+pub(super) fn boot_crc(row: &BootRow) -> u32 {
     let (no, offset) = (row.no.0.to_le_bytes(), row.offset_ms.to_le_bytes());
     let synced = [u8::from(row.synced)];
     let mut parts: Vec<&[u8]> = vec![&no, row.kernel.as_bytes(), &offset, &synced];
@@ -170,7 +180,7 @@ pub fn boots(connection: &Connection) -> Result<Boots, LoadError> {
     Ok(Boots::resume(boots))
 }
 
-fn tag_crc(id: TagId, meta: &TagMeta) -> u32 {
+pub(super) fn tag_crc(id: TagId, meta: &TagMeta) -> u32 {
     crc(&[
         &id.0.to_le_bytes(),
         meta.topic.as_str().as_bytes(),
@@ -238,11 +248,15 @@ fn policy_code(policy: Policy, sparse: bool) -> u8 {
     }
 }
 
+pub(super) fn consumer_crc(id: u32, name: &str, policy: u8) -> u32 {
+    crc(&[&id.to_le_bytes(), name.as_bytes(), &[policy]])
+}
+
 pub fn put_consumers(connection: &Connection, rows: &[ConsumerRow]) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM consumer", [])?;
     for row in rows {
         let required = policy_code(row.policy, row.sparse);
-        let crc = crc(&[&row.id.to_le_bytes(), row.name.as_str().as_bytes(), &[required]]);
+        let crc = consumer_crc(row.id, row.name.as_str(), required);
         connection.execute(
             "INSERT INTO consumer VALUES(?1, ?2, ?3, ?4)",
             params![row.id, row.name.as_str(), required, crc],
@@ -324,10 +338,9 @@ pub fn consumers(
     while let Some(row) = rows.next()? {
         let (id, name, required): (u32, String, u8) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let stored: u32 = row.get(3)?;
-        let right = crc(&[&id.to_le_bytes(), name.as_bytes(), &[required]]) == stored;
+        let right = consumer_crc(id, &name, required) == stored;
         let Some(name) = Name::new(&name).ok().filter(|_| right) else {
-            tracing::error!(id, "a consumer's row in the store is damaged: it starts anew");
-            continue;
+            return Err(LoadError::Damaged("a consumer"));
         };
         let policy = if required == 0 { Policy::BestEffort } else { Policy::Required };
         let mut sparse = required > 1;
@@ -356,6 +369,11 @@ pub fn consumers(
                 + share.cursor.waiting(*next.get(class));
         }
         consumers.push(Consumer { id, name, policy, sparse, shares });
+    }
+    // A consumer goes with its cursors: cursors alone mean that its row can't be found.
+    let orphans = "SELECT 1 FROM cursor WHERE consumer NOT IN (SELECT id FROM consumer) LIMIT 1";
+    if connection.query_row(orphans, [], |_| Ok(())).optional()?.is_some() {
+        return Err(LoadError::Damaged("a consumer"));
     }
     Ok(consumers)
 }
@@ -430,6 +448,34 @@ pub fn facts(connection: &Connection) -> rusqlite::Result<Facts> {
     let mut select = connection.prepare("SELECT k, v FROM fact")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Facts::resume(rows.collect::<rusqlite::Result<BTreeMap<_, _>>>()?))
+}
+
+/// Writes the claims on files set aside, all there are.
+pub fn put_salvages(connection: &Connection, files: &[Salvage]) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM salvage", [])?;
+    for salvage in files {
+        let claims = salvage.to_bytes();
+        let crc = crc(&[&salvage.file.to_le_bytes(), &claims]);
+        let row = params![salvage.file.cast_signed(), claims, crc];
+        connection.execute("INSERT INTO salvage VALUES(?1, ?2, ?3)", row)?;
+    }
+    Ok(())
+}
+
+/// The claims on files set aside. Of a damaged row nothing is claimed: what was dropped, stays so.
+pub fn salvages(connection: &Connection) -> rusqlite::Result<Vec<Salvage>> {
+    if !has_table(connection, "salvage")? {
+        return Ok(Vec::new());
+    }
+    let mut select = connection.prepare("SELECT file, claims, crc FROM salvage ORDER BY file")?;
+    let rows = select.query_map([], |row| {
+        let (file, claims, stored): (i64, Vec<u8>, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let file = file.cast_unsigned();
+        let right = crc(&[&file.to_le_bytes(), &claims]) == stored;
+        let salvage = Salvage::from_bytes(file, &claims).ok().filter(|_| right);
+        Ok(salvage.unwrap_or_else(|| Salvage { file, ..Salvage::default() }))
+    })?;
+    rows.collect()
 }
 
 fn hour_crc(hour: &Hour) -> u32 {

@@ -77,7 +77,9 @@ const MIGRATIONS: [Step; 3] = [
     CREATE TABLE wear(hour INTEGER PRIMARY KEY, store INTEGER NOT NULL, process INTEGER NOT NULL,
         ms INTEGER NOT NULL, crc INTEGER NOT NULL);
     UPDATE drop_ledger SET reason = replace(reason, '_', '-') WHERE reason NOT LIKE 'dead:%';
+    CREATE TABLE salvage(file INTEGER PRIMARY KEY, claims BLOB NOT NULL, crc INTEGER NOT NULL);
     ALTER TABLE drop_ledger ADD COLUMN shift_ms INTEGER;
+    ALTER TABLE drop_ledger ADD COLUMN epoch INTEGER;
     ALTER TABLE drop_ledger ADD COLUMN crc INTEGER;
     ALTER TABLE boot ADD COLUMN first_alarm INTEGER;
     ALTER TABLE boot ADD COLUMN first_normal INTEGER;
@@ -286,6 +288,7 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
         },
         rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::Utf8Error(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::QueryReturnedNoRows
         | rusqlite::Error::SqlInputError { .. } => true,

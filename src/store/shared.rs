@@ -6,6 +6,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::Options;
 use super::reader::Reader;
+use super::salvage;
 use super::state::State;
 use super::window::Window;
 use crate::model::{Clock, Mono};
@@ -15,6 +16,8 @@ pub struct Shared {
     state: Mutex<State>,
     /// Wakes the writer before its time.
     pub wake: Condvar,
+    /// Wakes what works in the background.
+    pub background: Condvar,
     pub changed: watch::Sender<u64>,
     pub clock: Arc<dyn Clock>,
     pub options: Options,
@@ -38,6 +41,8 @@ pub struct Control {
     pub flushes: Vec<oneshot::Sender<()>>,
     /// The reader found the file to be bad.
     pub poisoned: Option<String>,
+    /// What was salvaged, to be written when nothing else is due.
+    pub requeue: Option<salvage::Request>,
     /// Until when the writer sleeps; far in the past while it does not.
     pub wake_at: Mono,
     /// A test that breaks the accounts on purpose.
@@ -51,6 +56,7 @@ impl Default for Control {
             stop: None,
             flushes: Vec::new(),
             poisoned: None,
+            requeue: None,
             wake_at: Mono(i64::MIN),
             #[cfg(test)]
             violations_expected: false,
@@ -66,6 +72,7 @@ impl Shared {
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
+            background: Condvar::new(),
             changed: watch::Sender::new(0),
             clock,
             options,

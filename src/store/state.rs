@@ -22,6 +22,7 @@ use super::per_class::{FIRST_TO_GO, PerClass};
 use super::reader::Page;
 use super::recent::Recent;
 use super::registry::{Facts, Tags};
+use super::salvage::Salvages;
 use super::shared::Control;
 use super::status::{Counters, Disk, Health};
 use super::wear::Wear;
@@ -87,6 +88,9 @@ pub struct State {
     shifts: VecDeque<(u64, Shift)>,
     pub ledger: Ledger,
     pub audit: Audit,
+    pub salvages: Salvages,
+    /// Whether it was said who consumes: nothing is salvaged before.
+    pub consumers_known: bool,
     pub recent: Recent,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
@@ -125,6 +129,8 @@ impl State {
             shifts: VecDeque::new(),
             ledger: Ledger::default(),
             audit: Audit::default(),
+            salvages: Salvages::default(),
+            consumers_known: false,
             recent: Recent::new(fastrand::u64(1..)),
             ram_bytes: 0,
             ram_bytes_max,
@@ -453,10 +459,14 @@ impl State {
         }
         self.consumers_dirty |= !self.consumers.is_empty();
         let removed = std::mem::replace(&mut self.consumers, kept);
-        removed.iter().for_each(|consumer| self.note_removal(consumer));
+        for consumer in &removed {
+            self.note_removal(consumer);
+            self.salvages.forget_consumer(&consumer.name);
+        }
         for i in new {
             self.greet(i);
         }
+        self.consumers_known = true;
         Class::ALL.iter().for_each(|class| self.after_settling(*class));
     }
 
@@ -489,6 +499,7 @@ impl State {
                     n: waiting,
                     read: None,
                     shift_ms: None,
+                    epoch: None,
                 });
             }
         }
@@ -570,7 +581,16 @@ fn note(
     for range in open {
         let n = range.end - range.start;
         let consumer = consumer.as_str();
-        ledger.record(&Loss { reason, consumer, class, range, n, read, shift_ms: None });
+        ledger.record(&Loss {
+            reason,
+            consumer,
+            class,
+            range,
+            n,
+            read,
+            shift_ms: None,
+            epoch: None,
+        });
     }
 }
 
@@ -591,6 +611,7 @@ fn note_shift(
             range,
             read: None,
             shift_ms: Some(shift.by_ms),
+            epoch: None,
         });
     }
 }
@@ -607,6 +628,7 @@ fn note_epoch(ledger: &mut Ledger, consumer: &Consumer) {
             n: 0,
             read: None,
             shift_ms: None,
+            epoch: None,
         });
     }
 }

@@ -1,6 +1,7 @@
 //! What the store tells about itself; serialised for the page and `fieldhold store status`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -81,6 +82,46 @@ pub struct Quarantined {
     /// Where it lies now.
     pub file: String,
     pub why: String,
+    /// Readings and messages brought back, and such as could not be, as far as it was looked at.
+    pub salvaged: u64,
+    pub lost: u64,
+    /// Whether everything was looked at.
+    pub done: bool,
+    /// Names the file in the rows of `salvage`.
+    #[serde(skip)]
+    pub number: u64,
+    /// Only the log was set aside; what is below is in the file in use.
+    #[serde(skip)]
+    pub floors: Option<PerClass<u64>>,
+}
+
+impl Quarantined {
+    pub fn new(number: u64, file: &Path, why: &str) -> Self {
+        Self {
+            file: file.display().to_string(),
+            why: why.to_owned(),
+            salvaged: 0,
+            lost: 0,
+            done: false,
+            number,
+            floors: None,
+        }
+    }
+}
+
+/// What the look at the file after an unclean stop found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+#[serde(rename_all = "kebab-case", tag = "state", content = "why")]
+pub enum Check {
+    /// Not needed, or not yet begun.
+    #[default]
+    None,
+    Running,
+    Sound,
+    /// The file was set aside.
+    Damaged(String),
+    /// It could not be finished; what is read is checked all the same.
+    GivenUp(String),
 }
 
 /// What is known of the file without asking it.
@@ -95,6 +136,7 @@ pub struct Disk {
     pub free: Option<u64>,
     pub quarantined: Vec<Quarantined>,
     pub clean_start: bool,
+    pub check: Check,
     pub last_commit: Option<Wall>,
     pub last_error: Option<String>,
     /// When the oldest of each class in the file was read.
@@ -133,6 +175,8 @@ pub struct StoreStatus {
     pub quarantined: Vec<Quarantined>,
     /// Whether the last shutdown was orderly; after a crash positions were jumped over.
     pub clean_start: bool,
+    /// Whether the file is sound, looked at after an unclean stop.
+    pub check: Check,
     /// When the file was last known to be up to date, wall time.
     pub last_commit_ms: Option<i64>,
     pub last_error: Option<String>,
@@ -180,12 +224,24 @@ pub fn of(state: &State, options: &Options, clock: &dyn Clock) -> StoreStatus {
         drops: state.ledger.rows().filter(|row| row.is_drop()).cloned().collect(),
         counters: state.counters.clone(),
         wear: state.wear.status(options.endurance_bytes),
-        quarantined: state.disk.quarantined.clone(),
+        quarantined: quarantined(state),
         clean_start: state.disk.clean_start,
+        check: state.disk.check.clone(),
         last_commit_ms: state.disk.last_commit.map(|wall| wall.0),
         last_error: state.disk.last_error.clone(),
         violations: state.violations.clone(),
     }
+}
+
+/// What was set aside, with what is known by now of what is not done yet.
+fn quarantined(state: &State) -> Vec<Quarantined> {
+    let mut all = state.disk.quarantined.clone();
+    for aside in all.iter_mut().filter(|aside| !aside.done) {
+        if let Some(salvage) = state.salvages.get(aside.number) {
+            (aside.salvaged, aside.lost) = (salvage.salvaged, salvage.owed());
+        }
+    }
+    all
 }
 
 fn account(state: &State, who: &Consumer, class: Class, clock: &dyn Clock) -> AccountStatus {

@@ -546,7 +546,7 @@ fn handles_go_to_any_task() {
     sent(store.append_message(Class::Normal, message(1)).wait());
 }
 
-fn asked(asked: &str, carried_out: bool) -> AuditRecord {
+pub(super) fn asked(asked: &str, carried_out: bool) -> AuditRecord {
     AuditRecord {
         origin: "lan:hmi".to_owned(),
         topic: "press/setpoint/set".to_owned(),
@@ -607,36 +607,6 @@ fn records_are_bounded_each_kind_for_itself_and_damage_is_left_out() {
     assert_eq!((all[0].id, all[1].id), (0, 129));
     connection.execute("UPDATE audit SET row = replace(row, '3', '4') WHERE id = 200", []).unwrap();
     assert_eq!(bench.inspector().audit(usize::MAX).unwrap().len(), all.len() - 1);
-}
-
-/// A file of the first release has no records; it gets the table and keeps everything else.
-#[test]
-fn a_file_of_an_earlier_version_is_brought_up_to_date() {
-    let bench = Bench::new();
-    let store = bench.open();
-    store.set_consumers(&[required("cloud")]);
-    store.append(batch(Class::Normal, 0, 10));
-    run(store.flush());
-    store.close();
-    {
-        let connection = rusqlite::Connection::open(bench.database()).unwrap();
-        connection
-            .execute_batch(
-                "DROP TABLE audit; DROP TABLE told; DROP TABLE wear; ALTER TABLE drop_ledger DROP COLUMN shift_ms;
-                 ALTER TABLE drop_ledger DROP COLUMN crc; PRAGMA user_version = 1;
-                 ALTER TABLE boot DROP COLUMN first_alarm; ALTER TABLE boot DROP COLUMN first_bulk;
-                 ALTER TABLE boot DROP COLUMN first_normal; DELETE FROM boot;",
-            )
-            .unwrap();
-    }
-    assert!(bench.inspector().audit(10).unwrap().is_empty());
-    assert_eq!(bench.inspector().status(&*bench.clock).unwrap().consumers.len(), 1);
-    let store = bench.open();
-    assert!(store.status().quarantined.is_empty());
-    store.record(asked("1", true));
-    run(store.flush());
-    assert_eq!(bench.inspector().audit(10).unwrap().len(), 1);
-    assert_eq!(store.status().consumers[0].classes[1].waiting, 10);
 }
 
 /// A row and the cursor that it explains are in one transaction: after a crash both are there, or

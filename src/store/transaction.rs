@@ -79,6 +79,13 @@ pub fn commit(
     rows::put_facts(&transaction, &work.facts)?;
     ledger_rows::put(&transaction, &work.ledger)?;
     rows::put_audit(&transaction, &work.audit)?;
+    if let Some(rows) = &work.salvages {
+        rows::put_salvages(&transaction, &rows.files)?;
+    }
+    for returned in &work.returned {
+        let key = rows::salvaged_key(returned.class);
+        rows::put_meta(&transaction, &key, returned.new.end)?;
+    }
     if let Some(wear) = &work.wear {
         rows::put_wear(&transaction, wear)?;
     }

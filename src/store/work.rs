@@ -11,12 +11,13 @@ use std::time::Duration;
 use super::accounting::{Account, Reason};
 use super::audit::AuditRow;
 use super::boot::BootRow;
-use super::entry::{BootNo, Policy};
+use super::entry::{Body, BootNo, Policy};
 use super::file::Had;
-use super::lane::{Content, Item};
+use super::lane::{Content, Item, body_bytes};
 use super::ledger::LedgerWork;
 use super::per_class::PerClass;
-use super::state::{ITEM_READINGS_MAX, State, Whom};
+use super::salvage::{Returned, SalvageRows};
+use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
 use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
@@ -52,6 +53,14 @@ pub struct ShareRow {
     version: u64,
 }
 
+impl ShareRow {
+    /// The share as it will be when what changes its version has been done.
+    pub fn new(consumer: u32, class: Class, share: &Share, version: u64) -> Self {
+        let (settled, account) = (share.cursor.to_bytes(), share.account.clone());
+        Self { consumer, class, settled, account, version }
+    }
+}
+
 /// Consecutive items that become one chunk.
 #[derive(Debug, Clone)]
 pub struct Piece {
@@ -80,6 +89,9 @@ pub struct Work {
     pub facts: Vec<(String, Option<String>)>,
     pub ledger: LedgerWork,
     pub audit: Vec<AuditRow>,
+    pub salvages: Option<SalvageRows>,
+    /// What of `pieces` was salvaged.
+    pub returned: Vec<Returned>,
     pub wear: Option<WearRows>,
     /// Whether there is more of it than fits into one transaction.
     pub more: bool,
@@ -107,7 +119,8 @@ impl State {
             || self.tags.is_dirty()
             || self.facts.is_dirty()
             || self.boots.is_dirty()
-            || self.ledger.is_dirty();
+            || self.ledger.is_dirty()
+            || self.salvages.is_dirty();
         if rows_dirty || self.stored_settled {
             return Some(QUIET_WRITE);
         }
@@ -217,6 +230,12 @@ impl State {
         wanted.then(|| self.snapshot(now, urgency))
     }
 
+    /// Everything, also if it is nothing.
+    pub fn everything(&mut self) -> Work {
+        Class::ALL.into_iter().for_each(|class| self.skip_settled(class));
+        self.snapshot(Mono::default(), Urgency::All)
+    }
+
     /// The small rows alone.
     pub fn rows_only(&mut self) -> Work {
         self.snapshot(Mono::default(), Urgency::RowsOnly)
@@ -243,13 +262,7 @@ impl State {
             for consumer in &self.consumers {
                 let share = consumer.shares.get(class);
                 if share.is_dirty() {
-                    work.shares.push(ShareRow {
-                        consumer: consumer.id,
-                        class,
-                        settled: share.cursor.to_bytes(),
-                        account: share.account.clone(),
-                        version: share.version,
-                    });
+                    work.shares.push(ShareRow::new(consumer.id, class, share, share.version));
                 }
             }
         }
@@ -268,6 +281,7 @@ impl State {
         work.tag_last = self.tags.last();
         work.facts = self.facts.dirty();
         work.ledger = self.ledger.dirty();
+        work.salvages = self.salvages.dirty();
         // The small rows alone are written to make room on a full disk: these only take some.
         if urgency != Urgency::RowsOnly {
             work.audit = self.audit.dirty();
@@ -352,6 +366,10 @@ impl State {
         self.facts.written(&work.facts);
         self.ledger.written(&work.ledger);
         self.audit.written(&work.audit);
+        if let Some(rows) = &work.salvages {
+            self.salvages.written(rows);
+        }
+        self.brought_back(&work.returned);
         if let Some(rows) = &work.wear {
             self.wear.saved(rows);
         }
@@ -374,9 +392,12 @@ impl State {
     }
 
     /// Goes on with a new file: memory is written to it, what is not in memory is counted as lost.
-    pub fn start_new_file(&mut self, epoch: u64, reserved: &PerClass<u64>) {
+    pub fn start_new_file(&mut self, epoch: u64, reserved: &PerClass<u64>, owes: Option<u64>) {
         self.epoch = epoch;
         let gone = self.forget_writes();
+        if let Some(file) = owes {
+            self.claim_gone(file, &gone);
+        }
         for class in Class::ALL {
             self.lanes.get_mut(class).reserved = *reserved.get(class);
             for range in gone.get(class) {
@@ -395,6 +416,7 @@ impl State {
         self.boots.forget_writes();
         self.ledger.forget_writes();
         self.audit.forget_writes();
+        self.salvages.forget_writes();
         self.wear.restart();
         self.consumers_dirty = true;
         for consumer in &mut self.consumers {
@@ -419,6 +441,30 @@ impl State {
 }
 
 impl Piece {
+    /// What was salvaged of one chunk.
+    pub fn salvaged(
+        class: Class,
+        boot: BootNo,
+        first: u64,
+        since: Mono,
+        bodies: Vec<Body>,
+    ) -> Self {
+        let n: u64 = bodies.iter().map(Body::count).sum();
+        let bytes = bodies.iter().map(body_bytes).sum();
+        let contents = bodies.into_iter().map(Content::from).collect();
+        Self { class, boot, range: first..first + n, contents, since, bytes }
+    }
+
+    /// The same at another position.
+    pub fn at(self, start: u64) -> Self {
+        let n = self.range.end - self.range.start;
+        Self { range: start..start + n, ..self }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn new(class: Class, item: &Item) -> Self {
         Self {
             class,

@@ -129,9 +129,10 @@ struct Payload<'a> {
     id: String,
     notice: &'static str,
     class: &'static str,
-    /// What ids of readings of this class begin with from now on.
+    /// What ids of readings of this class begin with from now on, or began with; `null` when that
+    /// is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    prefix: Option<String>,
+    prefix: Option<Option<String>>,
     from: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<u64>,
@@ -149,11 +150,12 @@ struct Payload<'a> {
 }
 
 fn payload(epoch: u64, notice: &Notice) -> Vec<u8> {
+    let prefix = |epoch: u64| format!("{epoch:x}-{}", class_initial(notice.class));
     let mut payload = Payload {
         id: format!("{epoch:x}-g{}", notice.id),
         notice: "resume",
         class: notice.class.as_str(),
-        prefix: None,
+        prefix: notice.epoch.map(|epoch| (epoch != 0).then(|| prefix(epoch))),
         from: notice.range.start.0,
         to: Some(notice.range.end.0),
         n: None,
@@ -168,10 +170,14 @@ fn payload(epoch: u64, notice: &Notice) -> Vec<u8> {
             (payload.n, payload.reason) = (Some(*n), Some(reason.as_str()));
             (payload.ts_from, payload.ts_to) = read.map(|(from, to)| (from.0, to.0)).unzip();
         }
+        NoticeKind::Salvaged { n } => {
+            payload.notice = "salvaged";
+            payload.n = Some(*n);
+        }
         NoticeKind::Resume => {}
         NoticeKind::NewEpoch => {
             payload.notice = "new-epoch";
-            payload.prefix = Some(format!("{epoch:x}-{}", class_initial(notice.class)));
+            payload.prefix = Some(Some(prefix(epoch)));
             payload.to = None;
         }
         NoticeKind::TimeCorrection { shift_ms } => {
@@ -189,13 +195,16 @@ mod tests {
 
     #[test]
     fn the_contract_of_the_document() {
-        let notice =
-            |kind| Notice { id: 17, kind, class: Class::Normal, range: Seq(123)..Seq(456) };
+        let notice = |kind| {
+            let epoch = matches!(kind, NoticeKind::Salvaged { .. }).then_some(0x4e29);
+            Notice { id: 17, kind, class: Class::Normal, range: Seq(123)..Seq(456), epoch }
+        };
         let read = Some((Wall(1_700_000_000_000), Wall(1_700_000_060_000)));
         let gap = NoticeKind::Gap { reason: "quota".to_owned(), n: 300, read };
         let shift = NoticeKind::TimeCorrection { shift_ms: Some(1_699_999_998_000) };
         let document = include_str!("../../docs/notices.md");
-        for kind in [gap, NoticeKind::Resume, NoticeKind::NewEpoch, shift] {
+        let salvaged = NoticeKind::Salvaged { n: 300 };
+        for kind in [gap, salvaged, NoticeKind::Resume, NoticeKind::NewEpoch, shift] {
             let text = String::from_utf8(payload(0x5f3a, &notice(kind))).unwrap();
             assert!(document.contains(&text), "{text}");
         }

@@ -132,6 +132,7 @@ fn words(reason: &str) -> &'static str {
         "lost" => "in memory only when the gateway ended, or gone from the file",
         "consumer-removed" => "the uplink was taken out of the configuration",
         "skipped" => "positions jumped over after a crash, no loss",
+        "salvaged" => "damaged on the disk, and back after all, no loss",
         "new-epoch" => "positions count anew from here, no loss",
         "time-corrected" => "delivered with a wrong time, which is known now, no loss",
         reason if reason.starts_with("dead:") => "the uplink can never deliver it",

@@ -3,9 +3,11 @@
 mod csv;
 mod drops;
 mod export;
+mod salvage;
 mod selection;
 mod status;
 mod tail;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -31,6 +33,10 @@ enum Command {
     Tail(tail::Arguments),
     /// What was dropped, for whom and why
     Drops(drops::Arguments),
+    /// Whether the store's file is sound
+    Verify(verify::Arguments),
+    /// Queue again what is whole in a damaged file
+    Salvage(salvage::Arguments),
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -39,6 +45,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Export(arguments) => export::run(arguments),
         Command::Tail(arguments) => tail::run(arguments),
         Command::Drops(arguments) => drops::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+        Command::Salvage(arguments) => salvage::run(arguments),
     }
 }
 

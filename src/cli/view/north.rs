@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::account;
 use super::field::reason;
-use super::json::{ago, bytes, count, entries, items, number, real, signed, some, span, text};
+use super::json::{
+    ago, bytes, count, entries, flag, items, number, real, signed, some, span, text,
+};
 use super::line::{Line, Tone};
 
 /// Characters of a queue's bar.
@@ -103,7 +105,13 @@ pub(super) fn set_aside(status: &Value, path: &str) -> Vec<Line> {
     items(status, path)
         .map(|file| {
             let (name, why) = (text(file, "/file"), text(file, "/why"));
-            Line::new().add(Tone::Doubt, format!("       {name} was set aside: {why}"))
+            let (back, lost) = (number(file, "/salvaged"), number(file, "/lost"));
+            let (tone, came) = match (flag(file, "/done"), lost) {
+                (false, _) => (Tone::Doubt, format!("; {back} are back so far, {lost} looked for")),
+                (true, 0) => (Tone::Doubt, format!("; {back} are back, nothing is lost")),
+                (true, _) => (Tone::Bad, format!("; {back} are back, {lost} are lost")),
+            };
+            Line::new().add(tone, format!("       {name} was set aside: {why}{came}"))
         })
         .collect()
 }
@@ -158,7 +166,7 @@ fn store(status: &Value) -> Vec<Line> {
     if !why.is_empty() || !last.is_empty() {
         out.push(reason(if why.is_empty() { last } else { why }, None, None));
     }
-    out.extend(wear(status));
+    out.extend(status.pointer("/store").and_then(wear));
     out.extend(set_aside(status, "/store/quarantined"));
     let violations = items(status, "/store/violations").filter_map(Value::as_str);
     out.extend(violations.map(|what| {
@@ -168,17 +176,16 @@ fn store(status: &Value) -> Vec<Line> {
 }
 
 /// What is written in a day, and how long the card lasts; nothing while that is not known.
-fn wear(status: &Value) -> Option<Line> {
-    some(status, "/store/wear/store_bytes_per_day").then(|| {
-        let mut said =
-            format!("       {}/day", bytes(number(status, "/store/wear/store_bytes_per_day")));
-        if some(status, "/store/wear/process_bytes_per_day") {
-            let all = bytes(number(status, "/store/wear/process_bytes_per_day"));
+pub(super) fn wear(store: &Value) -> Option<Line> {
+    some(store, "/wear/store_bytes_per_day").then(|| {
+        let mut said = format!("       {}/day", bytes(number(store, "/wear/store_bytes_per_day")));
+        if some(store, "/wear/process_bytes_per_day") {
+            let all = bytes(number(store, "/wear/process_bytes_per_day"));
             said += &format!(" ({all}/day with all else)");
         }
-        if some(status, "/store/wear/card_years") {
-            let card = bytes(number(status, "/store/wear/endurance_bytes"));
-            let years = match real(status, "/store/wear/card_years") {
+        if some(store, "/wear/card_years") {
+            let card = bytes(number(store, "/wear/endurance_bytes"));
+            let years = match real(store, "/wear/card_years") {
                 years if years > 100.0 => "more than 100".to_owned(),
                 years if years >= 10.0 => format!("{years:.0}"),
                 years => format!("{years:.1}"),

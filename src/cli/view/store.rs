@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::account;
 use super::json::{entries, flag, items, number, real, signed, some, span, text};
 use super::line::{Line, Tone};
-use super::north::set_aside;
+use super::north::{set_aside, wear};
 use crate::codec::registers::utc;
 
 pub fn lines(store: &Value) -> Vec<Line> {
@@ -17,6 +17,7 @@ pub fn lines(store: &Value) -> Vec<Line> {
         }
     }
     out.push(safety(store));
+    out.extend(wear(store));
     out.extend(items(store, "/violations").filter_map(Value::as_str).map(|violation| {
         indented(Tone::Bad, &format!("the accounts contradict themselves: {violation}"))
     }));
@@ -52,6 +53,16 @@ fn room(store: &Value) -> Line {
     let mut room = format!("{:.1} MB on disk", real(store, "/disk_bytes") / 1e6);
     if number(store, "/disk_bytes_max") > 0 {
         room += &format!(" of {:.0} MB", real(store, "/disk_bytes_max") / 1e6);
+    }
+    let allowed = number(store, "/disk_bytes_allowed");
+    if allowed > 0 && allowed < number(store, "/disk_bytes_max") {
+        room += &format!(
+            " (now {:.0} MB, the disk has little room)",
+            real(store, "/disk_bytes_allowed") / 1e6
+        );
+    }
+    if some(store, "/disk_bytes_free") {
+        room += &format!(" · {:.1} GB free", real(store, "/disk_bytes_free") / 1e9);
     }
     if number(store, "/ram_bytes_max") > 0 {
         let (used, most) = (real(store, "/ram_bytes") / 1e6, real(store, "/ram_bytes_max") / 1e6);
@@ -120,10 +131,12 @@ mod tests {
         let row = json!({ "class": "normal", "appended": 15, "delivered": 4, "waiting": 9, "dropped": 2,
             "excluded": 0, "dropped_why": { "quota": 2 }, "oldest_ms": 5_200 });
         json!({ "state": state, "file": "state", "epoch": "5f3a", "disk_bytes": 2_100_000,
-            "disk_bytes_max": 4_000_000_000_u64, "ram_bytes": 100_000, "ram_bytes_max": 8_000_000,
+            "disk_bytes_max": 4_000_000_000_u64, "disk_bytes_allowed": 3_000_000_000_u64,
+            "disk_bytes_free": 1_200_000_000_u64, "ram_bytes": 100_000, "ram_bytes_max": 8_000_000,
             "loss_bound_ms": 1_000, "last_commit_ms": 1_700_000_000_123_u64, "clean_start": true,
             "consumers": [{ "name": "cloud", "required": true, "classes": [row] }],
-            "quarantined": [{ "file": "state/store/quarantine/000001.db", "why": "damaged" }] })
+            "quarantined": [{ "file": "state/store/quarantine/000001.db", "why": "damaged",
+                "salvaged": 40, "lost": 2, "done": true }] })
     }
 
     fn shown(store: &Value) -> String {
@@ -135,9 +148,9 @@ mod tests {
         assert_eq!(
             shown(&store("ok")),
             "store  ● ok  state · epoch 5f3a\n\
-             \x20      2.1 MB on disk of 4000 MB · 0.1 MB in memory of 8 MB\n\
+             \x20      2.1 MB on disk of 4000 MB (now 3000 MB, the disk has little room) · 1.2 GB free · 0.1 MB in memory of 8 MB\n\
              \x20      a power cut costs 1.0 s at most · last written 2023-11-14T22:13:20.123Z · the last run ended in order\n\
-             \x20      state/store/quarantine/000001.db was set aside: damaged\n\
+             \x20      state/store/quarantine/000001.db was set aside: damaged; 40 are back, 2 are lost\n\
              uplink cloud · required\n\
              \x20      normal read 15 = delivered 4 + waiting 9 + dropped 2, oldest 5.2 s\n\
              \x20             dropped: quota 2\n"

@@ -8,12 +8,15 @@ mod open;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
+
+pub use verify::Findings;
 
 use super::audit::AuditRow;
 use super::error::StoreError;

@@ -4,7 +4,7 @@ use super::*;
 
 fn loss<'a>(reason: Reason, consumer: &'a str, class: Class, range: Range<u64>) -> Loss<'a> {
     let n = range.end - range.start;
-    Loss { reason, consumer, class, range, n, read: None, shift_ms: None }
+    Loss { reason, consumer, class, range, n, read: None, shift_ms: None, epoch: None }
 }
 
 fn following(consumers: &[&str]) -> Ledger {

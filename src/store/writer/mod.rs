@@ -16,7 +16,7 @@ mod upkeep;
 mod vacuum;
 mod wear;
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -27,10 +27,12 @@ use crate::store::error::StoreError;
 use crate::store::file::{self, Pages, StoreFile};
 use crate::store::per_class::PerClass;
 use crate::store::proof::Proof;
+use crate::store::salvage::Request;
 use crate::store::shared::Shared;
 #[cfg(test)]
 use crate::store::shared::Stop;
-use crate::store::status::Health;
+use crate::store::state::State;
+use crate::store::status::{Health, Quarantined};
 use crate::store::transaction::{Done, Written, commit};
 use crate::store::wear::Wal;
 use crate::store::work::{Urgency, Work};
@@ -54,6 +56,8 @@ pub struct Writer {
     pub victims: Vec<Victim>,
     /// What was being written when the connection died.
     in_doubt: Option<Work>,
+    /// A file that was set aside, and whether it had been in use, while none could be made yet.
+    aside: Option<(Quarantined, bool)>,
     /// What the file says, so that it is not written again.
     written: PerClass<Written>,
     /// Failures since the last success.
@@ -92,6 +96,7 @@ impl Writer {
             connection,
             victims: Vec::new(),
             in_doubt: None,
+            aside: None,
             written: PerClass::default(),
             strikes: 0,
             retry_at: now + recover::RETRY,
@@ -158,6 +163,12 @@ impl Writer {
                 self.look();
                 continue;
             }
+            if self.connection.is_some()
+                && let Some(request) = state.control.requeue.take()
+            {
+                self.bring_back(state, request);
+                continue;
+            }
             if self.is_vacuum_due(now) {
                 drop(state);
                 self.vacuum();
@@ -178,6 +189,23 @@ impl Writer {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             state.control.wake_at = Mono(i64::MIN);
         }
+    }
+
+    /// Writes what was salvaged, with all else that is unwritten: what the file has of a class has
+    /// no gaps.
+    fn bring_back(&mut self, mut state: MutexGuard<'_, State>, request: Request) {
+        let mut work = state.everything();
+        if work.more {
+            state.control.requeue = Some(request);
+            drop(state);
+            self.write(work);
+        } else {
+            state.bring_back(&request, &mut work);
+            drop(state);
+            let written = self.write(work);
+            let _ = request.reply.send(written);
+        }
+        self.checkpoint_if_due();
     }
 
     /// Writes everything there is and tells those who asked for it.

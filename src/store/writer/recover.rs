@@ -24,6 +24,7 @@ impl Writer {
         let mut state = self.shared.lock();
         state.counters.commit_failures += 1;
         state.disk.last_error = Some(format!("could not {doing}: {error}"));
+        state.held_no_more();
         drop(state);
         self.connection = None;
         if is_damage(error) {
@@ -151,14 +152,25 @@ impl Writer {
             let state = self.shared.lock();
             PerClass::from_fn(|class| state.lanes.get(class).head)
         };
-        let moved = file.set_aside(why);
-        let made = moved.and_then(|moved| Ok((moved, file.make(&heads)?)));
+        let was_in_use = file.epoch.is_some();
+        let aside = match self.aside.take().filter(|_| !file.is_there()) {
+            Some(aside) => Ok(aside),
+            None => file.set_aside(why).map(|moved| (moved, was_in_use)),
+        };
+        let made = aside.and_then(|aside| {
+            self.aside = Some(aside);
+            file.make(&heads)
+        });
         match made {
-            Ok((moved, (connection, epoch, reserved))) => {
+            Ok((connection, epoch, reserved)) => {
                 self.wal = Wal::default();
                 let mut state = self.shared.lock();
-                state.disk.quarantined.push(moved);
-                state.start_new_file(epoch, &reserved);
+                // Of a file that was never read its own cursors say who is owed what.
+                let aside = self.aside.take();
+                let owes = aside.as_ref().filter(|(_, in_use)| *in_use).map(|(a, _)| a.number);
+                state.start_new_file(epoch, &reserved, owes);
+                state.disk.quarantined.extend(aside.map(|(aside, _)| aside));
+                self.shared.background.notify_all();
                 state.disk.last_error = Some(why.to_owned());
                 state.health = Health::Ok;
                 drop(state);
