@@ -37,6 +37,7 @@ pub fn measure(millions: u64) {
     let before = store.status().counters;
     let start = Instant::now();
     let (done, writing) = (AtomicBool::new(false), AtomicBool::new(true));
+    let all_written = AtomicBool::new(false);
     let (taken, written) = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -54,10 +55,12 @@ pub fn measure(millions: u64) {
                 let next = start + STEP * steps;
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
+            all_written.store(true, Ordering::Release);
             u64::from(steps) * u64::from(WRITTEN_PER_SECOND / 50)
         });
-        let threads: Vec<_> =
-            CONSUMERS.map(|name| scope.spawn(|| drain(&store, name, backlog, &writing))).into();
+        let threads: Vec<_> = CONSUMERS
+            .map(|name| scope.spawn(|| drain(&store, name, backlog, &writing, &all_written)))
+            .into();
         let taken: Vec<Taken> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
         done.store(true, Ordering::Relaxed);
         (taken, writer.join().unwrap())
@@ -89,13 +92,20 @@ pub fn measure(millions: u64) {
 }
 
 /// Until it has caught up with a writer that was told to stop when the backlog was through.
-fn drain(store: &Store, name: &str, backlog: u64, writing: &AtomicBool) -> Taken {
+fn drain(
+    store: &Store,
+    name: &str,
+    backlog: u64,
+    writing: &AtomicBool,
+    all_written: &AtomicBool,
+) -> Taken {
     let cloud = store.consumer(name).unwrap();
     let mut all = Taken::default();
     loop {
+        // Asked before the head: what is appended afterwards would be missed.
+        let last_look = all_written.load(Ordering::Acquire);
         let head = cloud.head(Class::Normal);
         let part = workload::take(&cloud, Seq(0), all.at..head);
-        let caught_up = part.read == 0 && !writing.load(Ordering::Relaxed);
         all.read += part.read;
         all.right += part.right;
         all.twice_or_never += part.twice_or_never;
@@ -104,7 +114,7 @@ fn drain(store: &Store, name: &str, backlog: u64, writing: &AtomicBool) -> Taken
             // The first one through ends the writing; the others still have theirs to read.
             writing.store(false, Ordering::Relaxed);
         }
-        if caught_up && all.at == cloud.head(Class::Normal) {
+        if last_look && all.at == head {
             return all;
         }
         if part.read == 0 {
