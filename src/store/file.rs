@@ -271,7 +271,9 @@ impl StoreFile {
         let Some(log) = log_beside(&self.path)?.filter(|log| log.tail) else {
             return Ok(Log::Whole);
         };
-        if !log.broken {
+        // A torn end was never told to anyone as safe: SQLite drops it, as it should. Only where a
+        // whole transaction follows behind the break was something damaged that had been synced.
+        if !log.broken || !log.damaged {
             return Ok(Log::Torn { copy: None });
         }
         match log.database(&self.path)? {
@@ -280,7 +282,6 @@ impl StoreFile {
                 quarantine::put_log_away(&self.path)?;
                 Ok(Log::Whole)
             }
-            Database::Behind if !log.damaged => Ok(Log::Torn { copy: None }),
             Database::Behind => {
                 // Without room for a copy it is better to start than to salvage.
                 let copy = quarantine::copy_log(&self.path)
