@@ -61,7 +61,8 @@ def arrived(recorder):
     if not positions:
         return set()
     ((prefix, positions),) = positions.items()
-    first = notices(recorder, "new-epoch")[0]
+    # What a prefix means may be told after the first readings that have it.
+    first = wait_for(lambda: notices(recorder, "new-epoch"), 15, "the prefix told")[0]
     assert (first["prefix"], first["from"]) == (prefix, 0)
     return positions
 
@@ -120,6 +121,10 @@ def test_the_jump_after_a_kill_is_told_as_no_loss(tmp_path, started):
     wait_for(lambda: notices(recorder, "resume"), 30, "the jump told")
     wait_for(lambda: not unexplained(recorder, ["resume"]), 30, "everything arrived or jumped over")
     (jump,) = notices(recorder, "resume")
-    beyond = {position for position in arrived(recorder) if position >= jump["to"]}
-    assert min(beyond) == jump["to"], "counting goes on where the notice says"
+
+    def beyond():
+        return {position for position in arrived(recorder) if position >= jump["to"]}
+
+    wait_for(beyond, 30, "a reading after the jump")
+    assert min(beyond()) == jump["to"], "counting goes on where the notice says"
     assert len(span(jump) - arrived(recorder)) > 1000, "most of it was never given out"
