@@ -20,7 +20,9 @@ mod connection;
 mod encode;
 mod error;
 mod listener;
+mod lists;
 mod message;
+mod meter;
 mod outbox;
 mod packet;
 mod peer;
@@ -30,6 +32,7 @@ mod service;
 mod session;
 mod status;
 mod sys;
+mod traffic;
 mod trie;
 mod wire;
 
@@ -44,12 +47,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BrokerPlan;
-use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::config::{BrokerLimits, BrokerPlan};
+use crate::model::{
+    Class, Clock, FromCloud, Mono, Qos, SetRequest, TopicFilter, TopicName, Turned,
+};
 use crate::store::Store;
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
+pub use lists::{After, ClientRow, Kicked, Page, Removed, RetainedRow, SubscriptionRow, TopicRow};
 pub use peer::Peer;
 pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
@@ -65,6 +71,12 @@ const CHANGES_MAX: usize = 4;
 const LOCAL_MESSAGES_MAX: usize = 65_536;
 /// Bytes of in-process messages that may wait for the router.
 const LOCAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a PUBLISH has besides topic and payload, at most, for a message without properties.
+const PUBLISH_OVERHEAD: usize = 10;
+/// Topics that the broker alone publishes.
+const SYS: &str = "$SYS/";
+/// Ending of the topics that are commands to a tag.
+const SET: &str = "/set";
 /// Longest correlation data the protocol can carry.
 const CORRELATION_BYTES_MAX: usize = 65_535;
 
@@ -87,6 +99,19 @@ pub struct Rules {
     pub devices: HashSet<TopicName>,
     /// Messages of clients that uplinks want.
     pub forward: Vec<TopicFilter>,
+}
+
+impl Rules {
+    /// Whether only the gateway publishes here.
+    fn is_reserved(&self, topic: &TopicName) -> bool {
+        self.reserved.contains(topic) || topic.as_str().starts_with(SYS)
+    }
+
+    /// Whether a publish here is a command to a tag, or to several of a device.
+    fn is_command(&self, topic: &TopicName) -> bool {
+        let Some(target) = topic.as_str().strip_suffix(SET) else { return false };
+        self.reserved.contains(target) || self.devices.contains(target)
+    }
 }
 
 /// A message from within the gateway.
@@ -116,9 +141,11 @@ struct Shared {
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
     local: mpsc::Sender<Publish>,
+    asks: mpsc::Sender<lists::Ask>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
     counters: Arc<Counters>,
+    limits: BrokerLimits,
     clock: Arc<dyn Clock>,
     started: Mono,
 }
@@ -155,6 +182,7 @@ impl Broker {
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
         let local_bytes = Arc::new(AtomicUsize::new(0));
+        let (asks, from_asks) = mpsc::channel(lists::ASKS_MAX);
         let (rules, rules_changed) = watch::channel(Arc::default());
         let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
         let (gate, events) = listener::Gate::new(&plan.limits, guard, Arc::clone(&counters));
@@ -170,6 +198,7 @@ impl Broker {
             router: Router::new(setup, started),
             events,
             local: from_local,
+            asks: from_asks,
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
             access: access_changed,
@@ -178,8 +207,19 @@ impl Broker {
             started,
         };
         let doors = Mutex::new(doors);
-        let shared =
-            Shared { doors, opened, access, local, local_bytes, rules, counters, clock, started };
+        let shared = Shared {
+            doors,
+            opened,
+            access,
+            local,
+            asks,
+            local_bytes,
+            rules,
+            counters,
+            limits: plan.limits.clone(),
+            clock,
+            started,
+        };
         Ok((
             Self { shared: Arc::new(shared) },
             BrokerRunner { listeners, opened: from_opened, gate, service },
@@ -228,6 +268,11 @@ impl Broker {
     /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
     /// router is behind by more than its bounds the message is dropped and counted.
     pub fn publish(&self, message: Publish) {
+        // It was counted, and nobody could do more about it.
+        let _ = self.enqueue(message);
+    }
+
+    fn enqueue(&self, message: Publish) -> Result<(), ()> {
         let shared = &self.shared;
         let bytes = local_bytes(&message);
         let waiting = shared.local_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -236,7 +281,39 @@ impl Broker {
         if !fits || shared.local.try_send(message).is_err() {
             shared.local_bytes.fetch_sub(bytes, Ordering::Relaxed);
             shared.counters.dropped.local_full.one();
+            return Err(());
         }
+        Ok(())
+    }
+
+    /// Publishes a message from a cloud, on a topic that a client could publish to. It is never
+    /// forwarded to an uplink, as no message from within the gateway is.
+    pub fn publish_from_cloud(&self, message: FromCloud) -> Result<(), Turned> {
+        let shared = &self.shared;
+        let topic = message.topic.as_str();
+        let is_ours = {
+            let rules = shared.rules.borrow();
+            rules.is_reserved(&message.topic) || rules.is_command(&message.topic)
+        };
+        if is_ours || topic.starts_with('$') {
+            return Err(Turned::Reserved);
+        }
+        let bytes = topic.len() + message.payload.len() + PUBLISH_OVERHEAD;
+        let packet_max = usize::try_from(shared.limits.packet_bytes).unwrap_or(usize::MAX);
+        if !shared.limits.takes_topic(topic) || bytes > packet_max {
+            return Err(Turned::TooLong);
+        }
+        let FromCloud { topic, payload, qos, retain } = message;
+        self.enqueue(Publish {
+            topic,
+            payload: payload.into(),
+            qos,
+            retain,
+            correlation: None,
+            user_property: None,
+            expiry: None,
+        })
+        .map_err(|()| Turned::Full)
     }
 
     /// Takes new rules for topics; holds from the next message on.

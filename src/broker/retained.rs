@@ -9,15 +9,23 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::message::Message;
+use super::status::beyond;
 use crate::model::{Mono, TopicFilter, TopicName};
 
 pub struct Retained {
-    messages: BTreeMap<TopicName, Arc<Message>>,
+    messages: BTreeMap<TopicName, Kept>,
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
     /// Messages with an expiry; none means that a sweep has nothing to do.
     expiring: usize,
+}
+
+/// A retained message.
+pub struct Kept {
+    pub message: Arc<Message>,
+    /// When it was published.
+    pub at: Mono,
 }
 
 /// What a step through the retained messages came to.
@@ -42,8 +50,8 @@ impl Retained {
     }
 
     /// Keeps, replaces or (empty payload [MQTT-3.3.1-6]) removes; `false` if there is no room.
-    pub fn set(&mut self, message: &Arc<Message>) -> bool {
-        let old = self.messages.get(&message.topic).map_or(0, |m| m.bytes());
+    pub fn set(&mut self, message: &Arc<Message>, now: Mono) -> bool {
+        let old = self.messages.get(&message.topic).map_or(0, |kept| kept.message.bytes());
         if message.payload.is_empty() {
             self.remove(&message.topic);
             return true;
@@ -55,12 +63,13 @@ impl Retained {
         self.remove(&message.topic);
         self.bytes += message.bytes();
         self.expiring += usize::from(message.expires.is_some());
-        self.messages.insert(message.topic.clone(), Arc::clone(message));
+        let kept = Kept { message: Arc::clone(message), at: now };
+        self.messages.insert(message.topic.clone(), kept);
         true
     }
 
     fn remove(&mut self, topic: &TopicName) {
-        if let Some(message) = self.messages.remove(topic) {
+        if let Some(Kept { message, .. }) = self.messages.remove(topic) {
             self.bytes -= message.bytes();
             self.expiring -= usize::from(message.expires.is_some());
         }
@@ -71,8 +80,12 @@ impl Retained {
         if self.expiring == 0 {
             return;
         }
-        let expired: Vec<TopicName> =
-            self.messages.values().filter(|m| m.is_expired(now)).map(|m| m.topic.clone()).collect();
+        let expired: Vec<TopicName> = self
+            .messages
+            .values()
+            .filter(|kept| kept.message.is_expired(now))
+            .map(|kept| kept.message.topic.clone())
+            .collect();
         for topic in expired {
             self.remove(&topic);
         }
@@ -89,7 +102,9 @@ impl Retained {
         let text = filter.as_str();
         let Some(wildcard) = text.find(['+', '#']) else {
             return match self.messages.get(text) {
-                Some(m) if after.is_none() && !m.is_expired(now) => Step::Found(Arc::clone(m)),
+                Some(Kept { message, .. }) if after.is_none() && !message.is_expired(now) => {
+                    Step::Found(Arc::clone(message))
+                }
                 _ => Step::End,
             };
         };
@@ -105,8 +120,8 @@ impl Retained {
             None => Bound::Included(prefix),
         };
         let mut last = None;
-        for (topic, message) in self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks)
-        {
+        for (topic, kept) in self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks) {
+            let message = &kept.message;
             if !topic.as_str().starts_with(prefix) {
                 return Step::End;
             }
@@ -116,6 +131,11 @@ impl Retained {
             last = Some(topic);
         }
         last.map_or(Step::End, |topic| Step::Paused(topic.clone()))
+    }
+
+    /// All that is kept, in the order of topics, after the topic `after`.
+    pub fn after(&self, after: Option<&str>) -> impl Iterator<Item = &Kept> {
+        self.messages.range::<str, _>((beyond(after), Bound::Unbounded)).map(|(_, kept)| kept)
     }
 }
 
@@ -163,7 +183,7 @@ mod tests {
             let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
             let mut retained = Retained::new(100, 1_000_000);
             for topic in &topics {
-                retained.set(&message(topic, "x"));
+                retained.set(&message(topic, "x"), Mono(0));
             }
             let expected: Vec<String> =
                 topics.iter().filter(|t| filter.matches(t)).cloned().collect();
@@ -174,16 +194,16 @@ mod tests {
     #[test]
     fn replacing_and_removing_keeps_the_accounts() {
         let mut retained = Retained::new(2, 1_000_000);
-        assert!(retained.set(&message("a", "1")));
+        assert!(retained.set(&message("a", "1"), Mono(0)));
         let one = retained.bytes();
-        assert!(retained.set(&message("a", "22")));
+        assert!(retained.set(&message("a", "22"), Mono(0)));
         assert_eq!((retained.len(), retained.bytes()), (1, one + 1));
-        assert!(retained.set(&message("b", "1")));
-        assert!(!retained.set(&message("c", "1")), "full");
-        assert!(retained.set(&message("b", "2")), "what is there may change");
-        retained.set(&message("a", ""));
-        retained.set(&message("b", ""));
-        retained.set(&message("b", ""));
+        assert!(retained.set(&message("b", "1"), Mono(0)));
+        assert!(!retained.set(&message("c", "1"), Mono(0)), "full");
+        assert!(retained.set(&message("b", "2"), Mono(0)), "what is there may change");
+        retained.set(&message("a", ""), Mono(0));
+        retained.set(&message("b", ""), Mono(0));
+        retained.set(&message("b", ""), Mono(0));
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
     }
 
@@ -193,7 +213,7 @@ mod tests {
         for (topic, end) in [("a", Some(Mono(5))), ("b", Some(Mono(50))), ("c", None)] {
             let mut message = Arc::into_inner(message(topic, "x")).unwrap();
             message.expires = end;
-            retained.set(&Arc::new(message));
+            retained.set(&Arc::new(message), Mono(0));
         }
         retained.sweep(Mono(10));
         assert_eq!(retained.len(), 2);

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::lists::Ask;
 use super::outbox::End;
 use super::router::{Event, Router};
 use super::status::Counters;
@@ -34,6 +35,7 @@ pub struct Service {
     pub router: Router,
     pub events: mpsc::Receiver<Event>,
     pub local: mpsc::Receiver<Publish>,
+    pub asks: mpsc::Receiver<Ask>,
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
     pub access: watch::Receiver<Arc<Access>>,
@@ -66,6 +68,7 @@ impl Service {
                     }
                 }
                 _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
+                Some(ask) = self.asks.recv() => ask(&mut self.router, self.clock.mono()),
                 Some((waiter, result)) = commits.next(), if !commits.is_empty() => {
                     self.router.settle(waiter, &result, self.clock.mono());
                 }

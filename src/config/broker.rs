@@ -66,6 +66,13 @@ pub struct BrokerLimits {
     pub outgoing_bytes: usize,
 }
 
+impl BrokerLimits {
+    /// Whether a topic or a filter is neither too long nor too deep.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        topic.len() <= self.topic_bytes && topic.split('/').count() <= self.topic_levels
+    }
+}
+
 impl ListenerPlan {
     /// Plain MQTT over TCP, for everybody.
     pub fn tcp(address: SocketAddr, connections: usize) -> Self {

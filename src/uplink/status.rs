@@ -13,7 +13,7 @@ use super::cause::{Cause, Ended};
 use super::lanes::LanePosition;
 use super::rate::Rate;
 use super::settling::DeadReason;
-use crate::model::{Mono, Wall};
+use crate::model::{Mono, Turned, Wall};
 
 /// The connection, as a person would say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +68,7 @@ pub struct UplinkStatus {
     pub eta_s: Option<u64>,
     pub lanes: Vec<LanePosition>,
     pub commands: Commands,
+    pub local: Local,
     /// Why the store could not be read, while that is so.
     pub store_problem: Option<String>,
 }
@@ -85,6 +86,20 @@ pub struct Commands {
     pub replies_dropped: u64,
     /// `receive` filters that the broker did not grant.
     pub filters_refused: u64,
+}
+
+/// Messages for the clients of this network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Local {
+    pub published: u64,
+    /// Not published here, by reason.
+    pub turned: BTreeMap<&'static str, u64>,
+}
+
+impl Local {
+    pub fn turn(&mut self, turned: Turned) {
+        *self.turned.entry(turned.code()).or_default() += 1;
+    }
 }
 
 /// What the engine keeps up to date.
@@ -109,6 +124,7 @@ pub struct Progress {
     pub appended: Rate,
     pub lanes: Vec<LanePosition>,
     pub commands: Commands,
+    pub local: Local,
     pub store_problem: Option<String>,
 }
 
@@ -144,6 +160,7 @@ impl Board {
             appended: Rate::default(),
             lanes: Vec::new(),
             commands: Commands::default(),
+            local: Local::default(),
             store_problem: None,
         };
         Self { progress: Mutex::new(progress) }
@@ -186,6 +203,7 @@ impl Board {
                 eta_s: eta(waiting, acked_rows_per_s - appended_rows_per_s),
                 lanes: progress.lanes.clone(),
                 commands: progress.commands.clone(),
+                local: progress.local.clone(),
                 store_problem: progress.store_problem.clone(),
             }
         })

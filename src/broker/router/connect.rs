@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Router, show_connected};
+use super::Router;
 use crate::broker::access::Login;
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
@@ -109,7 +109,7 @@ impl Router {
         session.ends_at = None;
         session.outgoing.reconnected();
         session.link = Some(link);
-        show_connected(session, true);
+        session.gauge.show_connected(true, now);
         self.confine(key);
         self.touch(key);
         self.pump(key, now);

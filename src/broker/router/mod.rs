@@ -9,6 +9,7 @@ mod admit;
 mod connect;
 mod deadlines;
 mod end;
+mod listing;
 mod pace;
 mod route;
 mod subscribe;
@@ -17,7 +18,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -29,6 +29,7 @@ use super::peer::Peer;
 use super::retained::Retained;
 use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
 use super::status::Counters;
+use super::traffic::Traffic;
 use super::trie::{Match, SessionKey, Trie};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
@@ -82,6 +83,7 @@ pub struct Router {
     by_conn: HashMap<ConnId, SessionKey>,
     trie: Trie,
     retained: Retained,
+    traffic: Traffic,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
     /// Sessions that get retained messages in steps and are not through.
@@ -127,6 +129,7 @@ impl Router {
             by_client: HashMap::new(),
             by_conn: HashMap::new(),
             trie: Trie::default(),
+            traffic: Traffic::default(),
             dirty: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
@@ -170,7 +173,10 @@ impl Router {
             let Some(session) = self.session(key) else { return };
             match session.receive(packet, now) {
                 Step::Done => self.touch(key),
-                Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
+                Step::Publish(topic, publish) => {
+                    session.gauge.received.one();
+                    self.client_publish(key, topic, publish, now);
+                }
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
                 Step::Pump => self.pump(key, now),
@@ -290,6 +296,7 @@ impl Router {
         let pumped =
             session.outgoing.pump(link, &self.limits, drops, now, (&mut written, &mut dropped));
         session.gauge.dropped.add(dropped);
+        session.gauge.sent.add(written);
         self.counters.messages_out.add(written);
         self.touch(key);
         self.release_waiters(key, now);
@@ -310,8 +317,4 @@ impl Router {
             self.close(key, close, now);
         }
     }
-}
-
-fn show_connected(session: &Session, connected: bool) {
-    session.gauge.connected.store(usize::from(connected), Ordering::Relaxed);
 }

@@ -14,11 +14,6 @@ use crate::broker::status::Counters;
 use crate::broker::trie::{Grant, Match, SessionKey};
 use crate::model::{Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
 
-/// Ending of the topics that are commands to a tag.
-const SET: &str = "/set";
-/// Topics that the broker alone publishes.
-const SYS: &str = "$SYS/";
-
 /// What became of a client's message.
 enum Fate {
     Known(Reason, Option<&'static str>),
@@ -28,19 +23,17 @@ enum Fate {
 
 impl Router {
     pub(super) fn is_topic_within_limits(&self, topic: &str) -> bool {
-        topic.len() <= self.limits.topic_bytes
-            && topic.split('/').count() <= self.limits.topic_levels
+        self.limits.takes_topic(topic)
     }
 
     /// Whether only the gateway publishes here.
     pub(super) fn is_reserved(&self, topic: &TopicName) -> bool {
-        self.rules.reserved.contains(topic) || topic.as_str().starts_with(SYS)
+        self.rules.is_reserved(topic)
     }
 
     /// Whether a publish here is a command to a tag, or to several of a device.
     pub(super) fn is_command(&self, topic: &TopicName) -> bool {
-        let Some(target) = topic.as_str().strip_suffix(SET) else { return false };
-        self.rules.reserved.contains(target) || self.rules.devices.contains(target)
+        self.rules.is_command(topic)
     }
 
     pub(super) fn client_publish(
@@ -129,7 +122,7 @@ impl Router {
         let commit = self.forward(&message, now);
         let message = Arc::new(message);
         let mut refused = None;
-        if message.retain && !self.retained.set(&message) {
+        if message.retain && !self.retained.set(&message, now) {
             self.counters.dropped.retained_full.one();
             refused = Some(Reason::QUOTA_EXCEEDED);
         }
@@ -205,7 +198,7 @@ impl Router {
             expires: publish.expiry.map(|after| now + after),
             properties,
         });
-        if message.retain && !self.retained.set(&message) {
+        if message.retain && !self.retained.set(&message, now) {
             self.counters.dropped.retained_full.one();
         }
         self.route(None, &message, now);
@@ -213,6 +206,8 @@ impl Router {
 
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
+        let by = from.and_then(|key| self.session(key)).map(|session| session.client_id.clone());
+        self.traffic.note(message, by, now);
         let mut matches = std::mem::take(&mut self.matches);
         self.trie.matches(message.topic.as_str(), &mut matches);
         // A session with overlapping filters gets one copy, at the highest QoS and with every
@@ -263,8 +258,10 @@ impl Router {
             dropped,
             now,
         );
-        if sent == Sent::Dropped {
-            session.gauge.dropped.one();
+        match sent {
+            Sent::Written => session.gauge.sent.one(),
+            Sent::Dropped => session.gauge.dropped.one(),
+            Sent::Queued | Sent::Away => {}
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.
         if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {

@@ -145,7 +145,10 @@ impl Router {
                         drops,
                         now,
                     ) {
-                        Sent::Written => self.counters.messages_out.one(),
+                        Sent::Written => {
+                            session.gauge.sent.one();
+                            self.counters.messages_out.one();
+                        }
                         Sent::Dropped => session.gauge.dropped.one(),
                         Sent::Queued | Sent::Away => {}
                     }

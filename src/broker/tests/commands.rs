@@ -147,3 +147,15 @@ fn a_5_0_client_above_its_receive_maximum_is_disconnected() {
     rig.send("A", &bytes("32[ \"up/1\" 0401 [] 'x' ]"));
     assert_eq!(rig.read("A"), bytes("e0 01 93"), "[MQTT-3.3.4-9]");
 }
+
+#[test]
+fn what_comes_from_within_is_never_sent_up() {
+    let mut rig = rig();
+    connect(&mut rig, "S", "04");
+    rig.send("S", &bytes("82[ 0001 \"#\" 00 ]"));
+    rig.read("S");
+    rig.local("up/1", "from a cloud", true);
+    assert_eq!(rig.read("S"), bytes("30[ \"up/1\" 'from a cloud' ]"));
+    assert!(rig.appended.try_recv().is_err(), "though an uplink wants this topic of clients");
+    assert_eq!(rig.status().forwarded, 0);
+}
