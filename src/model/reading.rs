@@ -100,7 +100,7 @@ pub enum Qos {
 }
 
 impl Qos {
-    /// The number by which it goes.
+    /// 0, 1 or 2, as the protocol writes it.
     pub fn level(self) -> u8 {
         match self {
             Self::AtMostOnce => 0,
