@@ -113,15 +113,13 @@ impl Guard {
         }
         self.counters.passwords_verified.one();
         let asked = (Arc::clone(&hash), password.clone());
-        let right = tokio::task::spawn_blocking(move || {
-            let right = password::verify(&asked.1.0, &asked.0);
-            drop(turn);
-            right
-        });
-        let right = right.await.unwrap_or(false);
+        // The turn goes along, so that it is over when the work is, whoever still waits for that.
+        let work = move || (password::verify(&asked.1.0, &asked.0), turn);
+        let Ok((right, turn)) = tokio::task::spawn_blocking(work).await else { return Ok(false) };
         if right && exists {
             self.verified().keep(&hash, &password.0);
         }
+        drop(turn);
         Ok(right)
     }
 

@@ -63,10 +63,10 @@ fn row(client: &Value) -> [Cell; 12] {
         Cell::text(text(client, "/version")),
         Cell::text(state).in_tone(tone),
         Cell::number(span(number(client, "/for_ms"))),
-        Cell::number(number(client, "/subscriptions")),
+        Cell::count(number(client, "/subscriptions")),
         Cell::number(rate(real(client, "/received_per_s"))),
         Cell::number(rate(real(client, "/sent_per_s"))),
-        Cell::number(number(client, "/inflight")),
+        Cell::count(number(client, "/inflight")),
         Cell::number(queued),
         Cell::fault(number(client, "/dropped")),
     ]

@@ -75,7 +75,10 @@ impl Running {
             page(rows)?;
             match reply.get("next") {
                 None | Some(Value::Null) => return Ok(count),
-                Some(next) => question["after"] = next.clone(),
+                Some(next) => {
+                    let question = question.as_object_mut().context("a question has no page")?;
+                    question.insert("after".to_owned(), next.clone());
+                }
             }
         }
     }

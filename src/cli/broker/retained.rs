@@ -97,7 +97,7 @@ fn row(row: &Value) -> [Cell; 6] {
     [
         Cell::text(text(row, "/topic")),
         Cell::number(bytes(number(row, "/bytes"))),
-        Cell::number(number(row, "/qos")),
+        Cell::count(number(row, "/qos")),
         Cell::number(span(number(row, "/age_ms"))),
         Cell::text(&notes.join(", ")).in_tone(Tone::Faint),
         Cell::text(&shown),

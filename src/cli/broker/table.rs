@@ -30,14 +30,19 @@ impl Cell {
         Self { text, tone: Tone::Plain, is_right: false }
     }
 
-    pub fn number(text: impl ToString) -> Self {
-        Self { text: text.to_string(), tone: Tone::Plain, is_right: true }
+    pub fn count(n: u64) -> Self {
+        Self::number(n.to_string())
+    }
+
+    /// A number in words of its own.
+    pub fn number(text: String) -> Self {
+        Self { text, tone: Tone::Plain, is_right: true }
     }
 
     /// A count of something that should not be.
     pub fn fault(count: u64) -> Self {
         let tone = if count > 0 { Tone::Doubt } else { Tone::Plain };
-        Self { tone, ..Self::number(count) }
+        Self { tone, ..Self::count(count) }
     }
 
     #[must_use]
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_grow() {
         let mut table = Table::new(["client", "in", "user"]);
-        let row = |id, n: u64, user| [Cell::text(id), Cell::number(n), Cell::text(user)];
+        let row = |id, n: u64, user| [Cell::text(id), Cell::count(n), Cell::text(user)];
         let first = table.page(vec![row("a", 1, "x"), row("a-longer", 1000, "")]);
         assert_eq!(first, "client      in  user\na            1  x\na-longer  1000  \n");
         let second = table.page(vec![row("a-still-longer\x1b[2J", 5, "x")]);

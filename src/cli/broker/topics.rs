@@ -54,7 +54,7 @@ fn subscription(row: &Value) -> [Cell; 5] {
     let away = if flag(row, "/connected") { "" } else { "away" };
     [
         Cell::text(text(row, "/filter")),
-        Cell::number(number(row, "/qos")),
+        Cell::count(number(row, "/qos")),
         Cell::text(text(row, "/client")),
         Cell::text(away).in_tone(Tone::Doubt),
         Cell::text(&options.join(", ")).in_tone(Tone::Faint),
@@ -69,13 +69,13 @@ fn topic(row: &Value) -> [Cell; 8] {
     let retained = if flag(row, "/retain") { "retained" } else { "" };
     [
         Cell::text(text(row, "/topic")),
-        Cell::number(number(row, "/messages")),
+        Cell::count(number(row, "/messages")),
         Cell::number(format!("{} ago", span(number(row, "/age_ms")))),
         Cell::number(bytes(number(row, "/bytes"))),
-        Cell::number(number(row, "/qos")),
+        Cell::count(number(row, "/qos")),
         Cell::text(retained).in_tone(Tone::Faint),
         by,
-        Cell::number(number(row, "/subscribers")),
+        Cell::count(number(row, "/subscribers")),
     ]
 }
 
