@@ -138,12 +138,15 @@ impl Engine {
         });
     }
 
-    pub fn filters_refused(&self, filters: usize) {
-        if filters > 0 {
-            tracing::warn!(uplink = %self.plan.name, filters, "the broker refused subscriptions");
-            let filters = u64::try_from(filters).unwrap_or(u64::MAX);
-            self.board.update(|progress| progress.commands.filters_refused += filters);
+    pub fn subscribed(&self, granted: usize, refused: usize) {
+        if refused > 0 {
+            tracing::warn!(uplink = %self.plan.name, refused, "the broker refused subscriptions");
         }
+        let [granted, refused] = [granted, refused].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+        self.board.update(|progress| {
+            progress.commands.filters_granted += granted;
+            progress.commands.filters_refused += refused;
+        });
     }
 
     /// Counts what was settled in the store.

@@ -138,7 +138,8 @@ impl<'a> Session<'a> {
             }
             Event::Incoming(Incoming::SubAck(ack)) => {
                 let refused = |code: &&SubscribeReasonCode| **code == SubscribeReasonCode::Failure;
-                self.engine.filters_refused(ack.return_codes.iter().filter(refused).count());
+                let refused = ack.return_codes.iter().filter(refused).count();
+                self.engine.subscribed(ack.return_codes.len().saturating_sub(refused), refused);
                 Ok(())
             }
             Event::Incoming(_) | Event::Outgoing(_) => Ok(()),

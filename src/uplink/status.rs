@@ -84,7 +84,9 @@ pub struct Commands {
     pub replies: u64,
     /// Replies that found their queue full or are too large.
     pub replies_dropped: u64,
-    /// `receive` filters that the broker did not grant.
+    /// `receive` filters that the broker granted on this connection.
+    pub filters_granted: u64,
+    /// Those it did not grant, on all connections.
     pub filters_refused: u64,
 }
 
@@ -228,6 +230,7 @@ impl Progress {
 
     pub fn online(&mut self, at: Wall) {
         self.connection = Connection::Online { since: at.0 };
+        self.commands.filters_granted = 0;
         self.connects += 1;
         self.away_since = None;
         self.next_try = None;

@@ -81,8 +81,12 @@ broker:
         if kind.startswith("mutual"):
             options["cert"], options["key"] = str(self.directory / "robot.pem"), str(self.directory / "robot.key")
         command["url"] = f"{scheme}://localhost:{self.ports[kind]}"
-        return subprocess.Popen(["node", NODE_CLIENT, NODE_MODULES, json.dumps(command)],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        child = subprocess.Popen(["node", NODE_CLIENT, NODE_MODULES], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        child.stdin.write(json.dumps(command))
+        child.stdin.close()
+        child.stdin = None
+        return child
 
     def mosquitto(self, which, kind, *arguments):
         command = [f"mosquitto_{which}", "-h", "localhost", "-p", self.ports[kind], *arguments]
@@ -213,7 +217,9 @@ def test_a_session_waits_for_its_client(lan, make, version, qos):
         out, _ = lan.mosquitto("sub", "mqtt", *keep, "-C", count, "-W", 15).communicate(timeout=20)
         got = out.split()
     assert got == want
-    wait_for(lambda: lan.sessions()["me"]["queue"] == lan.sessions()["me"]["inflight"] == 0, what="nothing that waits")
+    # mosquitto_sub goes when it has the last one, whether all are acknowledged or not.
+    left = count if make == "mosquitto" else 0
+    wait_for(lambda: lan.sessions()["me"]["queue"] == 0 and lan.sessions()["me"]["inflight"] <= left, what="nothing that waits")
 
 
 def test_a_paho_publisher_whose_connection_breaks_sends_each_message_once(lan):

@@ -14,6 +14,7 @@ def publish(port, topic, payload, qos=1, retain=False):
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.connect("127.0.0.1", port)
     client.loop_start()
+    wait_for(client.is_connected, what="the connection")
     client.publish(topic, payload, qos, retain).wait_for_publish(10)
     client.disconnect()
     client.loop_stop()
@@ -41,7 +42,9 @@ class Site(Gateway):
         return self
 
     def online(self):
-        return self.wait(lambda s: all(u["state"] == "online" for u in s["uplinks"].values()), what="online")
+        wanted = self.config.read_text().count("filter:") + self.config.read_text().count("/set'")
+        heard = lambda s: sum(u["commands"]["filters_granted"] for u in s["uplinks"].values() if u["state"] == "online")
+        return self.wait(lambda s: all(u["state"] == "online" for u in s["uplinks"].values()) and heard(s) == wanted, what="subscribed")
 
     def local(self, uplink):
         return self.status()["uplinks"][uplink]["local"]
