@@ -5,6 +5,8 @@ mod access;
 mod bounds;
 mod certificates;
 mod commands;
+mod disk;
+mod durable;
 mod listeners;
 mod logins;
 pub mod notation;
