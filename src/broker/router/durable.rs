@@ -52,7 +52,7 @@ impl Router {
                 tracing::error!(%error, "the broker's sessions and messages can't be written");
             }
             (Ok(()), true) => {
-                tracing::info!("the broker's sessions and messages are written again")
+                tracing::info!("the broker's sessions and messages are written again");
             }
             _ => {}
         }
@@ -69,8 +69,13 @@ impl Router {
 
     pub(super) fn fulfil(&mut self, later: Later, now: Mono) {
         match later {
-            Later::Acknowledge(key, ticket, reason) | Later::Complete(key, ticket, reason) => {
+            Later::Acknowledge(key, ticket, reason) => {
                 self.answer_publisher(key, ticket, reason, now);
+            }
+            Later::Complete(key, ticket, reason) => {
+                let Some(session) = self.session(key) else { return };
+                session.complete(ticket, reason);
+                self.touch(key);
             }
             Later::Release(key, session_number, number) => {
                 let Some(session) = self.session(key) else { return };

@@ -316,6 +316,13 @@ impl Session {
         true
     }
 
+    /// A PUBREL is durable: writes its PUBCOMP, if the connection that waits is there.
+    pub fn complete(&mut self, ticket: AckTicket, reason: Reason) {
+        if let Some(link) = self.link.as_mut().filter(|link| link.conn == ticket.conn) {
+            link.settle(ticket, reason);
+        }
+    }
+
     /// Shows the state of the queue to the outside.
     pub fn show(&self) {
         self.gauge.queued.set(self.outgoing.queue_len());

@@ -213,6 +213,9 @@ fn a_publishers_ids_survive_with_its_messages() {
     assert_eq!(rig.read("p"), bytes("7002 0005"));
     let mut rig = crash(rig, &disk);
     resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("6202 0005"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("7002 0005"), "the PUBCOMP may have been lost");
     rig.send("p", &bytes("34[ \"t\" 0005 'y' ]"));
     commit(&mut rig, &disk);
     assert_eq!(rig.read("p"), bytes("5002 0005"));

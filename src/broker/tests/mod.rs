@@ -5,6 +5,7 @@ mod access;
 mod bounds;
 mod certificates;
 mod commands;
+mod crashes;
 mod disk;
 mod durable;
 mod listeners;
