@@ -13,7 +13,7 @@ use super::status::beyond;
 use crate::model::{Mono, TopicFilter, TopicName};
 
 pub struct Retained {
-    messages: BTreeMap<TopicName, Kept>,
+    messages: BTreeMap<TopicName, One>,
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
@@ -22,10 +22,12 @@ pub struct Retained {
 }
 
 /// A retained message.
-pub struct Kept {
+pub struct One {
     pub message: Arc<Message>,
-    /// When it was published.
+    /// When it was published, or read from the broker's file.
     pub at: Mono,
+    /// Whether the broker's file has it.
+    is_kept: bool,
 }
 
 /// What a step through the retained messages came to.
@@ -50,8 +52,9 @@ impl Retained {
     }
 
     /// Keeps, replaces or (empty payload [MQTT-3.3.1-6]) removes; `false` if there is no room.
-    pub fn set(&mut self, message: &Arc<Message>, now: Mono) -> bool {
-        let old = self.messages.get(&message.topic).map_or(0, |kept| kept.message.bytes());
+    /// `is_kept` says that the broker's file has it too.
+    pub fn set(&mut self, message: &Arc<Message>, is_kept: bool, now: Mono) -> bool {
+        let old = self.messages.get(&message.topic).map_or(0, |one| one.message.bytes());
         if message.payload.is_empty() {
             self.remove(&message.topic);
             return true;
@@ -63,32 +66,39 @@ impl Retained {
         self.remove(&message.topic);
         self.bytes += message.bytes();
         self.expiring += usize::from(message.expires.is_some());
-        let kept = Kept { message: Arc::clone(message), at: now };
-        self.messages.insert(message.topic.clone(), kept);
+        let one = One { message: Arc::clone(message), at: now, is_kept };
+        self.messages.insert(message.topic.clone(), one);
         true
     }
 
-    fn remove(&mut self, topic: &TopicName) {
-        if let Some(Kept { message, .. }) = self.messages.remove(topic) {
-            self.bytes -= message.bytes();
-            self.expiring -= usize::from(message.expires.is_some());
-        }
+    /// Whether the broker's file has a message of this topic.
+    pub fn is_kept(&self, topic: &TopicName) -> bool {
+        self.messages.get(topic).is_some_and(|one| one.is_kept)
     }
 
-    /// Drops what has expired.
-    pub fn sweep(&mut self, now: Mono) {
+    /// All that the broker's file has.
+    pub fn kept(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.messages.values().filter(|one| one.is_kept).map(|one| &one.message)
+    }
+
+    /// Says whether the broker's file had it.
+    fn remove(&mut self, topic: &TopicName) -> bool {
+        let Some(One { message, is_kept }) = self.messages.remove(topic) else { return false };
+        self.bytes -= message.bytes();
+        self.expiring -= usize::from(message.expires.is_some());
+        is_kept
+    }
+
+    /// Drops what has expired; gives the topics of which the broker's file has a message.
+    pub fn sweep(&mut self, now: Mono) -> Vec<TopicName> {
         if self.expiring == 0 {
-            return;
+            return Vec::new();
         }
-        let expired: Vec<TopicName> = self
-            .messages
-            .values()
-            .filter(|kept| kept.message.is_expired(now))
-            .map(|kept| kept.message.topic.clone())
-            .collect();
-        for topic in expired {
-            self.remove(&topic);
-        }
+        let all = self.messages.values().map(|one| &one.message);
+        let mut expired: Vec<TopicName> =
+            all.filter(|m| m.is_expired(now)).map(|m| m.topic.clone()).collect();
+        expired.retain(|topic| self.remove(topic));
+        expired
     }
 
     /// The next message for `filter` after the topic `after`, looking at no more than `looks`.
@@ -102,7 +112,7 @@ impl Retained {
         let text = filter.as_str();
         let Some(wildcard) = text.find(['+', '#']) else {
             return match self.messages.get(text) {
-                Some(Kept { message, .. }) if after.is_none() && !message.is_expired(now) => {
+                Some(One { message, .. }) if after.is_none() && !message.is_expired(now) => {
                     Step::Found(Arc::clone(message))
                 }
                 _ => Step::End,
@@ -120,8 +130,9 @@ impl Retained {
             None => Bound::Included(prefix),
         };
         let mut last = None;
-        for (topic, kept) in self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks) {
-            let message = &kept.message;
+        for (topic, One { message, .. }) in
+            self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks)
+        {
             if !topic.as_str().starts_with(prefix) {
                 return Step::End;
             }
@@ -134,8 +145,8 @@ impl Retained {
     }
 
     /// All that is kept, in the order of topics, after the topic `after`.
-    pub fn after(&self, after: Option<&str>) -> impl Iterator<Item = &Kept> {
-        self.messages.range::<str, _>((beyond(after), Bound::Unbounded)).map(|(_, kept)| kept)
+    pub fn after(&self, after: Option<&str>) -> impl Iterator<Item = &One> {
+        self.messages.range::<str, _>((beyond(after), Bound::Unbounded)).map(|(_, one)| one)
     }
 }
 
@@ -183,7 +194,7 @@ mod tests {
             let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
             let mut retained = Retained::new(100, 1_000_000);
             for topic in &topics {
-                retained.set(&message(topic, "x"), Mono(0));
+                retained.set(&message(topic, "x"), false, Mono(0));
             }
             let expected: Vec<String> =
                 topics.iter().filter(|t| filter.matches(t)).cloned().collect();
@@ -194,16 +205,16 @@ mod tests {
     #[test]
     fn replacing_and_removing_keeps_the_accounts() {
         let mut retained = Retained::new(2, 1_000_000);
-        assert!(retained.set(&message("a", "1"), Mono(0)));
+        assert!(retained.set(&message("a", "1"), false, Mono(0)));
         let one = retained.bytes();
-        assert!(retained.set(&message("a", "22"), Mono(0)));
+        assert!(retained.set(&message("a", "22"), false, Mono(0)));
         assert_eq!((retained.len(), retained.bytes()), (1, one + 1));
-        assert!(retained.set(&message("b", "1"), Mono(0)));
-        assert!(!retained.set(&message("c", "1"), Mono(0)), "full");
-        assert!(retained.set(&message("b", "2"), Mono(0)), "what is there may change");
-        retained.set(&message("a", ""), Mono(0));
-        retained.set(&message("b", ""), Mono(0));
-        retained.set(&message("b", ""), Mono(0));
+        assert!(retained.set(&message("b", "1"), false, Mono(0)));
+        assert!(!retained.set(&message("c", "1"), false, Mono(0)), "full");
+        assert!(retained.set(&message("b", "2"), false, Mono(0)), "what is there may change");
+        retained.set(&message("a", ""), false, Mono(0));
+        retained.set(&message("b", ""), false, Mono(0));
+        retained.set(&message("b", ""), false, Mono(0));
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
     }
 
@@ -213,11 +224,11 @@ mod tests {
         for (topic, end) in [("a", Some(Mono(5))), ("b", Some(Mono(50))), ("c", None)] {
             let mut message = Arc::into_inner(message(topic, "x")).unwrap();
             message.expires = end;
-            retained.set(&Arc::new(message), Mono(0));
+            retained.set(&Arc::new(message), topic == "a", Mono(0));
         }
-        retained.sweep(Mono(10));
+        assert_eq!(retained.sweep(Mono(10)), [TopicName::new("a").unwrap()], "the file has it");
         assert_eq!(retained.len(), 2);
-        retained.sweep(Mono(100));
+        assert_eq!(retained.sweep(Mono(100)), []);
         assert_eq!((retained.len(), retained.expiring), (1, 0));
     }
 }

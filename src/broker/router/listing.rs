@@ -10,7 +10,7 @@ use crate::broker::lists::{
     After, Kicked, Page, Removed, RetainedRow, SubscriptionRow, TopicRow, millis,
 };
 use crate::broker::packet::Reason;
-use crate::broker::retained::Kept;
+use crate::broker::retained::One;
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
 use crate::model::{Mono, Qos, TopicFilter};
@@ -132,10 +132,10 @@ impl Router {
         after: Option<&str>,
         now: Mono,
     ) -> Page<RetainedRow> {
-        self.page_of_retained(filter, after, now, |kept| {
-            let message = &kept.message;
+        self.page_of_retained(filter, after, now, |one| {
+            let message = &one.message;
             let left = message.expires.map(|end| millis(end, now));
-            RetainedRow::of(message, millis(now, kept.at), left, self.is_reserved(&message.topic))
+            RetainedRow::of(message, millis(now, one.at), left, self.is_reserved(&message.topic))
         })
     }
 
@@ -147,8 +147,8 @@ impl Router {
         after: Option<&str>,
         now: Mono,
     ) -> Page<Removed> {
-        let page = self.page_of_retained(Some(filter), after, now, |kept| {
-            let topic = &kept.message.topic;
+        let page = self.page_of_retained(Some(filter), after, now, |one| {
+            let topic = &one.message.topic;
             (topic.clone(), !self.is_reserved(topic))
         });
         let removed = page.rows.into_iter().map(|(topic, removed)| {
@@ -175,19 +175,19 @@ impl Router {
         filter: Option<&TopicFilter>,
         after: Option<&str>,
         now: Mono,
-        row: impl Fn(&Kept) -> T,
+        row: impl Fn(&One) -> T,
     ) -> Page<T> {
         let mut rows = Vec::new();
         let mut last = None;
-        for kept in self.retained.after(after).take(LOOKS_MAX) {
+        for one in self.retained.after(after).take(LOOKS_MAX) {
             if rows.len() >= ROWS_MAX {
                 break;
             }
-            let topic = kept.message.topic.as_str();
+            let topic = one.message.topic.as_str();
             last = Some(topic);
             let wanted = filter.is_none_or(|filter| filter.matches(topic));
-            if wanted && !kept.message.is_expired(now) {
-                rows.push(row(kept));
+            if wanted && !one.message.is_expired(now) {
+                rows.push(row(one));
             }
         }
         let more = last.is_some_and(|last| self.retained.after(Some(last)).next().is_some());
