@@ -145,7 +145,7 @@ struct Shared {
     /// Listeners on their way to the runner.
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
-    local: mpsc::Sender<Publish>,
+    local: mpsc::Sender<Local>,
     asks: mpsc::Sender<lists::Ask>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
@@ -276,16 +276,16 @@ impl Broker {
     /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
     /// router is behind by more than its bounds the message is dropped and counted.
     pub fn publish(&self, message: Publish) {
-        // It was counted, and nobody could do more about it.
-        let _ = self.enqueue(message);
+        // What is dropped was counted, and nobody could do more about it.
+        let _ = self.enqueue(Local::Ours(message));
     }
 
-    fn enqueue(&self, message: Publish) -> Result<(), ()> {
+    fn enqueue(&self, message: Local) -> Result<(), ()> {
         let shared = &self.shared;
-        let bytes = local_bytes(&message);
+        let bytes = message.bytes();
         let waiting = shared.local_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let correlation = message.correlation.as_ref().map_or(0, Vec::len);
-        let fits = waiting + bytes <= LOCAL_BYTES_MAX && correlation <= CORRELATION_BYTES_MAX;
+        let fits =
+            waiting + bytes <= LOCAL_BYTES_MAX && message.correlation() <= CORRELATION_BYTES_MAX;
         if !fits || shared.local.try_send(message).is_err() {
             shared.local_bytes.fetch_sub(bytes, Ordering::Relaxed);
             shared.counters.dropped.local_full.one();
@@ -311,17 +311,7 @@ impl Broker {
         if !shared.limits.takes_topic(topic) || bytes > packet_max {
             return Err(Turned::TooLong);
         }
-        let FromCloud { topic, payload, qos, retain } = message;
-        self.enqueue(Publish {
-            topic,
-            payload: payload.into(),
-            qos,
-            retain,
-            correlation: None,
-            user_property: None,
-            expiry: None,
-        })
-        .map_err(|()| Turned::Full)
+        self.enqueue(Local::FromCloud(message)).map_err(|()| Turned::Full)
     }
 
     /// Takes new rules for topics; holds from the next message on.
@@ -343,10 +333,28 @@ fn append_to(store: Store) -> Append {
     })
 }
 
-/// What a waiting in-process message counts for.
-fn local_bytes(message: &Publish) -> usize {
-    let correlation = message.correlation.as_ref().map_or(0, Vec::len);
-    size_of::<Publish>() + message.topic.as_str().len() + message.payload.len() + correlation
+/// An in-process message on its way to the router.
+enum Local {
+    Ours(Publish),
+    FromCloud(FromCloud),
+}
+
+impl Local {
+    /// What it counts for while it waits.
+    fn bytes(&self) -> usize {
+        let (topic, payload) = match self {
+            Self::Ours(message) => (&message.topic, message.payload.len()),
+            Self::FromCloud(message) => (&message.topic, message.payload.len()),
+        };
+        size_of::<Self>() + topic.as_str().len() + payload + self.correlation()
+    }
+
+    fn correlation(&self) -> usize {
+        match self {
+            Self::Ours(message) => message.correlation.as_ref().map_or(0, Vec::len),
+            Self::FromCloud(_) => 0,
+        }
+    }
 }
 
 impl BrokerRunner {

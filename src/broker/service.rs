@@ -17,7 +17,7 @@ use super::outbox::End;
 use super::router::{Event, Router};
 use super::status::Counters;
 use super::sys::Sys;
-use super::{Publish, Rules, local_bytes, survival};
+use super::{Local, Rules, survival};
 use crate::model::{Clock, Mono};
 use crate::store::Keep;
 
@@ -35,7 +35,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Service {
     pub router: Router,
     pub events: mpsc::Receiver<Event>,
-    pub local: mpsc::Receiver<Publish>,
+    pub(super) local: mpsc::Receiver<Local>,
     pub asks: mpsc::Receiver<Ask>,
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
@@ -97,8 +97,11 @@ impl Service {
                 self.router.set_access(access, now);
             }
             for message in messages.drain(..) {
-                self.local_bytes.fetch_sub(local_bytes(&message), Ordering::Relaxed);
-                self.router.publish(message, now);
+                self.local_bytes.fetch_sub(message.bytes(), Ordering::Relaxed);
+                match message {
+                    Local::Ours(message) => self.router.publish(message, now),
+                    Local::FromCloud(message) => self.router.publish_from_cloud(message, now),
+                }
             }
             for event in events.drain(..) {
                 self.router.take(event, now);

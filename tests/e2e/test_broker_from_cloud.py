@@ -94,6 +94,12 @@ def test_quality_retention_and_place(tmp_path, started):
     publish(cloud.port, "plants/berlin/recipes/1", "", 1, retain=True)
     wait_for(lambda: lan.got()[-1][:2] == ("cloud/recipes/1", ""), what="the removal")
     status = site.local("hq")
+    # It is kept for those who come later, also when the cloud is away at the next start.
+    cloud.stop()
+    assert site.stop() == 0
+    site.start()
+    later = started(Subscriber(site.lan, ["#"]))
+    wait_for(lambda: later.got() == [("cloud/recipes/0", "kept in the cloud", 1, True)], what="what was retained before")
     assert status == {"published": QOS_MAX + 4, "turned": {}}, status
 
 

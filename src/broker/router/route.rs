@@ -12,7 +12,7 @@ use crate::broker::packet::{Inbound, Properties, Reason, Version, Will};
 use crate::broker::session::{Close, Sent};
 use crate::broker::status::Counters;
 use crate::broker::trie::{Grant, Match, SessionKey};
-use crate::model::{Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
+use crate::model::{FromCloud, Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
 
 /// What became of a client's message.
 pub(super) enum Fate {
@@ -215,6 +215,14 @@ impl Router {
         if let Fate::Committing(commit) = self.accept(Some(key), message, commit, now) {
             self.commits.push((Waiter::Nobody, commit));
         }
+    }
+
+    /// Takes a message from a cloud: like one of a client, but for no uplink.
+    pub fn publish_from_cloud(&mut self, message: FromCloud, now: Mono) {
+        let FromCloud { topic, payload, qos, retain } = message;
+        let payload = payload.into();
+        let message = Message { topic, payload, qos, retain, expires: None, properties: None };
+        self.accept(None, message, None, now);
     }
 
     pub(super) fn local_publish(&mut self, publish: Publish, now: Mono) {
