@@ -83,7 +83,7 @@ impl Retained {
 
     /// Says whether the broker's file had it.
     fn remove(&mut self, topic: &TopicName) -> bool {
-        let Some(One { message, is_kept }) = self.messages.remove(topic) else { return false };
+        let Some(One { message, is_kept, .. }) = self.messages.remove(topic) else { return false };
         self.bytes -= message.bytes();
         self.expiring -= usize::from(message.expires.is_some());
         is_kept
