@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::BrokerPlan;
 use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
-use crate::store::Store;
+use crate::store::{Keep, Store};
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
@@ -76,6 +76,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Makes messages that uplinks want durable; `None` acknowledges them as they come.
     pub store: Option<Store>,
+    /// What is to survive a restart.
+    pub keep: Keep,
 }
 
 /// What is special about topics; changes with the configuration while clients stay.
@@ -150,7 +152,7 @@ impl Broker {
         let doors: Vec<_> = listeners.iter().map(|(door, _)| Arc::clone(door)).collect();
         let (access, access_changed) = watch::channel(Arc::new(Access::of(plan)));
         let (opened, from_opened) = mpsc::channel(CHANGES_MAX);
-        let Deps { clock, inbox, store } = deps;
+        let Deps { clock, inbox, store, keep: _ } = deps;
         let counters = Arc::new(Counters::default());
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
