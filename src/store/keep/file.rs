@@ -425,9 +425,7 @@ fn scan(
 fn take_over(from: &Path, to: &Connection) -> rusqlite::Result<(u64, u64)> {
     let (mut whole, mut damaged) = (0, 0);
     let Ok(old) = schema::connect_still(from) else { return Ok((0, 0)) };
-    // A file that was cut short is read as far as it goes.
-    let looked = old.execute_batch("PRAGMA writable_schema=ON;");
-    if looked.and_then(|()| schema::check_ours(&FORMAT, &old)).is_err() {
+    if schema::check_ours(&FORMAT, &old).is_err() {
         return Ok((0, 0));
     }
     let transaction = to.unchecked_transaction()?;

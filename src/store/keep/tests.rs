@@ -182,7 +182,7 @@ fn a_bad_file_is_set_aside_and_what_can_be_read_of_it_is_kept() {
             let noise: Vec<u8> = (0..length).map(|_| fastrand::u8(..)).collect();
             file.write_all_at(&noise, 0).unwrap();
         }),
-        ("cut to a third", true, |file, length| file.set_len(length / 3 / 4_096 * 4_096).unwrap()),
+        ("cut to a third", false, |file, length| file.set_len(length / 3 / 4_096 * 4_096).unwrap()),
         ("cut within a page", false, |file, _| file.set_len(1_500).unwrap()),
         ("empty", false, |file, _| file.set_len(0).unwrap()),
         ("another program's", false, |file, _| file.write_all_at(b"abcd", 68).unwrap()),
