@@ -26,6 +26,7 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         inflight: 20,
         queue_messages: 10_000,
         queue_bytes: 16 * 1024 * 1024,
+        all_queues_bytes: 256 * 1024 * 1024,
         retained_messages: 1000,
         retained_bytes: 1024 * 1024,
         subscriptions_per_client: 100,

@@ -181,6 +181,11 @@ impl Keep {
         Self { thread: None }
     }
 
+    /// Whether nothing survives.
+    pub fn is_none(&self) -> bool {
+        self.thread.is_none()
+    }
+
     /// Opens the broker's file beside the store's; none if the store has none. A file that can't be
     /// used is set aside. Blocks.
     ///
