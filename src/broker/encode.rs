@@ -13,10 +13,7 @@ use crate::model::Qos;
 
 /// Property identifiers (MQTT 5.0, 2.2.2.2) that this broker writes.
 pub mod property {
-    pub const PAYLOAD_FORMAT: u8 = 0x01;
     pub const MESSAGE_EXPIRY: u8 = 0x02;
-    pub const CONTENT_TYPE: u8 = 0x03;
-    pub const RESPONSE_TOPIC: u8 = 0x08;
     pub const CORRELATION_DATA: u8 = 0x09;
     pub const SUBSCRIPTION_ID: u8 = 0x0B;
     pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
@@ -26,7 +23,6 @@ pub mod property {
     pub const MAXIMUM_QOS: u8 = 0x24;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    pub const SHARED_SUBSCRIPTIONS: u8 = 0x2A;
 }
 
 /// A variable byte integer (MQTT 5.0, 1.5.5).
@@ -47,7 +43,7 @@ fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     out.put_slice(bytes.get(..usize::from(length)).unwrap_or_default());
 }
 
-pub fn text(out: &mut Vec<u8>, text: &str) {
+fn text(out: &mut Vec<u8>, text: &str) {
     binary(out, text.as_bytes());
 }
 
@@ -56,7 +52,7 @@ pub fn binary_property(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
     binary(out, bytes);
 }
 
-pub fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
+fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
     binary_property(out, id, text.as_bytes());
 }
 
@@ -92,12 +88,11 @@ pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'
         properties.put_slice(&[property::MAXIMUM_QOS, 1]);
         properties.put_u8(property::MAXIMUM_PACKET_SIZE);
         properties.put_u32(offer.packet_max);
+        properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
+        properties.put_u16(offer.alias_max);
         if let Some(id) = offer.assigned {
             text_property(&mut properties, property::ASSIGNED_CLIENT_ID, id);
         }
-        properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
-        properties.put_u16(offer.alias_max);
-        properties.put_slice(&[property::SHARED_SUBSCRIPTIONS, 0]);
         variable(&mut body, properties.len());
         body.put_slice(&properties);
     }

@@ -49,7 +49,9 @@ impl Router {
         let is_own = self.owner(&client_id).is_none_or(|owner| owner == login.user);
         let kept = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
-        let connack = encode::connack_accepted(connect.version, kept.is_some(), &offer);
+        // 3.1 has no place to say that a session is kept.
+        let session_present = kept.is_some() && !connect.is_mqisdp;
+        let connack = encode::connack_accepted(connect.version, session_present, &offer);
         if connack.len() > packet_max {
             return outbox.end(End::Abort);
         }

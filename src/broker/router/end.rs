@@ -71,7 +71,7 @@ impl Router {
         let Some(session) = self.sessions.get_mut(place).and_then(Option::take) else { return };
         self.free.push(key);
         for filter in session.subscriptions.keys() {
-            self.trie.remove(filter, key);
+            self.subscriptions.remove(filter, key);
         }
         let lost = session.outgoing.queue_len() + session.outgoing.inflight_len();
         self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));

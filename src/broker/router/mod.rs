@@ -11,6 +11,7 @@ mod deadlines;
 mod end;
 mod pace;
 mod route;
+mod share;
 mod subscribe;
 
 use std::collections::HashMap;
@@ -28,8 +29,10 @@ use super::packet::{Connect, Incoming, Reason};
 use super::peer::Peer;
 use super::retained::Retained;
 use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
+use super::shares::GroupKey;
 use super::status::Counters;
-use super::trie::{Match, SessionKey, Trie};
+use super::subscriptions::Subscriptions;
+use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
 use crate::model::{Message as Stored, Mono, SetRequest};
@@ -80,7 +83,7 @@ pub struct Router {
     free: Vec<SessionKey>,
     by_client: HashMap<Arc<str>, SessionKey>,
     by_conn: HashMap<ConnId, SessionKey>,
-    trie: Trie,
+    subscriptions: Subscriptions,
     retained: Retained,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
@@ -98,6 +101,7 @@ pub struct Router {
     swept_at: Mono,
     // Kept for their memory only.
     matches: Vec<Match>,
+    groups: Vec<Match<GroupKey, ()>>,
     frames: Frames,
 }
 
@@ -126,7 +130,7 @@ impl Router {
             free: Vec::new(),
             by_client: HashMap::new(),
             by_conn: HashMap::new(),
-            trie: Trie::default(),
+            subscriptions: Subscriptions::default(),
             dirty: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
@@ -136,6 +140,7 @@ impl Router {
             assigned: 0,
             swept_at: now,
             matches: Vec::new(),
+            groups: Vec::new(),
             frames: Frames::default(),
         }
     }
@@ -260,7 +265,8 @@ impl Router {
         self.dirty = dirty;
         self.dirty.clear();
         let counters = &self.counters;
-        counters.subscriptions.set(self.trie.len());
+        counters.subscriptions.set(self.subscriptions.len());
+        counters.shared_subscriptions.set(self.subscriptions.shared_len());
         counters.retained_messages.set(self.retained.len());
         counters.retained_bytes.set(self.retained.bytes());
         counters.sessions.set(self.by_client.len());

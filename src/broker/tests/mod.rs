@@ -7,8 +7,8 @@ mod certificates;
 mod commands;
 mod listeners;
 mod logins;
+#[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
 mod rig;
 mod running;
-mod script;
 mod sockets;
