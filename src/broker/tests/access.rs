@@ -33,7 +33,7 @@ impl Rig {
 
     fn enters5(&mut self, id: &str, user: &str) {
         let connect = format!("10[ \"MQTT\" 05 82 0000 [] \"{id}\" \"{user}\" ]");
-        self.sends(id, &connect, "20[ 0000 [ 210400 2401 2700001000 220020 2a00 ] ]");
+        self.sends(id, &connect, "20[ 0000 [ 210400 2700001000 220020 2a00 ] ]");
     }
 }
 
