@@ -120,7 +120,7 @@ impl Shares {
     ) -> Option<Match> {
         let group = self.group(key)?;
         let count = group.members.len();
-        let mut best = None;
+        let mut best: Option<(Readiness, usize, Match)> = None;
         for step in 0..count {
             let at = (group.turn + step) % count;
             let Some(member) = group.members.get(at) else { continue };

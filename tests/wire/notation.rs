@@ -8,8 +8,8 @@
 /// Bytes that are expected; `None` is any.
 pub type Pattern = Vec<Option<u8>>;
 
-/// Receive maximum 1024, QoS 1 at most, packets of 4096 bytes at most, 32 aliases.
-const OFFER: &str = "210400 2401 2700001000 220020";
+/// Receive maximum 1024, packets of 4096 bytes at most, 32 aliases.
+const OFFER: &str = "210400 2700001000 220020";
 
 pub fn bytes(text: &str) -> Vec<u8> {
     let all: Option<Vec<u8>> = pattern(text).into_iter().collect();

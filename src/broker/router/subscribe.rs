@@ -7,7 +7,7 @@ use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Vers
 use crate::broker::retained::Step;
 use crate::broker::session::{Outgoing, Replay, Sent};
 use crate::broker::trie::{Grant, SessionKey};
-use crate::model::{Mono, Qos, TopicFilter};
+use crate::model::{Mono, Qos};
 
 /// Retained topics looked at for one client before others get their turn.
 const REPLAY_LOOKS: usize = 2000;
@@ -19,7 +19,7 @@ impl Router {
         let mut reasons = Vec::with_capacity(subscribe.wishes.len());
         for wish in &subscribe.wishes {
             let reason = match self.subscribe_one(key, wish, subscribe.subscription_id) {
-                Ok(qos) => Reason(u8::from(qos != Qos::AtMostOnce)),
+                Ok(qos) => Reason(qos.level()),
                 Err(reason) => reason,
             };
             reasons.push(reason);
@@ -46,7 +46,7 @@ impl Router {
         if is_new && session.subscriptions.len() >= most {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let qos = wish.qos.min(Qos::AtLeastOnce).min(most_qos);
+        let qos = wish.qos.min(most_qos);
         let grant = Grant {
             qos,
             no_local: wish.no_local,
