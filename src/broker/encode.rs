@@ -20,6 +20,7 @@ pub mod property {
     pub const REASON_STRING: u8 = 0x1F;
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
+    pub const TOPIC_ALIAS: u8 = 0x23;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
 }
@@ -118,19 +119,23 @@ pub fn connack_refused(version: Version, reason: Reason) -> Vec<u8> {
 /// The packets of the exchanges around a PUBLISH of QoS 1 and 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ack {
-    PubAck,
-    PubRec,
-    PubRel,
-    PubComp,
+    /// PUBACK
+    Acknowledge,
+    /// PUBREC
+    Receive,
+    /// PUBREL
+    Release,
+    /// PUBCOMP
+    Complete,
 }
 
 impl Ack {
     fn first_byte(self) -> u8 {
         match self {
-            Self::PubAck => 0x40,
-            Self::PubRec => 0x50,
-            Self::PubRel => 0x62,
-            Self::PubComp => 0x70,
+            Self::Acknowledge => 0x40,
+            Self::Receive => 0x50,
+            Self::Release => 0x62,
+            Self::Complete => 0x70,
         }
     }
 
@@ -201,6 +206,15 @@ pub struct Form<'a> {
     pub ids: &'a [u32],
     /// Seconds the message still stays valid, for 5.0 clients.
     pub expiry: Option<u32>,
+    /// For 5.0 clients that take them.
+    pub alias: Option<Alias>,
+}
+
+/// A topic alias, alone if the client knows it, with the topic if not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alias {
+    pub number: u16,
+    pub is_known: bool,
 }
 
 /// Writes everything of a PUBLISH but its packet id and its payload into `head` (cleared first);
@@ -215,6 +229,10 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
             properties.put_u8(property::MESSAGE_EXPIRY);
             properties.put_u32(seconds);
         }
+        if let Some(alias) = form.alias {
+            properties.put_u8(property::TOPIC_ALIAS);
+            properties.put_u16(alias.number);
+        }
         for id in form.ids {
             properties.put_u8(property::SUBSCRIPTION_ID);
             variable(&mut properties, usize::try_from(*id).unwrap_or(0));
@@ -223,7 +241,8 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
         properties_length = properties.len() + passed.len();
     }
     let id_length = if form.qos == Qos::AtMostOnce { 0 } else { 2 };
-    let topic = message.topic.as_str();
+    let is_known = form.alias.is_some_and(|alias| alias.is_known);
+    let topic = if is_known { "" } else { message.topic.as_str() };
     let mut remaining = 2 + topic.len() + id_length + message.payload.len();
     if form.version == Version::V5 {
         remaining += properties_length + variable_length(properties_length);

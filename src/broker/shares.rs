@@ -105,6 +105,11 @@ impl Shares {
         }
     }
 
+    /// The group of `name`, while it has members.
+    pub fn named(&self, name: &TopicFilter) -> Option<GroupKey> {
+        self.by_name.get(name).copied()
+    }
+
     /// The groups that want a topic, appended to `found`.
     pub fn matches(&self, topic: &str, found: &mut Vec<Match<GroupKey, ()>>) {
         if self.members > 0 {

@@ -46,6 +46,11 @@ impl Subscriptions {
         self.shares.matches(topic, found);
     }
 
+    /// The group of a shared filter, while it has members.
+    pub fn group(&self, filter: &TopicFilter) -> Option<GroupKey> {
+        self.shares.named(filter)
+    }
+
     /// The member of a group that gets the next message; `None` if none of them can take it.
     pub fn choose(
         &mut self,

@@ -25,7 +25,7 @@ use super::row::{Row, Step};
 /// A broker under load of its siblings answers within this.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the gateway's messages are known to have been routed.
-const MARK: &str = "wire/mark";
+const MARK: &str = "$wire/mark";
 
 fn limits() -> BrokerLimits {
     BrokerLimits {

@@ -61,6 +61,7 @@ impl Router {
             window: connect.receive_maximum.min(self.limits.inflight),
             packet_max,
             problem_info: connect.problem_info,
+            alias_max: connect.alias_max,
         };
         let lifetime = match connect.version {
             // 3.1.1 knows only "with the connection" and "for ever".

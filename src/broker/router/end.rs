@@ -73,7 +73,8 @@ impl Router {
         for filter in session.subscriptions.keys() {
             self.subscriptions.remove(filter, key);
         }
-        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len();
+        let passed_on = self.pass_on_later(&session);
+        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len() - passed_on;
         self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));
         self.by_client.remove(&session.client_id);
         self.counters.leave(&session.client_id);

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::access::{Access, Login};
-use super::message::Frames;
+use super::message::{Frames, Message};
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
 use super::peer::Peer;
@@ -36,7 +36,7 @@ use super::subscriptions::Subscriptions;
 use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
-use crate::model::{Message as Stored, Mono, SetRequest};
+use crate::model::{Message as Stored, Mono, SetRequest, TopicFilter};
 
 use deferred::Deferred;
 
@@ -100,6 +100,8 @@ pub struct Router {
     retained: Retained,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
+    /// Messages of shared subscriptions whose session has ended, for other members of the group.
+    passed_on: Vec<(TopicFilter, Arc<Message>)>,
     /// Sessions that get retained messages in steps and are not through.
     replaying: Vec<SessionKey>,
     /// Messages the store has yet to make durable, and whom to tell.
@@ -146,6 +148,7 @@ impl Router {
             by_conn: HashMap::new(),
             subscriptions: Subscriptions::default(),
             dirty: Vec::new(),
+            passed_on: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
             deferred: Deferred::default(),
@@ -261,6 +264,7 @@ impl Router {
     /// Ends a round: wakes the connections that got something, and cuts those that take none of
     /// the answers they cause.
     pub fn flush(&mut self, now: Mono) {
+        self.pass_on(now);
         let answers_max = self.limits.outgoing_bytes * 2
             + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
         let dirty = std::mem::take(&mut self.dirty);

@@ -1,5 +1,6 @@
 //! Messages for shared subscriptions: each goes to one member of each group (MQTT 5.0, 4.8.2).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Router;
@@ -24,18 +25,62 @@ impl Router {
         receivers
     }
 
-    fn send_to_one(&mut self, group: GroupKey, message: &Arc<Message>, now: Mono) {
+    /// Notes what waited for a session that has ended because of its shared subscriptions, and says
+    /// how many messages that is.
+    ///
+    /// A message that an own subscription of the session wanted as well is there once more, and
+    /// that copy ends with the session.
+    pub(super) fn pass_on_later(&mut self, session: &Session) -> usize {
+        let before = self.passed_on.len();
+        let (shared, own): (Vec<_>, Vec<_>) =
+            session.subscriptions.keys().partition(|filter| filter.is_shared());
+        if shared.is_empty() {
+            return 0;
+        }
+        let mut copies: HashMap<*const Message, usize> = HashMap::new();
+        for message in session.outgoing.unfinished() {
+            let topic = message.topic.as_str();
+            let is_own = own.iter().any(|filter| filter.matches(topic));
+            let copy = copies.entry(Arc::as_ptr(message)).or_default();
+            let nth = match (is_own, *copy) {
+                (true, 0) => None,
+                (true, copy) => Some(copy - 1),
+                (false, copy) => Some(copy),
+            };
+            *copy += 1;
+            let group = nth.and_then(|nth| shared.iter().filter(|f| f.wants(topic)).nth(nth));
+            if let Some(group) = group {
+                self.passed_on.push(((*group).clone(), Arc::clone(message)));
+            }
+        }
+        self.passed_on.len() - before
+    }
+
+    /// Sends such messages to other members of their groups.
+    pub(super) fn pass_on(&mut self, now: Mono) {
+        for (filter, message) in std::mem::take(&mut self.passed_on) {
+            let group = self.subscriptions.group(&filter).filter(|_| !message.is_expired(now));
+            self.frames.start();
+            if !group.is_some_and(|group| self.send_to_one(group, &message, now)) {
+                self.counters.dropped.session_ended.one();
+            }
+        }
+    }
+
+    /// Says whether there was a member that could take it.
+    fn send_to_one(&mut self, group: GroupKey, message: &Arc<Message>, now: Mono) -> bool {
         let (sessions, limits) = (&self.sessions, &self.limits);
         let member = self.subscriptions.choose(group, |member| {
             let place = usize::try_from(member.subscriber.0).ok()?;
             let session = sessions.get(place)?.as_deref()?;
             readiness(session, member.grant.qos.min(message.qos), limits)
         });
-        let Some(Match { subscriber, grant }) = member else { return };
+        let Some(Match { subscriber, grant }) = member else { return false };
         let ids: &[u32] = if grant.id > 0 { &[grant.id] } else { &[] };
         if self.send(subscriber, message, grant, ids, now) == Sent::Written {
             self.counters.messages_out.one();
         }
+        true
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConnId;
+use super::aliases::Aliases;
 use crate::broker::encode::{self, Ack};
 use crate::broker::outbox::{Outbox, Progress};
 use crate::broker::packet::{Inbound, Reason, Version};
 use crate::model::{Mono, TopicName};
 
-/// Topic aliases a client may use; announced to 5.0 clients.
+/// Topic aliases a client may use, as announced to 5.0 clients, and that the broker uses at most.
 pub const ALIAS_MAX: u16 = 32;
 
 /// QoS 1 and 2 messages a client may have on their way; announced to 5.0 clients. For 3.1.1
@@ -28,6 +29,8 @@ pub struct Terms {
     /// Largest packet the client takes.
     pub packet_max: usize,
     pub problem_info: bool,
+    /// Topic aliases the client takes.
+    pub alias_max: u16,
 }
 
 pub struct Link {
@@ -40,7 +43,9 @@ pub struct Link {
     deadline: Option<Mono>,
     /// How far the outbox was when it last moved, and when that was.
     progress: (Progress, Mono),
+    /// Those that the client has set.
     aliases: Vec<Option<TopicName>>,
+    pub own_aliases: Aliases,
     /// Acknowledgements that wait, for the store or for the one before them: they leave in the
     /// order of the packets they answer [MQTT-4.6.0-2, -3].
     acks: VecDeque<Pending>,
@@ -77,6 +82,7 @@ impl Link {
             deadline: None,
             progress,
             aliases: Vec::new(),
+            own_aliases: Aliases::new(terms.alias_max.min(ALIAS_MAX)),
             acks: VecDeque::new(),
             acks_from: 0,
             on_their_way: 0,
@@ -154,7 +160,7 @@ impl Link {
     pub fn acknowledge_later(&mut self, ack: Ack, id: u16) -> AckTicket {
         let number = self.acks_from + u64::try_from(self.acks.len()).unwrap_or(0);
         self.acks.push_back(Pending { ack, id, reason: None });
-        AckTicket { conn: self.conn, number, receipt: (ack == Ack::PubRec).then_some(id) }
+        AckTicket { conn: self.conn, number, receipt: (ack == Ack::Receive).then_some(id) }
     }
 
     /// The fate of a message is known: writes every acknowledgement whose turn it is.
@@ -173,7 +179,7 @@ impl Link {
 
     fn write_ack(&mut self, ack: Ack, id: u16, reason: Reason, why: Option<&str>) {
         // What the client has the answer to is not on its way any more.
-        if ack != Ack::PubRec || reason.is_refusal() {
+        if ack != Ack::Receive || reason.is_refusal() {
             self.on_their_way = self.on_their_way.saturating_sub(1);
         }
         let Terms { version, packet_max, problem_info, .. } = self.terms;
@@ -188,9 +194,9 @@ impl Link {
     pub fn release(&mut self, id: u16, reason: Reason) {
         let Terms { version, packet_max, .. } = self.terms;
         if version == Version::V3 || reason == Reason::SUCCESS {
-            return self.answer(&Ack::PubRel.success(id));
+            return self.answer(&Ack::Release.success(id));
         }
-        self.answer(&encode::ack(Ack::PubRel, id, reason, None, packet_max));
+        self.answer(&encode::ack(Ack::Release, id, reason, None, packet_max));
     }
 
     pub fn pong(&mut self) {

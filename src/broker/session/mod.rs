@@ -7,6 +7,7 @@
 //!
 //! A session outlives its [`Link`], the part that lives as long as one connection.
 
+mod aliases;
 mod link;
 mod outgoing;
 mod receipts;
@@ -132,7 +133,7 @@ impl Session {
                         return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
                     }
                 };
-                link.acknowledge(Ack::PubComp, id, reason, None);
+                link.acknowledge(Ack::Complete, id, reason, None);
                 Step::Done
             }
             Incoming::PubComp { id } => {
@@ -187,10 +188,10 @@ impl Session {
         match seen {
             Seen::New => return Ok(Step::Publish(topic, publish)),
             Seen::Again { owed: false, .. } => {
-                link.acknowledge(Ack::PubRec, id, Reason::SUCCESS, None);
+                link.acknowledge(Ack::Receive, id, Reason::SUCCESS, None);
             }
             Seen::Again { owed: true, first_here: true } => {
-                let place = link.acknowledge_later(Ack::PubRec, id);
+                let place = link.acknowledge_later(Ack::Receive, id);
                 self.receipts.owe_here(id, place);
             }
             Seen::Again { owed: true, first_here: false } => {}
@@ -205,9 +206,9 @@ impl Session {
             if !reason.is_refusal() {
                 self.receipts.insert(id, link.conn);
             }
-            link.acknowledge(Ack::PubRec, id, reason, why);
+            link.acknowledge(Ack::Receive, id, reason, why);
         } else {
-            link.acknowledge(Ack::PubAck, id, reason, why);
+            link.acknowledge(Ack::Acknowledge, id, reason, why);
         }
     }
 
@@ -215,9 +216,9 @@ impl Session {
     pub fn acknowledge_later(&mut self, id: u16, qos: Qos) -> Option<AckTicket> {
         let link = self.link.as_mut()?;
         if qos != Qos::ExactlyOnce {
-            return Some(link.acknowledge_later(Ack::PubAck, id));
+            return Some(link.acknowledge_later(Ack::Acknowledge, id));
         }
-        let ticket = link.acknowledge_later(Ack::PubRec, id);
+        let ticket = link.acknowledge_later(Ack::Receive, id);
         self.receipts.insert_owed(id, ticket);
         Some(ticket)
     }
