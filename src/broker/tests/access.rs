@@ -89,7 +89,7 @@ fn a_5_0_client_hears_what_it_may_not() {
     rig.sends(
         "c1",
         "82[ 0002 [] \"#\" 00 \"out/+/x\" 00 \"out/s/#\" 00 \"$share/g/out/x/y\" 00 \"out/s/+\" 01 ]",
-        "90[ 0002 [] 87 87 87 9e 00 ]",
+        "90[ 0002 [] 87 87 87 87 00 ]",
     );
     rig.enters3("c2", "s");
     rig.sends("c2", "82[ 0003 \"out/x/y\" 01 \"out/s/y\" 01 ]", "90[ 0003 80 00 ]");
