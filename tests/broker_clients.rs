@@ -25,6 +25,7 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         inflight: 20,
         queue_messages: 10_000,
         queue_bytes: 16 * 1024 * 1024,
+        all_queues_bytes: 256 * 1024 * 1024,
         retained_messages: 1000,
         retained_bytes: 1024 * 1024,
         subscriptions_per_client: 100,
@@ -39,7 +40,12 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         limits,
     };
     let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let (broker, runner) = Broker::bind(
+        &plan,
+        Deps { clock, inbox, store: None, keep: fieldhold::store::Keep::none() },
+    )
+    .await
+    .unwrap();
     tasks.spawn(async move {
         runner.run(CancellationToken::new()).await.unwrap();
         drop(commands);

@@ -51,10 +51,12 @@ pub struct ServerTlsPlan {
 pub struct BrokerLimits {
     pub connections: usize,
     pub packet_bytes: u32,
-    /// QoS 1 messages sent to one client and not yet acknowledged.
+    /// QoS 1 and 2 messages sent to one client and not yet acknowledged.
     pub inflight: u16,
     pub queue_messages: usize,
     pub queue_bytes: usize,
+    /// The queues of all clients together; the longest ones lose their oldest messages.
+    pub all_queues_bytes: usize,
     pub retained_messages: usize,
     pub retained_bytes: usize,
     pub subscriptions_per_client: usize,

@@ -228,6 +228,7 @@ pub(super) static LIMITS: Shape = Shape {
         "inflight",
         "queue-messages",
         "queue-bytes",
+        "all-queues-bytes",
         "retained-messages",
         "retained-bytes",
         "subscriptions-per-client",

@@ -64,6 +64,7 @@ impl Router {
             if !group.is_some_and(|group| self.send_to_one(group, &message, now)) {
                 self.counters.dropped.session_ended.one();
             }
+            self.round.finish_message(&message, now);
         }
     }
 

@@ -5,6 +5,9 @@ mod access;
 mod bounds;
 mod certificates;
 mod commands;
+mod crashes;
+mod disk;
+mod durable;
 mod listeners;
 mod logins;
 #[path = "../../../tests/wire/notation.rs"]

@@ -31,6 +31,7 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
             .unwrap_or(d.inflight),
         queue_messages: count("queue-messages", 10_000_000, d.queue_messages, out),
         queue_bytes: bytes("queue-bytes", d.queue_bytes, out),
+        all_queues_bytes: bytes("all-queues-bytes", d.all_queues_bytes, out),
         retained_messages: count("retained-messages", 10_000_000, d.retained_messages, out),
         retained_bytes: bytes("retained-bytes", d.retained_bytes, out),
         subscriptions_per_client: count(
@@ -49,6 +50,7 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
     let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
     for (key, bound) in [
         ("queue-bytes", limits.queue_bytes),
+        ("all-queues-bytes", limits.all_queues_bytes),
         ("retained-bytes", limits.retained_bytes),
         ("outgoing-bytes", limits.outgoing_bytes),
     ] {
