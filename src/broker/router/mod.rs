@@ -297,11 +297,12 @@ impl Router {
 
     /// Whether [`Router::resume`] has something to do.
     pub fn is_unfinished(&self) -> bool {
-        !self.replaying.is_empty()
+        !self.replaying.is_empty() || !self.passed_on.is_empty()
     }
 
     /// Goes on with work that is done in steps.
     pub fn resume(&mut self, now: Mono) {
+        self.pass_on(now);
         for key in std::mem::take(&mut self.replaying) {
             self.pump(key, now);
         }
@@ -310,7 +311,6 @@ impl Router {
     /// Ends a round: wakes the connections that got something, and cuts those that take none of
     /// the answers they cause.
     pub fn flush(&mut self, now: Mono) {
-        self.pass_on(now);
         let answers_max = self.limits.outgoing_bytes * 2
             + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
         let dirty = std::mem::take(&mut self.dirty);

@@ -87,8 +87,10 @@ impl Router {
 
 /// How well a member could take a message of this quality; `None` if it would be lost there.
 fn readiness(session: &Session, qos: Qos, limits: &BrokerLimits) -> Option<Readiness> {
-    let Some(link) = &session.link else {
-        return (qos != Qos::AtMostOnce).then_some(Readiness::Away);
+    let link = session.link.as_ref().filter(|link| !link.is_waiting());
+    let Some(link) = link else {
+        let readiness = if session.link.is_some() { Readiness::Behind } else { Readiness::Away };
+        return (qos != Qos::AtMostOnce).then_some(readiness);
     };
     let can_take = match qos {
         Qos::AtMostOnce => link.outbox.progress().queued < limits.outgoing_bytes,
