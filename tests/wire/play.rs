@@ -12,6 +12,7 @@ use std::time::Duration;
 use fieldhold::broker::{Broker, Deps, Publish, Rules};
 use fieldhold::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use fieldhold::model::{ManualClock, Mono, Qos, TopicFilter, TopicName, Wall};
+use fieldhold::store::Keep;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -34,6 +35,7 @@ fn limits() -> BrokerLimits {
         inflight: 10,
         queue_messages: 100,
         queue_bytes: 100_000,
+        all_queues_bytes: 1_000_000,
         retained_messages: 1000,
         retained_bytes: 1_000_000,
         subscriptions_per_client: 10,
@@ -91,7 +93,7 @@ impl Player {
         };
         let clock = Arc::new(ManualClock::new(Mono(1_000_000), Wall(1_800_000_000_000)));
         let (inbox, commands) = mpsc::channel(2);
-        let deps = Deps { clock: clock.clone(), inbox, store: None };
+        let deps = Deps { clock: clock.clone(), inbox, store: None, keep: Keep::none() };
         let (broker, runner) = Broker::bind(&plan, deps).await.unwrap();
         broker.set_rules(Rules {
             reserved: [TopicName::new("plant/m1/v").unwrap()].into(),

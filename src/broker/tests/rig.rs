@@ -299,4 +299,8 @@ impl Rig {
         self.output(name);
         self.socket(name).end
     }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.sockets.contains_key(name)
+    }
 }
