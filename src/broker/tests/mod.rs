@@ -10,8 +10,8 @@ mod disk;
 mod durable;
 mod listeners;
 mod logins;
+#[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
 mod rig;
 mod running;
-mod script;
 mod sockets;
