@@ -76,7 +76,7 @@ pub struct TopicRow {
     pub retain: bool,
     /// The client that published it; `None` for the gateway.
     pub by: Option<String>,
-    /// Sessions that get what is published here.
+    /// Sessions that get what is published here; of a group that shares a subscription one.
     pub subscribers: usize,
 }
 

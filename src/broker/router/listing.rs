@@ -60,7 +60,12 @@ impl Router {
             let mut found: Vec<_> = session
                 .subscriptions
                 .iter()
-                .filter(|(own, _)| filter.is_none_or(|filter| topics_of(own).overlaps(filter)))
+                .filter(|(own, _)| {
+                    filter.is_none_or(|filter| match own.shared() {
+                        Some(within) => within.overlaps(filter),
+                        None => own.overlaps(filter),
+                    })
+                })
                 .filter(|(own, _)| begun.is_none_or(|after| own.as_str() > after.filter.as_str()))
                 .collect();
             found.sort_by_key(|(own, _)| own.as_str());
@@ -103,12 +108,14 @@ impl Router {
         found.sort_by_key(|(topic, _)| topic.as_str());
         let more = found.len() > TOPICS_MAX;
         found.truncate(TOPICS_MAX);
-        let mut matches = Vec::new();
+        let (mut matches, mut groups) = (Vec::new(), Vec::new());
         let row = |(topic, seen): (&crate::model::TopicName, &crate::broker::traffic::Seen)| {
             matches.clear();
-            self.trie.matches(topic.as_str(), &mut matches);
+            self.subscriptions.matches(topic.as_str(), &mut matches);
             matches.sort_unstable_by_key(|m| m.session);
             matches.dedup_by_key(|m| m.session);
+            groups.clear();
+            self.subscriptions.groups(topic.as_str(), &mut groups);
             TopicRow {
                 topic: topic.to_string(),
                 messages: seen.messages,
@@ -117,7 +124,7 @@ impl Router {
                 qos: seen.qos.level(),
                 retain: seen.retain,
                 by: seen.by.as_deref().map(str::to_owned),
-                subscribers: matches.len(),
+                subscribers: matches.len() + groups.len(),
             }
         };
         let rows: Vec<TopicRow> = found.into_iter().map(row).collect();
@@ -197,11 +204,4 @@ impl Router {
     fn looked_up(&self, key: SessionKey) -> Option<&crate::broker::session::Session> {
         self.sessions.get(usize::try_from(key.0).ok()?)?.as_deref()
     }
-}
-
-/// The topics that a subscription is for, without the group that shares it.
-fn topics_of(filter: &TopicFilter) -> TopicFilter {
-    let shared = filter.as_str().strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
-    let own = shared.and_then(|(_, topics)| TopicFilter::new(topics).ok());
-    own.unwrap_or_else(|| filter.clone())
 }

@@ -11,8 +11,8 @@ mod durable;
 mod listeners;
 mod lists;
 mod logins;
+#[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
 pub mod rig;
 mod running;
-mod script;
 mod sockets;
