@@ -112,8 +112,8 @@ impl Router {
         let row = |(topic, seen): (&crate::model::TopicName, &crate::broker::traffic::Seen)| {
             matches.clear();
             self.subscriptions.matches(topic.as_str(), &mut matches);
-            matches.sort_unstable_by_key(|m| m.session);
-            matches.dedup_by_key(|m| m.session);
+            matches.sort_unstable_by_key(|m| m.subscriber);
+            matches.dedup_by_key(|m| m.subscriber);
             groups.clear();
             self.subscriptions.groups(topic.as_str(), &mut groups);
             TopicRow {
