@@ -1,6 +1,11 @@
 //! The broker against a client of other make (rumqttc), both versions, over real sockets.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a failure is a failed test"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
