@@ -51,8 +51,7 @@ pub enum Event {
     Packets {
         conn: ConnId,
         packets: Vec<Incoming>,
-        /// The bytes' share of what may wait for the router, given back when they are dealt with.
-        held: Option<OwnedSemaphorePermit>,
+        held: Option<Held>,
     },
     /// A packet against the standard; to be answered with this reason.
     Broken {
@@ -66,6 +65,14 @@ pub enum Event {
     Gone {
         conn: ConnId,
     },
+}
+
+/// What a batch of packets holds on to until the router is through with it.
+pub struct Held {
+    /// One of the few batches that its connection may have waiting.
+    pub _turn: Option<OwnedSemaphorePermit>,
+    /// Its share of the bytes that may wait for the router.
+    pub _bytes: Option<OwnedSemaphorePermit>,
 }
 
 pub struct Router {
@@ -138,6 +145,13 @@ impl Router {
             matches: Vec::new(),
             frames: Frames::default(),
         }
+    }
+
+    /// Takes new bounds. What is above them stays until it goes by itself: nobody is disconnected,
+    /// and full queues and retained messages shrink as others come.
+    pub fn set_limits(&mut self, limits: BrokerLimits) {
+        self.retained.set_limits(limits.retained_messages, limits.retained_bytes);
+        self.limits = limits;
     }
 
     pub fn set_rules(&mut self, rules: Arc<Rules>) {

@@ -2,7 +2,7 @@
 //!
 //! Order: what was in flight when the connection broke goes first, with DUP and its old packet
 //! ids [MQTT-4.4.0-1], then the queue, then retained messages a subscription asked for. Bounded
-//! in messages and bytes; the oldest goes first and is counted.
+//! in messages and bytes; the oldest goes first, or the newest, and is counted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::Link;
 use crate::broker::encode::{self, Form};
 use crate::broker::message::{Frames, Message};
 use crate::broker::status::Drops;
-use crate::config::BrokerLimits;
+use crate::config::{BrokerLimits, QueueDrops};
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
 /// A QoS 1 message that waits for its turn or its acknowledgement.
@@ -199,8 +199,12 @@ impl Outgoing {
         self.queue_bytes += queued.message.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
-            let Some(oldest) = self.queue.pop_front() else { break };
-            self.queue_bytes -= oldest.message.bytes();
+            let gone = match limits.queue_drops {
+                QueueDrops::Oldest => self.queue.pop_front(),
+                QueueDrops::Newest => self.queue.pop_back(),
+            };
+            let Some(gone) = gone else { break };
+            self.queue_bytes -= gone.message.bytes();
             drops.queue_full.one();
             sent = Sent::Dropped;
         }

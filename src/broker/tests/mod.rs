@@ -5,6 +5,7 @@ mod access;
 mod bounds;
 mod certificates;
 mod commands;
+mod hostile;
 mod listeners;
 mod logins;
 pub mod notation;
