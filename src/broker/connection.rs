@@ -127,11 +127,12 @@ where
 {
     let events = shared.events.clone();
     let (conn, peer) = (visitor.conn, visitor.peer);
+    let packet_bytes = shared.limits.borrow().packet_bytes;
     let mut connection = Connection {
         stream,
         conn,
         outbox: Arc::default(),
-        decoder: Decoder::new(shared.limits.borrow().packet_bytes),
+        decoder: Decoder::new(packet_bytes),
         shared,
         buffer: BytesMut::new(),
         batches: Arc::new(Semaphore::new(BATCHES_MAX)),
@@ -272,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let weight = u32::try_from(taken.min(EVENT_BYTES_MAX)).unwrap_or(u32::MAX);
             let budget = Arc::clone(&self.shared.budget);
             let bytes = budget.acquire_many_owned(weight).await.ok();
-            let held = Held { _turn: turn, _bytes: bytes };
+            let held = Some(Held { _turn: turn, _bytes: bytes });
             if self.shared.events.send(Event::Packets { conn, packets, held }).await.is_err() {
                 return false;
             }

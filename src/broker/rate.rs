@@ -41,9 +41,9 @@ impl Rate {
     }
 }
 
-/// What one packet costs; at least one fits into [`BURST`].
+/// What one packet costs, rounded up; at least one fits into [`BURST`].
 fn interval(per_second: u32) -> Duration {
-    BURST / per_second.max(1)
+    Duration::from_nanos(1_000_000_000_u64.div_ceil(u64::from(per_second.max(1))))
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
                     rate.took(count, now, per_second);
                     taken += count;
                     left -= count;
-                    let most = (now - start + BURST).as_secs_f64() * f64::from(per_second) + 1e-2;
+                    let most = (now - start + BURST).as_secs_f64() * f64::from(per_second) + 1e-6;
                     prop_assert!(f64::from(u32::try_from(taken).unwrap()) <= most);
                     if left > 0 {
                         let until = rate.resume_at(now, per_second);
