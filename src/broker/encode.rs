@@ -23,7 +23,6 @@ pub mod property {
     pub const REASON_STRING: u8 = 0x1F;
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
-    pub const MAXIMUM_QOS: u8 = 0x24;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
     pub const SHARED_SUBSCRIPTIONS: u8 = 0x2A;
@@ -89,7 +88,6 @@ pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'
         let mut properties = Vec::with_capacity(48);
         properties.put_u8(property::RECEIVE_MAXIMUM);
         properties.put_u16(offer.receive_maximum);
-        properties.put_slice(&[property::MAXIMUM_QOS, 1]);
         properties.put_u8(property::MAXIMUM_PACKET_SIZE);
         properties.put_u32(offer.packet_max);
         if let Some(id) = offer.assigned {
@@ -122,9 +120,39 @@ pub fn connack_refused(version: Version, reason: Reason) -> Vec<u8> {
     }
 }
 
-/// A PUBACK with a reason, for 5.0 clients; `why` goes along if the whole packet then stays within
-/// `packet_max` [MQTT-3.4.2-2].
-pub fn puback(id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
+/// The packets of the exchanges around a PUBLISH of QoS 1 and 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// PUBACK
+    Acknowledge,
+    /// PUBREC
+    Receive,
+    /// PUBREL
+    Release,
+    /// PUBCOMP
+    Complete,
+}
+
+impl Ack {
+    fn first_byte(self) -> u8 {
+        match self {
+            Self::Acknowledge => 0x40,
+            Self::Receive => 0x50,
+            Self::Release => 0x62,
+            Self::Complete => 0x70,
+        }
+    }
+
+    /// The packet that says that all went well, the same in both versions.
+    pub fn success(self, id: u16) -> [u8; 4] {
+        let [high, low] = id.to_be_bytes();
+        [self.first_byte(), 2, high, low]
+    }
+}
+
+/// An acknowledgement with a reason, for 5.0 clients; `why` goes along if the whole packet then
+/// stays within `packet_max` [MQTT-3.4.2-2].
+pub fn ack(ack: Ack, id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
     let [high, low] = id.to_be_bytes();
     if let Some(why) = why {
         let mut properties = Vec::with_capacity(64);
@@ -132,12 +160,12 @@ pub fn puback(id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> 
         let mut body = vec![high, low, reason.0];
         variable(&mut body, properties.len());
         body.put_slice(&properties);
-        let whole = packet(0x40, &body);
+        let whole = packet(ack.first_byte(), &body);
         if whole.len() <= packet_max {
             return whole;
         }
     }
-    vec![0x40, 3, high, low, reason.0]
+    vec![ack.first_byte(), 3, high, low, reason.0]
 }
 
 /// SUBACK: a refused filter is 0x80 for a 3.1.1 client.
@@ -209,8 +237,8 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
     if form.version == Version::V5 {
         remaining += properties_length + variable_length(properties_length);
     }
-    let qos_bits: u8 = if form.qos == Qos::AtMostOnce { 0 } else { 0x02 };
-    head.put_u8(0x30 | qos_bits | u8::from(form.retain) | (u8::from(form.dup) << 3));
+    let flags = (form.qos.level() << 1) | u8::from(form.retain) | (u8::from(form.dup) << 3);
+    head.put_u8(0x30 | flags);
     variable(head, remaining);
     text(head, topic);
     let id_at = head.len();

@@ -56,7 +56,6 @@ pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
 use access::{Access, Guard};
 use listener::{Door, Settings, Socket};
-use packet::Version;
 use router::{Append, Router, Setup};
 use status::Counters;
 

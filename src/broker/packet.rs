@@ -49,12 +49,12 @@ impl Reason {
     pub const TAKEN_OVER: Self = Self(0x8E);
     pub const TOPIC_FILTER_INVALID: Self = Self(0x8F);
     pub const TOPIC_NAME_INVALID: Self = Self(0x90);
+    pub const PACKET_ID_NOT_FOUND: Self = Self(0x92);
     pub const RECEIVE_MAXIMUM_EXCEEDED: Self = Self(0x93);
     pub const TOPIC_ALIAS_INVALID: Self = Self(0x94);
     pub const PACKET_TOO_LARGE: Self = Self(0x95);
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
-    pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
     pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9F);
 
@@ -72,6 +72,17 @@ pub enum Incoming {
     PubAck {
         id: u16,
     },
+    /// The client has a QoS 2 message, or `refused` it.
+    PubRec {
+        id: u16,
+        refused: bool,
+    },
+    PubRel {
+        id: u16,
+    },
+    PubComp {
+        id: u16,
+    },
     Subscribe(Box<Subscribe>),
     Unsubscribe(Box<Unsubscribe>),
     Ping,
@@ -79,7 +90,7 @@ pub enum Incoming {
         with_will: bool,
         session_expiry: Option<u32>,
     },
-    /// Enhanced authentication, PUBREC, PUBREL, PUBCOMP: well formed, but never right here.
+    /// Enhanced authentication: well formed, but never right here.
     Unexpected,
 }
 

@@ -7,7 +7,7 @@ use crate::broker::access::{Access, Login, Publication, Rights};
 use crate::broker::packet::{Connect, Reason, Version};
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
-use crate::model::{Mono, Qos, TopicFilter};
+use crate::model::{Mono, TopicFilter};
 
 /// Longest client id accepted, in bytes. The standard asks for 23 at least.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
@@ -39,9 +39,6 @@ impl Router {
             return Err(Reason::CLIENT_ID_INVALID);
         }
         if let Some(will) = &connect.will {
-            if will.qos > Qos::AtLeastOnce {
-                return Err(Reason::QOS_NOT_SUPPORTED);
-            }
             if !self.is_topic_within_limits(will.topic.as_str()) {
                 return Err(Reason::TOPIC_NAME_INVALID);
             }

@@ -10,7 +10,7 @@ use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Connect, Reason, Version};
 use crate::broker::peer::Peer;
 use crate::broker::session::{
-    ALIAS_MAX, Close, ConnId, Link, Outgoing, RECEIVE_MAXIMUM, Session, Terms,
+    ALIAS_MAX, Close, ConnId, Link, Outgoing, RECEIVE_MAXIMUM, Receipts, Session, Terms,
 };
 use crate::broker::status::Gauge;
 use crate::broker::trie::SessionKey;
@@ -79,6 +79,7 @@ impl Router {
                     rights: rights.clone(),
                     subscriptions: HashMap::new(),
                     outgoing: Outgoing::default(),
+                    receipts: Receipts::default(),
                     link: None,
                     will: None,
                     lifetime,
@@ -107,7 +108,7 @@ impl Router {
         // Resumed in time: a delayed will is not sent [MQTT-3.1.3-9].
         session.will_at = None;
         session.ends_at = None;
-        session.outgoing.reconnected();
+        session.outgoing.reconnected(&mut link);
         session.link = Some(link);
         show_connected(session, true);
         self.confine(key);

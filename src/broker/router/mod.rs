@@ -8,6 +8,7 @@
 mod admit;
 mod connect;
 mod deadlines;
+mod deferred;
 mod end;
 mod pace;
 mod route;
@@ -34,9 +35,21 @@ use super::{Publish, Rules};
 use crate::config::BrokerLimits;
 use crate::model::{Message as Stored, Mono, SetRequest};
 
+use deferred::Deferred;
+
 /// Hands a message to the store; resolves when it is durable.
 pub type Append = Box<dyn Fn(Stored) -> Commit + Send>;
 pub type Commit = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Who waits for a message to be durable.
+#[derive(Debug, Clone, Copy)]
+pub enum Waiter {
+    Nobody,
+    /// A publisher, for its acknowledgement.
+    Publisher(SessionKey, AckTicket),
+    /// The message itself, to be routed: its number among the deferred ones.
+    Message(u64),
+}
 
 /// Something a connection tells the router.
 pub enum Event {
@@ -94,7 +107,8 @@ pub struct Router {
     /// Sessions that get retained messages in steps and are not through.
     replaying: Vec<SessionKey>,
     /// Messages the store has yet to make durable, and whom to tell.
-    commits: Vec<(Option<(SessionKey, AckTicket)>, Commit)>,
+    commits: Vec<(Waiter, Commit)>,
+    deferred: Deferred,
     /// Whether the last commit failed.
     store_refuses: bool,
     /// A subscriber of the message being routed that is behind; its publisher shall wait.
@@ -137,6 +151,7 @@ impl Router {
             dirty: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
+            deferred: Deferred::default(),
             store_refuses: false,
             behind: None,
             seed,
@@ -199,27 +214,29 @@ impl Router {
     }
 
     /// A message is durable, or the store refused it.
-    pub fn settle(
-        &mut self,
-        waiter: Option<(SessionKey, AckTicket)>,
-        result: &Result<(), String>,
-        now: Mono,
-    ) {
+    pub fn settle(&mut self, waiter: Waiter, result: &Result<(), String>, now: Mono) {
         self.note_store(result);
-        let Some((key, ticket)) = waiter else { return };
-        let Some(session) = self.session(key) else { return };
-        let Some(link) = session.link.as_mut().filter(|link| link.conn == ticket.conn) else {
-            return;
-        };
-        match (result, link.terms.version) {
-            (Ok(()), _) => link.settle(ticket, Reason::SUCCESS),
-            (Err(_), super::Version::V5) => link.settle(ticket, Reason::IMPLEMENTATION_SPECIFIC),
-            // 3.1.1 has no negative acknowledgement: the client shall connect and send again.
-            (Err(_), super::Version::V3) => {
-                return self.close(key, Close::Fault(Reason::IMPLEMENTATION_SPECIFIC), now);
+        match waiter {
+            Waiter::Nobody => {}
+            Waiter::Publisher(key, ticket) => {
+                let reason = match result {
+                    Ok(()) => Reason::SUCCESS,
+                    Err(_) => Reason::IMPLEMENTATION_SPECIFIC,
+                };
+                self.answer_publisher(key, ticket, reason, now);
             }
+            Waiter::Message(number) => self.settle_deferred(number, result.is_ok(), now),
         }
-        self.touch(key);
+    }
+
+    fn answer_publisher(&mut self, key: SessionKey, ticket: AckTicket, reason: Reason, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        if session.settle(ticket, reason) {
+            self.touch(key);
+        } else {
+            // The client shall connect and send again.
+            self.close(key, Close::Fault(reason), now);
+        }
     }
 
     /// Counts what the store refuses; says so once, and once when it takes messages again.
@@ -234,7 +251,7 @@ impl Router {
     }
 
     /// Futures to be driven to their end and then handed to [`Router::settle`].
-    pub fn take_commits(&mut self) -> Vec<(Option<(SessionKey, AckTicket)>, Commit)> {
+    pub fn take_commits(&mut self) -> Vec<(Waiter, Commit)> {
         std::mem::take(&mut self.commits)
     }
 

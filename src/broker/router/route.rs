@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Router;
+use super::{Router, Waiter};
 use crate::broker::Publish;
 use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
@@ -20,7 +20,7 @@ const SET: &str = "/set";
 const SYS: &str = "$SYS/";
 
 /// What became of a client's message.
-enum Fate {
+pub(super) enum Fate {
     Known(Reason, Option<&'static str>),
     /// The store is at it.
     Committing(super::Commit),
@@ -77,25 +77,30 @@ impl Router {
                 expires: expires(publish.expiry, now),
                 properties: publish.properties,
             };
-            self.accept(Some(key), message, now)
-        };
-        match (fate, self.behind) {
-            (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if qos == Qos::AtLeastOnce => {
-                self.wait_for(subscriber, key, id);
+            match self.forward(&message, now) {
+                Some(commit) if qos == Qos::ExactlyOnce => {
+                    return self.defer(key, id, message, commit);
+                }
+                commit => self.accept(Some(key), message, commit, now),
             }
-            (Fate::Known(reason, why), _) if qos == Qos::AtLeastOnce => {
+        };
+        let is_answered = qos != Qos::AtMostOnce;
+        match (fate, self.behind) {
+            (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if is_answered => {
+                self.wait_for(subscriber, key, (id, qos));
+            }
+            (Fate::Known(reason, why), _) if is_answered => {
                 if let Some(session) = self.session(key) {
-                    session.acknowledge(id, reason, why);
+                    session.acknowledge(id, qos, reason, why);
                 }
                 self.touch(key);
             }
             (Fate::Known(..), _) => {}
             (Fate::Committing(commit), _) => {
-                let link = self.session(key).and_then(|session| session.link.as_mut());
-                let ticket = link
-                    .filter(|_| qos == Qos::AtLeastOnce)
-                    .map(|link| (key, link.acknowledge_later(id)));
-                self.commits.push((ticket, commit));
+                let session = self.session(key).filter(|_| is_answered);
+                let ticket = session.and_then(|session| session.acknowledge_later(id, qos));
+                let waiter = ticket.map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket));
+                self.commits.push((waiter, commit));
             }
         }
     }
@@ -123,10 +128,15 @@ impl Router {
         Fate::Known(Reason::SUCCESS, None)
     }
 
-    /// A message that may pass: to the store if an uplink wants it, to the retained ones, to
-    /// whoever subscribed.
-    fn accept(&mut self, from: Option<SessionKey>, message: Message, now: Mono) -> Fate {
-        let commit = self.forward(&message, now);
+    /// A message that may pass: to the retained ones, to whoever subscribed. `commit` is that of
+    /// the store, if an uplink wants it.
+    pub(super) fn accept(
+        &mut self,
+        from: Option<SessionKey>,
+        message: Message,
+        commit: Option<super::Commit>,
+        now: Mono,
+    ) -> Fate {
         let message = Arc::new(message);
         let mut refused = None;
         if message.retain && !self.retained.set(&message) {
@@ -144,6 +154,7 @@ impl Router {
         }
     }
 
+    /// Hands a message to the store if an uplink wants it.
     fn forward(&self, message: &Message, now: Mono) -> Option<super::Commit> {
         let append = self.append.as_ref()?;
         let topic = message.topic.as_str();
@@ -182,8 +193,9 @@ impl Router {
             expires: expires(will.expiry, now),
             properties: will.properties,
         };
-        if let Fate::Committing(commit) = self.accept(Some(key), message, now) {
-            self.commits.push((None, commit));
+        let commit = self.forward(&message, now);
+        if let Fate::Committing(commit) = self.accept(Some(key), message, commit, now) {
+            self.commits.push((Waiter::Nobody, commit));
         }
     }
 
@@ -200,7 +212,7 @@ impl Router {
         let message = Arc::new(Message {
             topic: publish.topic,
             payload: publish.payload,
-            qos: publish.qos.min(Qos::AtLeastOnce),
+            qos: publish.qos,
             retain: publish.retain,
             expires: publish.expiry.map(|after| now + after),
             properties,

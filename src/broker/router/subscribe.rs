@@ -19,7 +19,7 @@ impl Router {
         let mut reasons = Vec::with_capacity(subscribe.wishes.len());
         for wish in &subscribe.wishes {
             let reason = match self.subscribe_one(key, wish, subscribe.subscription_id) {
-                Ok(qos) => Reason(u8::from(qos != Qos::AtMostOnce)),
+                Ok(qos) => Reason(qos.level()),
                 Err(reason) => reason,
             };
             reasons.push(reason);
@@ -48,7 +48,7 @@ impl Router {
         if is_new && session.subscriptions.len() >= most {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let qos = wish.qos.min(Qos::AtLeastOnce).min(most_qos);
+        let qos = wish.qos.min(most_qos);
         let grant = Grant {
             qos,
             no_local: wish.no_local,

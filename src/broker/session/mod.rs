@@ -1,25 +1,33 @@
 //! One client's session: a state machine without I/O. Packets and the time go in, steps for the
 //! router and bytes for the [`Outbox`] come out.
 //!
-//! Owns: packet ids, the windows both ways, topic aliases, the keep-alive deadline, the will, and
-//! the order of acknowledgements. Knows no socket, no clock, no store, no other session.
+//! Owns: packet ids, the windows and the QoS 2 exchanges both ways, topic aliases, the keep-alive
+//! deadline, the will, and the order of acknowledgements. Knows no socket, no clock, no store, no
+//! other session.
 //!
 //! A session outlives its [`Link`], the part that lives as long as one connection.
 
 mod link;
 mod outgoing;
+mod receipts;
+mod sequence;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::access::{Login, Rights};
-use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Will};
+use super::encode::Ack;
+use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Version, Will};
 use super::status::Gauge;
 use super::trie::{Grant, SessionKey};
-use crate::model::{Mono, TopicFilter, TopicName};
+use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
 pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms};
 pub use outgoing::{Outgoing, Pump, Replay, Sent};
+pub use receipts::Receipts;
+
+use outgoing::{Acked, Received};
+use receipts::{Released, Seen};
 
 /// Identifies one connection for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +40,8 @@ pub struct Session {
     pub rights: Rights,
     pub subscriptions: HashMap<TopicFilter, Grant>,
     pub outgoing: Outgoing,
+    /// QoS 2 messages from the client that it has not released.
+    pub receipts: Receipts,
     /// `None` while the client is away.
     pub link: Option<Link>,
     /// Set by CONNECT, taken by a good DISCONNECT or when it is published.
@@ -85,17 +95,52 @@ impl Session {
         let Some(link) = &mut self.link else { return Step::Done };
         link.heard(now);
         match packet {
-            Incoming::Publish(publish) => match link.accept(publish) {
-                Ok((topic, publish)) => Step::Publish(topic, publish),
+            Incoming::Publish(publish) => match self.receive_publish(publish) {
+                Ok(step) => step,
                 Err(reason) => Step::Close(Close::Fault(reason)),
             },
-            Incoming::PubAck { id } => {
-                // An id that is not in flight is ignored, as MQTT 5.0, 4.13.2 allows.
-                if !self.outgoing.acknowledged(id) {
-                    return Step::Done;
+            // An id that is not in flight is ignored, as MQTT 5.0, 4.13.2 allows.
+            Incoming::PubAck { id } => match self.outgoing.acknowledged(id, Qos::AtLeastOnce) {
+                Acked::Yes => self.acked(now),
+                Acked::Unknown => Step::Done,
+                Acked::OtherQos => Step::Close(Close::Fault(Reason::PROTOCOL_ERROR)),
+            },
+            Incoming::PubRec { id, refused: true } => {
+                match self.outgoing.acknowledged(id, Qos::ExactlyOnce) {
+                    Acked::Yes => self.acked(now),
+                    Acked::Unknown => Step::Done,
+                    Acked::OtherQos => Step::Close(Close::Fault(Reason::PROTOCOL_ERROR)),
                 }
+            }
+            Incoming::PubRec { id, refused: false } => {
+                let reason = match self.outgoing.received(id) {
+                    Received::Release => Reason::SUCCESS,
+                    Received::Unknown => Reason::PACKET_ID_NOT_FOUND,
+                    Received::OtherQos => {
+                        return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
+                    }
+                };
                 self.acked_at = now;
-                Step::Pump
+                link.release(id, reason);
+                Step::Done
+            }
+            Incoming::PubRel { id } => {
+                let reason = match self.receipts.release(id) {
+                    Released::Done => Reason::SUCCESS,
+                    Released::Unknown => Reason::PACKET_ID_NOT_FOUND,
+                    Released::TooEarly => {
+                        return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
+                    }
+                };
+                link.acknowledge(Ack::Complete, id, reason, None);
+                Step::Done
+            }
+            Incoming::PubComp { id } => {
+                if self.outgoing.completed(id) {
+                    self.acked(now)
+                } else {
+                    Step::Done
+                }
             }
             Incoming::Subscribe(subscribe) => Step::Subscribe(subscribe),
             Incoming::Unsubscribe(unsubscribe) => Step::Unsubscribe(unsubscribe),
@@ -121,11 +166,78 @@ impl Session {
         }
     }
 
-    /// Answers a PUBLISH whose fate is known at once.
-    pub fn acknowledge(&mut self, id: u16, reason: Reason, why: Option<&str>) {
-        if let Some(link) = &mut self.link {
-            link.acknowledge(id, reason, why);
+    /// The client took something off the window.
+    fn acked(&mut self, now: Mono) -> Step {
+        self.acked_at = now;
+        Step::Pump
+    }
+
+    fn receive_publish(&mut self, publish: Inbound) -> Result<Step, Reason> {
+        let Some(link) = &mut self.link else { return Ok(Step::Done) };
+        let topic = link.topic_of(&publish)?;
+        let id = publish.id;
+        let seen = match publish.qos {
+            Qos::AtMostOnce => return Ok(Step::Publish(topic, publish)),
+            Qos::AtLeastOnce => Seen::New,
+            Qos::ExactlyOnce => self.receipts.look(id, link.conn),
+        };
+        if matches!(seen, Seen::New | Seen::Again { first_here: true, .. }) {
+            link.count_in()?;
         }
+        match seen {
+            Seen::New => return Ok(Step::Publish(topic, publish)),
+            Seen::Again { owed: false, .. } => {
+                link.acknowledge(Ack::Receive, id, Reason::SUCCESS, None);
+            }
+            Seen::Again { owed: true, first_here: true } => {
+                let place = link.acknowledge_later(Ack::Receive, id);
+                self.receipts.owe_here(id, place);
+            }
+            Seen::Again { owed: true, first_here: false } => {}
+        }
+        Ok(Step::Done)
+    }
+
+    /// Answers a PUBLISH of QoS 1 or 2 whose fate is known at once.
+    pub fn acknowledge(&mut self, id: u16, qos: Qos, reason: Reason, why: Option<&str>) {
+        let Some(link) = &mut self.link else { return };
+        if qos == Qos::ExactlyOnce {
+            if !reason.is_refusal() {
+                self.receipts.insert(id, link.conn);
+            }
+            link.acknowledge(Ack::Receive, id, reason, why);
+        } else {
+            link.acknowledge(Ack::Acknowledge, id, reason, why);
+        }
+    }
+
+    /// Takes a number for the acknowledgement of a PUBLISH of QoS 1 or 2 that has to wait.
+    pub fn acknowledge_later(&mut self, id: u16, qos: Qos) -> Option<AckTicket> {
+        let link = self.link.as_mut()?;
+        if qos != Qos::ExactlyOnce {
+            return Some(link.acknowledge_later(Ack::Acknowledge, id));
+        }
+        let ticket = link.acknowledge_later(Ack::Receive, id);
+        self.receipts.insert_owed(id, ticket);
+        Some(ticket)
+    }
+
+    /// The fate of a message is known: acknowledges it, if the connection that waits is there.
+    /// `false` if that can't be told it: 3.1.1 has no negative acknowledgement.
+    pub fn settle(&mut self, ticket: AckTicket, reason: Reason) -> bool {
+        let place = match ticket.receipt {
+            None => Some(ticket),
+            Some(id) => self.receipts.settle(id, ticket, reason.is_refusal()),
+        };
+        let link = self.link.as_mut();
+        let Some((link, place)) = link.zip(place).filter(|(l, place)| l.conn == place.conn) else {
+            return true;
+        };
+        if reason.is_refusal() && link.terms.version == Version::V3 {
+            return false;
+        }
+        link.settle(place, reason);
+        true
     }
 
     /// Shows the state of the queue to the outside.

@@ -3,29 +3,31 @@
 //! Order: what was in flight when the connection broke goes first, with DUP and its old packet
 //! ids [MQTT-4.4.0-1], then the queue, then retained messages a subscription asked for. Bounded
 //! in messages and bytes; the oldest goes first, or the newest, and is counted.
+//!
+//! Every message of QoS 1 and 2 has a number in the session's sequence, and its packet id follows
+//! from that: nothing has to be remembered to give the same message the same id again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Link;
+use super::sequence::{Sequence, packet_id};
 use crate::broker::encode::{self, Form};
 use crate::broker::message::{Frames, Message};
+use crate::broker::packet::Reason;
 use crate::broker::status::Drops;
 use crate::config::{BrokerLimits, QueueDrops};
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
-/// A QoS 1 message that waits for its turn or its acknowledgement.
+/// A message of QoS 1 or 2 that waits for its turn or its acknowledgement.
 #[derive(Debug, Clone)]
 pub struct Queued {
+    /// Its place among the session's messages.
+    pub number: u64,
     pub message: Arc<Message>,
+    pub qos: Qos,
     pub retain: bool,
     pub ids: Box<[u32]>,
-}
-
-#[derive(Debug)]
-struct Inflight {
-    id: u16,
-    queued: Queued,
 }
 
 /// Retained messages that a subscription asked for and that are still to be sent.
@@ -58,16 +60,35 @@ pub enum Pump {
     Full,
 }
 
+/// What an acknowledgement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    Yes,
+    Unknown,
+    /// Not the packet that a message of this QoS is answered with.
+    OtherQos,
+}
+
+/// What a PUBREC is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    Release,
+    Unknown,
+    OtherQos,
+}
+
 #[derive(Default)]
 pub struct Outgoing {
     /// Sent on this connection and not acknowledged, in order of sending.
-    inflight: VecDeque<Inflight>,
+    inflight: VecDeque<Queued>,
     /// In flight on an earlier connection, to be sent again.
-    again: VecDeque<Inflight>,
+    again: VecDeque<Queued>,
+    /// Numbers of QoS 2 messages that the client has and has not completed, in the order of its
+    /// PUBRECs, which is that of our PUBRELs [MQTT-4.6.0-4].
+    released: VecDeque<u64>,
     queue: VecDeque<Queued>,
     queue_bytes: usize,
-    /// The last packet id used.
-    last_id: u16,
+    sequence: Sequence,
     pub replays: VecDeque<Replay>,
 }
 
@@ -81,42 +102,77 @@ impl Outgoing {
     }
 
     pub fn inflight_len(&self) -> usize {
-        self.inflight.len() + self.again.len()
+        self.inflight.len() + self.again.len() + self.released.len()
     }
 
-    /// A new connection: what was in flight has to be sent again.
-    pub fn reconnected(&mut self) {
+    /// A new connection: what was in flight has to be sent again, PUBRELs at once.
+    pub fn reconnected(&mut self, link: &mut Link) {
         self.inflight.append(&mut self.again);
         std::mem::swap(&mut self.inflight, &mut self.again);
         self.replays.clear();
-    }
-
-    /// Takes a PUBACK; says whether it was for something in flight.
-    pub fn acknowledged(&mut self, id: u16) -> bool {
-        match self.inflight.iter().position(|i| i.id == id) {
-            Some(0) => self.inflight.pop_front().is_some(),
-            Some(at) => self.inflight.remove(at).is_some(),
-            // Acknowledged from an earlier connection, before it was sent again.
-            None => {
-                let at = self.again.iter().position(|i| i.id == id);
-                at.is_some_and(|at| self.again.remove(at).is_some())
-            }
+        for number in &self.released {
+            link.release(packet_id(*number), Reason::SUCCESS);
         }
     }
 
-    /// Whether a QoS 1 message may go out now, in turn.
+    /// Takes a PUBACK, or a PUBREC that refuses.
+    pub fn acknowledged(&mut self, id: u16, qos: Qos) -> Acked {
+        match self.take_inflight(id, qos) {
+            Ok(Some(queued)) => {
+                self.sequence.settle(queued.number);
+                Acked::Yes
+            }
+            Ok(None) => Acked::Unknown,
+            Err(OtherQos) => Acked::OtherQos,
+        }
+    }
+
+    /// Takes a PUBREC: the client has the message, from now on only its id is remembered.
+    pub fn received(&mut self, id: u16) -> Received {
+        if self.released.iter().any(|number| packet_id(*number) == id) {
+            return Received::Release;
+        }
+        match self.take_inflight(id, Qos::ExactlyOnce) {
+            Ok(Some(queued)) => {
+                self.released.push_back(queued.number);
+                Received::Release
+            }
+            Ok(None) => Received::Unknown,
+            Err(OtherQos) => Received::OtherQos,
+        }
+    }
+
+    /// Takes a PUBCOMP; says whether it was for something the client was told to release.
+    pub fn completed(&mut self, id: u16) -> bool {
+        let place = self.released.iter().position(|number| packet_id(*number) == id);
+        let Some(number) = place.and_then(|at| self.released.remove(at)) else { return false };
+        self.sequence.settle(number);
+        true
+    }
+
+    fn take_inflight(&mut self, id: u16, qos: Qos) -> Result<Option<Queued>, OtherQos> {
+        // What is to be sent again may be acknowledged before: late, from an earlier connection.
+        for list in [&mut self.inflight, &mut self.again] {
+            if let Some(at) = list.iter().position(|queued| packet_id(queued.number) == id) {
+                if list.get(at).is_some_and(|queued| queued.qos != qos) {
+                    return Err(OtherQos);
+                }
+                return Ok(if at == 0 { list.pop_front() } else { list.remove(at) });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a message of QoS 1 or 2 may go out now, in turn.
     pub fn is_open(&self, link: &Link) -> bool {
-        self.again.is_empty() && self.queue.is_empty() && self.has_window(link)
+        self.again.is_empty()
+            && self.queue.is_empty()
+            && self.has_window(link)
+            && self.sequence.is_id_free(self.sequence.next())
     }
 
     fn has_window(&self, link: &Link) -> bool {
-        // Ids are given in sequence, so the one that comes next is free unless the oldest in
-        // flight, or to be sent again, still holds it after a whole round.
-        let next = next_id(self.last_id);
-        let held = |list: &VecDeque<Inflight>| list.front().is_some_and(|oldest| oldest.id == next);
-        self.inflight.len() < usize::from(link.terms.window)
-            && !held(&self.inflight)
-            && !held(&self.again)
+        self.inflight.len() + self.released.len() < usize::from(link.terms.window)
     }
 
     /// Sends a message that is being routed, or queues it. `frames` holds its encoded forms.
@@ -134,24 +190,12 @@ impl Outgoing {
         drops: &Drops,
         now: Mono,
     ) -> Sent {
-        let Some(link) = link else {
-            if qos == Qos::AtMostOnce {
-                return Sent::Away;
-            }
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
+        let is_numbered = qos != Qos::AtMostOnce;
+        let link = match link {
+            Some(link) if !is_numbered || self.is_open(link) => link,
+            None if !is_numbered => return Sent::Away,
+            _ => return self.enqueue(message, (qos, retain, ids), limits, drops),
         };
-        if qos != Qos::AtMostOnce && !self.is_open(link) {
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
-        }
-        let id = (qos != Qos::AtMostOnce).then(|| next_id(self.last_id));
         let version = link.terms.version;
         let own;
         let (head, id_at) = if ids.is_empty() {
@@ -164,39 +208,47 @@ impl Outgoing {
             own = bytes;
             (own.as_slice(), id_at)
         };
-        if head.len() + 2 + message.payload.len() > link.terms.packet_max {
+        let id_bytes = if is_numbered { 2 } else { 0 };
+        if head.len() + id_bytes + message.payload.len() > link.terms.packet_max {
             drops.too_large.one();
             return Sent::Dropped;
         }
-        if !link.outbox.publish(
-            (head, id_at),
-            id,
-            &message.payload,
-            limits.outgoing_bytes,
-            id.is_some(),
-        ) {
-            let Some(_) = id else {
-                drops.slow.one();
-                return Sent::Dropped;
-            };
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
+        let id = is_numbered.then(|| packet_id(self.sequence.next()));
+        let head = (head, id_at);
+        if !link.outbox.publish(head, id, &message.payload, limits.outgoing_bytes, is_numbered) {
+            if is_numbered {
+                return self.enqueue(message, (qos, retain, ids), limits, drops);
+            }
+            drops.slow.one();
+            return Sent::Dropped;
         }
         link.dirty = true;
-        if let Some(id) = id {
-            self.last_id = id;
-            let queued = Queued { message: Arc::clone(message), retain, ids: ids.into() };
-            self.inflight.push_back(Inflight { id, queued });
+        if is_numbered {
+            let queued = self.number(message, (qos, retain, ids));
+            self.inflight.push_back(queued);
         }
         Sent::Written
     }
 
-    fn enqueue(&mut self, queued: Queued, limits: &BrokerLimits, drops: &Drops) -> Sent {
+    fn number(
+        &mut self,
+        message: &Arc<Message>,
+        (qos, retain, ids): (Qos, bool, &[u32]),
+    ) -> Queued {
+        let number = self.sequence.take();
+        Queued { number, message: Arc::clone(message), qos, retain, ids: ids.into() }
+    }
+
+    fn enqueue(
+        &mut self,
+        message: &Arc<Message>,
+        how: (Qos, bool, &[u32]),
+        limits: &BrokerLimits,
+        drops: &Drops,
+    ) -> Sent {
         let mut sent = Sent::Queued;
-        self.queue_bytes += queued.message.bytes();
+        let queued = self.number(message, how);
+        self.queue_bytes += message.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
             let gone = match limits.queue_drops {
@@ -205,6 +257,7 @@ impl Outgoing {
             };
             let Some(gone) = gone else { break };
             self.queue_bytes -= gone.message.bytes();
+            self.sequence.settle(gone.number);
             drops.queue_full.one();
             sent = Sent::Dropped;
         }
@@ -223,68 +276,72 @@ impl Outgoing {
     ) -> Pump {
         let mut head = Vec::new();
         loop {
-            let window = self.inflight.len() < usize::from(link.terms.window);
-            let (id, dup, queued) = match (self.again.pop_front(), self.queue.front()) {
-                (Some(again), _) if window => (again.id, true, again.queued),
-                (Some(again), _) => {
-                    self.again.push_front(again);
-                    return Pump::Full;
-                }
-                (None, Some(next)) if next.message.is_expired(now) => {
-                    self.pop_queue();
-                    drops.expired.one();
-                    *dropped += 1;
-                    continue;
-                }
-                (None, Some(_)) if !self.has_window(link) => return Pump::Full,
-                (None, Some(_)) => match self.pop_queue() {
-                    Some(queued) => (next_id(self.last_id), false, queued),
-                    None => return Pump::Idle,
-                },
-                (None, None) => return Pump::Idle,
-            };
-            let message = &queued.message;
+            let dup = !self.again.is_empty();
+            let Some(next) = self.again.front().or(self.queue.front()) else { return Pump::Idle };
+            if !dup && next.message.is_expired(now) {
+                drops.expired.one();
+                *dropped += 1;
+                self.drop_first();
+                continue;
+            }
+            // An id that was in flight is the message's own.
+            if !self.has_window(link) || !(dup || self.sequence.is_id_free(next.number)) {
+                return Pump::Full;
+            }
+            let message = &next.message;
             let form = Form {
                 version: link.terms.version,
-                qos: Qos::AtLeastOnce,
-                retain: queued.retain,
+                qos: next.qos,
+                retain: next.retain,
                 dup,
-                ids: &queued.ids,
+                ids: &next.ids,
                 expiry: message.expiry_left(now),
             };
             let id_at = encode::publish_head(&mut head, message, form);
             if head.len() + 2 + message.payload.len() > link.terms.packet_max {
                 drops.too_large.one();
                 *dropped += 1;
+                self.drop_first();
                 continue;
             }
             let limit = limits.outgoing_bytes;
-            if !link.outbox.publish((&head, id_at), Some(id), &message.payload, limit, true) {
-                if dup {
-                    self.again.push_front(Inflight { id, queued });
-                } else {
-                    self.queue_bytes += message.bytes();
-                    self.queue.push_front(queued);
-                }
+            let id = Some(packet_id(next.number));
+            if !link.outbox.publish((&head, id_at), id, &message.payload, limit, true) {
                 return Pump::Full;
             }
             link.dirty = true;
             *written += 1;
-            if !dup {
-                self.last_id = id;
+            if let Some(sent) = self.pop_first() {
+                self.inflight.push_back(sent);
             }
-            self.inflight.push_back(Inflight { id, queued });
         }
     }
 
     /// Drops what waits on topics that `unwanted` names; says how many messages that was.
     pub fn forget(&mut self, unwanted: impl Fn(&str) -> bool) -> u64 {
         let before = self.queue.len() + self.again.len();
-        let stays = |queued: &Queued| !unwanted(queued.message.topic.as_str());
-        self.queue.retain(stays);
-        self.again.retain(|again| stays(&again.queued));
+        for list in [&mut self.queue, &mut self.again] {
+            list.retain(|queued| {
+                let stays = !unwanted(queued.message.topic.as_str());
+                if !stays {
+                    self.sequence.settle(queued.number);
+                }
+                stays
+            });
+        }
         self.queue_bytes = self.queue.iter().map(|queued| queued.message.bytes()).sum();
         u64::try_from(before - self.queue.len() - self.again.len()).unwrap_or(0)
+    }
+
+    /// Takes what is to be sent next.
+    fn pop_first(&mut self) -> Option<Queued> {
+        self.again.pop_front().or_else(|| self.pop_queue())
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(first) = self.pop_first() {
+            self.sequence.settle(first.number);
+        }
     }
 
     fn pop_queue(&mut self) -> Option<Queued> {
@@ -294,6 +351,5 @@ impl Outgoing {
     }
 }
 
-fn next_id(id: u16) -> u16 {
-    id.checked_add(1).unwrap_or(1)
-}
+/// The message with this packet id is not of the QoS that the packet is for.
+struct OtherQos;

@@ -41,7 +41,7 @@ fn a_full_queue_drops_the_oldest_and_counts() {
     let client = status.clients.iter().find(|c| &*c.id == "A").unwrap();
     assert_eq!((client.queue, client.dropped, client.connected), (3, 2, false));
     rig.send("A", &bytes("10[ \"MQTT\" 04 00 0000 \"A\" ]"));
-    let expected = "2002 0100 32[ \"t\" 0001 '2' ] 32[ \"t\" 0002 '3' ] 32[ \"t\" 0003 '4' ]";
+    let expected = "2002 0100 32[ \"t\" 0003 '2' ] 32[ \"t\" 0004 '3' ] 32[ \"t\" 0005 '4' ]";
     assert_eq!(rig.read("A"), bytes(expected));
     let client = rig.status().clients.into_iter().find(|c| &*c.id == "A").unwrap();
     assert_eq!((client.queue, client.queue_bytes, client.inflight), (0, 0, 3));

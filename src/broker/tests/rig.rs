@@ -13,7 +13,7 @@ use crate::broker::encode;
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Incoming, Reason, Version};
 use crate::broker::peer::Peer;
-use crate::broker::router::{Append, Event, Router, Setup};
+use crate::broker::router::{Append, Commit, Event, Router, Setup, Waiter};
 use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
 use crate::broker::wire::{Decoder, WireError};
@@ -83,10 +83,7 @@ pub struct Rig {
     outgoing_bytes: usize,
     sockets: HashMap<String, Socket>,
     next: u64,
-    waiting: Vec<(
-        Option<(crate::broker::trie::SessionKey, crate::broker::session::AckTicket)>,
-        crate::broker::router::Commit,
-    )>,
+    waiting: Vec<(Waiter, Commit)>,
 }
 
 impl Rig {

@@ -1,4 +1,4 @@
-//! Runs the wire tests in `v3.txt`, `v5.txt` and `both.txt`.
+//! Runs the wire tests in `v3.txt`, `v5.txt` and `qos2.txt`.
 //!
 //! A case starts with `case` and its rule. `A > packet` sends, `A < packet` expects exactly this
 //! next, `A closed` and `A open` say how the connection stands, `A lost` loses it, `wait 5s` lets
@@ -14,9 +14,9 @@ use super::rig::{Rig, limits};
 use crate::broker::outbox::End;
 use crate::config::BrokerLimits;
 
-/// The CONNACK of an accepted 5.0 connection: receive maximum 1024, QoS 1 at most, packets of 4096
-/// bytes at most, 32 aliases, no shared subscriptions.
-const OFFER: &str = "210400 2401 2700001000";
+/// The CONNACK of an accepted 5.0 connection: receive maximum 1024, packets of 4096 bytes at most,
+/// 32 aliases, no shared subscriptions.
+const OFFER: &str = "210400 2700001000";
 const OFFER_END: &str = "220020 2a00";
 
 fn set(limits: &mut BrokerLimits, name: &str, value: usize) {
@@ -131,6 +131,11 @@ fn mqtt_3_1_1() {
 #[test]
 fn mqtt_5_0() {
     run_all(include_str!("v5.txt"), 40);
+}
+
+#[test]
+fn qos_2() {
+    run_all(include_str!("qos2.txt"), 20);
 }
 
 /// The offer of the CONNACK, in full.

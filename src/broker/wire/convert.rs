@@ -56,8 +56,7 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
         Some(will) => Some(Will {
             topic: topic(&will.topic)?,
             payload: Bytes::copy_from_slice(&will.message),
-            // Granted as the nearest there is.
-            qos: qos(will.qos).min(Qos::AtLeastOnce),
+            qos: qos(will.qos),
             retain: will.retain,
             delay: 0,
             expiry: None,
@@ -129,6 +128,11 @@ pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
     Ok(match packet {
         v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
         v3::Packet::PublishAck { packet_id } => Incoming::PubAck { id: packet_id.get() },
+        v3::Packet::PublishReceived { packet_id } => {
+            Incoming::PubRec { id: packet_id.get(), refused: false }
+        }
+        v3::Packet::PublishRelease { packet_id } => Incoming::PubRel { id: packet_id.get() },
+        v3::Packet::PublishComplete { packet_id } => Incoming::PubComp { id: packet_id.get() },
         v3::Packet::Subscribe { packet_id, topic_filters } => {
             let wish = |(text, wanted): (_, types::QoS)| -> Result<Wish, WireError> {
                 Ok(Wish {
@@ -161,6 +165,12 @@ pub fn v5(packet: v5::Packet) -> Result<Incoming, WireError> {
     Ok(match packet {
         v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
         v5::Packet::PublishAck(ack) => Incoming::PubAck { id: ack.packet_id.get() },
+        v5::Packet::PublishReceived(ack) => Incoming::PubRec {
+            id: ack.packet_id.get(),
+            refused: Reason(u8::from(ack.reason_code)).is_refusal(),
+        },
+        v5::Packet::PublishRelease(ack) => Incoming::PubRel { id: ack.packet_id.get() },
+        v5::Packet::PublishComplete(ack) => Incoming::PubComp { id: ack.packet_id.get() },
         v5::Packet::Subscribe(s) => {
             user_properties(&s.user_properties)?;
             let wish = |(text, options): (_, v5::SubscriptionOptions)| -> Result<Wish, WireError> {
