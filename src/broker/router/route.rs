@@ -240,7 +240,7 @@ impl Router {
             receivers += 1;
             match self.send(first.session, message, grant, &ids, now) {
                 Sent::Written => written += 1,
-                Sent::Queued | Sent::Dropped | Sent::Away => {}
+                Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
         self.counters.messages_out.add(written);
@@ -275,8 +275,8 @@ impl Router {
             dropped,
             now,
         );
-        if sent == Sent::Dropped {
-            session.gauge.dropped.one();
+        if let Sent::Dropped(count) = sent {
+            session.gauge.dropped.add(count);
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.
         if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {

@@ -146,7 +146,7 @@ impl Router {
                         now,
                     ) {
                         Sent::Written => self.counters.messages_out.one(),
-                        Sent::Dropped => session.gauge.dropped.one(),
+                        Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}
                     }
                     replay.after = Some(message.topic.clone());

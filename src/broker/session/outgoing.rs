@@ -45,8 +45,8 @@ pub struct Replay {
 pub enum Sent {
     Written,
     Queued,
-    /// Dropped, or another one for it; counted.
-    Dropped,
+    /// Dropped, or others for it; counted.
+    Dropped(u64),
     /// Not for a client that is away: QoS 0.
     Away,
 }
@@ -211,7 +211,7 @@ impl Outgoing {
         let id_bytes = if is_numbered { 2 } else { 0 };
         if head.len() + id_bytes + message.payload.len() > link.terms.packet_max {
             drops.too_large.one();
-            return Sent::Dropped;
+            return Sent::Dropped(1);
         }
         let id = is_numbered.then(|| packet_id(self.sequence.next()));
         let head = (head, id_at);
@@ -220,7 +220,7 @@ impl Outgoing {
                 return self.enqueue(message, (qos, retain, ids), limits, drops);
             }
             drops.slow.one();
-            return Sent::Dropped;
+            return Sent::Dropped(1);
         }
         link.dirty = true;
         if is_numbered {
@@ -246,7 +246,7 @@ impl Outgoing {
         limits: &BrokerLimits,
         drops: &Drops,
     ) -> Sent {
-        let mut sent = Sent::Queued;
+        let mut dropped = 0;
         let queued = self.number(message, how);
         self.queue_bytes += message.bytes();
         self.queue.push_back(queued);
@@ -259,9 +259,9 @@ impl Outgoing {
             self.queue_bytes -= gone.message.bytes();
             self.sequence.settle(gone.number);
             drops.queue_full.one();
-            sent = Sent::Dropped;
+            dropped += 1;
         }
-        sent
+        if dropped > 0 { Sent::Dropped(dropped) } else { Sent::Queued }
     }
 
     /// Sends what waits as far as window and buffer allow; counts what it wrote in `written` and
