@@ -17,9 +17,11 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Every one may send this much; the CONNECT of most clients has less than a hundred bytes.
 const FREE_BYTES: usize = 4 * 1024;
 
+/// In the order they came; dropping the sender tells the connection to go.
+type Waiting = BTreeMap<ConnId, (Arc<Door>, oneshot::Sender<()>)>;
+
 pub struct HalfOpen {
-    /// In the order they came; dropping the sender tells the connection to go.
-    waiting: Mutex<BTreeMap<ConnId, (Arc<Door>, oneshot::Sender<()>)>>,
+    waiting: Mutex<Waiting>,
     bytes: Arc<Semaphore>,
     counters: Arc<Counters>,
 }
@@ -39,7 +41,7 @@ impl HalfOpen {
         Arc::new(Self { waiting: Mutex::default(), bytes, counters })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<ConnId, (Arc<Door>, oneshot::Sender<()>)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
