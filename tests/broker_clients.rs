@@ -26,7 +26,12 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         limits,
     };
     let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let (broker, runner) = Broker::bind(
+        &plan,
+        Deps { clock, inbox, store: None, keep: fieldhold::store::Keep::none() },
+    )
+    .await
+    .unwrap();
     tasks.spawn(async move {
         runner.run(CancellationToken::new()).await.unwrap();
         drop(commands);

@@ -9,8 +9,9 @@
 //! One task owns all state (the [`router`], without I/O), so matching and ordering need no lock;
 //! connections only decode and write. Nothing in the gateway waits for the broker:
 //! [`Broker::publish`] gives up and counts when the router is behind. Sessions and retained
-//! messages live in memory. What an uplink wants is acknowledged to its publisher when the store
-//! has it for good.
+//! messages live in memory; what of them has to outlive a restart is in the broker's file too. What
+//! an uplink, a session that survives or the retained messages want is acknowledged to its
+//! publisher when it is there for good.
 //!
 //! Knows nothing of field buses nor of uplinks: tag topics are names in [`Rules`], commands leave
 //! as requests.
@@ -25,11 +26,13 @@ mod outbox;
 mod packet;
 mod peer;
 mod rate;
+mod record;
 mod retained;
 mod router;
 mod service;
 mod session;
 mod status;
+mod survival;
 mod sys;
 mod trie;
 mod wire;
@@ -47,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{BrokerLimits, BrokerPlan};
 use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
-use crate::store::Store;
+use crate::store::{Keep, Store};
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
@@ -56,8 +59,9 @@ pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
 use access::{Access, Guard};
 use listener::{Door, Settings, Socket};
-use router::{Append, Router, Setup};
+use router::{Append, KeepFile, Router, Setup};
 use status::Counters;
+use survival::Survival;
 
 /// Changes of the plan that may wait for the runner.
 const CHANGES_MAX: usize = 4;
@@ -76,6 +80,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Makes messages that uplinks want durable; `None` acknowledges them as they come.
     pub store: Option<Store>,
+    /// Where sessions, queued and retained messages outlive a restart.
+    pub keep: Keep,
 }
 
 /// What is special about topics; changes with the configuration while clients stay.
@@ -151,7 +157,8 @@ impl Broker {
         let doors: Vec<_> = listeners.iter().map(|(door, _)| Arc::clone(door)).collect();
         let (access, access_changed) = watch::channel(Arc::new(Access::of(plan)));
         let (opened, from_opened) = mpsc::channel(CHANGES_MAX);
-        let Deps { clock, inbox, store } = deps;
+        let Deps { clock, inbox, store, keep } = deps;
+        let keep = (!keep.is_none()).then_some(keep);
         let counters = Arc::new(Counters::default());
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
@@ -166,6 +173,7 @@ impl Broker {
             access: Arc::clone(&access_changed.borrow()),
             inbox,
             append: store.map(append_to),
+            file: keep.clone().map(|keep| Box::new(Survival(keep)) as Box<dyn KeepFile>),
             counters: Arc::clone(&counters),
             seed: fastrand::u64(..),
         };
@@ -179,6 +187,7 @@ impl Broker {
             limits: limits_changed,
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
+            keep,
             started,
         };
         let doors = Mutex::new(doors);

@@ -56,11 +56,13 @@ pub struct BrokerLimits {
     /// Packets taken from one client in a second; above it reading from it waits.
     pub packets_per_second: u32,
     pub packet_bytes: u32,
-    /// QoS 1 messages sent to one client and not yet acknowledged.
+    /// QoS 1 and 2 messages sent to one client and not yet acknowledged.
     pub inflight: u16,
     pub queue_messages: usize,
     pub queue_bytes: usize,
     pub queue_drops: QueueDrops,
+    /// The queues of all clients together; the longest ones lose their oldest messages.
+    pub all_queues_bytes: usize,
     pub retained_messages: usize,
     pub retained_bytes: usize,
     pub subscriptions_per_client: usize,

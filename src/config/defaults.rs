@@ -122,6 +122,7 @@ pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     queue_messages: 10_000,
     queue_bytes: 16 * 1024 * 1024,
     queue_drops: QueueDrops::Oldest,
+    all_queues_bytes: 256 * 1024 * 1024,
     retained_messages: 100_000,
     retained_bytes: 256 * 1024 * 1024,
     subscriptions_per_client: 1_000,

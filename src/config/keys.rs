@@ -231,6 +231,7 @@ pub(super) static LIMITS: Shape = Shape {
         "queue-messages",
         "queue-bytes",
         "queue-drops",
+        "all-queues-bytes",
         "retained-messages",
         "retained-bytes",
         "subscriptions-per-client",

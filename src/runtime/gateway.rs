@@ -350,6 +350,7 @@ impl Gateway {
             clock: Arc::clone(&self.clock),
             inbox: self.inbox.clone(),
             store: Some(self.store.clone()),
+            keep: crate::store::Keep::none(),
         }
     }
 

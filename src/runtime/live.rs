@@ -331,7 +331,8 @@ mod tests {
         let text = "gateway: { name: edge }\nbroker: { listeners: [ { tcp: \"127.0.0.1:0\" } ] }\n";
         let plan = crate::config::parse(text, "test").unwrap().plan.broker.unwrap();
         let (inbox, _requests) = mpsc::channel(1);
-        let deps = crate::broker::Deps { clock, inbox, store: None };
+        let deps =
+            crate::broker::Deps { clock, inbox, store: None, keep: crate::store::Keep::none() };
         let (broker, runner) = Broker::bind(&plan, deps).await.unwrap();
         let stop = CancellationToken::new();
         let mut running = tokio::task::JoinSet::new();

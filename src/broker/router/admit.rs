@@ -127,6 +127,7 @@ impl Router {
         if lost.is_empty() {
             return false;
         }
+        session.changed();
         for filter in &lost {
             session.subscriptions.remove(filter);
             session.outgoing.replays.retain(|replay| replay.filter != *filter);

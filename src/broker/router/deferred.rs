@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Commit, Router, Waiter};
+use super::{Commit, Later, Router, Waiter};
 use crate::broker::message::Message;
 use crate::broker::packet::Reason;
 use crate::broker::session::AckTicket;
@@ -38,7 +38,7 @@ impl Router {
         commit: Commit,
     ) {
         let ticket =
-            self.session(publisher).and_then(|s| s.acknowledge_later(id, Qos::ExactlyOnce));
+            self.session(publisher).and_then(|s| s.acknowledge_later(id, Qos::ExactlyOnce, false));
         let Some(ticket) = ticket else { return };
         let deferred = &mut self.deferred;
         let number = deferred.from + u64::try_from(deferred.waiting.len()).unwrap_or(0);
@@ -56,15 +56,25 @@ impl Router {
             let stored = *stored;
             let Some(one) = self.deferred.waiting.pop_front() else { return };
             self.deferred.from += 1;
-            let mut reason = Reason::IMPLEMENTATION_SPECIFIC;
-            if stored {
-                reason = Reason::SUCCESS;
-                // The session may have ended, and its place may be another's now.
-                let session = self.session(one.publisher);
-                let is_there = session.is_some_and(|s| s.receipts.is_owed(one.ticket));
-                self.accept(is_there.then_some(one.publisher), one.message, None, now);
+            if !stored {
+                let reason = Reason::IMPLEMENTATION_SPECIFIC;
+                self.answer_publisher(one.publisher, one.ticket, reason, now);
+                continue;
             }
-            self.answer_publisher(one.publisher, one.ticket, reason, now);
+            // The session may have ended, and its place may be another's now.
+            let session = self.session(one.publisher);
+            let is_there = session.is_some_and(|s| s.receipts.is_owed(one.ticket));
+            self.accept(is_there.then_some(one.publisher), one.message, None, now);
+            let round = if self.is_kept { self.round.number() } else { 0 };
+            if self.is_kept
+                && is_there
+                && let Some(session) = self.session(one.publisher)
+            {
+                one.ticket.receipt.into_iter().for_each(|id| session.keep_receipt(id));
+                self.touch(one.publisher);
+            }
+            let answer = Later::Acknowledge(one.publisher, one.ticket, Reason::SUCCESS);
+            self.when_safe(round, answer, now);
         }
     }
 }

@@ -9,10 +9,14 @@ mod admit;
 mod connect;
 mod deadlines;
 mod deferred;
+mod durable;
 mod end;
 mod pace;
+mod restore;
+mod round;
 mod route;
 mod subscribe;
+mod total;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -35,6 +39,8 @@ use super::{Publish, Rules};
 use crate::config::BrokerLimits;
 use crate::model::{Message as Stored, Mono, SetRequest};
 
+pub use round::{KeepFile, Later, Round};
+
 use deferred::Deferred;
 
 /// Hands a message to the store; resolves when it is durable.
@@ -45,10 +51,12 @@ pub type Commit = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 #[derive(Debug, Clone, Copy)]
 pub enum Waiter {
     Nobody,
-    /// A publisher, for its acknowledgement.
-    Publisher(SessionKey, AckTicket),
+    /// A publisher, for its acknowledgement; and then for this round of the broker's file.
+    Publisher(SessionKey, AckTicket, u64),
     /// The message itself, to be routed: its number among the deferred ones.
     Message(u64),
+    /// All who wait for this round of the broker's file.
+    Round(u64),
 }
 
 /// Something a connection tells the router.
@@ -109,14 +117,21 @@ pub struct Router {
     /// Messages the store has yet to make durable, and whom to tell.
     commits: Vec<(Waiter, Commit)>,
     deferred: Deferred,
-    /// Whether the last commit failed.
+    /// What the broker's file has yet to learn.
+    round: Round,
+    /// Whether the last commit of the store failed, and of the broker's file.
     store_refuses: bool,
+    file_refuses: bool,
+    /// Whether the message being routed has to be durable before it is acknowledged.
+    is_kept: bool,
     /// A subscriber of the message being routed that is behind; its publisher shall wait.
     behind: Option<SessionKey>,
     /// Makes the client ids that the broker assigns differ from those before a restart.
     seed: u64,
     assigned: u64,
     swept_at: Mono,
+    /// Of all queues together, as of the last round.
+    queued_bytes: usize,
     // Kept for their memory only.
     matches: Vec<Match>,
     frames: Frames,
@@ -128,13 +143,15 @@ pub struct Setup {
     pub access: Arc<Access>,
     pub inbox: mpsc::Sender<SetRequest>,
     pub append: Option<Append>,
+    /// What outlives a restart; `None`: nothing does.
+    pub file: Option<Box<dyn KeepFile>>,
     pub counters: Arc<Counters>,
     pub seed: u64,
 }
 
 impl Router {
     pub fn new(setup: Setup, now: Mono) -> Self {
-        let Setup { limits, access, inbox, append, counters, seed } = setup;
+        let Setup { limits, access, inbox, append, file, counters, seed } = setup;
         Self {
             retained: Retained::new(limits.retained_messages, limits.retained_bytes),
             limits,
@@ -152,11 +169,15 @@ impl Router {
             replaying: Vec::new(),
             commits: Vec::new(),
             deferred: Deferred::default(),
+            round: Round::new(file),
             store_refuses: false,
+            file_refuses: false,
+            is_kept: false,
             behind: None,
             seed,
             assigned: 0,
             swept_at: now,
+            queued_bytes: 0,
             matches: Vec::new(),
             frames: Frames::default(),
         }
@@ -178,7 +199,7 @@ impl Router {
             Event::Connect { conn, connect, login, outbox, peer } => {
                 self.connect(conn, *connect, login, (outbox, peer), now);
             }
-            Event::Packets { conn, packets, held: _held } => self.packets(conn, packets, now),
+            Event::Packets { conn, packets, held } => self.packets(conn, packets, held, now),
             Event::Broken { conn, reason } => {
                 self.counters.malformed.one();
                 self.close_conn(conn, Close::Fault(reason), now);
@@ -192,7 +213,18 @@ impl Router {
         }
     }
 
-    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, now: Mono) {
+    fn packets(
+        &mut self,
+        conn: ConnId,
+        packets: Vec<Incoming>,
+        held: Option<OwnedSemaphorePermit>,
+        now: Mono,
+    ) {
+        let key = self.by_conn.get(&conn).copied();
+        let link = key.and_then(|key| self.session(key)).and_then(|s| s.link.as_mut());
+        if let Some(waiting) = link.and_then(|link| link.waiting()) {
+            return waiting.early.push((packets, held));
+        }
         for packet in packets {
             // Looked up for each packet: one of them may have ended the connection.
             let Some(&key) = self.by_conn.get(&conn) else { return };
@@ -203,6 +235,15 @@ impl Router {
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
                 Step::Pump => self.pump(key, now),
+                Step::Release(number) => {
+                    let session = session.kept.as_ref().map_or(0, |kept| kept.number);
+                    self.round.wait(Later::Release(key, session, number));
+                    self.touch(key);
+                }
+                Step::Complete(ticket, reason) => {
+                    self.round.wait(Later::Complete(key, ticket, reason));
+                    self.touch(key);
+                }
                 Step::Close(close) => self.close(key, close, now),
             }
         }
@@ -215,15 +256,17 @@ impl Router {
 
     /// A message is durable, or the store refused it.
     pub fn settle(&mut self, waiter: Waiter, result: &Result<(), String>, now: Mono) {
+        if let Waiter::Round(number) = waiter {
+            return self.settle_round(number, result, now);
+        }
         self.note_store(result);
         match waiter {
-            Waiter::Nobody => {}
-            Waiter::Publisher(key, ticket) => {
-                let reason = match result {
-                    Ok(()) => Reason::SUCCESS,
-                    Err(_) => Reason::IMPLEMENTATION_SPECIFIC,
-                };
-                self.answer_publisher(key, ticket, reason, now);
+            Waiter::Nobody | Waiter::Round(_) => {}
+            Waiter::Publisher(key, ticket, round) if result.is_ok() => {
+                self.when_safe(round, Later::Acknowledge(key, ticket, Reason::SUCCESS), now);
+            }
+            Waiter::Publisher(key, ticket, _) => {
+                self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);
             }
             Waiter::Message(number) => self.settle_deferred(number, result.is_ok(), now),
         }
@@ -250,8 +293,11 @@ impl Router {
         self.counters.dropped.store.add(u64::from(result.is_err()));
     }
 
-    /// Futures to be driven to their end and then handed to [`Router::settle`].
+    /// Ends what the round has for the broker's file. Futures to be driven to their end and then
+    /// handed to [`Router::settle`].
     pub fn take_commits(&mut self) -> Vec<(Waiter, Commit)> {
+        self.bound_queues();
+        self.persist();
         std::mem::take(&mut self.commits)
     }
 
@@ -314,12 +360,13 @@ impl Router {
     fn pump(&mut self, key: SessionKey, now: Mono) {
         let place = usize::try_from(key.0).unwrap_or(usize::MAX);
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
-        let Some(link) = &mut session.link else { return };
+        let Some(link) = session.link.as_mut().filter(|link| !link.is_waiting()) else { return };
         let mut written = 0;
         let mut dropped = 0;
         let drops = &self.counters.dropped;
+        let when = (self.round.safe(), now);
         let pumped =
-            session.outgoing.pump(link, &self.limits, drops, now, (&mut written, &mut dropped));
+            session.outgoing.pump(link, &self.limits, drops, when, (&mut written, &mut dropped));
         session.gauge.dropped.add(dropped);
         self.counters.messages_out.add(written);
         self.touch(key);

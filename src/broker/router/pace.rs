@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::Router;
+use super::{Later, Router};
 use crate::broker::packet::Reason;
 use crate::broker::session::Session;
 use crate::broker::trie::SessionKey;
@@ -43,10 +43,13 @@ impl Router {
         publisher: SessionKey,
         (id, qos): (u16, Qos),
     ) {
-        let ticket = self.session(publisher).and_then(|s| s.acknowledge_later(id, qos));
+        let is_kept = self.is_kept;
+        let round = if is_kept { self.round.number() } else { 0 };
+        let ticket = self.session(publisher).and_then(|s| s.acknowledge_later(id, qos, is_kept));
         let Some(ticket) = ticket else { return };
+        let waiter = (round, Later::Acknowledge(publisher, ticket, Reason::SUCCESS));
         if let Some(session) = self.session(subscriber) {
-            session.waiters.push((publisher, ticket));
+            session.waiters.push(waiter);
         }
     }
 
@@ -60,11 +63,8 @@ impl Router {
         if session.waiters.is_empty() || holds {
             return;
         }
-        for (publisher, ticket) in std::mem::take(&mut session.waiters) {
-            if let Some(session) = self.session(publisher) {
-                session.settle(ticket, Reason::SUCCESS);
-                self.touch(publisher);
-            }
+        for (round, waiter) in std::mem::take(&mut session.waiters) {
+            self.when_safe(round, waiter, now);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Router, Waiter};
+use super::{Later, Router, Waiter};
 use crate::broker::Publish;
 use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
@@ -56,6 +56,7 @@ impl Router {
         }
         let (id, qos) = (publish.id, publish.qos);
         self.behind = None;
+        self.is_kept = false;
         let is_command = self.is_command(&topic);
         let publication =
             Publication { topic: topic.as_str(), qos, retain: publish.retain, is_command };
@@ -89,6 +90,16 @@ impl Router {
             (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if is_answered => {
                 self.wait_for(subscriber, key, (id, qos));
             }
+            (Fate::Known(reason, _), None)
+                if is_answered && self.is_kept && !reason.is_refusal() =>
+            {
+                let session = self.session(key);
+                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, true));
+                if let Some(ticket) = ticket {
+                    self.round.wait(Later::Acknowledge(key, ticket, reason));
+                }
+                self.touch(key);
+            }
             (Fate::Known(reason, why), _) if is_answered => {
                 if let Some(session) = self.session(key) {
                     session.acknowledge(id, qos, reason, why);
@@ -97,10 +108,14 @@ impl Router {
             }
             (Fate::Known(..), _) => {}
             (Fate::Committing(commit), _) => {
+                let is_kept = self.is_kept;
+                let round = if is_kept { self.round.number() } else { 0 };
                 let session = self.session(key).filter(|_| is_answered);
-                let ticket = session.and_then(|session| session.acknowledge_later(id, qos));
-                let waiter = ticket.map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket));
+                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, is_kept));
+                let waiter =
+                    ticket.map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket, round));
                 self.commits.push((waiter, commit));
+                self.touch(key);
             }
         }
     }
@@ -138,10 +153,20 @@ impl Router {
         now: Mono,
     ) -> Fate {
         let message = Arc::new(message);
+        self.is_kept = false;
         let mut refused = None;
-        if message.retain && !self.retained.set(&message) {
-            self.counters.dropped.retained_full.one();
-            refused = Some(Reason::QUOTA_EXCEEDED);
+        if message.retain {
+            let kept = (!message.payload.is_empty()).then_some(&*message);
+            let is_change = kept.is_some() || self.retained.is_kept(&message.topic);
+            if self.retained.set(&message, self.round.is_on()) {
+                if is_change {
+                    self.round.change_retained(&message.topic, kept, now);
+                    self.is_kept = self.round.is_on();
+                }
+            } else {
+                self.counters.dropped.retained_full.one();
+                refused = Some(Reason::QUOTA_EXCEEDED);
+            }
         }
         let matched = self.route(from, &message, now);
         match (commit, refused) {
@@ -217,8 +242,15 @@ impl Router {
             expires: publish.expiry.map(|after| now + after),
             properties,
         });
-        if message.retain && !self.retained.set(&message) {
-            self.counters.dropped.retained_full.one();
+        if message.retain {
+            // Never written: the gateway publishes it anew after a restart. What a client may have
+            // retained there before goes.
+            if self.retained.is_kept(&message.topic) {
+                self.round.change_retained(&message.topic, None, now);
+            }
+            if !self.retained.set(&message, false) {
+                self.counters.dropped.retained_full.one();
+            }
         }
         self.route(None, &message, now);
     }
@@ -243,6 +275,7 @@ impl Router {
                 Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
+        self.is_kept |= self.round.finish_message(message, now);
         self.counters.messages_out.add(written);
         matches.clear();
         self.matches = matches;
@@ -261,16 +294,13 @@ impl Router {
         let Some(Some(session)) = self.sessions.get_mut(place) else { return Sent::Away };
         let qos = grant.qos.min(message.qos);
         let retain = message.retain && grant.retain_as_published;
-        let link = session.link.as_mut();
-        let is_v3 = link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
+        let is_v3 = session.link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
         let ids = if is_v3 { &[] } else { ids };
         let Counters { dropped, .. } = &*self.counters;
-        let how = (qos, retain, ids);
-        let sent = session.outgoing.deliver(
-            link,
-            &mut self.frames,
-            message,
-            how,
+        let sent = session.deliver(
+            (message, &mut self.frames),
+            (qos, retain, ids),
+            &mut self.round,
             &self.limits,
             dropped,
             now,

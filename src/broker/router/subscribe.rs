@@ -1,11 +1,13 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and the retained messages a subscription gets.
 
-use super::Router;
+use std::sync::Arc;
+
+use super::{Later, Router};
 use crate::broker::encode;
 use crate::broker::message::Frames;
 use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Version, Wish};
 use crate::broker::retained::Step;
-use crate::broker::session::{Outgoing, Replay, Sent};
+use crate::broker::session::{Replay, Sent};
 use crate::broker::trie::{Grant, SessionKey};
 use crate::model::{Mono, Qos, TopicFilter};
 
@@ -26,9 +28,10 @@ impl Router {
         }
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
-        if let Some(link) = &mut session.link {
+        session.changed();
+        if let Some(link) = &session.link {
             let suback = encode::suback(link.terms.version, subscribe.id, &reasons);
-            link.answer(&suback);
+            self.answer_when_kept(key, suback);
         }
         self.pump(key, now);
     }
@@ -89,11 +92,25 @@ impl Router {
         }
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
-        if let Some(link) = &mut session.link {
+        session.changed();
+        if let Some(link) = &session.link {
             let unsuback = encode::unsuback(link.terms.version, unsubscribe.id, &reasons);
-            link.answer(&unsuback);
+            self.answer_when_kept(key, unsuback);
         }
         self.touch(key);
+    }
+
+    /// Answers at once, or when the subscriptions of a session that survives are durable.
+    fn answer_when_kept(&mut self, key: SessionKey, packet: Vec<u8>) {
+        let Some(session) = self.session(key) else { return };
+        let keeps = session.keeps_messages();
+        let Some(link) = &mut session.link else { return };
+        if keeps {
+            let conn = link.conn;
+            self.round.wait(Later::Answer(key, conn, packet));
+        } else {
+            link.answer(&packet);
+        }
     }
 
     /// Sends retained messages a subscription asked for, as many as window and buffer take; when
@@ -101,17 +118,15 @@ impl Router {
     pub(super) fn replay(&mut self, key: SessionKey, now: Mono) {
         let place = usize::try_from(key.0).unwrap_or(usize::MAX);
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
-        let Some(link) = &mut session.link else { return };
-        let Outgoing { replays, .. } = &mut session.outgoing;
-        if replays.is_empty() {
-            return;
-        }
-        let mut replays = std::mem::take(replays);
+        let Some(link) = &session.link else { return };
+        let outbox = Arc::clone(&link.outbox);
+        let is_v5 = link.terms.version == Version::V5;
+        let mut replays = std::mem::take(&mut session.outgoing.replays);
         let mut frames = Frames::default();
         let mut looks = REPLAY_MESSAGES;
         while let Some(replay) = replays.front_mut() {
-            let can_go = link.outbox.has_room(self.limits.outgoing_bytes)
-                && (replay.qos == Qos::AtMostOnce || session.outgoing.is_open(link));
+            let can_go = outbox.has_room(self.limits.outgoing_bytes)
+                && (replay.qos == Qos::AtMostOnce || session.has_place());
             if !can_go {
                 break;
             }
@@ -132,19 +147,18 @@ impl Router {
                     frames.start();
                     let qos = replay.qos.min(message.qos);
                     let one = [replay.id];
-                    let is_v5 = link.terms.version == Version::V5;
                     let ids: &[u32] = if replay.id > 0 && is_v5 { &one } else { &[] };
                     let drops = &self.counters.dropped;
-                    let how = (qos, true, ids);
-                    match session.outgoing.deliver(
-                        Some(link),
-                        &mut frames,
-                        &message,
-                        how,
+                    let sent = session.deliver(
+                        (&message, &mut frames),
+                        (qos, true, ids),
+                        &mut self.round,
                         &self.limits,
                         drops,
                         now,
-                    ) {
+                    );
+                    self.round.finish_message(&message, now);
+                    match sent {
                         Sent::Written => self.counters.messages_out.one(),
                         Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}

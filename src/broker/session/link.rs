@@ -4,10 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::ConnId;
 use crate::broker::encode::{self, Ack};
 use crate::broker::outbox::{Outbox, Progress};
-use crate::broker::packet::{Inbound, Reason, Version};
+use crate::broker::packet::{Inbound, Incoming, Reason, Version};
 use crate::model::{Mono, TopicName};
 
 /// Topic aliases a client may use; announced to 5.0 clients.
@@ -46,8 +48,18 @@ pub struct Link {
     acks: VecDeque<Pending>,
     /// Number of the first in `acks`.
     acks_from: u64,
+    /// Until its CONNACK may be written.
+    waiting: Option<Box<Waiting>>,
     /// QoS 1 and 2 messages of this connection whose exchange is not over (MQTT 5.0, 4.9).
     on_their_way: u16,
+}
+
+/// A connection whose CONNACK is not written yet.
+#[derive(Default)]
+pub struct Waiting {
+    pub connack: Vec<u8>,
+    /// What the client sent already, with its share of what may wait for the router.
+    pub early: Vec<(Vec<Incoming>, Option<OwnedSemaphorePermit>)>,
 }
 
 struct Pending {
@@ -80,9 +92,27 @@ impl Link {
             acks: VecDeque::new(),
             acks_from: 0,
             on_their_way: 0,
+            waiting: None,
         };
         link.heard(now);
         link
+    }
+
+    /// Keeps the CONNACK back, and with it all that comes after it.
+    pub fn wait(&mut self, connack: Vec<u8>) {
+        self.waiting = Some(Box::new(Waiting { connack, early: Vec::new() }));
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub fn waiting(&mut self) -> Option<&mut Waiting> {
+        self.waiting.as_deref_mut()
+    }
+
+    pub fn take_waiting(&mut self) -> Option<Box<Waiting>> {
+        self.waiting.take()
     }
 
     /// The client gave a sign of life.

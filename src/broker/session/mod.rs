@@ -7,6 +7,7 @@
 //!
 //! A session outlives its [`Link`], the part that lives as long as one connection.
 
+mod kept;
 mod link;
 mod outgoing;
 mod receipts;
@@ -17,13 +18,18 @@ use std::sync::Arc;
 
 use super::access::{Login, Rights};
 use super::encode::Ack;
+use super::message::{Frames, Message};
 use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Version, Will};
-use super::status::Gauge;
-use super::trie::{Grant, SessionKey};
+use super::record::Receiver;
+use super::router::{Later, Round};
+use super::status::{Drops, Gauge};
+use super::trie::Grant;
+use crate::config::BrokerLimits;
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
+pub use kept::Kept;
 pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms};
-pub use outgoing::{Outgoing, Pump, Replay, Sent};
+pub use outgoing::{How, Outgoing, Pump, Queued, Replay, Sent};
 pub use receipts::Receipts;
 
 use outgoing::{Acked, Received};
@@ -56,10 +62,14 @@ pub struct Session {
     pub away_since: Mono,
     /// When the client last acknowledged something, or was first sent something to acknowledge.
     pub acked_at: Mono,
-    /// Publishers whose acknowledgement waits until this client has caught up.
-    pub waiters: Vec<(SessionKey, AckTicket)>,
+    /// Acknowledgements that wait until this client has caught up, and then for this round.
+    pub waiters: Vec<(u64, Later)>,
     /// Whether the router looks at this session at the end of its round.
     pub touched: bool,
+    /// What the router has counted of the queue's bytes.
+    pub counted_bytes: usize,
+    /// `None` if nothing of it survives a restart.
+    pub kept: Option<Kept>,
     pub gauge: Arc<Gauge>,
 }
 
@@ -73,6 +83,10 @@ pub enum Step {
     Unsubscribe(Box<Unsubscribe>),
     /// The window opened: send on.
     Pump,
+    /// The client has the message of this number: release it when that is durable.
+    Release(u64),
+    /// The client released a message: answer when that is durable.
+    Complete(AckTicket, Reason),
     Close(Close),
 }
 
@@ -92,6 +106,7 @@ pub enum Close {
 impl Session {
     /// Takes a packet from the client.
     pub fn receive(&mut self, packet: Incoming, now: Mono) -> Step {
+        let keeps = self.keeps_messages();
         let Some(link) = &mut self.link else { return Step::Done };
         link.heard(now);
         match packet {
@@ -113,25 +128,35 @@ impl Session {
                 }
             }
             Incoming::PubRec { id, refused: false } => {
-                let reason = match self.outgoing.received(id) {
-                    Received::Release => Reason::SUCCESS,
-                    Received::Unknown => Reason::PACKET_ID_NOT_FOUND,
+                self.acked_at = now;
+                match self.outgoing.received(id) {
+                    Received::Now(number) if keeps => {
+                        return Step::Release(number);
+                    }
+                    Received::Now(number) => self.release(number),
+                    Received::Later => {}
+                    Received::Again => link.release(id, Reason::SUCCESS),
+                    Received::Unknown => link.release(id, Reason::PACKET_ID_NOT_FOUND),
                     Received::OtherQos => {
                         return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
                     }
-                };
-                self.acked_at = now;
-                link.release(id, reason);
+                }
                 Step::Done
             }
             Incoming::PubRel { id } => {
-                let reason = match self.receipts.release(id) {
-                    Released::Done => Reason::SUCCESS,
-                    Released::Unknown => Reason::PACKET_ID_NOT_FOUND,
+                // One that is not known may be on its way out of the broker's file.
+                let (reason, was_kept) = match self.receipts.release(id) {
+                    Released::Done { was_kept } => (Reason::SUCCESS, was_kept),
+                    Released::Unknown => (Reason::PACKET_ID_NOT_FOUND, true),
                     Released::TooEarly => {
                         return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
                     }
                 };
+                if was_kept && keeps {
+                    let ticket = link.acknowledge_later(Ack::Complete, id);
+                    self.moved();
+                    return Step::Complete(ticket, reason);
+                }
                 link.acknowledge(Ack::Complete, id, reason, None);
                 Step::Done
             }
@@ -155,7 +180,10 @@ impl Session {
                     Some(seconds) if seconds > 0 && self.lifetime == 0 => {
                         return Step::Close(Close::Fault(Reason::PROTOCOL_ERROR));
                     }
-                    Some(seconds) => self.lifetime = seconds,
+                    Some(seconds) => {
+                        self.lifetime = seconds;
+                        self.changed();
+                    }
                     None => {}
                 }
                 Step::Close(Close::Left { with_will })
@@ -212,14 +240,57 @@ impl Session {
     }
 
     /// Takes a number for the acknowledgement of a PUBLISH of QoS 1 or 2 that has to wait.
-    pub fn acknowledge_later(&mut self, id: u16, qos: Qos) -> Option<AckTicket> {
+    /// `is_kept` says that the message is in the broker's file.
+    pub fn acknowledge_later(&mut self, id: u16, qos: Qos, is_kept: bool) -> Option<AckTicket> {
+        let keeps_id = is_kept && self.keeps_messages();
         let link = self.link.as_mut()?;
         if qos != Qos::ExactlyOnce {
             return Some(link.acknowledge_later(Ack::Acknowledge, id));
         }
         let ticket = link.acknowledge_later(Ack::Receive, id);
         self.receipts.insert_owed(id, ticket);
+        if keeps_id {
+            self.keep_receipt(id);
+        }
         Some(ticket)
+    }
+
+    /// A QoS 2 message from the client is in the broker's file, and so has to be its id.
+    pub fn keep_receipt(&mut self, id: u16) {
+        if self.keeps_messages() {
+            self.receipts.keep(id);
+            self.moved();
+        }
+    }
+
+    /// Whether a retained message of QoS 1 or 2 would leave as soon as it may.
+    pub fn has_place(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| self.outgoing.has_place(link))
+    }
+
+    /// Sends a message to the client or queues it; `round` hears of it if the session's messages
+    /// survive.
+    pub fn deliver(
+        &mut self,
+        (message, frames): (&Arc<Message>, &mut Frames),
+        (qos, retain, ids): (Qos, bool, &[u32]),
+        round: &mut Round,
+        limits: &BrokerLimits,
+        drops: &Drops,
+        now: Mono,
+    ) -> Sent {
+        let number = self.outgoing.next_number();
+        let keeps = qos != Qos::AtMostOnce && self.keeps_messages();
+        let row = if keeps { round.row() } else { 0 };
+        let how = How { qos, retain, ids, row, round: round.number() };
+        let link = self.link.as_mut().filter(|link| !link.is_waiting());
+        let sent = self.outgoing.deliver(link, frames, message, how, limits, drops, now);
+        if keeps && self.outgoing.next_number() != number {
+            let session = self.kept.as_ref().map_or(0, |kept| kept.number);
+            let ids = ids.into();
+            round.note_receiver(Receiver { session, number, qos, retain, ids });
+        }
+        sent
     }
 
     /// The fate of a message is known: acknowledges it, if the connection that waits is there.
@@ -227,7 +298,12 @@ impl Session {
     pub fn settle(&mut self, ticket: AckTicket, reason: Reason) -> bool {
         let place = match ticket.receipt {
             None => Some(ticket),
-            Some(id) => self.receipts.settle(id, ticket, reason.is_refusal()),
+            Some(id) => {
+                if reason.is_refusal() {
+                    self.moved();
+                }
+                self.receipts.settle(id, ticket, reason.is_refusal())
+            }
         };
         let link = self.link.as_mut();
         let Some((link, place)) = link.zip(place).filter(|(l, place)| l.conn == place.conn) else {
@@ -238,6 +314,13 @@ impl Session {
         }
         link.settle(place, reason);
         true
+    }
+
+    /// A PUBREL is durable: writes its PUBCOMP, if the connection that waits is there.
+    pub fn complete(&mut self, ticket: AckTicket, reason: Reason) {
+        if let Some(link) = self.link.as_mut().filter(|link| link.conn == ticket.conn) {
+            link.settle(ticket, reason);
+        }
     }
 
     /// Shows the state of the queue to the outside.

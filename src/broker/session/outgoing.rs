@@ -6,6 +6,12 @@
 //!
 //! Every message of QoS 1 and 2 has a number in the session's sequence, and its packet id follows
 //! from that: nothing has to be remembered to give the same message the same id again.
+//!
+//! A message that has a row in the broker's file is freed there when it is settled. At QoS 2 it is
+//! sent only when that row is durable: else its number could be another message's after a crash,
+//! which the client would take for a duplicate.
+
+mod kept;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +34,30 @@ pub struct Queued {
     pub qos: Qos,
     pub retain: bool,
     pub ids: Box<[u32]>,
+    /// Its row in the broker's file, 0 for none.
+    pub row: u64,
+    /// Not to be sent before this round is durable.
+    pub round: u64,
+}
+
+/// How one client is to get a message.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    pub qos: Qos,
+    pub retain: bool,
+    /// Subscription identifiers.
+    pub ids: &'a [u32],
+    /// See [`Queued::row`].
+    pub row: u64,
+    /// The round that makes the row durable.
+    pub round: u64,
+}
+
+impl How<'_> {
+    /// The round that has to be durable first, if one has.
+    fn holds(self) -> Option<u64> {
+        (self.qos == Qos::ExactlyOnce && self.row > 0).then_some(self.round)
+    }
 }
 
 /// Retained messages that a subscription asked for and that are still to be sent.
@@ -56,7 +86,7 @@ pub enum Sent {
 pub enum Pump {
     /// Nothing waits but what is in flight.
     Idle,
-    /// The window or the outgoing buffer is full.
+    /// The window or the outgoing buffer is full, or what comes next is not durable yet.
     Full,
 }
 
@@ -72,7 +102,12 @@ pub enum Acked {
 /// What a PUBREC is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    Release,
+    /// Is to be released; the message of this number.
+    Now(u64),
+    /// Will be released when the last PUBREC is durable.
+    Later,
+    /// Had been released before.
+    Again,
     Unknown,
     OtherQos,
 }
@@ -85,11 +120,24 @@ pub struct Outgoing {
     again: VecDeque<Queued>,
     /// Numbers of QoS 2 messages that the client has and has not completed, in the order of its
     /// PUBRECs, which is that of our PUBRELs [MQTT-4.6.0-4].
-    released: VecDeque<u64>,
+    released: VecDeque<Release>,
     queue: VecDeque<Queued>,
     queue_bytes: usize,
     sequence: Sequence,
+    /// Rows of the broker's file that this session waits for no more.
+    freed: Vec<u64>,
+    /// Whether anything was settled or released since [`Outgoing::take_moved`].
+    has_moved: bool,
+    /// The last round that something in the queue waits for.
+    held_since: u64,
     pub replays: VecDeque<Replay>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Release {
+    number: u64,
+    /// Whether the client may be told.
+    is_durable: bool,
 }
 
 impl Outgoing {
@@ -105,13 +153,17 @@ impl Outgoing {
         self.inflight.len() + self.again.len() + self.released.len()
     }
 
-    /// A new connection: what was in flight has to be sent again, PUBRELs at once.
-    pub fn reconnected(&mut self, link: &mut Link) {
+    /// A new connection: what was in flight has to be sent again.
+    pub fn reconnected(&mut self) {
         self.inflight.append(&mut self.again);
         std::mem::swap(&mut self.inflight, &mut self.again);
-        self.replays.clear();
-        for number in &self.released {
-            link.release(packet_id(*number), Reason::SUCCESS);
+        self.replays.retain(|replay| replay.qos > Qos::AtMostOnce);
+    }
+
+    /// The first thing on a new connection: what was released and not completed.
+    pub fn release_again(&self, link: &mut Link) {
+        for release in self.released.iter().filter(|release| release.is_durable) {
+            link.release(packet_id(release.number), Reason::SUCCESS);
         }
     }
 
@@ -119,7 +171,7 @@ impl Outgoing {
     pub fn acknowledged(&mut self, id: u16, qos: Qos) -> Acked {
         match self.take_inflight(id, qos) {
             Ok(Some(queued)) => {
-                self.sequence.settle(queued.number);
+                self.settle(&queued);
                 Acked::Yes
             }
             Ok(None) => Acked::Unknown,
@@ -129,25 +181,46 @@ impl Outgoing {
 
     /// Takes a PUBREC: the client has the message, from now on only its id is remembered.
     pub fn received(&mut self, id: u16) -> Received {
-        if self.released.iter().any(|number| packet_id(*number) == id) {
-            return Received::Release;
+        if let Some(release) = self.released.iter().find(|r| packet_id(r.number) == id) {
+            return if release.is_durable { Received::Again } else { Received::Later };
         }
         match self.take_inflight(id, Qos::ExactlyOnce) {
-            Ok(Some(queued)) => {
-                self.released.push_back(queued.number);
-                Received::Release
+            Ok(Some(Queued { number, row, .. })) => {
+                self.released.push_back(Release { number, is_durable: false });
+                self.free(row);
+                Received::Now(number)
             }
             Ok(None) => Received::Unknown,
             Err(OtherQos) => Received::OtherQos,
         }
     }
 
+    /// The client may be told to release the message of this number; gives its packet id.
+    pub fn tell(&mut self, number: u64) -> Option<u16> {
+        let release = self.released.iter_mut().find(|release| release.number == number)?;
+        release.is_durable = true;
+        Some(packet_id(number))
+    }
+
     /// Takes a PUBCOMP; says whether it was for something the client was told to release.
     pub fn completed(&mut self, id: u16) -> bool {
-        let place = self.released.iter().position(|number| packet_id(*number) == id);
-        let Some(number) = place.and_then(|at| self.released.remove(at)) else { return false };
-        self.sequence.settle(number);
+        let place = self.released.iter().position(|r| r.is_durable && packet_id(r.number) == id);
+        let Some(release) = place.and_then(|at| self.released.remove(at)) else { return false };
+        self.sequence.settle(release.number);
+        self.has_moved = true;
         true
+    }
+
+    fn settle(&mut self, queued: &Queued) {
+        self.sequence.settle(queued.number);
+        self.free(queued.row);
+    }
+
+    fn free(&mut self, row: u64) {
+        self.has_moved = true;
+        if row > 0 {
+            self.freed.push(row);
+        }
     }
 
     fn take_inflight(&mut self, id: u16, qos: Qos) -> Result<Option<Queued>, OtherQos> {
@@ -171,6 +244,14 @@ impl Outgoing {
             && self.sequence.is_id_free(self.sequence.next())
     }
 
+    /// Whether a retained message of QoS 1 or 2 would leave as soon as it may.
+    pub fn has_place(&self, link: &Link) -> bool {
+        let waiting = self.inflight.len() + self.released.len() + self.queue.len();
+        self.again.is_empty()
+            && waiting < usize::from(link.terms.window)
+            && self.sequence.is_id_free(self.sequence.next())
+    }
+
     fn has_window(&self, link: &Link) -> bool {
         self.inflight.len() + self.released.len() < usize::from(link.terms.window)
     }
@@ -185,16 +266,18 @@ impl Outgoing {
         link: Option<&mut Link>,
         frames: &mut Frames,
         message: &Arc<Message>,
-        (qos, retain, ids): (Qos, bool, &[u32]),
+        how: How<'_>,
         limits: &BrokerLimits,
         drops: &Drops,
         now: Mono,
     ) -> Sent {
+        let How { qos, retain, ids, .. } = how;
         let is_numbered = qos != Qos::AtMostOnce;
+        let is_held = how.holds().is_some();
         let link = match link {
-            Some(link) if !is_numbered || self.is_open(link) => link,
+            Some(link) if !is_numbered || (!is_held && self.is_open(link)) => link,
             None if !is_numbered => return Sent::Away,
-            _ => return self.enqueue(message, (qos, retain, ids), limits, drops),
+            _ => return self.enqueue(message, how, limits, drops),
         };
         let version = link.terms.version;
         let own;
@@ -217,37 +300,41 @@ impl Outgoing {
         let head = (head, id_at);
         if !link.outbox.publish(head, id, &message.payload, limits.outgoing_bytes, is_numbered) {
             if is_numbered {
-                return self.enqueue(message, (qos, retain, ids), limits, drops);
+                return self.enqueue(message, how, limits, drops);
             }
             drops.slow.one();
             return Sent::Dropped(1);
         }
         link.dirty = true;
         if is_numbered {
-            let queued = self.number(message, (qos, retain, ids));
+            let queued = self.number(message, how);
             self.inflight.push_back(queued);
         }
         Sent::Written
     }
 
-    fn number(
-        &mut self,
-        message: &Arc<Message>,
-        (qos, retain, ids): (Qos, bool, &[u32]),
-    ) -> Queued {
+    fn number(&mut self, message: &Arc<Message>, how: How<'_>) -> Queued {
+        let How { qos, retain, ids, row, .. } = how;
         let number = self.sequence.take();
-        Queued { number, message: Arc::clone(message), qos, retain, ids: ids.into() }
+        let round = how.holds().unwrap_or(0);
+        Queued { number, message: Arc::clone(message), qos, retain, ids: ids.into(), row, round }
+    }
+
+    /// The number that the next message gets.
+    pub fn next_number(&self) -> u64 {
+        self.sequence.next()
     }
 
     fn enqueue(
         &mut self,
         message: &Arc<Message>,
-        how: (Qos, bool, &[u32]),
+        how: How<'_>,
         limits: &BrokerLimits,
         drops: &Drops,
     ) -> Sent {
         let mut dropped = 0;
         let queued = self.number(message, how);
+        self.held_since = self.held_since.max(queued.round);
         self.queue_bytes += message.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
@@ -257,11 +344,18 @@ impl Outgoing {
             };
             let Some(gone) = gone else { break };
             self.queue_bytes -= gone.message.bytes();
-            self.sequence.settle(gone.number);
+            self.settle(&gone);
             drops.queue_full.one();
             dropped += 1;
         }
         if dropped > 0 { Sent::Dropped(dropped) } else { Sent::Queued }
+    }
+
+    /// Drops what has waited for longest; `false` if nothing waits.
+    pub fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.pop_queue() else { return false };
+        self.settle(&oldest);
+        true
     }
 
     /// Sends what waits as far as window and buffer allow; counts what it wrote in `written` and
@@ -271,7 +365,7 @@ impl Outgoing {
         link: &mut Link,
         limits: &BrokerLimits,
         drops: &Drops,
-        now: Mono,
+        (safe_round, now): (u64, Mono),
         (written, dropped): (&mut u64, &mut u64),
     ) -> Pump {
         let mut head = Vec::new();
@@ -285,7 +379,8 @@ impl Outgoing {
                 continue;
             }
             // An id that was in flight is the message's own.
-            if !self.has_window(link) || !(dup || self.sequence.is_id_free(next.number)) {
+            let is_free = dup || self.sequence.is_id_free(next.number);
+            if !self.has_window(link) || !is_free || next.round > safe_round {
                 return Pump::Full;
             }
             let message = &next.message;
@@ -320,17 +415,43 @@ impl Outgoing {
     /// Drops what waits on topics that `unwanted` names; says how many messages that was.
     pub fn forget(&mut self, unwanted: impl Fn(&str) -> bool) -> u64 {
         let before = self.queue.len() + self.again.len();
+        let mut gone = Vec::new();
         for list in [&mut self.queue, &mut self.again] {
             list.retain(|queued| {
                 let stays = !unwanted(queued.message.topic.as_str());
                 if !stays {
-                    self.sequence.settle(queued.number);
+                    gone.push((queued.number, queued.row));
                 }
                 stays
             });
         }
+        for (number, row) in gone {
+            self.sequence.settle(number);
+            self.free(row);
+        }
         self.queue_bytes = self.queue.iter().map(|queued| queued.message.bytes()).sum();
         u64::try_from(before - self.queue.len() - self.again.len()).unwrap_or(0)
+    }
+
+    /// Rows that this session waits for no more.
+    pub fn take_freed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.freed)
+    }
+
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
+    /// The last round that something here had to wait for.
+    pub fn held_since(&self) -> u64 {
+        self.held_since
+    }
+
+    /// All rows that this session waits for, because it ends.
+    pub fn rows(&self) -> impl Iterator<Item = u64> {
+        let lists = [&self.inflight, &self.again, &self.queue];
+        let rows = lists.into_iter().flatten().map(|queued| queued.row).filter(|row| *row > 0);
+        rows.chain(self.freed.iter().copied())
     }
 
     /// Takes what is to be sent next.
@@ -340,7 +461,7 @@ impl Outgoing {
 
     fn drop_first(&mut self) {
         if let Some(first) = self.pop_first() {
-            self.sequence.settle(first.number);
+            self.settle(&first);
         }
     }
 

@@ -18,6 +18,8 @@ struct Receipt {
     seen_on: ConnId,
     /// The PUBREC that is not written yet.
     owed: Option<Owed>,
+    /// Whether the broker's file has it: as it has the message.
+    is_kept: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +44,9 @@ pub enum Seen {
 /// What a PUBREL is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Released {
-    Done,
+    Done {
+        was_kept: bool,
+    },
     Unknown,
     /// The client did not wait for the PUBREC.
     TooEarly,
@@ -58,13 +62,32 @@ impl Receipts {
 
     /// Remembers a message whose PUBREC was written.
     pub fn insert(&mut self, id: u16, conn: ConnId) {
-        self.ids.insert(id, Receipt { seen_on: conn, owed: None });
+        self.ids.insert(id, Receipt { seen_on: conn, owed: None, is_kept: false });
     }
 
     /// Remembers a message whose fate is not known yet.
     pub fn insert_owed(&mut self, id: u16, ticket: AckTicket) {
         let owed = Some(Owed { asked: ticket, place: ticket });
-        self.ids.insert(id, Receipt { seen_on: ticket.conn, owed });
+        self.ids.insert(id, Receipt { seen_on: ticket.conn, owed, is_kept: false });
+    }
+
+    /// The message is in the broker's file.
+    pub fn keep(&mut self, id: u16) {
+        if let Some(receipt) = self.ids.get_mut(&id) {
+            receipt.is_kept = true;
+        }
+    }
+
+    /// Takes one over from the broker's file.
+    pub fn restore(&mut self, id: u16) {
+        // No connection of this run has this number.
+        let seen_on = ConnId(u64::MAX);
+        self.ids.insert(id, Receipt { seen_on, owed: None, is_kept: true });
+    }
+
+    /// What the broker's file has of it.
+    pub fn kept(&self) -> Vec<u16> {
+        self.ids.iter().filter(|(_, receipt)| receipt.is_kept).map(|(id, _)| *id).collect()
     }
 
     /// The client sent the message again on another connection, where the PUBREC goes now.
@@ -92,12 +115,12 @@ impl Receipts {
 
     /// Forgets a message because of its PUBREL.
     pub fn release(&mut self, id: u16) -> Released {
-        match self.ids.get(&id).map(|receipt| receipt.owed) {
+        match self.ids.get(&id) {
             None => Released::Unknown,
-            Some(Some(_)) => Released::TooEarly,
-            Some(None) => {
+            Some(Receipt { owed: Some(_), .. }) => Released::TooEarly,
+            Some(&Receipt { owed: None, is_kept, .. }) => {
                 self.ids.remove(&id);
-                Released::Done
+                Released::Done { was_kept: is_kept }
             }
         }
     }

@@ -63,6 +63,31 @@ impl Sequence {
         self.gaps.insert(start, end);
     }
 
+    /// All before this one are settled.
+    pub fn first_open(&self) -> u64 {
+        self.first_open
+    }
+
+    /// What is settled beyond the first open one: from the first to before the second.
+    pub fn gaps(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.gaps.iter().map(|(from, end)| (*from, *end))
+    }
+
+    /// A sequence in which all is settled but what is `open`.
+    pub fn restore(next: u64, open: impl IntoIterator<Item = u64>) -> Self {
+        let mut open: Vec<u64> = open.into_iter().collect();
+        open.sort_unstable();
+        let first_open = open.first().copied().unwrap_or(next);
+        let mut gaps = BTreeMap::new();
+        let ends = open.iter().skip(1).copied().chain(Some(next));
+        for (number, end) in open.iter().map(|number| number + 1).zip(ends) {
+            if number < end {
+                gaps.insert(number, end);
+            }
+        }
+        Self { next, first_open, gaps }
+    }
+
     /// Whether no message of one round before can hold this number's packet id.
     pub fn is_id_free(&self, number: u64) -> bool {
         number.saturating_sub(self.first_open) < IDS
@@ -95,6 +120,11 @@ mod tests {
                 let expected: Vec<u64> =
                     (sequence.first_open..40).filter(|n| !open.contains(n)).collect();
                 prop_assert_eq!(settled, expected);
+                let again = Sequence::restore(40, open.iter().copied());
+                prop_assert_eq!(again.first_open, sequence.first_open);
+                if !open.is_empty() {
+                    prop_assert_eq!(&again.gaps, &sequence.gaps);
+                }
                 let touching = sequence.gaps.iter().zip(sequence.gaps.keys().skip(1));
                 prop_assert!(touching.into_iter().all(|((_, to), from)| to < from));
             }

@@ -38,7 +38,10 @@ async fn refused(listener: ListenerPlan) -> BrokerError {
     let plan = BrokerPlan { listeners: vec![listener], users: Vec::new(), limits: limits() };
     let (inbox, _commands) = tokio::sync::mpsc::channel(1);
     let clock = std::sync::Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap()
+    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
+        .await
+        .err()
+        .unwrap()
 }
 
 #[tokio::test]

@@ -40,7 +40,10 @@ pub async fn start(limits: BrokerLimits) -> Running {
 pub async fn start_plan(plan: BrokerPlan) -> Running {
     let (inbox, commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let (broker, runner) =
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
+            .await
+            .unwrap();
     let stop = CancellationToken::new();
     let address = broker.addresses().first().copied();
     let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());

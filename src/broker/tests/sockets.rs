@@ -207,7 +207,10 @@ async fn in_process_publishing_is_bounded_and_never_waits() {
         limits: limits(),
     };
     // The runner doesn't run: nobody takes the messages.
-    let (broker, _runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let (broker, _runner) =
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
+            .await
+            .unwrap();
     let payload = "x".repeat(1_000_000);
     for _ in 0..20 {
         broker.publish(local("t", &payload, false));
@@ -227,7 +230,11 @@ async fn an_address_in_use_is_an_error_with_a_retry() {
         users: Vec::new(),
         limits: limits(),
     };
-    let error = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.err().unwrap();
+    let error =
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
+            .await
+            .err()
+            .unwrap();
     assert_eq!(error.to_string(), format!("can't listen on tcp {}", running.address));
     assert_eq!(error.retry(), crate::model::Retry::Later);
     assert_eq!(error.blame(), crate::model::Blame::Config);

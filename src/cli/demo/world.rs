@@ -181,7 +181,7 @@ async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Brok
     };
     // The cloud has no tags, so nothing is ever sent to this inbox.
     let (inbox, _) = mpsc::channel(1);
-    Broker::bind(&plan, Deps { clock, inbox, store: None })
+    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
         .await
         .context("the demo's cloud can't listen on a loopback port")
 }

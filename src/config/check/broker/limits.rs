@@ -43,6 +43,7 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
         queue_drops: section
             .scalar("queue-drops", out, values::word(&QUEUE_DROPS))
             .unwrap_or(d.queue_drops),
+        all_queues_bytes: bytes("all-queues-bytes", d.all_queues_bytes, out),
         retained_messages: count("retained-messages", 10_000_000, d.retained_messages, out),
         retained_bytes: bytes("retained-bytes", d.retained_bytes, out),
         subscriptions_per_client: count(
@@ -61,6 +62,7 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
     let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
     for (key, bound) in [
         ("queue-bytes", limits.queue_bytes),
+        ("all-queues-bytes", limits.all_queues_bytes),
         ("retained-bytes", limits.retained_bytes),
         ("outgoing-bytes", limits.outgoing_bytes),
     ] {
