@@ -25,12 +25,13 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::access::{Claim, Guard};
 use super::encode;
+use super::held::Held;
 use super::listener::{Door, Turn};
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
 use super::peer::Peer;
 use super::rate::Rate;
-use super::router::{Event, Held};
+use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
 use super::wire::{Decoder, WireError};

@@ -20,6 +20,7 @@ mod access;
 mod connection;
 mod encode;
 mod error;
+mod held;
 mod listener;
 mod message;
 mod outbox;

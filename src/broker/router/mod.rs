@@ -24,9 +24,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::access::{Access, Login};
+use super::held::Held;
 use super::message::Frames;
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
@@ -86,14 +87,6 @@ pub enum Event {
     Gone {
         conn: ConnId,
     },
-}
-
-/// What a batch of packets holds on to until the router is through with it.
-pub struct Held {
-    /// One of the few batches that its connection may have waiting.
-    pub _turn: Option<OwnedSemaphorePermit>,
-    /// Its share of the bytes that may wait for the router.
-    pub _bytes: Option<OwnedSemaphorePermit>,
 }
 
 pub struct Router {
@@ -213,18 +206,14 @@ impl Router {
         }
     }
 
-    fn packets(
-        &mut self,
-        conn: ConnId,
-        packets: Vec<Incoming>,
-        held: Option<OwnedSemaphorePermit>,
-        now: Mono,
-    ) {
+    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, held: Option<Held>, now: Mono) {
         let key = self.by_conn.get(&conn).copied();
         let link = key.and_then(|key| self.session(key)).and_then(|s| s.link.as_mut());
         if let Some(waiting) = link.and_then(|link| link.waiting()) {
             return waiting.early.push((packets, held));
         }
+        // Acknowledgements come many at a time; what they make room for is sent once.
+        let mut has_window = false;
         for packet in packets {
             // Looked up for each packet: one of them may have ended the connection.
             let Some(&key) = self.by_conn.get(&conn) else { return };
@@ -234,7 +223,7 @@ impl Router {
                 Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
-                Step::Pump => self.pump(key, now),
+                Step::Pump => has_window = true,
                 Step::Release(number) => {
                     let session = session.kept.as_ref().map_or(0, |kept| kept.number);
                     self.round.wait(Later::Release(key, session, number));
@@ -246,6 +235,9 @@ impl Router {
                 }
                 Step::Close(close) => self.close(key, close, now),
             }
+        }
+        if let Some(&key) = self.by_conn.get(&conn).filter(|_| has_window) {
+            self.pump(key, now);
         }
     }
 
