@@ -78,7 +78,7 @@ impl Frames {
         let Some(head) = self.heads.get_mut(place) else { return (&[], 0) };
         if !head.made {
             let expiry = message.expiry_left(now);
-            let form = Form { version, qos, retain, dup: false, ids: &[], expiry };
+            let form = Form { version, qos, retain, dup: false, ids: &[], expiry, alias: None };
             head.id_at = encode::publish_head(&mut head.bytes, message, form);
             head.made = true;
         }

@@ -12,7 +12,7 @@ use crate::model::{Qos, TopicFilter, TopicName};
 /// The protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// MQTT 3.1.1, and 3.1, which differs in nothing that a broker has to do.
+    /// MQTT 3.1.1, and 3.1, which differs little.
     V3,
     /// MQTT 5.0.
     V5,
@@ -56,7 +56,6 @@ impl Reason {
     pub const PACKET_TOO_LARGE: Self = Self(0x95);
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
-    pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
     pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9F);
 
     /// Codes from 0x80 say that something was refused.
@@ -111,6 +110,10 @@ pub struct Connect {
     pub packet_max: u32,
     /// Whether reason strings are welcome in packets other than CONNACK and DISCONNECT.
     pub problem_info: bool,
+    /// Topic aliases the client takes.
+    pub alias_max: u16,
+    /// MQTT 3.1: no word of a session that was kept, and no connection without a client id.
+    pub is_mqisdp: bool,
     pub enhanced_auth: bool,
     pub username: Option<String>,
     pub password: Option<Password>,
@@ -162,7 +165,7 @@ pub struct Inbound {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Properties {
     /// Payload format, content type, response topic, correlation data and user properties, in
-    /// wire form: they are only ever passed on [MQTT-3.3.2-4, -15, -16, -17, -20].
+    /// wire form and as they came: they are only ever passed on [MQTT-3.3.2-4, -15 to -20].
     pub passed: Bytes,
     /// Response topic and correlation data, for commands.
     pub reply_to: Option<(TopicName, Bytes)>,

@@ -80,7 +80,7 @@ impl Service {
                 _ = tick.tick() => self.router.tick(self.clock.mono()),
                 _ = sys_due.tick() => {
                     let uptime = self.clock.mono() - self.started;
-                    for message in sys.changes(&self.counters.status(uptime.as_secs(), &[])) {
+                    for message in sys.changes(&self.counters.status(uptime.as_secs(), &[]), SYS_EVERY) {
                         self.router.publish(message, self.clock.mono());
                     }
                 }

@@ -55,6 +55,7 @@ pub struct Counters {
     pub bytes_out: Counter,
     pub sessions: Level,
     pub subscriptions: Level,
+    pub shared_subscriptions: Level,
     pub retained_messages: Level,
     pub retained_bytes: Level,
     pub malformed: Counter,
@@ -175,6 +176,7 @@ impl Counters {
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             subscriptions: self.subscriptions.get(),
+            shared_subscriptions: self.shared_subscriptions.get(),
             retained: self.retained_messages.get(),
             retained_bytes: self.retained_bytes.get(),
             malformed: self.malformed.get(),
@@ -223,6 +225,8 @@ pub struct BrokerStatus {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub subscriptions: usize,
+    /// Of those, how many are shared.
+    pub shared_subscriptions: usize,
     pub retained: usize,
     pub retained_bytes: usize,
     /// Connections closed for a packet against the standard.

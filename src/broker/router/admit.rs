@@ -27,8 +27,8 @@ impl Router {
         // The picture may have changed since the client was asked.
         let rights = self.access.rights(&login, client_id).ok_or(Reason::NOT_AUTHORIZED)?;
         let keeps_session = connect.version == Version::V3 && !connect.clean_start;
-        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
-        if connect.client_id.is_empty() && keeps_session {
+        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep; 3.1 wants one anyway.
+        if connect.client_id.is_empty() && (keeps_session || connect.is_mqisdp) {
             return Err(Reason::CLIENT_ID_INVALID);
         }
         if connect.client_id.len() > CLIENT_ID_BYTES_MAX {
@@ -119,7 +119,7 @@ impl Router {
                 None => lost.push(filter.clone()),
                 Some(most) if grant.qos > most => {
                     grant.qos = most;
-                    self.trie.insert(filter, key, *grant);
+                    self.subscriptions.insert(filter, key, *grant);
                 }
                 Some(_) => {}
             }
@@ -131,12 +131,12 @@ impl Router {
         for filter in &lost {
             session.subscriptions.remove(filter);
             session.outgoing.replays.retain(|replay| replay.filter != *filter);
-            self.trie.remove(filter, key);
+            self.subscriptions.remove(filter, key);
         }
         let subscriptions = &session.subscriptions;
         let gone = session
             .outgoing
-            .forget(|topic| !subscriptions.keys().any(|filter| filter.matches(topic)));
+            .forget(|topic| !subscriptions.keys().any(|filter| filter.wants(topic)));
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.gauge.dropped.add(gone);
         self.counters.dropped.denied.add(gone);

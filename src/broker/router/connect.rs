@@ -51,7 +51,9 @@ impl Router {
         let was_kept = was_kept.and_then(|key| self.session(key)).is_some_and(|s| s.kept.is_some());
         let resumed = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
-        let connack = encode::connack_accepted(connect.version, resumed.is_some(), &offer);
+        // 3.1 has no place to say that a session is kept.
+        let session_present = resumed.is_some() && !connect.is_mqisdp;
+        let connack = encode::connack_accepted(connect.version, session_present, &offer);
         if connack.len() > packet_max {
             return outbox.end(End::Abort);
         }
@@ -61,6 +63,7 @@ impl Router {
             window: connect.receive_maximum.min(self.limits.inflight),
             packet_max,
             problem_info: connect.problem_info,
+            alias_max: connect.alias_max,
         };
         let lifetime = match connect.version {
             // 3.1.1 knows only "with the connection" and "for ever".

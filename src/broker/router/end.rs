@@ -80,7 +80,7 @@ impl Router {
         let Some(session) = self.sessions.get_mut(place).and_then(Option::take) else { return };
         self.free.push(key);
         for filter in session.subscriptions.keys() {
-            self.trie.remove(filter, key);
+            self.subscriptions.remove(filter, key);
         }
         if let Some(kept) = &session.kept {
             let client = Bytes::copy_from_slice(session.client_id.as_bytes());
@@ -89,7 +89,8 @@ impl Router {
         }
         session.outgoing.rows().for_each(|row| self.round.release_row(row));
         self.queued_bytes = self.queued_bytes.saturating_sub(session.counted_bytes);
-        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len();
+        let passed_on = self.pass_on_later(&session);
+        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len() - passed_on;
         self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));
         self.by_client.remove(&session.client_id);
         self.counters.leave(&session.client_id);

@@ -15,6 +15,7 @@ mod pace;
 mod restore;
 mod round;
 mod route;
+mod share;
 mod subscribe;
 mod total;
 
@@ -28,17 +29,19 @@ use tokio::sync::mpsc;
 
 use super::access::{Access, Login};
 use super::held::Held;
-use super::message::Frames;
+use super::message::{Frames, Message};
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
 use super::peer::Peer;
 use super::retained::Retained;
 use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
+use super::shares::GroupKey;
 use super::status::Counters;
-use super::trie::{Match, SessionKey, Trie};
+use super::subscriptions::Subscriptions;
+use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
-use crate::model::{Message as Stored, Mono, SetRequest};
+use crate::model::{Message as Stored, Mono, SetRequest, TopicFilter};
 
 pub use round::{KeepFile, Later, Round};
 
@@ -101,10 +104,12 @@ pub struct Router {
     free: Vec<SessionKey>,
     by_client: HashMap<Arc<str>, SessionKey>,
     by_conn: HashMap<ConnId, SessionKey>,
-    trie: Trie,
+    subscriptions: Subscriptions,
     retained: Retained,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
+    /// Messages of shared subscriptions whose session has ended, for other members of the group.
+    passed_on: Vec<(TopicFilter, Arc<Message>)>,
     /// Sessions that get retained messages in steps and are not through.
     replaying: Vec<SessionKey>,
     /// Messages the store has yet to make durable, and whom to tell.
@@ -127,6 +132,7 @@ pub struct Router {
     queued_bytes: usize,
     // Kept for their memory only.
     matches: Vec<Match>,
+    groups: Vec<Match<GroupKey, ()>>,
     frames: Frames,
 }
 
@@ -157,8 +163,9 @@ impl Router {
             free: Vec::new(),
             by_client: HashMap::new(),
             by_conn: HashMap::new(),
-            trie: Trie::default(),
+            subscriptions: Subscriptions::default(),
             dirty: Vec::new(),
+            passed_on: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
             deferred: Deferred::default(),
@@ -172,6 +179,7 @@ impl Router {
             swept_at: now,
             queued_bytes: 0,
             matches: Vec::new(),
+            groups: Vec::new(),
             frames: Frames::default(),
         }
     }
@@ -295,11 +303,12 @@ impl Router {
 
     /// Whether [`Router::resume`] has something to do.
     pub fn is_unfinished(&self) -> bool {
-        !self.replaying.is_empty()
+        !self.replaying.is_empty() || !self.passed_on.is_empty()
     }
 
     /// Goes on with work that is done in steps.
     pub fn resume(&mut self, now: Mono) {
+        self.pass_on(now);
         for key in std::mem::take(&mut self.replaying) {
             self.pump(key, now);
         }
@@ -329,7 +338,8 @@ impl Router {
         self.dirty = dirty;
         self.dirty.clear();
         let counters = &self.counters;
-        counters.subscriptions.set(self.trie.len());
+        counters.subscriptions.set(self.subscriptions.len());
+        counters.shared_subscriptions.set(self.subscriptions.shared_len());
         counters.retained_messages.set(self.retained.len());
         counters.retained_bytes.set(self.retained.bytes());
         counters.sessions.set(self.by_client.len());

@@ -137,7 +137,7 @@ impl Router {
         show_connected(&session, false);
         let key = self.place(session, now);
         for (filter, grant) in record.subscriptions {
-            self.trie.insert(&filter, key, grant);
+            self.subscriptions.insert(&filter, key, grant);
         }
         self.by_client.insert(client_id, key);
         Some(key)

@@ -258,23 +258,24 @@ impl Router {
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
         let mut matches = std::mem::take(&mut self.matches);
-        self.trie.matches(message.topic.as_str(), &mut matches);
+        self.subscriptions.matches(message.topic.as_str(), &mut matches);
         // A session with overlapping filters gets one copy, at the highest QoS and with every
         // subscription identifier [MQTT-3.3.4-2, -3].
-        matches.sort_by_key(|m| m.session);
+        matches.sort_by_key(|m| m.subscriber);
         self.frames.start();
         let mut receivers = 0;
         let mut written = 0;
         let mut ids = Vec::new();
-        for group in matches.chunk_by(|a, b| a.session == b.session) {
+        for group in matches.chunk_by(|a, b| a.subscriber == b.subscriber) {
             let Some(first) = group.first() else { continue };
             let Some(grant) = merge(group, from, &mut ids) else { continue };
             receivers += 1;
-            match self.send(first.session, message, grant, &ids, now) {
+            match self.send(first.subscriber, message, grant, &ids, now) {
                 Sent::Written => written += 1,
                 Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
+        receivers += self.route_shared(message, now);
         self.is_kept |= self.round.finish_message(message, now);
         self.counters.messages_out.add(written);
         matches.clear();
@@ -282,7 +283,7 @@ impl Router {
         receivers
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         key: SessionKey,
         message: &Arc<Message>,
@@ -327,8 +328,8 @@ impl Router {
 fn merge(group: &[Match], from: Option<SessionKey>, ids: &mut Vec<u32>) -> Option<Grant> {
     ids.clear();
     let mut merged: Option<Grant> = None;
-    for Match { session, grant } in group {
-        if grant.no_local && from == Some(*session) {
+    for Match { subscriber, grant } in group {
+        if grant.no_local && from == Some(*subscriber) {
             continue;
         }
         if grant.id > 0 && !ids.contains(&grant.id) {

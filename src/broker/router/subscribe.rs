@@ -9,7 +9,7 @@ use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Vers
 use crate::broker::retained::Step;
 use crate::broker::session::{Replay, Sent};
 use crate::broker::trie::{Grant, SessionKey};
-use crate::model::{Mono, Qos, TopicFilter};
+use crate::model::{Mono, Qos};
 
 /// Retained topics looked at for one client before others get their turn.
 const REPLAY_LOOKS: usize = 2000;
@@ -38,10 +38,8 @@ impl Router {
 
     fn subscribe_one(&mut self, key: SessionKey, wish: &Wish, id: u32) -> Result<Qos, Reason> {
         let filter = wish.filter.as_ref().ok_or(Reason::TOPIC_FILTER_INVALID)?;
-        if is_shared(filter) {
-            return Err(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
-        }
-        if !self.is_topic_within_limits(filter.as_str()) {
+        let is_named = !filter.is_shared() || filter.shared().is_some();
+        if !is_named || !self.is_topic_within_limits(filter.as_str()) {
             return Err(Reason::TOPIC_FILTER_INVALID);
         }
         let most = self.limits.subscriptions_per_client;
@@ -59,18 +57,20 @@ impl Router {
             id,
         };
         session.subscriptions.insert(filter.clone(), grant);
-        let wants_retained = match wish.retain_handling {
-            RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
-            RetainHandling::DontSend => false,
-        };
+        // Retained messages would reach every member of a group (MQTT 5.0, 4.8.2).
+        let wants_retained = !filter.is_shared()
+            && match wish.retain_handling {
+                RetainHandling::Send => true,
+                RetainHandling::SendIfNew => is_new,
+                RetainHandling::DontSend => false,
+            };
         // A filter subscribed again replaces what is still to be sent for it.
         let replays = &mut session.outgoing.replays;
         replays.retain(|replay| replay.filter != *filter);
         if wants_retained {
             replays.push_back(Replay { filter: filter.clone(), qos, id, after: None });
         }
-        self.trie.insert(filter, key, grant);
+        self.subscriptions.insert(filter, key, grant);
         Ok(qos)
     }
 
@@ -84,7 +84,7 @@ impl Router {
             };
             if session.subscriptions.remove(filter).is_some() {
                 session.outgoing.replays.retain(|replay| replay.filter != *filter);
-                self.trie.remove(filter, key);
+                self.subscriptions.remove(filter, key);
                 reasons.push(Reason::SUCCESS);
             } else {
                 reasons.push(Reason::NO_SUBSCRIPTION_EXISTED);
@@ -169,9 +169,4 @@ impl Router {
         }
         session.outgoing.replays = replays;
     }
-}
-
-/// Shared subscriptions are announced as not available.
-fn is_shared(filter: &TopicFilter) -> bool {
-    filter.as_str().starts_with("$share/")
 }

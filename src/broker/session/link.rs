@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConnId;
+use super::aliases::Aliases;
 use crate::broker::encode::{self, Ack};
 use crate::broker::held::Held;
 use crate::broker::outbox::{Outbox, Progress};
 use crate::broker::packet::{Inbound, Incoming, Reason, Version};
 use crate::model::{Mono, TopicName};
 
-/// Topic aliases a client may use; announced to 5.0 clients.
+/// Topic aliases a client may use, as announced to 5.0 clients, and that the broker uses at most.
 pub const ALIAS_MAX: u16 = 32;
 
 /// QoS 1 and 2 messages a client may have on their way; announced to 5.0 clients. For 3.1.1
@@ -29,6 +30,8 @@ pub struct Terms {
     /// Largest packet the client takes.
     pub packet_max: usize,
     pub problem_info: bool,
+    /// Topic aliases the client takes.
+    pub alias_max: u16,
 }
 
 pub struct Link {
@@ -41,7 +44,9 @@ pub struct Link {
     deadline: Option<Mono>,
     /// How far the outbox was when it last moved, and when that was.
     progress: (Progress, Mono),
+    /// Those that the client has set.
     aliases: Vec<Option<TopicName>>,
+    pub own_aliases: Aliases,
     /// Acknowledgements that wait, for the store or for the one before them: they leave in the
     /// order of the packets they answer [MQTT-4.6.0-2, -3].
     acks: VecDeque<Pending>,
@@ -88,6 +93,7 @@ impl Link {
             deadline: None,
             progress,
             aliases: Vec::new(),
+            own_aliases: Aliases::new(terms.alias_max.min(ALIAS_MAX)),
             acks: VecDeque::new(),
             acks_from: 0,
             on_their_way: 0,

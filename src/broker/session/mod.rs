@@ -7,6 +7,7 @@
 //!
 //! A session outlives its [`Link`], the part that lives as long as one connection.
 
+mod aliases;
 mod kept;
 mod link;
 mod outgoing;

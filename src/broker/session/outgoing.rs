@@ -281,11 +281,12 @@ impl Outgoing {
         };
         let version = link.terms.version;
         let own;
-        let (head, id_at) = if ids.is_empty() {
+        let alias = link.own_aliases.of(&message.topic);
+        let (head, id_at) = if ids.is_empty() && alias.is_none() {
             frames.head(message, version, qos, retain, now)
         } else {
-            let form =
-                Form { version, qos, retain, dup: false, ids, expiry: message.expiry_left(now) };
+            let expiry = message.expiry_left(now);
+            let form = Form { version, qos, retain, dup: false, ids, expiry, alias };
             let mut bytes = Vec::new();
             let id_at = encode::publish_head(&mut bytes, message, form);
             own = bytes;
@@ -306,6 +307,9 @@ impl Outgoing {
             return Sent::Dropped(1);
         }
         link.dirty = true;
+        if let Some(alias) = alias {
+            link.own_aliases.sent(&message.topic, alias);
+        }
         if is_numbered {
             let queued = self.number(message, how);
             self.inflight.push_back(queued);
@@ -384,6 +388,7 @@ impl Outgoing {
                 return Pump::Full;
             }
             let message = &next.message;
+            let alias = link.own_aliases.of(&message.topic);
             let form = Form {
                 version: link.terms.version,
                 qos: next.qos,
@@ -391,6 +396,7 @@ impl Outgoing {
                 dup,
                 ids: &next.ids,
                 expiry: message.expiry_left(now),
+                alias,
             };
             let id_at = encode::publish_head(&mut head, message, form);
             if head.len() + 2 + message.payload.len() > link.terms.packet_max {
@@ -405,11 +411,22 @@ impl Outgoing {
                 return Pump::Full;
             }
             link.dirty = true;
+            if let Some(alias) = alias {
+                link.own_aliases.sent(&message.topic, alias);
+            }
             *written += 1;
             if let Some(sent) = self.pop_first() {
                 self.inflight.push_back(sent);
             }
         }
+    }
+
+    /// What may go to somebody else when this session ends: what was never sent, and of what was
+    /// sent, but not acknowledged, that of QoS 1 (MQTT 5.0, 4.8.2).
+    pub fn unfinished(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let sent = self.again.iter().chain(&self.inflight);
+        let sent = sent.filter(|queued| queued.qos == Qos::AtLeastOnce);
+        sent.chain(&self.queue).map(|queued| &queued.message)
     }
 
     /// Drops what waits on topics that `unwanted` names; says how many messages that was.

@@ -290,3 +290,18 @@ fn a_subscriber_without_progress_or_gone_holds_up_nobody_for_long() {
         assert_eq!(rig.read("P").len(), 12, "at once from now on");
     }
 }
+
+/// 1,024 are offered; a message of QoS 2 counts until its PUBCOMP [MQTT-3.3.4-7].
+#[test]
+fn a_client_above_the_receive_maximum_is_disconnected() {
+    let mut rig = Rig::new(limits());
+    rig.send("A", &bytes("10[ \"MQTT\" 05 02 0000 [] \"a\" ]"));
+    rig.read("A");
+    for id in 1..=1024 {
+        rig.send("A", &bytes(&format!("34[ \"t\" {id:04x} [] 'x' ]")));
+        assert_eq!(rig.read("A"), bytes(&format!("50[ {id:04x} 10 ]")));
+    }
+    rig.send("A", &bytes("34[ \"t\" 0401 [] 'x' ]"));
+    assert_eq!(rig.read("A"), bytes("e0 01 93"));
+    assert_eq!(rig.end("A"), End::Finish);
+}

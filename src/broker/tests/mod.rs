@@ -11,8 +11,8 @@ mod durable;
 mod hostile;
 mod listeners;
 mod logins;
+#[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
 mod rig;
 mod running;
-mod script;
 mod sockets;
