@@ -26,7 +26,7 @@ const LORIS: usize = 500;
 const UNREAD_BYTES: u64 = 100_000_000;
 const UNREAD_PAYLOAD: usize = 10_000;
 
-type Misdeed = fn(SocketAddr, Arc<AtomicBool>) -> u64;
+type Misdeed = fn(SocketAddr, &Arc<AtomicBool>) -> u64;
 
 /// Name, what is done (says how much of it), and the memory that the broker's limits allow for it on
 /// top of what it has without, in MB.
@@ -52,7 +52,7 @@ pub fn measure() {
             let (stop, address) = (Arc::new(AtomicBool::new(false)), broker.address);
             let bad = std::thread::spawn({
                 let stop = Arc::clone(&stop);
-                move || misdeed(address, stop)
+                move || misdeed(address, &stop)
             });
             let delays = paced::run(broker.address, WELL_BEHAVED, MEASURE);
             stop.store(true, Ordering::SeqCst);
@@ -80,7 +80,7 @@ pub fn measure() {
 }
 
 /// Connections that say nothing: so many at once, and new ones for those that are closed.
-fn storm(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
+fn storm(address: SocketAddr, stop: &Arc<AtomicBool>) -> u64 {
     let made = AtomicU64::new(0);
     on_one_thread(async {
         let mut open = Vec::new();
@@ -99,12 +99,12 @@ fn storm(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
 }
 
 /// Clients that send their CONNECT byte by byte; those who are cut come again.
-fn loris(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
+fn loris(address: SocketAddr, stop: &Arc<AtomicBool>) -> u64 {
     let sent = Arc::new(AtomicU64::new(0));
     on_one_thread(async {
         let mut tasks = JoinSet::new();
         for number in 0..LORIS {
-            let (stop, sent) = (Arc::clone(&stop), Arc::clone(&sent));
+            let (stop, sent) = (Arc::clone(stop), Arc::clone(&sent));
             tasks.spawn(async move {
                 let packet = client::connect_packet(&format!("loris-{number}-{:a<40}", ""), true);
                 while !stop.load(Ordering::Relaxed) {
@@ -126,7 +126,7 @@ fn loris(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
 }
 
 /// Packets that announce more than they have and more than is allowed.
-fn oversized(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
+fn oversized(address: SocketAddr, stop: &Arc<AtomicBool>) -> u64 {
     let made = AtomicU64::new(0);
     on_one_thread(async {
         let mut number = 0_usize;
@@ -154,7 +154,7 @@ fn oversized(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
 }
 
 /// A subscriber that never reads, while as much flows as it should have read.
-fn unread(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
+fn unread(address: SocketAddr, stop: &Arc<AtomicBool>) -> u64 {
     let sent = AtomicU64::new(0);
     on_one_thread(async {
         let mut deaf = client::connect(address, "deaf", true, None).await;
