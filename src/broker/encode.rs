@@ -13,20 +13,16 @@ use crate::model::Qos;
 
 /// Property identifiers (MQTT 5.0, 2.2.2.2) that this broker writes.
 pub mod property {
-    pub const PAYLOAD_FORMAT: u8 = 0x01;
     pub const MESSAGE_EXPIRY: u8 = 0x02;
-    pub const CONTENT_TYPE: u8 = 0x03;
-    pub const RESPONSE_TOPIC: u8 = 0x08;
     pub const CORRELATION_DATA: u8 = 0x09;
     pub const SUBSCRIPTION_ID: u8 = 0x0B;
     pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
     pub const REASON_STRING: u8 = 0x1F;
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
-    pub const MAXIMUM_QOS: u8 = 0x24;
+    pub const TOPIC_ALIAS: u8 = 0x23;
     pub const USER: u8 = 0x26;
     pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    pub const SHARED_SUBSCRIPTIONS: u8 = 0x2A;
 }
 
 /// A variable byte integer (MQTT 5.0, 1.5.5).
@@ -47,7 +43,7 @@ fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     out.put_slice(bytes.get(..usize::from(length)).unwrap_or_default());
 }
 
-pub fn text(out: &mut Vec<u8>, text: &str) {
+fn text(out: &mut Vec<u8>, text: &str) {
     binary(out, text.as_bytes());
 }
 
@@ -56,7 +52,7 @@ pub fn binary_property(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
     binary(out, bytes);
 }
 
-pub fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
+fn text_property(out: &mut Vec<u8>, id: u8, text: &str) {
     binary_property(out, id, text.as_bytes());
 }
 
@@ -89,15 +85,13 @@ pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'
         let mut properties = Vec::with_capacity(48);
         properties.put_u8(property::RECEIVE_MAXIMUM);
         properties.put_u16(offer.receive_maximum);
-        properties.put_slice(&[property::MAXIMUM_QOS, 1]);
         properties.put_u8(property::MAXIMUM_PACKET_SIZE);
         properties.put_u32(offer.packet_max);
+        properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
+        properties.put_u16(offer.alias_max);
         if let Some(id) = offer.assigned {
             text_property(&mut properties, property::ASSIGNED_CLIENT_ID, id);
         }
-        properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
-        properties.put_u16(offer.alias_max);
-        properties.put_slice(&[property::SHARED_SUBSCRIPTIONS, 0]);
         variable(&mut body, properties.len());
         body.put_slice(&properties);
     }
@@ -122,9 +116,39 @@ pub fn connack_refused(version: Version, reason: Reason) -> Vec<u8> {
     }
 }
 
-/// A PUBACK with a reason, for 5.0 clients; `why` goes along if the whole packet then stays within
-/// `packet_max` [MQTT-3.4.2-2].
-pub fn puback(id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
+/// The packets of the exchanges around a PUBLISH of QoS 1 and 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// PUBACK
+    Acknowledge,
+    /// PUBREC
+    Receive,
+    /// PUBREL
+    Release,
+    /// PUBCOMP
+    Complete,
+}
+
+impl Ack {
+    fn first_byte(self) -> u8 {
+        match self {
+            Self::Acknowledge => 0x40,
+            Self::Receive => 0x50,
+            Self::Release => 0x62,
+            Self::Complete => 0x70,
+        }
+    }
+
+    /// The packet that says that all went well, the same in both versions.
+    pub fn success(self, id: u16) -> [u8; 4] {
+        let [high, low] = id.to_be_bytes();
+        [self.first_byte(), 2, high, low]
+    }
+}
+
+/// An acknowledgement with a reason, for 5.0 clients; `why` goes along if the whole packet then
+/// stays within `packet_max` [MQTT-3.4.2-2].
+pub fn ack(ack: Ack, id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
     let [high, low] = id.to_be_bytes();
     if let Some(why) = why {
         let mut properties = Vec::with_capacity(64);
@@ -132,12 +156,12 @@ pub fn puback(id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> 
         let mut body = vec![high, low, reason.0];
         variable(&mut body, properties.len());
         body.put_slice(&properties);
-        let whole = packet(0x40, &body);
+        let whole = packet(ack.first_byte(), &body);
         if whole.len() <= packet_max {
             return whole;
         }
     }
-    vec![0x40, 3, high, low, reason.0]
+    vec![ack.first_byte(), 3, high, low, reason.0]
 }
 
 /// SUBACK: a refused filter is 0x80 for a 3.1.1 client.
@@ -182,6 +206,15 @@ pub struct Form<'a> {
     pub ids: &'a [u32],
     /// Seconds the message still stays valid, for 5.0 clients.
     pub expiry: Option<u32>,
+    /// For 5.0 clients that take them.
+    pub alias: Option<Alias>,
+}
+
+/// A topic alias, alone if the client knows it, with the topic if not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alias {
+    pub number: u16,
+    pub is_known: bool,
 }
 
 /// Writes everything of a PUBLISH but its packet id and its payload into `head` (cleared first);
@@ -196,6 +229,10 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
             properties.put_u8(property::MESSAGE_EXPIRY);
             properties.put_u32(seconds);
         }
+        if let Some(alias) = form.alias {
+            properties.put_u8(property::TOPIC_ALIAS);
+            properties.put_u16(alias.number);
+        }
         for id in form.ids {
             properties.put_u8(property::SUBSCRIPTION_ID);
             variable(&mut properties, usize::try_from(*id).unwrap_or(0));
@@ -204,13 +241,14 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
         properties_length = properties.len() + passed.len();
     }
     let id_length = if form.qos == Qos::AtMostOnce { 0 } else { 2 };
-    let topic = message.topic.as_str();
+    let is_known = form.alias.is_some_and(|alias| alias.is_known);
+    let topic = if is_known { "" } else { message.topic.as_str() };
     let mut remaining = 2 + topic.len() + id_length + message.payload.len();
     if form.version == Version::V5 {
         remaining += properties_length + variable_length(properties_length);
     }
-    let qos_bits: u8 = if form.qos == Qos::AtMostOnce { 0 } else { 0x02 };
-    head.put_u8(0x30 | qos_bits | u8::from(form.retain) | (u8::from(form.dup) << 3));
+    let flags = (form.qos.level() << 1) | u8::from(form.retain) | (u8::from(form.dup) << 3);
+    head.put_u8(0x30 | flags);
     variable(head, remaining);
     text(head, topic);
     let id_at = head.len();

@@ -44,7 +44,7 @@ impl Message {
 /// Reused from message to message, so that routing allocates nothing for it.
 #[derive(Default)]
 pub struct Frames {
-    heads: [Head; 8],
+    heads: [Head; 12],
 }
 
 #[derive(Default)]
@@ -73,12 +73,12 @@ impl Frames {
         now: Mono,
     ) -> (&[u8], usize) {
         let place = usize::from(version == Version::V5)
-            | (usize::from(qos != Qos::AtMostOnce) << 1)
-            | (usize::from(retain) << 2);
+            | (usize::from(retain) << 1)
+            | (usize::from(qos.level()) << 2);
         let Some(head) = self.heads.get_mut(place) else { return (&[], 0) };
         if !head.made {
             let expiry = message.expiry_left(now);
-            let form = Form { version, qos, retain, dup: false, ids: &[], expiry };
+            let form = Form { version, qos, retain, dup: false, ids: &[], expiry, alias: None };
             head.id_at = encode::publish_head(&mut head.bytes, message, form);
             head.made = true;
         }

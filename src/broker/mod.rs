@@ -9,8 +9,9 @@
 //! One task owns all state (the [`router`], without I/O), so matching and ordering need no lock;
 //! connections only decode and write. Nothing in the gateway waits for the broker:
 //! [`Broker::publish`] gives up and counts when the router is behind. Sessions and retained
-//! messages live in memory. What an uplink wants is acknowledged to its publisher when the store
-//! has it for good.
+//! messages live in memory; what of them has to outlive a restart is in the broker's file too. What
+//! an uplink, a session that survives or the retained messages want is acknowledged to its
+//! publisher when it is there for good.
 //!
 //! Knows nothing of field buses nor of uplinks: tag topics are names in [`Rules`], commands leave
 //! as requests.
@@ -19,16 +20,22 @@ mod access;
 mod connection;
 mod encode;
 mod error;
+mod held;
 mod listener;
 mod message;
 mod outbox;
 mod packet;
 mod peer;
+mod rate;
+mod record;
 mod retained;
 mod router;
 mod service;
 mod session;
+mod shares;
 mod status;
+mod subscriptions;
+mod survival;
 mod sys;
 mod trie;
 mod wire;
@@ -44,9 +51,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BrokerPlan;
+use crate::config::{BrokerLimits, BrokerPlan};
 use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
-use crate::store::Store;
+use crate::store::{Keep, Store};
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
@@ -55,9 +62,9 @@ pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
 use access::{Access, Guard};
 use listener::{Door, Settings, Socket};
-use packet::Version;
-use router::{Append, Router, Setup};
+use router::{Append, KeepFile, Router, Setup};
 use status::Counters;
+use survival::Survival;
 
 /// Changes of the plan that may wait for the runner.
 const CHANGES_MAX: usize = 4;
@@ -76,6 +83,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Makes messages that uplinks want durable; `None` acknowledges them as they come.
     pub store: Option<Store>,
+    /// Where sessions, queued and retained messages outlive a restart.
+    pub keep: Keep,
 }
 
 /// What is special about topics; changes with the configuration while clients stay.
@@ -115,6 +124,7 @@ struct Shared {
     /// Listeners on their way to the runner.
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
+    limits: watch::Sender<Arc<BrokerLimits>>,
     local: mpsc::Sender<Publish>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
@@ -150,19 +160,23 @@ impl Broker {
         let doors: Vec<_> = listeners.iter().map(|(door, _)| Arc::clone(door)).collect();
         let (access, access_changed) = watch::channel(Arc::new(Access::of(plan)));
         let (opened, from_opened) = mpsc::channel(CHANGES_MAX);
-        let Deps { clock, inbox, store } = deps;
+        let Deps { clock, inbox, store, keep } = deps;
+        let keep = (!keep.is_none()).then_some(keep);
         let counters = Arc::new(Counters::default());
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
         let local_bytes = Arc::new(AtomicUsize::new(0));
         let (rules, rules_changed) = watch::channel(Arc::default());
         let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
-        let (gate, events) = listener::Gate::new(&plan.limits, guard, Arc::clone(&counters));
+        let (limits, limits_changed) = watch::channel(Arc::new(plan.limits.clone()));
+        let (gate, events) =
+            listener::Gate::new(limits_changed.clone(), guard, Arc::clone(&counters));
         let setup = Setup {
             limits: plan.limits.clone(),
             access: Arc::clone(&access_changed.borrow()),
             inbox,
             append: store.map(append_to),
+            file: keep.clone().map(|keep| Box::new(Survival(keep)) as Box<dyn KeepFile>),
             counters: Arc::clone(&counters),
             seed: fastrand::u64(..),
         };
@@ -173,13 +187,25 @@ impl Broker {
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
             access: access_changed,
+            limits: limits_changed,
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
+            keep,
             started,
         };
         let doors = Mutex::new(doors);
-        let shared =
-            Shared { doors, opened, access, local, local_bytes, rules, counters, clock, started };
+        let shared = Shared {
+            doors,
+            opened,
+            access,
+            limits,
+            local,
+            local_bytes,
+            rules,
+            counters,
+            clock,
+            started,
+        };
         Ok((
             Self { shared: Arc::new(shared) },
             BrokerRunner { listeners, opened: from_opened, gate, service },
@@ -191,8 +217,8 @@ impl Broker {
         self.shared.doors().iter().filter_map(|door| door.address()).collect()
     }
 
-    /// Takes another plan with the same limits while clients stay: listeners are opened and closed,
-    /// certificates read anew, and who is not allowed any more is disconnected.
+    /// Takes another plan while clients stay: listeners are opened and closed, certificates read
+    /// anew, bounds hold from now on, and who is not allowed any more is disconnected.
     ///
     /// # Errors
     /// A listener can't be opened or has no usable certificate; nothing was changed then.
@@ -220,6 +246,7 @@ impl Broker {
             door.set(settings);
         }
         *shared.doors() = doors;
+        shared.limits.send_replace(Arc::new(plan.limits.clone()));
         shared.access.send_replace(Arc::new(Access::of(plan)));
         left.iter().for_each(|door| door.closed.cancel());
         Ok(())

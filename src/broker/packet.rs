@@ -12,7 +12,7 @@ use crate::model::{Qos, TopicFilter, TopicName};
 /// The protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// MQTT 3.1.1, and 3.1, which differs in nothing that a broker has to do.
+    /// MQTT 3.1.1, and 3.1, which differs little.
     V3,
     /// MQTT 5.0.
     V5,
@@ -42,6 +42,7 @@ impl Reason {
     pub const CLIENT_ID_INVALID: Self = Self(0x85);
     pub const BAD_USER_NAME_OR_PASSWORD: Self = Self(0x86);
     pub const NOT_AUTHORIZED: Self = Self(0x87);
+    pub const SERVER_UNAVAILABLE: Self = Self(0x88);
     pub const SERVER_BUSY: Self = Self(0x89);
     pub const SHUTTING_DOWN: Self = Self(0x8B);
     pub const BAD_AUTHENTICATION_METHOD: Self = Self(0x8C);
@@ -49,13 +50,12 @@ impl Reason {
     pub const TAKEN_OVER: Self = Self(0x8E);
     pub const TOPIC_FILTER_INVALID: Self = Self(0x8F);
     pub const TOPIC_NAME_INVALID: Self = Self(0x90);
+    pub const PACKET_ID_NOT_FOUND: Self = Self(0x92);
     pub const RECEIVE_MAXIMUM_EXCEEDED: Self = Self(0x93);
     pub const TOPIC_ALIAS_INVALID: Self = Self(0x94);
     pub const PACKET_TOO_LARGE: Self = Self(0x95);
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
-    pub const QOS_NOT_SUPPORTED: Self = Self(0x9B);
-    pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9E);
     pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9F);
 
     /// Codes from 0x80 say that something was refused.
@@ -72,6 +72,17 @@ pub enum Incoming {
     PubAck {
         id: u16,
     },
+    /// The client has a QoS 2 message, or `refused` it.
+    PubRec {
+        id: u16,
+        refused: bool,
+    },
+    PubRel {
+        id: u16,
+    },
+    PubComp {
+        id: u16,
+    },
     Subscribe(Box<Subscribe>),
     Unsubscribe(Box<Unsubscribe>),
     Ping,
@@ -79,7 +90,7 @@ pub enum Incoming {
         with_will: bool,
         session_expiry: Option<u32>,
     },
-    /// Enhanced authentication, PUBREC, PUBREL, PUBCOMP: well formed, but never right here.
+    /// Enhanced authentication: well formed, but never right here.
     Unexpected,
 }
 
@@ -99,6 +110,10 @@ pub struct Connect {
     pub packet_max: u32,
     /// Whether reason strings are welcome in packets other than CONNACK and DISCONNECT.
     pub problem_info: bool,
+    /// Topic aliases the client takes.
+    pub alias_max: u16,
+    /// MQTT 3.1: no word of a session that was kept, and no connection without a client id.
+    pub is_mqisdp: bool,
     pub enhanced_auth: bool,
     pub username: Option<String>,
     pub password: Option<Password>,
@@ -150,7 +165,7 @@ pub struct Inbound {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Properties {
     /// Payload format, content type, response topic, correlation data and user properties, in
-    /// wire form: they are only ever passed on [MQTT-3.3.2-4, -15, -16, -17, -20].
+    /// wire form and as they came: they are only ever passed on [MQTT-3.3.2-4, -15 to -20].
     pub passed: Bytes,
     /// Response topic and correlation data, for commands.
     pub reply_to: Option<(TopicName, Bytes)>,

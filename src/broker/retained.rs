@@ -12,12 +12,18 @@ use super::message::Message;
 use crate::model::{Mono, TopicFilter, TopicName};
 
 pub struct Retained {
-    messages: BTreeMap<TopicName, Arc<Message>>,
+    messages: BTreeMap<TopicName, One>,
     bytes: usize,
     messages_max: usize,
     bytes_max: usize,
     /// Messages with an expiry; none means that a sweep has nothing to do.
     expiring: usize,
+}
+
+struct One {
+    message: Arc<Message>,
+    /// Whether the broker's file has it.
+    is_kept: bool,
 }
 
 /// What a step through the retained messages came to.
@@ -33,6 +39,11 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, messages_max, bytes_max, expiring: 0 }
     }
 
+    /// What is above new bounds stays; nothing is added until there is room again.
+    pub fn set_limits(&mut self, messages_max: usize, bytes_max: usize) {
+        (self.messages_max, self.bytes_max) = (messages_max, bytes_max);
+    }
+
     pub fn len(&self) -> usize {
         self.messages.len()
     }
@@ -42,8 +53,9 @@ impl Retained {
     }
 
     /// Keeps, replaces or (empty payload [MQTT-3.3.1-6]) removes; `false` if there is no room.
-    pub fn set(&mut self, message: &Arc<Message>) -> bool {
-        let old = self.messages.get(&message.topic).map_or(0, |m| m.bytes());
+    /// `is_kept` says that the broker's file has it too.
+    pub fn set(&mut self, message: &Arc<Message>, is_kept: bool) -> bool {
+        let old = self.messages.get(&message.topic).map_or(0, |one| one.message.bytes());
         if message.payload.is_empty() {
             self.remove(&message.topic);
             return true;
@@ -55,27 +67,38 @@ impl Retained {
         self.remove(&message.topic);
         self.bytes += message.bytes();
         self.expiring += usize::from(message.expires.is_some());
-        self.messages.insert(message.topic.clone(), Arc::clone(message));
+        self.messages.insert(message.topic.clone(), One { message: Arc::clone(message), is_kept });
         true
     }
 
-    fn remove(&mut self, topic: &TopicName) {
-        if let Some(message) = self.messages.remove(topic) {
-            self.bytes -= message.bytes();
-            self.expiring -= usize::from(message.expires.is_some());
-        }
+    /// Whether the broker's file has a message of this topic.
+    pub fn is_kept(&self, topic: &TopicName) -> bool {
+        self.messages.get(topic).is_some_and(|one| one.is_kept)
     }
 
-    /// Drops what has expired.
-    pub fn sweep(&mut self, now: Mono) {
+    /// All that the broker's file has.
+    pub fn kept(&self) -> impl Iterator<Item = &Arc<Message>> {
+        self.messages.values().filter(|one| one.is_kept).map(|one| &one.message)
+    }
+
+    /// Says whether the broker's file had it.
+    fn remove(&mut self, topic: &TopicName) -> bool {
+        let Some(One { message, is_kept }) = self.messages.remove(topic) else { return false };
+        self.bytes -= message.bytes();
+        self.expiring -= usize::from(message.expires.is_some());
+        is_kept
+    }
+
+    /// Drops what has expired; gives the topics of which the broker's file has a message.
+    pub fn sweep(&mut self, now: Mono) -> Vec<TopicName> {
         if self.expiring == 0 {
-            return;
+            return Vec::new();
         }
-        let expired: Vec<TopicName> =
-            self.messages.values().filter(|m| m.is_expired(now)).map(|m| m.topic.clone()).collect();
-        for topic in expired {
-            self.remove(&topic);
-        }
+        let all = self.messages.values().map(|one| &one.message);
+        let mut expired: Vec<TopicName> =
+            all.filter(|m| m.is_expired(now)).map(|m| m.topic.clone()).collect();
+        expired.retain(|topic| self.remove(topic));
+        expired
     }
 
     /// The next message for `filter` after the topic `after`, looking at no more than `looks`.
@@ -89,7 +112,9 @@ impl Retained {
         let text = filter.as_str();
         let Some(wildcard) = text.find(['+', '#']) else {
             return match self.messages.get(text) {
-                Some(m) if after.is_none() && !m.is_expired(now) => Step::Found(Arc::clone(m)),
+                Some(One { message, .. }) if after.is_none() && !message.is_expired(now) => {
+                    Step::Found(Arc::clone(message))
+                }
                 _ => Step::End,
             };
         };
@@ -105,7 +130,8 @@ impl Retained {
             None => Bound::Included(prefix),
         };
         let mut last = None;
-        for (topic, message) in self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks)
+        for (topic, One { message, .. }) in
+            self.messages.range::<str, _>((start, Bound::Unbounded)).take(looks)
         {
             if !topic.as_str().starts_with(prefix) {
                 return Step::End;
@@ -163,7 +189,7 @@ mod tests {
             let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
             let mut retained = Retained::new(100, 1_000_000);
             for topic in &topics {
-                retained.set(&message(topic, "x"));
+                retained.set(&message(topic, "x"), false);
             }
             let expected: Vec<String> =
                 topics.iter().filter(|t| filter.matches(t)).cloned().collect();
@@ -174,16 +200,16 @@ mod tests {
     #[test]
     fn replacing_and_removing_keeps_the_accounts() {
         let mut retained = Retained::new(2, 1_000_000);
-        assert!(retained.set(&message("a", "1")));
+        assert!(retained.set(&message("a", "1"), false));
         let one = retained.bytes();
-        assert!(retained.set(&message("a", "22")));
+        assert!(retained.set(&message("a", "22"), false));
         assert_eq!((retained.len(), retained.bytes()), (1, one + 1));
-        assert!(retained.set(&message("b", "1")));
-        assert!(!retained.set(&message("c", "1")), "full");
-        assert!(retained.set(&message("b", "2")), "what is there may change");
-        retained.set(&message("a", ""));
-        retained.set(&message("b", ""));
-        retained.set(&message("b", ""));
+        assert!(retained.set(&message("b", "1"), false));
+        assert!(!retained.set(&message("c", "1"), false), "full");
+        assert!(retained.set(&message("b", "2"), false), "what is there may change");
+        retained.set(&message("a", ""), false);
+        retained.set(&message("b", ""), false);
+        retained.set(&message("b", ""), false);
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
     }
 
@@ -193,11 +219,11 @@ mod tests {
         for (topic, end) in [("a", Some(Mono(5))), ("b", Some(Mono(50))), ("c", None)] {
             let mut message = Arc::into_inner(message(topic, "x")).unwrap();
             message.expires = end;
-            retained.set(&Arc::new(message));
+            retained.set(&Arc::new(message), topic == "a");
         }
-        retained.sweep(Mono(10));
+        assert_eq!(retained.sweep(Mono(10)), [TopicName::new("a").unwrap()], "the file has it");
         assert_eq!(retained.len(), 2);
-        retained.sweep(Mono(100));
+        assert_eq!(retained.sweep(Mono(100)), []);
         assert_eq!((retained.len(), retained.expiring), (1, 0));
     }
 }

@@ -16,8 +16,10 @@ use super::outbox::End;
 use super::router::{Event, Router};
 use super::status::Counters;
 use super::sys::Sys;
-use super::{Publish, Rules, local_bytes};
+use super::{Publish, Rules, local_bytes, survival};
+use crate::config::BrokerLimits;
 use crate::model::{Clock, Mono};
+use crate::store::Keep;
 
 /// Batches of packets taken in one round.
 const EVENTS_PER_ROUND: usize = 64;
@@ -37,8 +39,11 @@ pub struct Service {
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
     pub access: watch::Receiver<Arc<Access>>,
+    pub limits: watch::Receiver<Arc<BrokerLimits>>,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
+    /// Where the last run left what outlives it.
+    pub keep: Option<Keep>,
     pub started: Mono,
 }
 
@@ -55,11 +60,14 @@ impl Service {
         let mut rules = self.rules.clone();
         rules.mark_changed();
         let mut access = self.access.clone();
+        let mut limits = self.limits.clone();
+        self.restore().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = rules.changed() => {}
                 Ok(()) = access.changed() => access.mark_changed(),
+                Ok(()) = limits.changed() => limits.mark_changed(),
                 count = self.events.recv_many(&mut events, EVENTS_PER_ROUND) => {
                     if count == 0 {
                         break;
@@ -72,7 +80,7 @@ impl Service {
                 _ = tick.tick() => self.router.tick(self.clock.mono()),
                 _ = sys_due.tick() => {
                     let uptime = self.clock.mono() - self.started;
-                    for message in sys.changes(&self.counters.status(uptime.as_secs(), &[])) {
+                    for message in sys.changes(&self.counters.status(uptime.as_secs(), &[]), SYS_EVERY) {
                         self.router.publish(message, self.clock.mono());
                     }
                 }
@@ -84,6 +92,11 @@ impl Service {
             }
             self.router.set_rules(Arc::clone(&rules.borrow()));
             let now = self.clock.mono();
+            if limits.has_changed().unwrap_or(false) {
+                let limits = Arc::clone(&limits.borrow_and_update());
+                self.router.set_limits((*limits).clone());
+            }
+            self.router.set_wall(now, self.clock.wall());
             if access.has_changed().unwrap_or(false) {
                 let access = Arc::clone(&access.borrow_and_update());
                 self.router.set_access(access, now);
@@ -102,6 +115,17 @@ impl Service {
             self.router.flush(now);
         }
         self.end().await;
+    }
+
+    /// Takes over what the last run left; those who connect meanwhile wait.
+    async fn restore(&mut self) {
+        let Some(keep) = self.keep.take() else { return };
+        // Only a panic could come out of it.
+        let read = tokio::task::spawn_blocking(move || survival::read(&keep)).await;
+        let now = self.clock.mono();
+        self.router.set_wall(now, self.clock.wall());
+        self.router.set_rules(Arc::clone(&self.rules.borrow()));
+        self.router.restore(read.unwrap_or_default(), now);
     }
 
     /// Says good-bye and takes what the connections still send until they are gone.

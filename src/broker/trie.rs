@@ -1,7 +1,7 @@
-//! The subscription tree: which sessions want a topic.
+//! The subscription tree: who wants a topic.
 //!
 //! Agrees with [`TopicFilter::matches`] for every filter and topic (tested as a property). Knows
-//! sessions only by number. Depth is bounded by the limit on levels that a SUBSCRIBE is checked
+//! subscribers only by number. Depth is bounded by the limit on levels that a SUBSCRIBE is checked
 //! against.
 
 use std::collections::HashMap;
@@ -23,29 +23,40 @@ pub struct Grant {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Match {
-    pub session: SessionKey,
-    pub grant: Grant,
+pub struct Match<K = SessionKey, V = Grant> {
+    pub subscriber: K,
+    pub grant: V,
 }
 
-#[derive(Default)]
-pub struct Trie {
-    root: Node,
+/// The filters of subscribers `K`, with what each filter grants them.
+pub struct Trie<K = SessionKey, V = Grant> {
+    root: Node<K, V>,
     count: usize,
 }
 
-#[derive(Default)]
-struct Node {
-    children: HashMap<Box<str>, Node>,
+struct Node<K, V> {
+    children: HashMap<Box<str>, Node<K, V>>,
     /// The child for `+`.
-    any: Option<Box<Node>>,
-    /// Filters that end at this level, sorted by session.
-    here: Vec<Match>,
-    /// Filters that end with `#` at this level, sorted by session.
-    rest: Vec<Match>,
+    any: Option<Box<Node<K, V>>>,
+    /// Filters that end at this level, sorted by subscriber.
+    here: Vec<Match<K, V>>,
+    /// Filters that end with `#` at this level, sorted by subscriber.
+    rest: Vec<Match<K, V>>,
 }
 
-impl Node {
+impl<K, V> Default for Trie<K, V> {
+    fn default() -> Self {
+        Self { root: Node::default(), count: 0 }
+    }
+}
+
+impl<K, V> Default for Node<K, V> {
+    fn default() -> Self {
+        Self { children: HashMap::new(), any: None, here: Vec::new(), rest: Vec::new() }
+    }
+}
+
+impl<K, V> Node<K, V> {
     fn is_empty(&self) -> bool {
         self.children.is_empty()
             && self.any.is_none()
@@ -54,19 +65,19 @@ impl Node {
     }
 }
 
-impl Trie {
+impl<K: Copy + Ord, V: Copy> Trie<K, V> {
     /// Subscriptions in the tree.
     pub fn len(&self) -> usize {
         self.count
     }
 
     /// Adds a subscription or replaces its options.
-    pub fn insert(&mut self, filter: &TopicFilter, session: SessionKey, grant: Grant) {
+    pub fn insert(&mut self, filter: &TopicFilter, subscriber: K, grant: V) {
         let mut node = &mut self.root;
         for level in filter.as_str().split('/') {
             match level {
                 "#" => {
-                    self.count += usize::from(put(&mut node.rest, session, grant));
+                    self.count += usize::from(put(&mut node.rest, subscriber, grant));
                     return;
                 }
                 "+" => node = node.any.get_or_insert_default(),
@@ -79,26 +90,26 @@ impl Trie {
                 }
             }
         }
-        self.count += usize::from(put(&mut node.here, session, grant));
+        self.count += usize::from(put(&mut node.here, subscriber, grant));
     }
 
     /// Removes a subscription, and the levels that only it needed.
-    pub fn remove(&mut self, filter: &TopicFilter, session: SessionKey) {
+    pub fn remove(&mut self, filter: &TopicFilter, subscriber: K) {
         let levels: Vec<&str> = filter.as_str().split('/').collect();
-        self.count -= usize::from(remove(&mut self.root, &levels, session));
+        self.count -= usize::from(remove(&mut self.root, &levels, subscriber));
     }
 
-    /// Every subscription that matches, appended to `found`: at most once per session and filter,
-    /// so a session with overlapping filters stands there several times.
-    pub fn matches(&self, topic: &str, found: &mut Vec<Match>) {
+    /// Every subscription that matches, appended to `found`: at most once per subscriber and
+    /// filter, so one with overlapping filters stands there several times.
+    pub fn matches(&self, topic: &str, found: &mut Vec<Match<K, V>>) {
         // [MQTT-4.7.2-1]: a leading wildcard doesn't match topics that start with '$'.
         collect(&self.root, Some(topic), !topic.starts_with('$'), found);
     }
 }
 
 /// Whether the subscription is new.
-fn put(list: &mut Vec<Match>, session: SessionKey, grant: Grant) -> bool {
-    match list.binary_search_by_key(&session, |m| m.session) {
+fn put<K: Copy + Ord, V>(list: &mut Vec<Match<K, V>>, subscriber: K, grant: V) -> bool {
+    match list.binary_search_by_key(&subscriber, |m| m.subscriber) {
         Ok(at) => {
             if let Some(entry) = list.get_mut(at) {
                 entry.grant = grant;
@@ -106,14 +117,14 @@ fn put(list: &mut Vec<Match>, session: SessionKey, grant: Grant) -> bool {
             false
         }
         Err(at) => {
-            list.insert(at, Match { session, grant });
+            list.insert(at, Match { subscriber, grant });
             true
         }
     }
 }
 
-fn take(list: &mut Vec<Match>, session: SessionKey) -> bool {
-    let found = list.binary_search_by_key(&session, |m| m.session);
+fn take<K: Copy + Ord, V>(list: &mut Vec<Match<K, V>>, subscriber: K) -> bool {
+    let found = list.binary_search_by_key(&subscriber, |m| m.subscriber);
     if let Ok(at) = found {
         list.remove(at);
         if list.is_empty() {
@@ -123,13 +134,13 @@ fn take(list: &mut Vec<Match>, session: SessionKey) -> bool {
     found.is_ok()
 }
 
-fn remove(node: &mut Node, levels: &[&str], session: SessionKey) -> bool {
+fn remove<K: Copy + Ord, V>(node: &mut Node<K, V>, levels: &[&str], subscriber: K) -> bool {
     match levels {
-        [] => take(&mut node.here, session),
-        ["#"] => take(&mut node.rest, session),
+        [] => take(&mut node.here, subscriber),
+        ["#"] => take(&mut node.rest, subscriber),
         ["+", deeper @ ..] => {
             let Some(child) = &mut node.any else { return false };
-            let removed = remove(child, deeper, session);
+            let removed = remove(child, deeper, subscriber);
             if child.is_empty() {
                 node.any = None;
             }
@@ -137,7 +148,7 @@ fn remove(node: &mut Node, levels: &[&str], session: SessionKey) -> bool {
         }
         [name, deeper @ ..] => {
             let Some(child) = node.children.get_mut(*name) else { return false };
-            let removed = remove(child, deeper, session);
+            let removed = remove(child, deeper, subscriber);
             if child.is_empty() {
                 node.children.remove(*name);
             }
@@ -147,7 +158,12 @@ fn remove(node: &mut Node, levels: &[&str], session: SessionKey) -> bool {
 }
 
 /// `topic` is what is left of it, `None` past its last level.
-fn collect(node: &Node, topic: Option<&str>, wildcards: bool, found: &mut Vec<Match>) {
+fn collect<K: Copy, V: Copy>(
+    node: &Node<K, V>,
+    topic: Option<&str>,
+    wildcards: bool,
+    found: &mut Vec<Match<K, V>>,
+) {
     if wildcards {
         found.extend_from_slice(&node.rest);
     }
@@ -198,7 +214,7 @@ mod tests {
     fn sessions(trie: &Trie, topic: &str) -> Vec<u32> {
         let mut found = Vec::new();
         trie.matches(topic, &mut found);
-        let mut sessions: Vec<u32> = found.iter().map(|m| m.session.0).collect();
+        let mut sessions: Vec<u32> = found.iter().map(|m| m.subscriber.0).collect();
         sessions.sort_unstable();
         sessions
     }

@@ -99,6 +99,17 @@ pub enum Qos {
     ExactlyOnce,
 }
 
+impl Qos {
+    /// 0, 1 or 2, as the protocol writes it.
+    pub fn level(self) -> u8 {
+        match self {
+            Self::AtMostOnce => 0,
+            Self::AtLeastOnce => 1,
+            Self::ExactlyOnce => 2,
+        }
+    }
+}
+
 /// An MQTT message that is not a reading: what a LAN client published and an uplink wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {

@@ -14,6 +14,9 @@ pub struct TopicName(Arc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicFilter(Arc<str>);
 
+/// How the filters of shared subscriptions begin (MQTT 5.0, 4.8.2).
+const SHARE: &str = "$share/";
+
 /// Why a text is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TopicError {
@@ -77,24 +80,49 @@ impl TopicFilter {
         &self.0
     }
 
+    /// Whether this stands for a shared subscription: `$share/group/filter`.
+    pub fn is_shared(&self) -> bool {
+        self.0.starts_with(SHARE)
+    }
+
+    /// The filter within a shared subscription; `None` for every other filter, and if the group
+    /// has no name or one with a wildcard [MQTT-4.8.2-1, -2].
+    pub fn shared(&self) -> Option<Self> {
+        let (group, filter) = self.0.strip_prefix(SHARE)?.split_once('/')?;
+        let named = !group.is_empty() && !group.contains(['+', '#']);
+        if named { Self::new(filter).ok() } else { None }
+    }
+
+    /// Whether `topic` falls under this filter, or under the one within a shared subscription.
+    pub fn wants(&self, topic: &str) -> bool {
+        match self.0.strip_prefix(SHARE).and_then(|rest| rest.split_once('/')) {
+            Some((_, filter)) => matches(filter, topic),
+            None => self.matches(topic),
+        }
+    }
+
     /// Whether `topic` falls under this filter. Topics that start with `$` are not matched by a
     /// leading wildcard [MQTT-4.7.2-1].
     pub fn matches(&self, topic: &str) -> bool {
-        if topic.starts_with('$') && self.0.starts_with(['+', '#']) {
-            return false;
-        }
-        let mut names = topic.split('/');
-        for level in self.0.split('/') {
-            if level == "#" {
-                return true;
-            }
-            match names.next() {
-                Some(name) if level == "+" || level == name => {}
-                _ => return false,
-            }
-        }
-        names.next().is_none()
+        matches(&self.0, topic)
     }
+}
+
+fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut names = topic.split('/');
+    for level in filter.split('/') {
+        if level == "#" {
+            return true;
+        }
+        match names.next() {
+            Some(name) if level == "+" || level == name => {}
+            _ => return false,
+        }
+    }
+    names.next().is_none()
 }
 
 impl std::borrow::Borrow<str> for TopicName {
@@ -133,6 +161,19 @@ mod tests {
         for bad in ["a#", "a/#/b", "+a", "a+/b", "##", "#/"] {
             assert_eq!(TopicFilter::new(bad), Err(TopicError::WildcardPlace), "{bad}");
         }
+    }
+
+    #[test]
+    fn shared_subscriptions_are_taken_apart() {
+        let shared = |text| TopicFilter::new(text).unwrap().shared().map(|f| f.to_string());
+        assert_eq!(shared("$share/g/a/+/#").as_deref(), Some("a/+/#"));
+        assert_eq!(shared("$share/g//a").as_deref(), Some("/a"));
+        for bad in ["$share/g", "$share/g/", "$share//a", "$share/+/a", "share/g/a", "a"] {
+            assert_eq!(shared(bad), None, "{bad}");
+        }
+        let filter = TopicFilter::new("$share/g/a/#").unwrap();
+        assert!(filter.is_shared() && filter.wants("a/b") && !filter.matches("a/b"));
+        assert!(!filter.wants("b"));
     }
 
     #[test]

@@ -55,6 +55,14 @@ enum Proof {
     Password(Arc<str>),
 }
 
+impl Login {
+    /// Of a client of an earlier run of the gateway. It collects messages; to get them, it has to
+    /// log in.
+    pub fn before(user: Option<&str>, place: Place) -> Self {
+        Self { user: user.map(Arc::from), place, proof: Proof::Nothing }
+    }
+}
+
 /// How a client says who it is.
 pub struct Claim<'a> {
     pub place: &'a Place,

@@ -6,9 +6,6 @@
 use crate::config::{Grant, Pattern};
 use crate::model::{Qos, TopicFilter};
 
-/// Prefix of shared subscriptions (MQTT 5.0, 4.8.2).
-const SHARE: &str = "$share/";
-
 #[derive(Debug, Clone)]
 pub struct Rights {
     /// `None` allows everything.
@@ -68,10 +65,8 @@ impl Rights {
     /// The highest quality of service for a subscription; `None` if it is not allowed.
     pub fn may_subscribe(&self, filter: &TopicFilter) -> Option<Qos> {
         let Some(rules) = &self.rules else { return Some(Qos::ExactlyOnce) };
-        let wanted = match filter.as_str().strip_prefix(SHARE) {
-            Some(shared) => shared.split_once('/')?.1,
-            None => filter.as_str(),
-        };
+        let shared = filter.shared();
+        let wanted = shared.as_ref().unwrap_or(filter).as_str();
         let allowed = rules
             .iter()
             .filter(|rule| rule.subscribe.iter().any(|filter| covers(filter.as_str(), wanted)));

@@ -7,7 +7,7 @@ use crate::broker::access::{Access, Login, Publication, Rights};
 use crate::broker::packet::{Connect, Reason, Version};
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
-use crate::model::{Mono, Qos, TopicFilter};
+use crate::model::{Mono, TopicFilter};
 
 /// Longest client id accepted, in bytes. The standard asks for 23 at least.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
@@ -27,8 +27,8 @@ impl Router {
         // The picture may have changed since the client was asked.
         let rights = self.access.rights(&login, client_id).ok_or(Reason::NOT_AUTHORIZED)?;
         let keeps_session = connect.version == Version::V3 && !connect.clean_start;
-        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep.
-        if connect.client_id.is_empty() && keeps_session {
+        // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep; 3.1 wants one anyway.
+        if connect.client_id.is_empty() && (keeps_session || connect.is_mqisdp) {
             return Err(Reason::CLIENT_ID_INVALID);
         }
         if connect.client_id.len() > CLIENT_ID_BYTES_MAX {
@@ -39,9 +39,6 @@ impl Router {
             return Err(Reason::CLIENT_ID_INVALID);
         }
         if let Some(will) = &connect.will {
-            if will.qos > Qos::AtLeastOnce {
-                return Err(Reason::QOS_NOT_SUPPORTED);
-            }
             if !self.is_topic_within_limits(will.topic.as_str()) {
                 return Err(Reason::TOPIC_NAME_INVALID);
             }
@@ -122,7 +119,7 @@ impl Router {
                 None => lost.push(filter.clone()),
                 Some(most) if grant.qos > most => {
                     grant.qos = most;
-                    self.trie.insert(filter, key, *grant);
+                    self.subscriptions.insert(filter, key, *grant);
                 }
                 Some(_) => {}
             }
@@ -130,15 +127,16 @@ impl Router {
         if lost.is_empty() {
             return false;
         }
+        session.changed();
         for filter in &lost {
             session.subscriptions.remove(filter);
             session.outgoing.replays.retain(|replay| replay.filter != *filter);
-            self.trie.remove(filter, key);
+            self.subscriptions.remove(filter, key);
         }
         let subscriptions = &session.subscriptions;
         let gone = session
             .outgoing
-            .forget(|topic| !subscriptions.keys().any(|filter| filter.matches(topic)));
+            .forget(|topic| !subscriptions.keys().any(|filter| filter.wants(topic)));
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.gauge.dropped.add(gone);
         self.counters.dropped.denied.add(gone);

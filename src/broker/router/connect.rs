@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Router, show_connected};
+use super::{Later, Router, show_connected};
 use crate::broker::access::Login;
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Connect, Reason, Version};
 use crate::broker::peer::Peer;
 use crate::broker::session::{
-    ALIAS_MAX, Close, ConnId, Link, Outgoing, RECEIVE_MAXIMUM, Session, Terms,
+    ALIAS_MAX, Close, ConnId, Kept, Link, Outgoing, RECEIVE_MAXIMUM, Receipts, Session, Terms,
 };
 use crate::broker::status::Gauge;
 use crate::broker::trie::SessionKey;
@@ -47,9 +47,13 @@ impl Router {
         };
         // Nobody owns what an anonymous client left; a user starts anew.
         let is_own = self.owner(&client_id).is_none_or(|owner| owner == login.user);
-        let kept = self.take_over(&client_id, connect.clean_start || !is_own, now);
+        let was_kept = self.by_client.get(&client_id).copied();
+        let was_kept = was_kept.and_then(|key| self.session(key)).is_some_and(|s| s.kept.is_some());
+        let resumed = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
-        let connack = encode::connack_accepted(connect.version, kept.is_some(), &offer);
+        // 3.1 has no place to say that a session is kept.
+        let session_present = resumed.is_some() && !connect.is_mqisdp;
+        let connack = encode::connack_accepted(connect.version, session_present, &offer);
         if connack.len() > packet_max {
             return outbox.end(End::Abort);
         }
@@ -59,6 +63,7 @@ impl Router {
             window: connect.receive_maximum.min(self.limits.inflight),
             packet_max,
             problem_info: connect.problem_info,
+            alias_max: connect.alias_max,
         };
         let lifetime = match connect.version {
             // 3.1.1 knows only "with the connection" and "for ever".
@@ -66,11 +71,18 @@ impl Router {
             Version::V3 => u32::MAX,
             Version::V5 => connect.session_expiry,
         };
+        // A session that survives is promised by its CONNACK, and so is the end of one that did.
+        let is_kept = self.round.is_on() && (lifetime > 0 || connect.will.is_some());
+        let must_wait = self.round.is_on() && (is_kept || was_kept);
         let mut link = Link::new(conn, outbox, terms, now);
-        link.answer(&connack);
+        if must_wait {
+            link.wait(connack);
+        } else {
+            link.answer(&connack);
+        }
         let gauge = Arc::new(Gauge::new(connect.version, peer, login.user.clone()));
         self.counters.enter(&client_id, &gauge);
-        let key = match kept {
+        let key = match resumed {
             Some(key) => key,
             None => self.place(
                 Session {
@@ -79,6 +91,7 @@ impl Router {
                     rights: rights.clone(),
                     subscriptions: HashMap::new(),
                     outgoing: Outgoing::default(),
+                    receipts: Receipts::default(),
                     link: None,
                     will: None,
                     lifetime,
@@ -88,6 +101,8 @@ impl Router {
                     touched: false,
                     acked_at: now,
                     waiters: Vec::new(),
+                    counted_bytes: 0,
+                    kept: None,
                     gauge: Arc::clone(&gauge),
                 },
                 now,
@@ -96,7 +111,13 @@ impl Router {
         self.by_client.insert(client_id, key);
         self.by_conn.insert(conn, key);
         self.set_connected();
-        let Some(session) = self.session(key) else { return };
+        let place = usize::try_from(key.0).unwrap_or(usize::MAX);
+        let Some(Some(session)) = self.sessions.get_mut(place) else { return };
+        if is_kept && session.kept.is_none() {
+            session.kept = Some(Kept::new(self.round.next_session()));
+        }
+        session.changed();
+        session.moved();
         gauge.subscriptions.set(session.subscriptions.len());
         gauge.dropped.add(session.gauge.dropped.get());
         session.gauge = gauge;
@@ -108,11 +129,32 @@ impl Router {
         session.will_at = None;
         session.ends_at = None;
         session.outgoing.reconnected();
+        if !must_wait {
+            session.outgoing.release_again(&mut link);
+        }
         session.link = Some(link);
         show_connected(session, true);
         self.confine(key);
         self.touch(key);
+        if must_wait {
+            self.round.wait(Later::Welcome(key, conn));
+        } else {
+            self.pump(key, now);
+        }
+    }
+
+    /// What the CONNACK promises is durable: writes it, then goes on with what waited for it.
+    pub(super) fn welcome(&mut self, key: SessionKey, conn: ConnId, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        let Some(link) = session.link.as_mut().filter(|link| link.conn == conn) else { return };
+        let Some(waiting) = link.take_waiting() else { return };
+        link.answer(&waiting.connack);
+        session.outgoing.release_again(link);
+        session.acked_at = now;
         self.pump(key, now);
+        for (packets, held) in waiting.early {
+            self.packets(conn, packets, held, now);
+        }
     }
 
     fn assign_id(&mut self) -> String {
@@ -142,7 +184,7 @@ impl Router {
         None
     }
 
-    fn place(&mut self, session: Session, now: Mono) -> SessionKey {
+    pub(super) fn place(&mut self, session: Session, now: Mono) -> SessionKey {
         let most = self.limits.connections * (1 + AWAY_PER_CONNECTION);
         if self.by_client.len() >= most {
             self.evict(now);

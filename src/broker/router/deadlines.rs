@@ -17,13 +17,16 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 impl Router {
     /// Deadlines: keep-alive, stuck clients, delayed wills, the end of sessions, expiry.
     pub fn tick(&mut self, now: Mono) {
+        self.tick_file(now);
         for place in 0..self.sessions.len() {
             let Ok(place) = u32::try_from(place) else { break };
             self.tick_session(SessionKey(place), now);
         }
         if now - self.swept_at >= SWEEP_EVERY {
             self.swept_at = now;
-            self.retained.sweep(now);
+            for topic in self.retained.sweep(now) {
+                self.round.change_retained(&topic, None, now);
+            }
         }
     }
 
@@ -52,6 +55,10 @@ impl Router {
 
     /// Ends every connection because the gateway stops.
     pub fn shut_down(&mut self, now: Mono) {
+        // What ends from here on ends only for this run: the next one begins as after a crash, and
+        // publishes the wills of those that were connected.
+        self.persist();
+        self.round.stop();
         let conns: Vec<ConnId> = self.by_conn.keys().copied().collect();
         for conn in conns {
             if let Some(&key) = self.by_conn.get(&conn) {

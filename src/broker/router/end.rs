@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Router, show_connected};
 use crate::broker::encode;
 use crate::broker::outbox::End;
@@ -9,6 +11,7 @@ use crate::broker::packet::Version;
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
 use crate::model::Mono;
+use crate::store::Key;
 
 impl Router {
     /// Ends the connection of a session, and the session if it doesn't outlive it.
@@ -16,18 +19,21 @@ impl Router {
         let Some(session) = self.session(key) else { return };
         let Some(mut link) = session.link.take() else { return };
         show_connected(session, false);
+        session.moved();
         let mut will_due = false;
         match close {
             Close::Left { with_will } => {
                 if !with_will {
                     // [MQTT-3.14.4-3]
                     session.will = None;
+                    session.changed();
                 }
                 link.outbox.end(End::Finish);
             }
             Close::Fault(reason) => {
                 tracing::debug!(client = %session.client_id, reason = reason.0, "connection closed");
-                if link.terms.version == Version::V5 {
+                // Before its CONNACK a client would not understand it.
+                if link.terms.version == Version::V5 && !link.is_waiting() {
                     link.answer(&encode::disconnect(reason));
                 }
                 link.outbox.end(End::Finish);
@@ -35,6 +41,7 @@ impl Router {
             Close::Lost | Close::Cut => link.outbox.end(End::Abort),
         }
         session.away_since = now;
+        self.touch(key);
         self.release_waiters(key, now);
         let Some(session) = self.session(key) else { return };
         let after = |seconds: u32| now + Duration::from_secs(u64::from(seconds));
@@ -61,6 +68,8 @@ impl Router {
         let Some(session) = self.session(key) else { return };
         session.will_at = None;
         if let Some(will) = session.will.take() {
+            session.changed();
+            self.touch(key);
             self.route_will(key, will, now);
         }
     }
@@ -71,9 +80,17 @@ impl Router {
         let Some(session) = self.sessions.get_mut(place).and_then(Option::take) else { return };
         self.free.push(key);
         for filter in session.subscriptions.keys() {
-            self.trie.remove(filter, key);
+            self.subscriptions.remove(filter, key);
         }
-        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len();
+        if let Some(kept) = &session.kept {
+            let client = Bytes::copy_from_slice(session.client_id.as_bytes());
+            self.round.change(Key::Session(client), None);
+            self.round.change(Key::Progress(kept.number), None);
+        }
+        session.outgoing.rows().for_each(|row| self.round.release_row(row));
+        self.queued_bytes = self.queued_bytes.saturating_sub(session.counted_bytes);
+        let passed_on = self.pass_on_later(&session);
+        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len() - passed_on;
         self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));
         self.by_client.remove(&session.client_id);
         self.counters.leave(&session.client_id);

@@ -8,10 +8,16 @@
 mod admit;
 mod connect;
 mod deadlines;
+mod deferred;
+mod durable;
 mod end;
 mod pace;
+mod restore;
+mod round;
 mod route;
+mod share;
 mod subscribe;
+mod total;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -19,24 +25,43 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::access::{Access, Login};
-use super::message::Frames;
+use super::held::Held;
+use super::message::{Frames, Message};
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
 use super::peer::Peer;
 use super::retained::Retained;
 use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
+use super::shares::GroupKey;
 use super::status::Counters;
-use super::trie::{Match, SessionKey, Trie};
+use super::subscriptions::Subscriptions;
+use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
-use crate::model::{Message as Stored, Mono, SetRequest};
+use crate::model::{Message as Stored, Mono, SetRequest, TopicFilter};
+
+pub use round::{KeepFile, Later, Round};
+
+use deferred::Deferred;
 
 /// Hands a message to the store; resolves when it is durable.
 pub type Append = Box<dyn Fn(Stored) -> Commit + Send>;
 pub type Commit = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Who waits for a message to be durable.
+#[derive(Debug, Clone, Copy)]
+pub enum Waiter {
+    Nobody,
+    /// A publisher, for its acknowledgement; and then for this round of the broker's file.
+    Publisher(SessionKey, AckTicket, u64),
+    /// The message itself, to be routed: its number among the deferred ones.
+    Message(u64),
+    /// All who wait for this round of the broker's file.
+    Round(u64),
+}
 
 /// Something a connection tells the router.
 pub enum Event {
@@ -51,8 +76,7 @@ pub enum Event {
     Packets {
         conn: ConnId,
         packets: Vec<Incoming>,
-        /// The bytes' share of what may wait for the router, given back when they are dealt with.
-        held: Option<OwnedSemaphorePermit>,
+        held: Option<Held>,
     },
     /// A packet against the standard; to be answered with this reason.
     Broken {
@@ -80,24 +104,35 @@ pub struct Router {
     free: Vec<SessionKey>,
     by_client: HashMap<Arc<str>, SessionKey>,
     by_conn: HashMap<ConnId, SessionKey>,
-    trie: Trie,
+    subscriptions: Subscriptions,
     retained: Retained,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
+    /// Messages of shared subscriptions whose session has ended, for other members of the group.
+    passed_on: Vec<(TopicFilter, Arc<Message>)>,
     /// Sessions that get retained messages in steps and are not through.
     replaying: Vec<SessionKey>,
     /// Messages the store has yet to make durable, and whom to tell.
-    commits: Vec<(Option<(SessionKey, AckTicket)>, Commit)>,
-    /// Whether the last commit failed.
+    commits: Vec<(Waiter, Commit)>,
+    deferred: Deferred,
+    /// What the broker's file has yet to learn.
+    round: Round,
+    /// Whether the last commit of the store failed, and of the broker's file.
     store_refuses: bool,
+    file_refuses: bool,
+    /// Whether the message being routed has to be durable before it is acknowledged.
+    is_kept: bool,
     /// A subscriber of the message being routed that is behind; its publisher shall wait.
     behind: Option<SessionKey>,
     /// Makes the client ids that the broker assigns differ from those before a restart.
     seed: u64,
     assigned: u64,
     swept_at: Mono,
+    /// Of all queues together, as of the last round.
+    queued_bytes: usize,
     // Kept for their memory only.
     matches: Vec<Match>,
+    groups: Vec<Match<GroupKey, ()>>,
     frames: Frames,
 }
 
@@ -107,13 +142,15 @@ pub struct Setup {
     pub access: Arc<Access>,
     pub inbox: mpsc::Sender<SetRequest>,
     pub append: Option<Append>,
+    /// What outlives a restart; `None`: nothing does.
+    pub file: Option<Box<dyn KeepFile>>,
     pub counters: Arc<Counters>,
     pub seed: u64,
 }
 
 impl Router {
     pub fn new(setup: Setup, now: Mono) -> Self {
-        let Setup { limits, access, inbox, append, counters, seed } = setup;
+        let Setup { limits, access, inbox, append, file, counters, seed } = setup;
         Self {
             retained: Retained::new(limits.retained_messages, limits.retained_bytes),
             limits,
@@ -126,18 +163,32 @@ impl Router {
             free: Vec::new(),
             by_client: HashMap::new(),
             by_conn: HashMap::new(),
-            trie: Trie::default(),
+            subscriptions: Subscriptions::default(),
             dirty: Vec::new(),
+            passed_on: Vec::new(),
             replaying: Vec::new(),
             commits: Vec::new(),
+            deferred: Deferred::default(),
+            round: Round::new(file),
             store_refuses: false,
+            file_refuses: false,
+            is_kept: false,
             behind: None,
             seed,
             assigned: 0,
             swept_at: now,
+            queued_bytes: 0,
             matches: Vec::new(),
+            groups: Vec::new(),
             frames: Frames::default(),
         }
+    }
+
+    /// Takes new bounds. What is above them stays until it goes by itself: nobody is disconnected,
+    /// and full queues and retained messages shrink as others come.
+    pub fn set_limits(&mut self, limits: BrokerLimits) {
+        self.retained.set_limits(limits.retained_messages, limits.retained_bytes);
+        self.limits = limits;
     }
 
     pub fn set_rules(&mut self, rules: Arc<Rules>) {
@@ -149,7 +200,7 @@ impl Router {
             Event::Connect { conn, connect, login, outbox, peer } => {
                 self.connect(conn, *connect, login, (outbox, peer), now);
             }
-            Event::Packets { conn, packets, held: _held } => self.packets(conn, packets, now),
+            Event::Packets { conn, packets, held } => self.packets(conn, packets, held, now),
             Event::Broken { conn, reason } => {
                 self.counters.malformed.one();
                 self.close_conn(conn, Close::Fault(reason), now);
@@ -163,7 +214,14 @@ impl Router {
         }
     }
 
-    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, now: Mono) {
+    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, held: Option<Held>, now: Mono) {
+        let key = self.by_conn.get(&conn).copied();
+        let link = key.and_then(|key| self.session(key)).and_then(|s| s.link.as_mut());
+        if let Some(waiting) = link.and_then(|link| link.waiting()) {
+            return waiting.early.push((packets, held));
+        }
+        // Acknowledgements come many at a time; what they make room for is sent once.
+        let mut has_window = false;
         for packet in packets {
             // Looked up for each packet: one of them may have ended the connection.
             let Some(&key) = self.by_conn.get(&conn) else { return };
@@ -173,9 +231,21 @@ impl Router {
                 Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
-                Step::Pump => self.pump(key, now),
+                Step::Pump => has_window = true,
+                Step::Release(number) => {
+                    let session = session.kept.as_ref().map_or(0, |kept| kept.number);
+                    self.round.wait(Later::Release(key, session, number));
+                    self.touch(key);
+                }
+                Step::Complete(ticket, reason) => {
+                    self.round.wait(Later::Complete(key, ticket, reason));
+                    self.touch(key);
+                }
                 Step::Close(close) => self.close(key, close, now),
             }
+        }
+        if let Some(&key) = self.by_conn.get(&conn).filter(|_| has_window) {
+            self.pump(key, now);
         }
     }
 
@@ -185,27 +255,31 @@ impl Router {
     }
 
     /// A message is durable, or the store refused it.
-    pub fn settle(
-        &mut self,
-        waiter: Option<(SessionKey, AckTicket)>,
-        result: &Result<(), String>,
-        now: Mono,
-    ) {
-        self.note_store(result);
-        let Some((key, ticket)) = waiter else { return };
-        let Some(session) = self.session(key) else { return };
-        let Some(link) = session.link.as_mut().filter(|link| link.conn == ticket.conn) else {
-            return;
-        };
-        match (result, link.terms.version) {
-            (Ok(()), _) => link.settle(ticket, Reason::SUCCESS),
-            (Err(_), super::Version::V5) => link.settle(ticket, Reason::IMPLEMENTATION_SPECIFIC),
-            // 3.1.1 has no negative acknowledgement: the client shall connect and send again.
-            (Err(_), super::Version::V3) => {
-                return self.close(key, Close::Fault(Reason::IMPLEMENTATION_SPECIFIC), now);
-            }
+    pub fn settle(&mut self, waiter: Waiter, result: &Result<(), String>, now: Mono) {
+        if let Waiter::Round(number) = waiter {
+            return self.settle_round(number, result, now);
         }
-        self.touch(key);
+        self.note_store(result);
+        match waiter {
+            Waiter::Nobody | Waiter::Round(_) => {}
+            Waiter::Publisher(key, ticket, round) if result.is_ok() => {
+                self.when_safe(round, Later::Acknowledge(key, ticket, Reason::SUCCESS), now);
+            }
+            Waiter::Publisher(key, ticket, _) => {
+                self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);
+            }
+            Waiter::Message(number) => self.settle_deferred(number, result.is_ok(), now),
+        }
+    }
+
+    fn answer_publisher(&mut self, key: SessionKey, ticket: AckTicket, reason: Reason, now: Mono) {
+        let Some(session) = self.session(key) else { return };
+        if session.settle(ticket, reason) {
+            self.touch(key);
+        } else {
+            // The client shall connect and send again.
+            self.close(key, Close::Fault(reason), now);
+        }
     }
 
     /// Counts what the store refuses; says so once, and once when it takes messages again.
@@ -219,18 +293,22 @@ impl Router {
         self.counters.dropped.store.add(u64::from(result.is_err()));
     }
 
-    /// Futures to be driven to their end and then handed to [`Router::settle`].
-    pub fn take_commits(&mut self) -> Vec<(Option<(SessionKey, AckTicket)>, Commit)> {
+    /// Ends what the round has for the broker's file. Futures to be driven to their end and then
+    /// handed to [`Router::settle`].
+    pub fn take_commits(&mut self) -> Vec<(Waiter, Commit)> {
+        self.bound_queues();
+        self.persist();
         std::mem::take(&mut self.commits)
     }
 
     /// Whether [`Router::resume`] has something to do.
     pub fn is_unfinished(&self) -> bool {
-        !self.replaying.is_empty()
+        !self.replaying.is_empty() || !self.passed_on.is_empty()
     }
 
     /// Goes on with work that is done in steps.
     pub fn resume(&mut self, now: Mono) {
+        self.pass_on(now);
         for key in std::mem::take(&mut self.replaying) {
             self.pump(key, now);
         }
@@ -260,7 +338,8 @@ impl Router {
         self.dirty = dirty;
         self.dirty.clear();
         let counters = &self.counters;
-        counters.subscriptions.set(self.trie.len());
+        counters.subscriptions.set(self.subscriptions.len());
+        counters.shared_subscriptions.set(self.subscriptions.shared_len());
         counters.retained_messages.set(self.retained.len());
         counters.retained_bytes.set(self.retained.bytes());
         counters.sessions.set(self.by_client.len());
@@ -283,12 +362,13 @@ impl Router {
     fn pump(&mut self, key: SessionKey, now: Mono) {
         let place = usize::try_from(key.0).unwrap_or(usize::MAX);
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
-        let Some(link) = &mut session.link else { return };
+        let Some(link) = session.link.as_mut().filter(|link| !link.is_waiting()) else { return };
         let mut written = 0;
         let mut dropped = 0;
         let drops = &self.counters.dropped;
+        let when = (self.round.safe(), now);
         let pumped =
-            session.outgoing.pump(link, &self.limits, drops, now, (&mut written, &mut dropped));
+            session.outgoing.pump(link, &self.limits, drops, when, (&mut written, &mut dropped));
         session.gauge.dropped.add(dropped);
         self.counters.messages_out.add(written);
         self.touch(key);

@@ -1,6 +1,6 @@
 //! Keeps publishers at the pace of a subscriber that is connected, reads, and is behind.
 //!
-//! Without this a QoS 1 publisher is acknowledged as fast as it sends while the oldest messages
+//! Without this a publisher of QoS 1 or 2 is acknowledged as fast as it sends while the oldest messages
 //! fall out of the subscriber's queue. So from half a queue on, acknowledgements wait until the
 //! queue has shrunk; publishers stop at the end of their own windows. A subscriber that makes no
 //! progress holds up nobody for longer than [`PATIENCE`]: from then on its queue drops the oldest
@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
-use super::Router;
+use super::{Later, Router};
 use crate::broker::packet::Reason;
 use crate::broker::session::Session;
 use crate::broker::trie::SessionKey;
 use crate::config::BrokerLimits;
-use crate::model::Mono;
+use crate::model::{Mono, Qos};
 
 /// A subscriber that acknowledged nothing for this long makes no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,11 +37,19 @@ pub(super) fn is_worth_waiting(session: &Session, limits: &BrokerLimits, now: Mo
 
 impl Router {
     /// Makes the acknowledgement of a message wait for a subscriber.
-    pub(super) fn wait_for(&mut self, subscriber: SessionKey, publisher: SessionKey, id: u16) {
-        let link = self.session(publisher).and_then(|session| session.link.as_mut());
-        let Some(ticket) = link.map(|link| link.acknowledge_later(id)) else { return };
+    pub(super) fn wait_for(
+        &mut self,
+        subscriber: SessionKey,
+        publisher: SessionKey,
+        (id, qos): (u16, Qos),
+    ) {
+        let is_kept = self.is_kept;
+        let round = if is_kept { self.round.number() } else { 0 };
+        let ticket = self.session(publisher).and_then(|s| s.acknowledge_later(id, qos, is_kept));
+        let Some(ticket) = ticket else { return };
+        let waiter = (round, Later::Acknowledge(publisher, ticket, Reason::SUCCESS));
         if let Some(session) = self.session(subscriber) {
-            session.waiters.push((publisher, ticket));
+            session.waiters.push(waiter);
         }
     }
 
@@ -55,12 +63,8 @@ impl Router {
         if session.waiters.is_empty() || holds {
             return;
         }
-        for (publisher, ticket) in std::mem::take(&mut session.waiters) {
-            let link = self.session(publisher).and_then(|session| session.link.as_mut());
-            if let Some(link) = link.filter(|link| link.conn == ticket.conn) {
-                link.settle(ticket, Reason::SUCCESS);
-                self.touch(publisher);
-            }
+        for (round, waiter) in std::mem::take(&mut session.waiters) {
+            self.when_safe(round, waiter, now);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Router;
+use super::{Later, Router, Waiter};
 use crate::broker::Publish;
 use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
@@ -20,7 +20,7 @@ const SET: &str = "/set";
 const SYS: &str = "$SYS/";
 
 /// What became of a client's message.
-enum Fate {
+pub(super) enum Fate {
     Known(Reason, Option<&'static str>),
     /// The store is at it.
     Committing(super::Commit),
@@ -56,6 +56,7 @@ impl Router {
         }
         let (id, qos) = (publish.id, publish.qos);
         self.behind = None;
+        self.is_kept = false;
         let is_command = self.is_command(&topic);
         let publication =
             Publication { topic: topic.as_str(), qos, retain: publish.retain, is_command };
@@ -77,25 +78,44 @@ impl Router {
                 expires: expires(publish.expiry, now),
                 properties: publish.properties,
             };
-            self.accept(Some(key), message, now)
-        };
-        match (fate, self.behind) {
-            (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if qos == Qos::AtLeastOnce => {
-                self.wait_for(subscriber, key, id);
+            match self.forward(&message, now) {
+                Some(commit) if qos == Qos::ExactlyOnce => {
+                    return self.defer(key, id, message, commit);
+                }
+                commit => self.accept(Some(key), message, commit, now),
             }
-            (Fate::Known(reason, why), _) if qos == Qos::AtLeastOnce => {
+        };
+        let is_answered = qos != Qos::AtMostOnce;
+        match (fate, self.behind) {
+            (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if is_answered => {
+                self.wait_for(subscriber, key, (id, qos));
+            }
+            (Fate::Known(reason, _), None)
+                if is_answered && self.is_kept && !reason.is_refusal() =>
+            {
+                let session = self.session(key);
+                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, true));
+                if let Some(ticket) = ticket {
+                    self.round.wait(Later::Acknowledge(key, ticket, reason));
+                }
+                self.touch(key);
+            }
+            (Fate::Known(reason, why), _) if is_answered => {
                 if let Some(session) = self.session(key) {
-                    session.acknowledge(id, reason, why);
+                    session.acknowledge(id, qos, reason, why);
                 }
                 self.touch(key);
             }
             (Fate::Known(..), _) => {}
             (Fate::Committing(commit), _) => {
-                let link = self.session(key).and_then(|session| session.link.as_mut());
-                let ticket = link
-                    .filter(|_| qos == Qos::AtLeastOnce)
-                    .map(|link| (key, link.acknowledge_later(id)));
-                self.commits.push((ticket, commit));
+                let is_kept = self.is_kept;
+                let round = if is_kept { self.round.number() } else { 0 };
+                let session = self.session(key).filter(|_| is_answered);
+                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, is_kept));
+                let waiter =
+                    ticket.map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket, round));
+                self.commits.push((waiter, commit));
+                self.touch(key);
             }
         }
     }
@@ -123,15 +143,30 @@ impl Router {
         Fate::Known(Reason::SUCCESS, None)
     }
 
-    /// A message that may pass: to the store if an uplink wants it, to the retained ones, to
-    /// whoever subscribed.
-    fn accept(&mut self, from: Option<SessionKey>, message: Message, now: Mono) -> Fate {
-        let commit = self.forward(&message, now);
+    /// A message that may pass: to the retained ones, to whoever subscribed. `commit` is that of
+    /// the store, if an uplink wants it.
+    pub(super) fn accept(
+        &mut self,
+        from: Option<SessionKey>,
+        message: Message,
+        commit: Option<super::Commit>,
+        now: Mono,
+    ) -> Fate {
         let message = Arc::new(message);
+        self.is_kept = false;
         let mut refused = None;
-        if message.retain && !self.retained.set(&message) {
-            self.counters.dropped.retained_full.one();
-            refused = Some(Reason::QUOTA_EXCEEDED);
+        if message.retain {
+            let kept = (!message.payload.is_empty()).then_some(&*message);
+            let is_change = kept.is_some() || self.retained.is_kept(&message.topic);
+            if self.retained.set(&message, self.round.is_on()) {
+                if is_change {
+                    self.round.change_retained(&message.topic, kept, now);
+                    self.is_kept = self.round.is_on();
+                }
+            } else {
+                self.counters.dropped.retained_full.one();
+                refused = Some(Reason::QUOTA_EXCEEDED);
+            }
         }
         let matched = self.route(from, &message, now);
         match (commit, refused) {
@@ -144,6 +179,7 @@ impl Router {
         }
     }
 
+    /// Hands a message to the store if an uplink wants it.
     fn forward(&self, message: &Message, now: Mono) -> Option<super::Commit> {
         let append = self.append.as_ref()?;
         let topic = message.topic.as_str();
@@ -182,8 +218,9 @@ impl Router {
             expires: expires(will.expiry, now),
             properties: will.properties,
         };
-        if let Fate::Committing(commit) = self.accept(Some(key), message, now) {
-            self.commits.push((None, commit));
+        let commit = self.forward(&message, now);
+        if let Fate::Committing(commit) = self.accept(Some(key), message, commit, now) {
+            self.commits.push((Waiter::Nobody, commit));
         }
     }
 
@@ -200,13 +237,20 @@ impl Router {
         let message = Arc::new(Message {
             topic: publish.topic,
             payload: publish.payload,
-            qos: publish.qos.min(Qos::AtLeastOnce),
+            qos: publish.qos,
             retain: publish.retain,
             expires: publish.expiry.map(|after| now + after),
             properties,
         });
-        if message.retain && !self.retained.set(&message) {
-            self.counters.dropped.retained_full.one();
+        if message.retain {
+            // Never written: the gateway publishes it anew after a restart. What a client may have
+            // retained there before goes.
+            if self.retained.is_kept(&message.topic) {
+                self.round.change_retained(&message.topic, None, now);
+            }
+            if !self.retained.set(&message, false) {
+                self.counters.dropped.retained_full.one();
+            }
         }
         self.route(None, &message, now);
     }
@@ -214,30 +258,32 @@ impl Router {
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
         let mut matches = std::mem::take(&mut self.matches);
-        self.trie.matches(message.topic.as_str(), &mut matches);
+        self.subscriptions.matches(message.topic.as_str(), &mut matches);
         // A session with overlapping filters gets one copy, at the highest QoS and with every
         // subscription identifier [MQTT-3.3.4-2, -3].
-        matches.sort_by_key(|m| m.session);
+        matches.sort_by_key(|m| m.subscriber);
         self.frames.start();
         let mut receivers = 0;
         let mut written = 0;
         let mut ids = Vec::new();
-        for group in matches.chunk_by(|a, b| a.session == b.session) {
+        for group in matches.chunk_by(|a, b| a.subscriber == b.subscriber) {
             let Some(first) = group.first() else { continue };
             let Some(grant) = merge(group, from, &mut ids) else { continue };
             receivers += 1;
-            match self.send(first.session, message, grant, &ids, now) {
+            match self.send(first.subscriber, message, grant, &ids, now) {
                 Sent::Written => written += 1,
-                Sent::Queued | Sent::Dropped | Sent::Away => {}
+                Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
+        receivers += self.route_shared(message, now);
+        self.is_kept |= self.round.finish_message(message, now);
         self.counters.messages_out.add(written);
         matches.clear();
         self.matches = matches;
         receivers
     }
 
-    fn send(
+    pub(super) fn send(
         &mut self,
         key: SessionKey,
         message: &Arc<Message>,
@@ -249,22 +295,19 @@ impl Router {
         let Some(Some(session)) = self.sessions.get_mut(place) else { return Sent::Away };
         let qos = grant.qos.min(message.qos);
         let retain = message.retain && grant.retain_as_published;
-        let link = session.link.as_mut();
-        let is_v3 = link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
+        let is_v3 = session.link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
         let ids = if is_v3 { &[] } else { ids };
         let Counters { dropped, .. } = &*self.counters;
-        let how = (qos, retain, ids);
-        let sent = session.outgoing.deliver(
-            link,
-            &mut self.frames,
-            message,
-            how,
+        let sent = session.deliver(
+            (message, &mut self.frames),
+            (qos, retain, ids),
+            &mut self.round,
             &self.limits,
             dropped,
             now,
         );
-        if sent == Sent::Dropped {
-            session.gauge.dropped.one();
+        if let Sent::Dropped(count) = sent {
+            session.gauge.dropped.add(count);
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.
         if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {
@@ -285,8 +328,8 @@ impl Router {
 fn merge(group: &[Match], from: Option<SessionKey>, ids: &mut Vec<u32>) -> Option<Grant> {
     ids.clear();
     let mut merged: Option<Grant> = None;
-    for Match { session, grant } in group {
-        if grant.no_local && from == Some(*session) {
+    for Match { subscriber, grant } in group {
+        if grant.no_local && from == Some(*subscriber) {
             continue;
         }
         if grant.id > 0 && !ids.contains(&grant.id) {

@@ -1,13 +1,15 @@
 //! SUBSCRIBE, UNSUBSCRIBE, and the retained messages a subscription gets.
 
-use super::Router;
+use std::sync::Arc;
+
+use super::{Later, Router};
 use crate::broker::encode;
 use crate::broker::message::Frames;
 use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Version, Wish};
 use crate::broker::retained::Step;
-use crate::broker::session::{Outgoing, Replay, Sent};
+use crate::broker::session::{Replay, Sent};
 use crate::broker::trie::{Grant, SessionKey};
-use crate::model::{Mono, Qos, TopicFilter};
+use crate::model::{Mono, Qos};
 
 /// Retained topics looked at for one client before others get their turn.
 const REPLAY_LOOKS: usize = 2000;
@@ -19,26 +21,25 @@ impl Router {
         let mut reasons = Vec::with_capacity(subscribe.wishes.len());
         for wish in &subscribe.wishes {
             let reason = match self.subscribe_one(key, wish, subscribe.subscription_id) {
-                Ok(qos) => Reason(u8::from(qos != Qos::AtMostOnce)),
+                Ok(qos) => Reason(qos.level()),
                 Err(reason) => reason,
             };
             reasons.push(reason);
         }
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
-        if let Some(link) = &mut session.link {
+        session.changed();
+        if let Some(link) = &session.link {
             let suback = encode::suback(link.terms.version, subscribe.id, &reasons);
-            link.answer(&suback);
+            self.answer_when_kept(key, suback);
         }
         self.pump(key, now);
     }
 
     fn subscribe_one(&mut self, key: SessionKey, wish: &Wish, id: u32) -> Result<Qos, Reason> {
         let filter = wish.filter.as_ref().ok_or(Reason::TOPIC_FILTER_INVALID)?;
-        if is_shared(filter) {
-            return Err(Reason::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED);
-        }
-        if !self.is_topic_within_limits(filter.as_str()) {
+        let is_named = !filter.is_shared() || filter.shared().is_some();
+        if !is_named || !self.is_topic_within_limits(filter.as_str()) {
             return Err(Reason::TOPIC_FILTER_INVALID);
         }
         let most = self.limits.subscriptions_per_client;
@@ -48,7 +49,7 @@ impl Router {
         if is_new && session.subscriptions.len() >= most {
             return Err(Reason::QUOTA_EXCEEDED);
         }
-        let qos = wish.qos.min(Qos::AtLeastOnce).min(most_qos);
+        let qos = wish.qos.min(most_qos);
         let grant = Grant {
             qos,
             no_local: wish.no_local,
@@ -56,18 +57,20 @@ impl Router {
             id,
         };
         session.subscriptions.insert(filter.clone(), grant);
-        let wants_retained = match wish.retain_handling {
-            RetainHandling::Send => true,
-            RetainHandling::SendIfNew => is_new,
-            RetainHandling::DontSend => false,
-        };
+        // Retained messages would reach every member of a group (MQTT 5.0, 4.8.2).
+        let wants_retained = !filter.is_shared()
+            && match wish.retain_handling {
+                RetainHandling::Send => true,
+                RetainHandling::SendIfNew => is_new,
+                RetainHandling::DontSend => false,
+            };
         // A filter subscribed again replaces what is still to be sent for it.
         let replays = &mut session.outgoing.replays;
         replays.retain(|replay| replay.filter != *filter);
         if wants_retained {
             replays.push_back(Replay { filter: filter.clone(), qos, id, after: None });
         }
-        self.trie.insert(filter, key, grant);
+        self.subscriptions.insert(filter, key, grant);
         Ok(qos)
     }
 
@@ -81,7 +84,7 @@ impl Router {
             };
             if session.subscriptions.remove(filter).is_some() {
                 session.outgoing.replays.retain(|replay| replay.filter != *filter);
-                self.trie.remove(filter, key);
+                self.subscriptions.remove(filter, key);
                 reasons.push(Reason::SUCCESS);
             } else {
                 reasons.push(Reason::NO_SUBSCRIPTION_EXISTED);
@@ -89,11 +92,25 @@ impl Router {
         }
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
-        if let Some(link) = &mut session.link {
+        session.changed();
+        if let Some(link) = &session.link {
             let unsuback = encode::unsuback(link.terms.version, unsubscribe.id, &reasons);
-            link.answer(&unsuback);
+            self.answer_when_kept(key, unsuback);
         }
         self.touch(key);
+    }
+
+    /// Answers at once, or when the subscriptions of a session that survives are durable.
+    fn answer_when_kept(&mut self, key: SessionKey, packet: Vec<u8>) {
+        let Some(session) = self.session(key) else { return };
+        let keeps = session.keeps_messages();
+        let Some(link) = &mut session.link else { return };
+        if keeps {
+            let conn = link.conn;
+            self.round.wait(Later::Answer(key, conn, packet));
+        } else {
+            link.answer(&packet);
+        }
     }
 
     /// Sends retained messages a subscription asked for, as many as window and buffer take; when
@@ -101,17 +118,15 @@ impl Router {
     pub(super) fn replay(&mut self, key: SessionKey, now: Mono) {
         let place = usize::try_from(key.0).unwrap_or(usize::MAX);
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
-        let Some(link) = &mut session.link else { return };
-        let Outgoing { replays, .. } = &mut session.outgoing;
-        if replays.is_empty() {
-            return;
-        }
-        let mut replays = std::mem::take(replays);
+        let Some(link) = &session.link else { return };
+        let outbox = Arc::clone(&link.outbox);
+        let is_v5 = link.terms.version == Version::V5;
+        let mut replays = std::mem::take(&mut session.outgoing.replays);
         let mut frames = Frames::default();
         let mut looks = REPLAY_MESSAGES;
         while let Some(replay) = replays.front_mut() {
-            let can_go = link.outbox.has_room(self.limits.outgoing_bytes)
-                && (replay.qos == Qos::AtMostOnce || session.outgoing.is_open(link));
+            let can_go = outbox.has_room(self.limits.outgoing_bytes)
+                && (replay.qos == Qos::AtMostOnce || session.has_place());
             if !can_go {
                 break;
             }
@@ -132,21 +147,20 @@ impl Router {
                     frames.start();
                     let qos = replay.qos.min(message.qos);
                     let one = [replay.id];
-                    let is_v5 = link.terms.version == Version::V5;
                     let ids: &[u32] = if replay.id > 0 && is_v5 { &one } else { &[] };
                     let drops = &self.counters.dropped;
-                    let how = (qos, true, ids);
-                    match session.outgoing.deliver(
-                        Some(link),
-                        &mut frames,
-                        &message,
-                        how,
+                    let sent = session.deliver(
+                        (&message, &mut frames),
+                        (qos, true, ids),
+                        &mut self.round,
                         &self.limits,
                         drops,
                         now,
-                    ) {
+                    );
+                    self.round.finish_message(&message, now);
+                    match sent {
                         Sent::Written => self.counters.messages_out.one(),
-                        Sent::Dropped => session.gauge.dropped.one(),
+                        Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}
                     }
                     replay.after = Some(message.topic.clone());
@@ -155,9 +169,4 @@ impl Router {
         }
         session.outgoing.replays = replays;
     }
-}
-
-/// Shared subscriptions are announced as not available.
-fn is_shared(filter: &TopicFilter) -> bool {
-    filter.as_str().starts_with("$share/")
 }

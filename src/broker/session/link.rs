@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConnId;
-use crate::broker::encode;
+use super::aliases::Aliases;
+use crate::broker::encode::{self, Ack};
+use crate::broker::held::Held;
 use crate::broker::outbox::{Outbox, Progress};
-use crate::broker::packet::{Inbound, Reason, Version};
-use crate::model::{Mono, Qos, TopicName};
+use crate::broker::packet::{Inbound, Incoming, Reason, Version};
+use crate::model::{Mono, TopicName};
 
-/// Topic aliases a client may use; announced to 5.0 clients.
+/// Topic aliases a client may use, as announced to 5.0 clients, and that the broker uses at most.
 pub const ALIAS_MAX: u16 = 32;
 
-/// QoS 1 messages a client may have unacknowledged; announced to 5.0 clients. For 3.1.1 clients
-/// the packet ids are the limit.
+/// QoS 1 and 2 messages a client may have on their way; announced to 5.0 clients. For 3.1.1
+/// clients the packet ids are the limit.
 pub const RECEIVE_MAXIMUM: u16 = 1024;
 
 /// What the CONNECT agreed on.
@@ -23,11 +25,13 @@ pub struct Terms {
     pub version: Version,
     /// Seconds; 0 for none.
     pub keep_alive: u16,
-    /// QoS 1 messages to the client in flight at the same time.
+    /// QoS 1 and 2 messages to the client in flight at the same time.
     pub window: u16,
     /// Largest packet the client takes.
     pub packet_max: usize,
     pub problem_info: bool,
+    /// Topic aliases the client takes.
+    pub alias_max: u16,
 }
 
 pub struct Link {
@@ -40,12 +44,33 @@ pub struct Link {
     deadline: Option<Mono>,
     /// How far the outbox was when it last moved, and when that was.
     progress: (Progress, Mono),
+    /// Those that the client has set.
     aliases: Vec<Option<TopicName>>,
-    /// PUBLISH packets whose acknowledgement waits, for the store or for the one before them:
-    /// they are acknowledged in the order they came in [MQTT-4.6.0-2].
-    acks: VecDeque<(u16, Option<Reason>)>,
+    pub own_aliases: Aliases,
+    /// Acknowledgements that wait, for the store or for the one before them: they leave in the
+    /// order of the packets they answer [MQTT-4.6.0-2, -3].
+    acks: VecDeque<Pending>,
     /// Number of the first in `acks`.
     acks_from: u64,
+    /// Until its CONNACK may be written.
+    waiting: Option<Box<Waiting>>,
+    /// QoS 1 and 2 messages of this connection whose exchange is not over (MQTT 5.0, 4.9).
+    on_their_way: u16,
+}
+
+/// A connection whose CONNACK is not written yet.
+#[derive(Default)]
+pub struct Waiting {
+    pub connack: Vec<u8>,
+    /// What the client sent already, with its share of what may wait for the router.
+    pub early: Vec<(Vec<Incoming>, Option<Held>)>,
+}
+
+struct Pending {
+    ack: Ack,
+    id: u16,
+    /// `None` as long as it isn't known.
+    reason: Option<Reason>,
 }
 
 /// Stands for an acknowledgement that waits.
@@ -53,6 +78,8 @@ pub struct Link {
 pub struct AckTicket {
     pub conn: ConnId,
     number: u64,
+    /// The packet id of a PUBLISH of QoS 2, which is remembered beyond the connection.
+    pub receipt: Option<u16>,
 }
 
 impl Link {
@@ -66,11 +93,31 @@ impl Link {
             deadline: None,
             progress,
             aliases: Vec::new(),
+            own_aliases: Aliases::new(terms.alias_max.min(ALIAS_MAX)),
             acks: VecDeque::new(),
             acks_from: 0,
+            on_their_way: 0,
+            waiting: None,
         };
         link.heard(now);
         link
+    }
+
+    /// Keeps the CONNACK back, and with it all that comes after it.
+    pub fn wait(&mut self, connack: Vec<u8>) {
+        self.waiting = Some(Box::new(Waiting { connack, early: Vec::new() }));
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub fn waiting(&mut self) -> Option<&mut Waiting> {
+        self.waiting.as_deref_mut()
+    }
+
+    pub fn take_waiting(&mut self) -> Option<Box<Waiting>> {
+        self.waiting.take()
     }
 
     /// The client gave a sign of life.
@@ -95,20 +142,22 @@ impl Link {
         now - self.progress.1
     }
 
-    /// Checks a PUBLISH and finds its topic.
-    pub fn accept(&mut self, publish: Inbound) -> Result<(TopicName, Inbound), Reason> {
-        if publish.qos > Qos::AtLeastOnce {
-            return Err(Reason::QOS_NOT_SUPPORTED);
-        }
-        let unacknowledged = self.acks.len();
+    /// Counts one more message of QoS 1 or 2 on its way to the broker.
+    pub fn count_in(&mut self) -> Result<(), Reason> {
         let most = match self.terms.version {
-            Version::V3 => usize::from(u16::MAX),
-            Version::V5 => usize::from(RECEIVE_MAXIMUM),
+            Version::V3 => u16::MAX,
+            Version::V5 => RECEIVE_MAXIMUM,
         };
-        if publish.qos == Qos::AtLeastOnce && unacknowledged >= most {
+        if self.on_their_way >= most {
             return Err(Reason::RECEIVE_MAXIMUM_EXCEEDED);
         }
-        let topic = match (publish.alias, &publish.topic) {
+        self.on_their_way += 1;
+        Ok(())
+    }
+
+    /// The topic of a PUBLISH, by its alias where it has none.
+    pub fn topic_of(&mut self, publish: &Inbound) -> Result<TopicName, Reason> {
+        Ok(match (publish.alias, &publish.topic) {
             (None, Some(topic)) => topic.clone(),
             (None, None) => return Err(Reason::PROTOCOL_ERROR),
             (Some(0), _) => return Err(Reason::TOPIC_ALIAS_INVALID),
@@ -124,24 +173,23 @@ impl Link {
                 }
                 place.clone().ok_or(Reason::PROTOCOL_ERROR)?
             }
-        };
-        Ok((topic, publish))
+        })
     }
 
-    /// Writes a PUBACK, or keeps it until those before it can be written.
-    pub fn acknowledge(&mut self, id: u16, reason: Reason, why: Option<&str>) {
+    /// Writes an acknowledgement, or keeps it until those before it can be written.
+    pub fn acknowledge(&mut self, ack: Ack, id: u16, reason: Reason, why: Option<&str>) {
         if self.acks.is_empty() {
-            self.write_ack(id, reason, why);
+            self.write_ack(ack, id, reason, why);
         } else {
-            self.acks.push_back((id, Some(reason)));
+            self.acks.push_back(Pending { ack, id, reason: Some(reason) });
         }
     }
 
     /// Takes a number for an acknowledgement that has to wait.
-    pub fn acknowledge_later(&mut self, id: u16) -> AckTicket {
+    pub fn acknowledge_later(&mut self, ack: Ack, id: u16) -> AckTicket {
         let number = self.acks_from + u64::try_from(self.acks.len()).unwrap_or(0);
-        self.acks.push_back((id, None));
-        AckTicket { conn: self.conn, number }
+        self.acks.push_back(Pending { ack, id, reason: None });
+        AckTicket { conn: self.conn, number, receipt: (ack == Ack::Receive).then_some(id) }
     }
 
     /// The fate of a message is known: writes every acknowledgement whose turn it is.
@@ -149,23 +197,35 @@ impl Link {
         let place =
             usize::try_from(ticket.number.wrapping_sub(self.acks_from)).unwrap_or(usize::MAX);
         if let Some(ack) = self.acks.get_mut(place) {
-            ack.1 = Some(reason);
+            ack.reason = Some(reason);
         }
-        while let Some(&(id, Some(reason))) = self.acks.front() {
+        while let Some(&Pending { ack, id, reason: Some(reason) }) = self.acks.front() {
             self.acks.pop_front();
             self.acks_from += 1;
-            self.write_ack(id, reason, None);
+            self.write_ack(ack, id, reason, None);
         }
     }
 
-    fn write_ack(&mut self, id: u16, reason: Reason, why: Option<&str>) {
+    fn write_ack(&mut self, ack: Ack, id: u16, reason: Reason, why: Option<&str>) {
+        // What the client has the answer to is not on its way any more.
+        if ack != Ack::Receive || reason.is_refusal() {
+            self.on_their_way = self.on_their_way.saturating_sub(1);
+        }
         let Terms { version, packet_max, problem_info, .. } = self.terms;
         if version == Version::V3 || reason == Reason::SUCCESS {
-            let [high, low] = id.to_be_bytes();
-            return self.answer(&[0x40, 2, high, low]);
+            return self.answer(&ack.success(id));
         }
         let why = why.filter(|_| problem_info);
-        self.answer(&encode::puback(id, reason, why, packet_max));
+        self.answer(&encode::ack(ack, id, reason, why, packet_max));
+    }
+
+    /// Tells the client that a QoS 2 message is its own now.
+    pub fn release(&mut self, id: u16, reason: Reason) {
+        let Terms { version, packet_max, .. } = self.terms;
+        if version == Version::V3 || reason == Reason::SUCCESS {
+            return self.answer(&Ack::Release.success(id));
+        }
+        self.answer(&encode::ack(Ack::Release, id, reason, None, packet_max));
     }
 
     pub fn pong(&mut self) {

@@ -2,30 +2,62 @@
 //!
 //! Order: what was in flight when the connection broke goes first, with DUP and its old packet
 //! ids [MQTT-4.4.0-1], then the queue, then retained messages a subscription asked for. Bounded
-//! in messages and bytes; the oldest goes first and is counted.
+//! in messages and bytes; the oldest goes first, or the newest, and is counted.
+//!
+//! Every message of QoS 1 and 2 has a number in the session's sequence, and its packet id follows
+//! from that: nothing has to be remembered to give the same message the same id again.
+//!
+//! A message that has a row in the broker's file is freed there when it is settled. At QoS 2 it is
+//! sent only when that row is durable: else its number could be another message's after a crash,
+//! which the client would take for a duplicate.
+
+mod kept;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Link;
+use super::sequence::{Sequence, packet_id};
 use crate::broker::encode::{self, Form};
 use crate::broker::message::{Frames, Message};
+use crate::broker::packet::Reason;
 use crate::broker::status::Drops;
-use crate::config::BrokerLimits;
+use crate::config::{BrokerLimits, QueueDrops};
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
-/// A QoS 1 message that waits for its turn or its acknowledgement.
+/// A message of QoS 1 or 2 that waits for its turn or its acknowledgement.
 #[derive(Debug, Clone)]
 pub struct Queued {
+    /// Its place among the session's messages.
+    pub number: u64,
     pub message: Arc<Message>,
+    pub qos: Qos,
     pub retain: bool,
     pub ids: Box<[u32]>,
+    /// Its row in the broker's file, 0 for none.
+    pub row: u64,
+    /// Not to be sent before this round is durable.
+    pub round: u64,
 }
 
-#[derive(Debug)]
-struct Inflight {
-    id: u16,
-    queued: Queued,
+/// How one client is to get a message.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    pub qos: Qos,
+    pub retain: bool,
+    /// Subscription identifiers.
+    pub ids: &'a [u32],
+    /// See [`Queued::row`].
+    pub row: u64,
+    /// The round that makes the row durable.
+    pub round: u64,
+}
+
+impl How<'_> {
+    /// The round that has to be durable first, if one has.
+    fn holds(self) -> Option<u64> {
+        (self.qos == Qos::ExactlyOnce && self.row > 0).then_some(self.round)
+    }
 }
 
 /// Retained messages that a subscription asked for and that are still to be sent.
@@ -43,8 +75,8 @@ pub struct Replay {
 pub enum Sent {
     Written,
     Queued,
-    /// Dropped, or another one for it; counted.
-    Dropped,
+    /// Dropped, or others for it; counted.
+    Dropped(u64),
     /// Not for a client that is away: QoS 0.
     Away,
 }
@@ -54,21 +86,58 @@ pub enum Sent {
 pub enum Pump {
     /// Nothing waits but what is in flight.
     Idle,
-    /// The window or the outgoing buffer is full.
+    /// The window or the outgoing buffer is full, or what comes next is not durable yet.
     Full,
+}
+
+/// What an acknowledgement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acked {
+    Yes,
+    Unknown,
+    /// Not the packet that a message of this QoS is answered with.
+    OtherQos,
+}
+
+/// What a PUBREC is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// Is to be released; the message of this number.
+    Now(u64),
+    /// Will be released when the last PUBREC is durable.
+    Later,
+    /// Had been released before.
+    Again,
+    Unknown,
+    OtherQos,
 }
 
 #[derive(Default)]
 pub struct Outgoing {
     /// Sent on this connection and not acknowledged, in order of sending.
-    inflight: VecDeque<Inflight>,
+    inflight: VecDeque<Queued>,
     /// In flight on an earlier connection, to be sent again.
-    again: VecDeque<Inflight>,
+    again: VecDeque<Queued>,
+    /// Numbers of QoS 2 messages that the client has and has not completed, in the order of its
+    /// PUBRECs, which is that of our PUBRELs [MQTT-4.6.0-4].
+    released: VecDeque<Release>,
     queue: VecDeque<Queued>,
     queue_bytes: usize,
-    /// The last packet id used.
-    last_id: u16,
+    sequence: Sequence,
+    /// Rows of the broker's file that this session waits for no more.
+    freed: Vec<u64>,
+    /// Whether anything was settled or released since [`Outgoing::take_moved`].
+    has_moved: bool,
+    /// The last round that something in the queue waits for.
+    held_since: u64,
     pub replays: VecDeque<Replay>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Release {
+    number: u64,
+    /// Whether the client may be told.
+    is_durable: bool,
 }
 
 impl Outgoing {
@@ -81,42 +150,110 @@ impl Outgoing {
     }
 
     pub fn inflight_len(&self) -> usize {
-        self.inflight.len() + self.again.len()
+        self.inflight.len() + self.again.len() + self.released.len()
     }
 
     /// A new connection: what was in flight has to be sent again.
     pub fn reconnected(&mut self) {
         self.inflight.append(&mut self.again);
         std::mem::swap(&mut self.inflight, &mut self.again);
-        self.replays.clear();
+        self.replays.retain(|replay| replay.qos > Qos::AtMostOnce);
     }
 
-    /// Takes a PUBACK; says whether it was for something in flight.
-    pub fn acknowledged(&mut self, id: u16) -> bool {
-        match self.inflight.iter().position(|i| i.id == id) {
-            Some(0) => self.inflight.pop_front().is_some(),
-            Some(at) => self.inflight.remove(at).is_some(),
-            // Acknowledged from an earlier connection, before it was sent again.
-            None => {
-                let at = self.again.iter().position(|i| i.id == id);
-                at.is_some_and(|at| self.again.remove(at).is_some())
-            }
+    /// The first thing on a new connection: what was released and not completed.
+    pub fn release_again(&self, link: &mut Link) {
+        for release in self.released.iter().filter(|release| release.is_durable) {
+            link.release(packet_id(release.number), Reason::SUCCESS);
         }
     }
 
-    /// Whether a QoS 1 message may go out now, in turn.
+    /// Takes a PUBACK, or a PUBREC that refuses.
+    pub fn acknowledged(&mut self, id: u16, qos: Qos) -> Acked {
+        match self.take_inflight(id, qos) {
+            Ok(Some(queued)) => {
+                self.settle(&queued);
+                Acked::Yes
+            }
+            Ok(None) => Acked::Unknown,
+            Err(OtherQos) => Acked::OtherQos,
+        }
+    }
+
+    /// Takes a PUBREC: the client has the message, from now on only its id is remembered.
+    pub fn received(&mut self, id: u16) -> Received {
+        if let Some(release) = self.released.iter().find(|r| packet_id(r.number) == id) {
+            return if release.is_durable { Received::Again } else { Received::Later };
+        }
+        match self.take_inflight(id, Qos::ExactlyOnce) {
+            Ok(Some(Queued { number, row, .. })) => {
+                self.released.push_back(Release { number, is_durable: false });
+                self.free(row);
+                Received::Now(number)
+            }
+            Ok(None) => Received::Unknown,
+            Err(OtherQos) => Received::OtherQos,
+        }
+    }
+
+    /// The client may be told to release the message of this number; gives its packet id.
+    pub fn tell(&mut self, number: u64) -> Option<u16> {
+        let release = self.released.iter_mut().find(|release| release.number == number)?;
+        release.is_durable = true;
+        Some(packet_id(number))
+    }
+
+    /// Takes a PUBCOMP; says whether it was for something the client was told to release.
+    pub fn completed(&mut self, id: u16) -> bool {
+        let place = self.released.iter().position(|r| r.is_durable && packet_id(r.number) == id);
+        let Some(release) = place.and_then(|at| self.released.remove(at)) else { return false };
+        self.sequence.settle(release.number);
+        self.has_moved = true;
+        true
+    }
+
+    fn settle(&mut self, queued: &Queued) {
+        self.sequence.settle(queued.number);
+        self.free(queued.row);
+    }
+
+    fn free(&mut self, row: u64) {
+        self.has_moved = true;
+        if row > 0 {
+            self.freed.push(row);
+        }
+    }
+
+    fn take_inflight(&mut self, id: u16, qos: Qos) -> Result<Option<Queued>, OtherQos> {
+        // What is to be sent again may be acknowledged before: late, from an earlier connection.
+        for list in [&mut self.inflight, &mut self.again] {
+            if let Some(at) = list.iter().position(|queued| packet_id(queued.number) == id) {
+                if list.get(at).is_some_and(|queued| queued.qos != qos) {
+                    return Err(OtherQos);
+                }
+                return Ok(if at == 0 { list.pop_front() } else { list.remove(at) });
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a message of QoS 1 or 2 may go out now, in turn.
     pub fn is_open(&self, link: &Link) -> bool {
-        self.again.is_empty() && self.queue.is_empty() && self.has_window(link)
+        self.again.is_empty()
+            && self.queue.is_empty()
+            && self.has_window(link)
+            && self.sequence.is_id_free(self.sequence.next())
+    }
+
+    /// Whether a retained message of QoS 1 or 2 would leave as soon as it may.
+    pub fn has_place(&self, link: &Link) -> bool {
+        let waiting = self.inflight.len() + self.released.len() + self.queue.len();
+        self.again.is_empty()
+            && waiting < usize::from(link.terms.window)
+            && self.sequence.is_id_free(self.sequence.next())
     }
 
     fn has_window(&self, link: &Link) -> bool {
-        // Ids are given in sequence, so the one that comes next is free unless the oldest in
-        // flight, or to be sent again, still holds it after a whole round.
-        let next = next_id(self.last_id);
-        let held = |list: &VecDeque<Inflight>| list.front().is_some_and(|oldest| oldest.id == next);
-        self.inflight.len() < usize::from(link.terms.window)
-            && !held(&self.inflight)
-            && !held(&self.again)
+        self.inflight.len() + self.released.len() < usize::from(link.terms.window)
     }
 
     /// Sends a message that is being routed, or queues it. `frames` holds its encoded forms.
@@ -129,82 +266,100 @@ impl Outgoing {
         link: Option<&mut Link>,
         frames: &mut Frames,
         message: &Arc<Message>,
-        (qos, retain, ids): (Qos, bool, &[u32]),
+        how: How<'_>,
         limits: &BrokerLimits,
         drops: &Drops,
         now: Mono,
     ) -> Sent {
-        let Some(link) = link else {
-            if qos == Qos::AtMostOnce {
-                return Sent::Away;
-            }
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
+        let How { qos, retain, ids, .. } = how;
+        let is_numbered = qos != Qos::AtMostOnce;
+        let is_held = how.holds().is_some();
+        let link = match link {
+            Some(link) if !is_numbered || (!is_held && self.is_open(link)) => link,
+            None if !is_numbered => return Sent::Away,
+            _ => return self.enqueue(message, how, limits, drops),
         };
-        if qos != Qos::AtMostOnce && !self.is_open(link) {
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
-        }
-        let id = (qos != Qos::AtMostOnce).then(|| next_id(self.last_id));
         let version = link.terms.version;
         let own;
-        let (head, id_at) = if ids.is_empty() {
+        let alias = link.own_aliases.of(&message.topic);
+        let (head, id_at) = if ids.is_empty() && alias.is_none() {
             frames.head(message, version, qos, retain, now)
         } else {
-            let form =
-                Form { version, qos, retain, dup: false, ids, expiry: message.expiry_left(now) };
+            let expiry = message.expiry_left(now);
+            let form = Form { version, qos, retain, dup: false, ids, expiry, alias };
             let mut bytes = Vec::new();
             let id_at = encode::publish_head(&mut bytes, message, form);
             own = bytes;
             (own.as_slice(), id_at)
         };
-        if head.len() + 2 + message.payload.len() > link.terms.packet_max {
+        let id_bytes = if is_numbered { 2 } else { 0 };
+        if head.len() + id_bytes + message.payload.len() > link.terms.packet_max {
             drops.too_large.one();
-            return Sent::Dropped;
+            return Sent::Dropped(1);
         }
-        if !link.outbox.publish(
-            (head, id_at),
-            id,
-            &message.payload,
-            limits.outgoing_bytes,
-            id.is_some(),
-        ) {
-            let Some(_) = id else {
-                drops.slow.one();
-                return Sent::Dropped;
-            };
-            return self.enqueue(
-                Queued { message: Arc::clone(message), retain, ids: ids.into() },
-                limits,
-                drops,
-            );
+        let id = is_numbered.then(|| packet_id(self.sequence.next()));
+        let head = (head, id_at);
+        if !link.outbox.publish(head, id, &message.payload, limits.outgoing_bytes, is_numbered) {
+            if is_numbered {
+                return self.enqueue(message, how, limits, drops);
+            }
+            drops.slow.one();
+            return Sent::Dropped(1);
         }
         link.dirty = true;
-        if let Some(id) = id {
-            self.last_id = id;
-            let queued = Queued { message: Arc::clone(message), retain, ids: ids.into() };
-            self.inflight.push_back(Inflight { id, queued });
+        if let Some(alias) = alias {
+            link.own_aliases.sent(&message.topic, alias);
+        }
+        if is_numbered {
+            let queued = self.number(message, how);
+            self.inflight.push_back(queued);
         }
         Sent::Written
     }
 
-    fn enqueue(&mut self, queued: Queued, limits: &BrokerLimits, drops: &Drops) -> Sent {
-        let mut sent = Sent::Queued;
-        self.queue_bytes += queued.message.bytes();
+    fn number(&mut self, message: &Arc<Message>, how: How<'_>) -> Queued {
+        let How { qos, retain, ids, row, .. } = how;
+        let number = self.sequence.take();
+        let round = how.holds().unwrap_or(0);
+        Queued { number, message: Arc::clone(message), qos, retain, ids: ids.into(), row, round }
+    }
+
+    /// The number that the next message gets.
+    pub fn next_number(&self) -> u64 {
+        self.sequence.next()
+    }
+
+    fn enqueue(
+        &mut self,
+        message: &Arc<Message>,
+        how: How<'_>,
+        limits: &BrokerLimits,
+        drops: &Drops,
+    ) -> Sent {
+        let mut dropped = 0;
+        let queued = self.number(message, how);
+        self.held_since = self.held_since.max(queued.round);
+        self.queue_bytes += message.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
-            let Some(oldest) = self.queue.pop_front() else { break };
-            self.queue_bytes -= oldest.message.bytes();
+            let gone = match limits.queue_drops {
+                QueueDrops::Oldest => self.queue.pop_front(),
+                QueueDrops::Newest => self.queue.pop_back(),
+            };
+            let Some(gone) = gone else { break };
+            self.queue_bytes -= gone.message.bytes();
+            self.settle(&gone);
             drops.queue_full.one();
-            sent = Sent::Dropped;
+            dropped += 1;
         }
-        sent
+        if dropped > 0 { Sent::Dropped(dropped) } else { Sent::Queued }
+    }
+
+    /// Drops what has waited for longest; `false` if nothing waits.
+    pub fn drop_oldest(&mut self) -> bool {
+        let Some(oldest) = self.pop_queue() else { return false };
+        self.settle(&oldest);
+        true
     }
 
     /// Sends what waits as far as window and buffer allow; counts what it wrote in `written` and
@@ -214,73 +369,117 @@ impl Outgoing {
         link: &mut Link,
         limits: &BrokerLimits,
         drops: &Drops,
-        now: Mono,
+        (safe_round, now): (u64, Mono),
         (written, dropped): (&mut u64, &mut u64),
     ) -> Pump {
         let mut head = Vec::new();
         loop {
-            let window = self.inflight.len() < usize::from(link.terms.window);
-            let (id, dup, queued) = match (self.again.pop_front(), self.queue.front()) {
-                (Some(again), _) if window => (again.id, true, again.queued),
-                (Some(again), _) => {
-                    self.again.push_front(again);
-                    return Pump::Full;
-                }
-                (None, Some(next)) if next.message.is_expired(now) => {
-                    self.pop_queue();
-                    drops.expired.one();
-                    *dropped += 1;
-                    continue;
-                }
-                (None, Some(_)) if !self.has_window(link) => return Pump::Full,
-                (None, Some(_)) => match self.pop_queue() {
-                    Some(queued) => (next_id(self.last_id), false, queued),
-                    None => return Pump::Idle,
-                },
-                (None, None) => return Pump::Idle,
-            };
-            let message = &queued.message;
+            let dup = !self.again.is_empty();
+            let Some(next) = self.again.front().or(self.queue.front()) else { return Pump::Idle };
+            if !dup && next.message.is_expired(now) {
+                drops.expired.one();
+                *dropped += 1;
+                self.drop_first();
+                continue;
+            }
+            // An id that was in flight is the message's own.
+            let is_free = dup || self.sequence.is_id_free(next.number);
+            if !self.has_window(link) || !is_free || next.round > safe_round {
+                return Pump::Full;
+            }
+            let message = &next.message;
+            let alias = link.own_aliases.of(&message.topic);
             let form = Form {
                 version: link.terms.version,
-                qos: Qos::AtLeastOnce,
-                retain: queued.retain,
+                qos: next.qos,
+                retain: next.retain,
                 dup,
-                ids: &queued.ids,
+                ids: &next.ids,
                 expiry: message.expiry_left(now),
+                alias,
             };
             let id_at = encode::publish_head(&mut head, message, form);
             if head.len() + 2 + message.payload.len() > link.terms.packet_max {
                 drops.too_large.one();
                 *dropped += 1;
+                self.drop_first();
                 continue;
             }
             let limit = limits.outgoing_bytes;
-            if !link.outbox.publish((&head, id_at), Some(id), &message.payload, limit, true) {
-                if dup {
-                    self.again.push_front(Inflight { id, queued });
-                } else {
-                    self.queue_bytes += message.bytes();
-                    self.queue.push_front(queued);
-                }
+            let id = Some(packet_id(next.number));
+            if !link.outbox.publish((&head, id_at), id, &message.payload, limit, true) {
                 return Pump::Full;
             }
             link.dirty = true;
-            *written += 1;
-            if !dup {
-                self.last_id = id;
+            if let Some(alias) = alias {
+                link.own_aliases.sent(&message.topic, alias);
             }
-            self.inflight.push_back(Inflight { id, queued });
+            *written += 1;
+            if let Some(sent) = self.pop_first() {
+                self.inflight.push_back(sent);
+            }
         }
+    }
+
+    /// What may go to somebody else when this session ends: what was never sent, and of what was
+    /// sent, but not acknowledged, that of QoS 1 (MQTT 5.0, 4.8.2).
+    pub fn unfinished(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let sent = self.again.iter().chain(&self.inflight);
+        let sent = sent.filter(|queued| queued.qos == Qos::AtLeastOnce);
+        sent.chain(&self.queue).map(|queued| &queued.message)
     }
 
     /// Drops what waits on topics that `unwanted` names; says how many messages that was.
     pub fn forget(&mut self, unwanted: impl Fn(&str) -> bool) -> u64 {
         let before = self.queue.len() + self.again.len();
-        let stays = |queued: &Queued| !unwanted(queued.message.topic.as_str());
-        self.queue.retain(stays);
-        self.again.retain(|again| stays(&again.queued));
+        let mut gone = Vec::new();
+        for list in [&mut self.queue, &mut self.again] {
+            list.retain(|queued| {
+                let stays = !unwanted(queued.message.topic.as_str());
+                if !stays {
+                    gone.push((queued.number, queued.row));
+                }
+                stays
+            });
+        }
+        for (number, row) in gone {
+            self.sequence.settle(number);
+            self.free(row);
+        }
         self.queue_bytes = self.queue.iter().map(|queued| queued.message.bytes()).sum();
         u64::try_from(before - self.queue.len() - self.again.len()).unwrap_or(0)
+    }
+
+    /// Rows that this session waits for no more.
+    pub fn take_freed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.freed)
+    }
+
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
+    /// The last round that something here had to wait for.
+    pub fn held_since(&self) -> u64 {
+        self.held_since
+    }
+
+    /// All rows that this session waits for, because it ends.
+    pub fn rows(&self) -> impl Iterator<Item = u64> {
+        let lists = [&self.inflight, &self.again, &self.queue];
+        let rows = lists.into_iter().flatten().map(|queued| queued.row).filter(|row| *row > 0);
+        rows.chain(self.freed.iter().copied())
+    }
+
+    /// Takes what is to be sent next.
+    fn pop_first(&mut self) -> Option<Queued> {
+        self.again.pop_front().or_else(|| self.pop_queue())
+    }
+
+    fn drop_first(&mut self) {
+        if let Some(first) = self.pop_first() {
+            self.settle(&first);
+        }
     }
 
     fn pop_queue(&mut self) -> Option<Queued> {
@@ -290,6 +489,5 @@ impl Outgoing {
     }
 }
 
-fn next_id(id: u16) -> u16 {
-    id.checked_add(1).unwrap_or(1)
-}
+/// The message with this packet id is not of the QoS that the packet is for.
+struct OtherQos;

@@ -147,3 +147,104 @@ fn a_5_0_client_above_its_receive_maximum_is_disconnected() {
     rig.send("A", &bytes("32[ \"up/1\" 0401 [] 'x' ]"));
     assert_eq!(rig.read("A"), bytes("e0 01 93"), "[MQTT-3.3.4-9]");
 }
+
+#[test]
+fn a_command_of_qos_2_is_carried_out_once() {
+    let mut rig = rig();
+    connect(&mut rig, "A", "05");
+    rig.send(
+        "A",
+        &bytes("34[ \"plant/m1/v/set\" 0001 [] '1' ] 3c[ \"plant/m1/v/set\" 0001 [] '1' ]"),
+    );
+    rig.send("A", &bytes("6202 0001"));
+    assert_eq!(rig.read("A"), bytes("5002 0001 5002 0001 7002 0001"));
+    assert!(rig.commands.try_recv().is_ok());
+    assert!(rig.commands.try_recv().is_err());
+}
+
+#[test]
+fn a_message_of_qos_2_for_an_uplink_is_routed_once_the_store_has_it() {
+    let mut rig = rig();
+    connect(&mut rig, "A", "05");
+    connect(&mut rig, "S", "04");
+    rig.send("S", &bytes("82[ 0001 \"up/#\" 00 ]"));
+    rig.read("S");
+    rig.send("A", &bytes("34[ \"up/1\" 0001 [] 'x' ] 34[ \"up/2\" 0002 [] 'y' ]"));
+    rig.send("A", &bytes("3c[ \"up/1\" 0001 [] 'x' ]"));
+    let (first, second) = (rig.appended.recv().unwrap(), rig.appended.recv().unwrap());
+    assert!(rig.appended.try_recv().is_err(), "what comes again is not stored again");
+    assert_eq!((first.message.qos, &*first.message.payload), (Qos::ExactlyOnce, b"x".as_slice()));
+    second.done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!((rig.read("A"), rig.read("S")), (vec![], vec![]), "the first one's turn");
+    first.done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!(rig.read("S"), bytes("30[ \"up/1\" 'x' ] 30[ \"up/2\" 'y' ]"));
+    assert_eq!(rig.read("A"), bytes("5002 0001 5002 0002"));
+}
+
+#[test]
+fn a_message_of_qos_2_that_the_store_refuses_is_nowhere_and_may_come_again() {
+    for version in ["05", "04"] {
+        let mut rig = rig();
+        connect(&mut rig, "A", version);
+        connect(&mut rig, "S", "04");
+        rig.send("S", &bytes("82[ 0001 \"up/#\" 00 ]"));
+        rig.read("S");
+        let publish =
+            if version == "05" { "34[ \"up/1\" 0001 [] 'x' ]" } else { "34[ \"up/1\" 0001 'x' ]" };
+        rig.send("A", &bytes(publish));
+        rig.appended.recv().unwrap().done.send(Err("full".to_owned())).unwrap();
+        rig.commit();
+        assert_eq!(rig.read("S"), b"");
+        if version == "05" {
+            assert_eq!(rig.read("A"), bytes("50[ 0001 83 ]"));
+        } else {
+            assert_eq!(rig.read("A"), b"");
+            assert_ne!(rig.end("A"), crate::broker::outbox::End::Open);
+            rig.lose("A");
+            connect(&mut rig, "A", version);
+        }
+        rig.send("A", &bytes(publish));
+        rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
+        rig.commit();
+        assert_eq!(rig.read("A"), bytes("5002 0001"));
+        assert_eq!(rig.read("S"), bytes("30[ \"up/1\" 'x' ]"));
+    }
+}
+
+#[test]
+fn a_pubrec_that_waits_for_the_store_goes_to_the_connection_that_asks_for_it() {
+    let mut rig = rig();
+    let connect = |rig: &mut Rig| {
+        rig.send("A", &bytes("10[ \"MQTT\" 04 00 0000 \"A\" ]"));
+        assert_eq!(rig.read("A")[..2], [0x20, 2]);
+    };
+    connect(&mut rig);
+    rig.send("A", &bytes("34[ \"up/1\" 0001 'x' ]"));
+    let appended = rig.appended.recv().unwrap();
+    rig.lose("A");
+    connect(&mut rig);
+    rig.send("A", &bytes("3c[ \"up/1\" 0001 'x' ] 32[ \"t\" 0002 'y' ]"));
+    assert_eq!(rig.read("A"), b"");
+    appended.done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!(rig.read("A"), bytes("5002 0001 4002 0002"));
+    assert!(rig.appended.try_recv().is_err());
+}
+
+#[test]
+fn the_receive_maximum_counts_qos_2_until_its_pubcomp() {
+    let mut rig = rig();
+    connect(&mut rig, "A", "05");
+    for id in 1..=1024_u16 {
+        rig.send("A", &bytes(&format!("34[ \"t\" {id:04x} [] 'x' ]")));
+    }
+    rig.read("A");
+    // Again the same one: not one more.
+    rig.send("A", &bytes("3c[ \"t\" 0001 [] 'x' ]"));
+    rig.send("A", &bytes("6202 0001 34[ \"t\" 0401 [] 'x' ]"));
+    assert_eq!(rig.read("A"), bytes("5002 0001 7002 0001 50[ 0401 10 ]"));
+    rig.send("A", &bytes("34[ \"t\" 0402 [] 'x' ]"));
+    assert_eq!(rig.read("A"), bytes("e0 01 93"));
+}

@@ -5,10 +5,14 @@ mod access;
 mod bounds;
 mod certificates;
 mod commands;
+mod crashes;
+mod disk;
+mod durable;
+mod hostile;
 mod listeners;
 mod logins;
+#[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
 mod rig;
 mod running;
-mod script;
 mod sockets;

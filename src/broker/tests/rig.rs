@@ -8,26 +8,31 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::sync::mpsc;
 
+use super::disk::Disk;
 use crate::broker::access::{Access, Answer, Claim, Login};
 use crate::broker::encode;
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Incoming, Reason, Version};
 use crate::broker::peer::Peer;
-use crate::broker::router::{Append, Event, Router, Setup};
+use crate::broker::router::{Append, Commit, Event, KeepFile, Router, Setup, Waiter};
 use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
 use crate::broker::wire::{Decoder, WireError};
 use crate::broker::{BrokerStatus, Publish, Rules};
-use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, UserPlan};
-use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, QueueDrops, UserPlan};
+use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName, Wall};
 
 pub fn limits() -> BrokerLimits {
     BrokerLimits {
         connections: 100,
+        half_open: 100,
+        packets_per_second: 1_000_000,
         packet_bytes: 4096,
         inflight: 10,
         queue_messages: 100,
         queue_bytes: 100_000,
+        queue_drops: QueueDrops::Oldest,
+        all_queues_bytes: 1_000_000,
         retained_messages: 1000,
         retained_bytes: 1_000_000,
         subscriptions_per_client: 10,
@@ -80,14 +85,16 @@ pub struct Rig {
     outgoing_bytes: usize,
     sockets: HashMap<String, Socket>,
     next: u64,
-    waiting: Vec<(
-        Option<(crate::broker::trie::SessionKey, crate::broker::session::AckTicket)>,
-        crate::broker::router::Commit,
-    )>,
+    waiting: Vec<(Waiter, Commit)>,
 }
 
 impl Rig {
     pub fn new(limits: BrokerLimits) -> Self {
+        Self::start(limits, None)
+    }
+
+    /// Begins with what the disk has.
+    pub fn start(limits: BrokerLimits, disk: Option<&Disk>) -> Self {
         let (inbox, commands) = mpsc::channel(2);
         let (tell, appended) = std_mpsc::sync_channel::<Appended>(2000);
         let append: Append = Box::new(move |message| {
@@ -105,11 +112,18 @@ impl Rig {
             access: Arc::clone(&access),
             inbox,
             append: Some(append),
+            file: disk.map(|disk| Box::new(disk.clone()) as Box<dyn KeepFile>),
             counters: Arc::clone(&counters),
             seed: 0xABC,
         };
+        let mut router = Router::new(setup, now);
+        let wall = disk.map_or(Wall(0), Disk::wall);
+        router.set_wall(now, wall);
+        if let Some(disk) = disk {
+            router.restore(disk.read(), now);
+        }
         Self {
-            router: Router::new(setup, now),
+            router,
             now,
             commands,
             appended,
@@ -217,7 +231,7 @@ impl Rig {
     }
 
     /// Work done in steps, and commits.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         while self.router.is_unfinished() {
             self.router.resume(self.now);
         }

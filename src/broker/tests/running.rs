@@ -15,6 +15,7 @@ use super::notation::bytes;
 use crate::broker::{Broker, BrokerError, BrokerStatus, Deps, Publish};
 use crate::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use crate::model::{Clock, ManualClock, Mono, Qos, SetRequest, TopicName, Wall};
+use crate::store::Keep;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,7 +41,8 @@ pub async fn start(limits: BrokerLimits) -> Running {
 pub async fn start_plan(plan: BrokerPlan) -> Running {
     let (inbox, commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let (broker, runner) = Broker::bind(&plan, Deps { clock, inbox, store: None }).await.unwrap();
+    let (broker, runner) =
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() }).await.unwrap();
     let stop = CancellationToken::new();
     let address = broker.addresses().first().copied();
     let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());
@@ -55,6 +57,12 @@ impl Running {
         send(&mut stream, &format!("10[ \"MQTT\" 04 02 0000 \"{id}\" ]")).await;
         expect(&mut stream, "20020000").await;
         stream
+    }
+
+    /// Takes other limits.
+    pub async fn change(&self, limits: BrokerLimits) {
+        let listeners = vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)];
+        self.broker.change(&BrokerPlan { listeners, users: Vec::new(), limits }).await.unwrap();
     }
 
     pub async fn until(&self, what: &str, holds: impl Fn(&BrokerStatus) -> bool) {

@@ -1,10 +1,9 @@
 //! The codec's packets → ours, with the checks on texts and topics that the codec leaves out.
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use rmqtt_codec::{types, v3, v5};
 
 use super::WireError;
-use crate::broker::encode::{self, property};
 use crate::broker::packet::{
     Connect, Inbound, Incoming, Password, Properties, Reason, RetainHandling, Subscribe,
     Unsubscribe, Version, Will, Wish,
@@ -20,11 +19,6 @@ fn qos(qos: types::QoS) -> Qos {
         types::QoS::AtLeastOnce => Qos::AtLeastOnce,
         types::QoS::ExactlyOnce => Qos::ExactlyOnce,
     }
-}
-
-/// A text may not hold U+0000 [MQTT-1.5.4-2].
-fn text(text: &str) -> Result<&str, WireError> {
-    if text.contains('\0') { Err(MALFORMED) } else { Ok(text) }
 }
 
 fn topic(text: &str) -> Result<TopicName, WireError> {
@@ -56,25 +50,26 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
         Some(will) => Some(Will {
             topic: topic(&will.topic)?,
             payload: Bytes::copy_from_slice(&will.message),
-            // Granted as the nearest there is.
-            qos: qos(will.qos).min(Qos::AtLeastOnce),
+            qos: qos(will.qos),
             retain: will.retain,
             delay: 0,
             expiry: None,
             properties: None,
         }),
     };
-    let username = c.username.as_deref().map(|name| text(name).map(str::to_owned)).transpose()?;
+    let username = c.username.as_deref().map(str::to_owned);
     let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
     Ok(Connect {
         version: Version::V3,
-        client_id: text(&c.client_id)?.to_owned(),
+        client_id: c.client_id.to_string(),
         clean_start: c.clean_session,
         keep_alive: c.keep_alive,
         session_expiry: 0,
         receive_maximum: u16::MAX,
         packet_max: u32::MAX,
         problem_info: false,
+        alias_max: 0,
+        is_mqisdp: false,
         enhanced_auth: false,
         username,
         password,
@@ -82,14 +77,11 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
     })
 }
 
-pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> {
+/// `passed`: the properties of the will that travel on.
+pub fn connect_v5((packet, _): (v5::Packet, u32), passed: Vec<u8>) -> Result<Connect, WireError> {
     let v5::Packet::Connect(c) = packet else { return Err(PROTOCOL_ERROR) };
-    if c.auth_data.is_some() && c.auth_method.is_none() {
-        return Err(PROTOCOL_ERROR);
-    }
-    let username = c.username.as_deref().map(|name| text(name).map(str::to_owned)).transpose()?;
+    let username = c.username.as_deref().map(str::to_owned);
     let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
-    user_properties(&c.user_properties)?;
     let will = match c.last_will {
         None => None,
         Some(will) => Some(Will {
@@ -99,25 +91,20 @@ pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> 
             retain: will.retain,
             delay: will.will_delay_interval_sec.unwrap_or(0),
             expiry: will.message_expiry_interval.map(Into::into),
-            properties: properties(&v5::PublishProperties {
-                is_utf8_payload: will.is_utf8_payload.unwrap_or(false),
-                content_type: will.content_type,
-                response_topic: will.response_topic,
-                correlation_data: will.correlation_data,
-                user_properties: will.user_properties,
-                ..v5::PublishProperties::default()
-            })?,
+            properties: properties(passed, will.response_topic.as_deref(), will.correlation_data)?,
         }),
     };
     Ok(Connect {
         version: Version::V5,
-        client_id: text(&c.client_id)?.to_owned(),
+        client_id: c.client_id.to_string(),
         clean_start: c.clean_start,
         keep_alive: c.keep_alive,
         session_expiry: c.session_expiry_interval_secs,
         receive_maximum: c.receive_max.map_or(u16::MAX, Into::into),
         packet_max: c.max_packet_size.map_or(u32::MAX, Into::into),
         problem_info: c.request_problem_info,
+        alias_max: c.topic_alias_max,
+        is_mqisdp: false,
         enhanced_auth: c.auth_method.is_some(),
         username,
         password,
@@ -127,8 +114,13 @@ pub fn connect_v5((packet, _): (v5::Packet, u32)) -> Result<Connect, WireError> 
 
 pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
     Ok(match packet {
-        v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
+        v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, Vec::new())?),
         v3::Packet::PublishAck { packet_id } => Incoming::PubAck { id: packet_id.get() },
+        v3::Packet::PublishReceived { packet_id } => {
+            Incoming::PubRec { id: packet_id.get(), refused: false }
+        }
+        v3::Packet::PublishRelease { packet_id } => Incoming::PubRel { id: packet_id.get() },
+        v3::Packet::PublishComplete { packet_id } => Incoming::PubComp { id: packet_id.get() },
         v3::Packet::Subscribe { packet_id, topic_filters } => {
             let wish = |(text, wanted): (_, types::QoS)| -> Result<Wish, WireError> {
                 Ok(Wish {
@@ -157,12 +149,18 @@ pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
     })
 }
 
-pub fn v5(packet: v5::Packet) -> Result<Incoming, WireError> {
+/// `passed`: the properties of a message that travel on.
+pub fn v5(packet: v5::Packet, passed: Vec<u8>) -> Result<Incoming, WireError> {
     Ok(match packet {
-        v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish)?),
+        v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, passed)?),
         v5::Packet::PublishAck(ack) => Incoming::PubAck { id: ack.packet_id.get() },
+        v5::Packet::PublishReceived(ack) => Incoming::PubRec {
+            id: ack.packet_id.get(),
+            refused: Reason(u8::from(ack.reason_code)).is_refusal(),
+        },
+        v5::Packet::PublishRelease(ack) => Incoming::PubRel { id: ack.packet_id.get() },
+        v5::Packet::PublishComplete(ack) => Incoming::PubComp { id: ack.packet_id.get() },
         v5::Packet::Subscribe(s) => {
-            user_properties(&s.user_properties)?;
             let wish = |(text, options): (_, v5::SubscriptionOptions)| -> Result<Wish, WireError> {
                 Ok(Wish {
                     filter: filter(AsRef::<str>::as_ref(&text))?,
@@ -182,46 +180,30 @@ pub fn v5(packet: v5::Packet) -> Result<Incoming, WireError> {
                 wishes: s.topic_filters.into_iter().map(wish).collect::<Result<_, _>>()?,
             }))
         }
-        v5::Packet::Unsubscribe(u) => {
-            user_properties(&u.user_properties)?;
-            Incoming::Unsubscribe(Box::new(Unsubscribe {
-                id: u.packet_id.get(),
-                filters: u.topic_filters.iter().map(|t| filter(t)).collect::<Result<_, _>>()?,
-            }))
-        }
+        v5::Packet::Unsubscribe(u) => Incoming::Unsubscribe(Box::new(Unsubscribe {
+            id: u.packet_id.get(),
+            filters: u.topic_filters.iter().map(|t| filter(t)).collect::<Result<_, _>>()?,
+        })),
         v5::Packet::PingRequest => Incoming::Ping,
-        v5::Packet::Disconnect(d) => {
-            // A server reference is for servers (MQTT 5.0, 3.14.2.2.5).
-            if d.server_reference.is_some() {
-                return Err(PROTOCOL_ERROR);
-            }
-            Incoming::Disconnect {
-                with_will: u8::from(d.reason_code) != 0,
-                session_expiry: d.session_expiry_interval_secs,
-            }
-        }
+        v5::Packet::Disconnect(d) => Incoming::Disconnect {
+            with_will: u8::from(d.reason_code) != 0,
+            session_expiry: d.session_expiry_interval_secs,
+        },
         _ => Incoming::Unexpected,
     })
 }
 
-fn inbound(p: &types::Publish) -> Result<Inbound, WireError> {
-    let alias = p.properties.as_ref().and_then(|p| p.topic_alias).map(Into::into);
+fn inbound(p: &types::Publish, passed: Vec<u8>) -> Result<Inbound, WireError> {
+    let properties_v5 = p.properties.as_ref();
+    let alias = properties_v5.and_then(|p| p.topic_alias).map(Into::into);
     // Without a topic there must be an alias (MQTT 5.0, 3.3.2.1).
     let named = match &*p.topic {
         "" if alias.is_some() => None,
         "" => return Err(PROTOCOL_ERROR),
         text => Some(topic(text)?),
     };
-    let mut expiry = None;
-    let mut passed = None;
-    if let Some(properties_v5) = &p.properties {
-        // Only servers send subscription identifiers [MQTT-3.3.4-6].
-        if !properties_v5.subscription_ids.is_empty() {
-            return Err(PROTOCOL_ERROR);
-        }
-        expiry = properties_v5.message_expiry_interval.map(Into::into);
-        passed = properties(properties_v5)?;
-    }
+    let reply_topic = properties_v5.and_then(|p| p.response_topic.as_deref());
+    let correlation = properties_v5.and_then(|p| p.correlation_data.clone());
     Ok(Inbound {
         topic: named,
         alias,
@@ -229,41 +211,18 @@ fn inbound(p: &types::Publish) -> Result<Inbound, WireError> {
         qos: qos(p.qos),
         retain: p.retain,
         payload: Bytes::copy_from_slice(&p.payload),
-        expiry,
-        properties: passed,
+        expiry: properties_v5.and_then(|p| p.message_expiry_interval).map(Into::into),
+        properties: properties(passed, reply_topic, correlation)?,
     })
 }
 
-fn user_properties<T: AsRef<str>>(pairs: &[(T, T)]) -> Result<(), WireError> {
-    pairs.iter().try_for_each(|(name, value)| {
-        text(name.as_ref())?;
-        text(value.as_ref())?;
-        Ok(())
-    })
-}
-
-/// What travels on unaltered, in wire form and in the order received.
-fn properties(p: &v5::PublishProperties) -> Result<Option<Box<Properties>>, WireError> {
-    let mut passed = Vec::new();
-    if p.is_utf8_payload {
-        passed.put_slice(&[property::PAYLOAD_FORMAT, 1]);
-    }
-    if let Some(content_type) = &p.content_type {
-        encode::text_property(&mut passed, property::CONTENT_TYPE, text(content_type)?);
-    }
-    let mut reply_to = None;
-    let correlation = p.correlation_data.as_ref().map(|d| Bytes::copy_from_slice(d));
-    if let Some(reply_topic) = &p.response_topic {
-        encode::text_property(&mut passed, property::RESPONSE_TOPIC, reply_topic);
-        reply_to = Some((response_topic(reply_topic)?, correlation.clone().unwrap_or_default()));
-    }
-    if let Some(correlation) = &correlation {
-        encode::binary_property(&mut passed, property::CORRELATION_DATA, correlation);
-    }
-    user_properties(&p.user_properties)?;
-    for (name, value) in &p.user_properties {
-        encode::text_property(&mut passed, property::USER, name);
-        encode::text(&mut passed, value);
-    }
+fn properties(
+    passed: Vec<u8>,
+    reply_topic: Option<&str>,
+    correlation: Option<Bytes>,
+) -> Result<Option<Box<Properties>>, WireError> {
+    let reply_topic = reply_topic.map(response_topic).transpose()?;
+    let correlation = correlation.map(|data| Bytes::copy_from_slice(&data)).unwrap_or_default();
+    let reply_to = reply_topic.map(|topic| (topic, correlation));
     Ok((!passed.is_empty()).then(|| Box::new(Properties { passed: passed.into(), reply_to })))
 }

@@ -1,10 +1,13 @@
-//! Checks of the raw frame that the codec leaves out, each with its place in the standard.
+//! Checks of the raw frame that the codec leaves out or answers with another reason, each with its
+//! place in the standard (of MQTT 5.0 where nothing else is said).
 //!
-//! Looks at bytes only; everything here returns `Broken` rather than index out of bounds.
+//! Looks at bytes only; everything here returns `Broken` rather than index out of bounds. Control
+//! characters and non-characters in texts are let through, as both standards allow.
 
 use bytes::BytesMut;
 
 use super::WireError;
+use super::properties::{self, Place};
 use crate::broker::packet::{Reason, Version};
 
 /// One complete packet at the front of the read buffer.
@@ -15,10 +18,42 @@ pub struct Frame {
     pub body: usize,
     /// Fixed header and remaining length together.
     pub total: usize,
+    /// Whether the remaining length takes as few bytes as it can.
+    is_minimal: bool,
 }
 
-const MALFORMED: WireError = WireError::Broken(Reason::MALFORMED_PACKET);
-const PROTOCOL_ERROR: WireError = WireError::Broken(Reason::PROTOCOL_ERROR);
+pub const MALFORMED: WireError = WireError::Broken(Reason::MALFORMED_PACKET);
+pub const PROTOCOL_ERROR: WireError = WireError::Broken(Reason::PROTOCOL_ERROR);
+
+const CONNECT: u8 = 1;
+const CONNACK: u8 = 2;
+const PUBLISH: u8 = 3;
+const PUBACK: u8 = 4;
+const PUBREC: u8 = 5;
+const PUBREL: u8 = 6;
+const PUBCOMP: u8 = 7;
+const SUBSCRIBE: u8 = 8;
+const SUBACK: u8 = 9;
+const UNSUBSCRIBE: u8 = 10;
+const UNSUBACK: u8 = 11;
+const PINGREQ: u8 = 12;
+const PINGRESP: u8 = 13;
+const DISCONNECT: u8 = 14;
+const AUTH: u8 = 15;
+
+const DUP: u8 = 0x08;
+const QOS: u8 = 0x06;
+const NO_LOCAL: u8 = 0x04;
+
+/// Reason codes a client may send in PUBACK and PUBREC [MQTT-3.4.2-1, 3.5.2-1].
+const ACKNOWLEDGEMENT_CODES: &[u8] = &[0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99];
+/// In PUBREL and PUBCOMP [MQTT-3.6.2-1, 3.7.2-1].
+const RELEASE_CODES: &[u8] = &[0x00, 0x92];
+/// In DISCONNECT [MQTT-3.14.2-1].
+const DISCONNECT_CODES: &[u8] =
+    &[0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99];
+/// In AUTH [MQTT-3.15.2-1].
+const AUTH_CODES: &[u8] = &[0x18, 0x19];
 
 const CLEAN_START: u8 = 0x02;
 const WILL: u8 = 0x04;
@@ -30,15 +65,15 @@ const USERNAME: u8 = 0x80;
 /// refused as soon as its header says so [MQTT-3.1.2-24].
 pub fn frame(buffer: &[u8], packet_max: usize) -> Result<Option<Frame>, WireError> {
     let Some(&first) = buffer.first() else { return Ok(None) };
-    let Some((length, digits)) = variable_length(buffer.get(1..).unwrap_or_default())? else {
-        return Ok(None);
-    };
+    let after = buffer.get(1..).unwrap_or_default();
+    let Some((length, digits)) = variable_length(after)? else { return Ok(None) };
+    let is_minimal = is_minimal(after.get(..digits).unwrap_or_default());
     let body = 1 + digits;
     let total = body + length;
     if total > packet_max {
         return Err(WireError::Broken(Reason::PACKET_TOO_LARGE));
     }
-    Ok((buffer.len() >= total).then_some(Frame { first, body, total }))
+    Ok((buffer.len() >= total).then_some(Frame { first, body, total, is_minimal }))
 }
 
 /// A variable byte integer (MQTT 5.0, 1.5.5) and its length; `None` when it isn't all there.
@@ -53,37 +88,64 @@ fn variable_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, WireError> {
     if bytes.len() >= 4 { Err(MALFORMED) } else { Ok(None) }
 }
 
-/// The version that a first packet asks for, and where its connect flags are. It must be a CONNECT
-/// [MQTT-3.1.0-1].
-pub fn version(frame: Frame, buffer: &[u8]) -> Result<(Version, usize), WireError> {
+fn is_minimal(digits: &[u8]) -> bool {
+    digits.len() == 1 || digits.last() != Some(&0)
+}
+
+/// What a CONNECT says about itself before the codec reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocol {
+    pub version: Version,
+    /// MQTT 3.1, which calls itself MQIsdp.
+    pub is_mqisdp: bool,
+    /// Where the connect flags are in the variable header.
+    flags_at: usize,
+}
+
+/// The protocol that a first packet asks for. It must be a CONNECT [MQTT-3.1.0-1].
+pub fn protocol(frame: Frame, buffer: &[u8]) -> Result<Protocol, WireError> {
     if frame.first != 0x10 {
         return Err(WireError::NotMqtt);
     }
+    let of = |version| Ok(Protocol { version, is_mqisdp: false, flags_at: 7 });
     match buffer.get(frame.body..frame.total).unwrap_or_default() {
         [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match *level {
-            4 => Ok((Version::V3, 7)),
-            5 => Ok((Version::V5, 7)),
+            4 => of(Version::V3),
+            5 => of(Version::V5),
             // [MQTT-3.1.2-2]: an old or a bridge's level gets the old answer.
             0..=3 | 0x80.. => Err(WireError::UnsupportedVersion(Version::V3)),
             _ => Err(WireError::UnsupportedVersion(Version::V5)),
         },
-        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => Ok((Version::V3, 9)),
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => {
+            Ok(Protocol { version: Version::V3, is_mqisdp: true, flags_at: 9 })
+        }
         _ => Err(WireError::NotMqtt),
     }
 }
 
-/// Checks a CONNECT up to its last byte and returns its clean start flag.
+/// What the codec does not tell of a CONNECT.
+pub struct Connect {
+    pub clean_start: bool,
+    /// Properties of the will that travel on.
+    pub passed: Vec<u8>,
+}
+
+/// Checks a CONNECT up to its last byte.
 ///
-/// Sets the flag in the buffer, because the codec refuses an empty client id without it, which
-/// MQTT 5.0 allows and 3.1.1 answers with a return code.
+/// Sets the clean start flag in the buffer, because the codec refuses an empty client id without
+/// it, which MQTT 5.0 allows and 3.1.1 answers with a return code.
 pub fn connect(
     frame: Frame,
-    (version, flags_at): (Version, usize),
+    protocol: Protocol,
     buffer: &mut BytesMut,
-) -> Result<bool, WireError> {
+) -> Result<Connect, WireError> {
+    let is_v5 = protocol.version == Version::V5;
+    if is_v5 && !frame.is_minimal {
+        return Err(MALFORMED);
+    }
     let packet = buffer.get_mut(..frame.total).ok_or(MALFORMED)?;
     let body = packet.get_mut(frame.body..).ok_or(MALFORMED)?;
-    let flags_place = body.get_mut(flags_at).ok_or(MALFORMED)?;
+    let flags_place = body.get_mut(protocol.flags_at).ok_or(MALFORMED)?;
     let flags = *flags_place;
     *flags_place = flags | CLEAN_START;
     // Reserved bit [MQTT-3.1.2-3], will details without a will [MQTT-3.1.2-11, -13].
@@ -91,78 +153,195 @@ pub fn connect(
         return Err(MALFORMED);
     }
     // [MQTT-3.1.2-22] of 3.1.1; 5.0 allows a password alone.
-    if version == Version::V3 && flags & PASSWORD != 0 && flags & USERNAME == 0 {
+    if !is_v5 && flags & PASSWORD != 0 && flags & USERNAME == 0 {
         return Err(MALFORMED);
     }
-    let mut rest = Walk(body.get(flags_at + 3..).ok_or(MALFORMED)?);
-    if version == Version::V5 {
-        rest.properties()?;
+    let mut rest = Walk(body.get(protocol.flags_at + 3..).ok_or(MALFORMED)?);
+    if is_v5 {
+        properties::check(Place::Connect, &mut rest)?;
     }
-    rest.string()?;
+    rest.text()?;
+    let mut passed = Vec::new();
     if flags & WILL != 0 {
-        if version == Version::V5 {
-            rest.properties()?;
+        if is_v5 {
+            passed = properties::check(Place::Will, &mut rest)?;
         }
-        rest.string()?;
-        rest.string()?;
+        rest.text()?;
+        rest.binary()?;
     }
-    for _ in 0..(flags & (USERNAME | PASSWORD)).count_ones() {
-        rest.string()?;
+    if flags & USERNAME != 0 {
+        rest.text()?;
     }
-    if !rest.0.is_empty() {
-        return Err(MALFORMED);
+    if flags & PASSWORD != 0 {
+        rest.binary()?;
     }
-    Ok(flags & CLEAN_START != 0)
+    rest.end()?;
+    Ok(Connect { clean_start: flags & CLEAN_START != 0, passed })
 }
 
-/// Checks a packet after the CONNECT.
-pub fn packet(frame: Frame, buffer: &[u8], version: Version) -> Result<(), WireError> {
+/// Checks a packet after the CONNECT; gives the properties of a message that travel on.
+pub fn packet(frame: Frame, buffer: &[u8], version: Version) -> Result<Vec<u8>, WireError> {
     let body = buffer.get(frame.body..frame.total).ok_or(MALFORMED)?;
-    match frame.first {
-        // A second CONNECT [MQTT-3.1.0-2]; CONNACK, SUBACK, UNSUBACK and PINGRESP go the other way.
-        0x10 | 0x20 | 0x90 | 0xB0 | 0xD0 => Err(PROTOCOL_ERROR),
-        // QoS 0 is never a duplicate [MQTT-3.3.1-2].
-        0x38 | 0x39 => Err(MALFORMED),
-        0xC0 if !body.is_empty() => Err(MALFORMED),
-        0xE0 if version == Version::V3 && !body.is_empty() => Err(MALFORMED),
-        // Reserved bits of the requested QoS [MQTT-3.8.3-4]; the codec checks them for 5.0 only.
-        0x82 if version == Version::V3 => {
-            let mut rest = Walk(body.get(2..).ok_or(MALFORMED)?);
-            while !rest.0.is_empty() {
-                rest.string()?;
-                if rest.byte()? > 2 {
-                    return Err(MALFORMED);
-                }
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+    let is_v5 = version == Version::V5;
+    // [MQTT-1.5.5-1]; 3.1.1 says nothing of the kind.
+    if is_v5 && !frame.is_minimal {
+        return Err(MALFORMED);
     }
+    flags(frame.first, version)?;
+    let mut rest = Walk(body);
+    match frame.first >> 4 {
+        PUBLISH => {
+            rest.text()?;
+            if frame.first & QOS != 0 {
+                rest.id()?;
+            }
+            if is_v5 {
+                return properties::check(Place::Publish, &mut rest);
+            }
+        }
+        kind @ PUBACK..=PUBCOMP => {
+            rest.id()?;
+            if is_v5 {
+                let codes = if kind < PUBREL { ACKNOWLEDGEMENT_CODES } else { RELEASE_CODES };
+                ending(Place::Acknowledgement, codes, &mut rest)?;
+            }
+            rest.end()?;
+        }
+        SUBSCRIBE => {
+            rest.id()?;
+            if is_v5 {
+                properties::check(Place::Subscribe, &mut rest)?;
+            }
+            subscriptions(version, &mut rest)?;
+        }
+        UNSUBSCRIBE => {
+            rest.id()?;
+            if is_v5 {
+                properties::check(Place::Unsubscribe, &mut rest)?;
+            }
+            // [MQTT-3.10.3-2]
+            if rest.0.is_empty() {
+                return Err(PROTOCOL_ERROR);
+            }
+            while !rest.0.is_empty() {
+                rest.text()?;
+            }
+        }
+        DISCONNECT | AUTH if is_v5 => {
+            let (place, codes) = match frame.first >> 4 {
+                AUTH => (Place::Auth, AUTH_CODES),
+                _ => (Place::Disconnect, DISCONNECT_CODES),
+            };
+            ending(place, codes, &mut rest)?;
+            rest.end()?;
+        }
+        _ => rest.end()?,
+    }
+    Ok(Vec::new())
+}
+
+/// The first byte of what a client may send after its CONNECT [MQTT-2.1.3-1].
+fn flags(first: u8, version: Version) -> Result<(), WireError> {
+    match (first >> 4, first & 0x0F) {
+        // QoS 3 [MQTT-3.3.1-4], or a duplicate of QoS 0 [MQTT-3.3.1-2].
+        (PUBLISH, flags) if flags & QOS == QOS || (flags & QOS == 0 && flags & DUP != 0) => {
+            Err(MALFORMED)
+        }
+        (AUTH, _) if version == Version::V3 => Err(MALFORMED),
+        (PUBLISH, _)
+        | (PUBREL | SUBSCRIBE | UNSUBSCRIBE, 0x02)
+        | (PUBACK | PUBREC | PUBCOMP | PINGREQ | DISCONNECT | AUTH, 0) => Ok(()),
+        // A second CONNECT [MQTT-3.1.0-2]; the others go the other way.
+        (CONNECT | CONNACK | SUBACK | UNSUBACK | PINGRESP, 0) => Err(PROTOCOL_ERROR),
+        _ => Err(MALFORMED),
+    }
+}
+
+/// Reason code and properties, which both may be missing at the end of a 5.0 packet.
+fn ending(place: Place, codes: &[u8], rest: &mut Walk<'_>) -> Result<(), WireError> {
+    if rest.0.is_empty() {
+        return Ok(());
+    }
+    if !codes.contains(&rest.byte()?) {
+        return Err(MALFORMED);
+    }
+    if !rest.0.is_empty() {
+        properties::check(place, rest)?;
+    }
+    Ok(())
+}
+
+/// The filters and options of a SUBSCRIBE.
+fn subscriptions(version: Version, rest: &mut Walk<'_>) -> Result<(), WireError> {
+    // [MQTT-3.8.3-2]
+    if rest.0.is_empty() {
+        return Err(PROTOCOL_ERROR);
+    }
+    while !rest.0.is_empty() {
+        let filter = rest.text()?;
+        let options = rest.byte()?;
+        let reserved = if version == Version::V5 { 0xC0 } else { 0xFC };
+        // [MQTT-3.8.3-5], [MQTT-3.8.3-4] of 3.1.1
+        if options & reserved != 0 {
+            return Err(MALFORMED);
+        }
+        let is_shared = filter.starts_with("$share/");
+        // QoS 3, retain handling 3 (3.8.3.1), no local on a shared subscription [MQTT-3.8.3-4].
+        if options & 0x03 == 0x03
+            || options & 0x30 == 0x30
+            || (is_shared && options & NO_LOCAL != 0)
+        {
+            return Err(PROTOCOL_ERROR);
+        }
+    }
+    Ok(())
 }
 
 /// Steps over the fields of a packet.
-struct Walk<'a>(&'a [u8]);
+pub struct Walk<'a>(pub &'a [u8]);
 
-impl Walk<'_> {
-    fn skip(&mut self, count: usize) -> Result<(), WireError> {
-        self.0 = self.0.get(count..).ok_or(MALFORMED)?;
-        Ok(())
+impl<'a> Walk<'a> {
+    pub fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(MALFORMED)?;
+        self.0 = rest;
+        Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, WireError> {
-        let byte = *self.0.first().ok_or(MALFORMED)?;
-        self.skip(1)?;
-        Ok(byte)
+    pub fn byte(&mut self) -> Result<u8, WireError> {
+        let (first, rest) = self.0.split_first().ok_or(MALFORMED)?;
+        self.0 = rest;
+        Ok(*first)
     }
 
-    /// A string or binary field with its two bytes of length.
-    fn string(&mut self) -> Result<(), WireError> {
-        let length = usize::from(u16::from_be_bytes([self.byte()?, self.byte()?]));
-        self.skip(length)
+    pub fn two(&mut self) -> Result<u16, WireError> {
+        Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    fn properties(&mut self) -> Result<(), WireError> {
-        let (length, digits) = variable_length(self.0)?.ok_or(MALFORMED)?;
-        self.skip(digits + length)
+    /// A packet id, which is never 0 [MQTT-2.2.1-3].
+    fn id(&mut self) -> Result<(), WireError> {
+        if self.two()? == 0 { Err(PROTOCOL_ERROR) } else { Ok(()) }
+    }
+
+    /// Binary data with its two bytes of length.
+    pub fn binary(&mut self) -> Result<&'a [u8], WireError> {
+        let length = self.two()?;
+        self.take(length.into())
+    }
+
+    /// A text: UTF-8 without U+0000 [MQTT-1.5.4-1, -2].
+    pub fn text(&mut self) -> Result<&'a str, WireError> {
+        let text = std::str::from_utf8(self.binary()?).map_err(|_| MALFORMED)?;
+        if text.contains('\0') { Err(MALFORMED) } else { Ok(text) }
+    }
+
+    /// A variable byte integer in the fewest bytes [MQTT-1.5.5-1].
+    pub fn variable(&mut self) -> Result<usize, WireError> {
+        let (value, digits) = variable_length(self.0)?.ok_or(MALFORMED)?;
+        let digits = self.take(digits)?;
+        if is_minimal(digits) { Ok(value) } else { Err(MALFORMED) }
+    }
+
+    fn end(&self) -> Result<(), WireError> {
+        if self.0.is_empty() { Ok(()) } else { Err(MALFORMED) }
     }
 }

@@ -10,6 +10,7 @@
 
 mod convert;
 mod guard;
+mod properties;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -85,23 +86,25 @@ impl Decoder {
         let broken = |error: DecodeError| WireError::Broken(reason(&error));
         match &mut self.codec {
             Codec::Unknown => {
-                let place = guard::version(frame, buffer)?;
-                self.codec = match place.0 {
+                let protocol = guard::protocol(frame, buffer)?;
+                self.codec = match protocol.version {
                     Version::V3 => Codec::V3(v3::Codec::new(0)),
                     Version::V5 => Codec::V5(v5::Codec::new(0, 0)),
                 };
-                let clean_start = guard::connect(frame, place, buffer)?;
+                let checked = guard::connect(frame, protocol, buffer)?;
                 let mut connect = match &mut self.codec {
                     Codec::V3(codec) => {
                         codec.decode(buffer).map_err(broken)?.map(convert::connect_v3)
                     }
-                    Codec::V5(codec) => {
-                        codec.decode(buffer).map_err(broken)?.map(convert::connect_v5)
-                    }
+                    Codec::V5(codec) => codec
+                        .decode(buffer)
+                        .map_err(broken)?
+                        .map(|packet| convert::connect_v5(packet, checked.passed)),
                     Codec::Unknown => None,
                 }
                 .ok_or(WireError::NotMqtt)??;
-                connect.clean_start = clean_start;
+                connect.clean_start = checked.clean_start;
+                connect.is_mqisdp = protocol.is_mqisdp;
                 Ok(Some(Incoming::Connect(Box::new(connect))))
             }
             Codec::V3(codec) => {
@@ -109,15 +112,15 @@ impl Decoder {
                 codec.decode(buffer).map_err(broken)?.map(|(p, _)| convert::v3(p)).transpose()
             }
             Codec::V5(codec) => {
-                guard::packet(frame, buffer, Version::V5)?;
-                codec.decode(buffer).map_err(broken)?.map(|(p, _)| convert::v5(p)).transpose()
+                let passed = guard::packet(frame, buffer, Version::V5)?;
+                let packet = codec.decode(buffer).map_err(broken)?;
+                packet.map(|(p, _)| convert::v5(p, passed)).transpose()
             }
         }
     }
 }
 
-/// The reason code for a codec error (MQTT 5.0, 4.13). The codec reports a property that stands
-/// twice as malformed too; the standard allows either answer to end the connection.
+/// The reason code for a codec error (MQTT 5.0, 4.13).
 fn reason(error: &DecodeError) -> Reason {
     match error {
         DecodeError::MaxSizeExceeded { .. } => Reason::PACKET_TOO_LARGE,

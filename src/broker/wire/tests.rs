@@ -174,7 +174,8 @@ proptest! {
             properties: None,
         };
         let dup = dup && at_least_once;
-        let form = Form { version: Version::V5, qos, retain, dup, ids: &ids, expiry };
+        let alias = None;
+        let form = Form { version: Version::V5, qos, retain, dup, ids: &ids, expiry, alias };
         let mut head = Vec::new();
         let id_at = encode::publish_head(&mut head, &message, form);
         if at_least_once {

@@ -1,0 +1,486 @@
+//! What survives a crash: a router is dropped, and another begins with what the disk has.
+
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::notation::bytes;
+use super::rig::{Rig, limits};
+use crate::broker::outbox::End;
+use crate::config::BrokerLimits;
+use crate::model::Wall;
+use crate::store::Key;
+
+fn start(disk: &Disk) -> Rig {
+    Rig::start(limits(), Some(disk)).with_rules()
+}
+
+/// Everything that was put becomes durable, and is heard of.
+fn commit(rig: &mut Rig, disk: &Disk) {
+    for _ in 0..3 {
+        disk.commit();
+        rig.commit();
+    }
+}
+
+/// The power goes, and the gateway starts anew.
+fn crash(rig: Rig, disk: &Disk) -> Rig {
+    drop(rig);
+    disk.crash();
+    start(disk)
+}
+
+fn resume(rig: &mut Rig, disk: &Disk, name: &str) -> Vec<u8> {
+    rig.send(name, &bytes(&format!("10[ \"MQTT\" 04 00 0000 \"{name}\" ]")));
+    commit(rig, disk);
+    rig.read(name)
+}
+
+fn clean(rig: &mut Rig, name: &str) {
+    rig.send(name, &bytes(&format!("10[ \"MQTT\" 04 02 0000 \"{name}\" ]")));
+    assert_eq!(rig.read(name), bytes("20020000"));
+}
+
+fn subscribe(rig: &mut Rig, disk: &Disk, name: &str, filter: &str, qos: u8) {
+    rig.send(name, &bytes(&format!("82[ 0001 \"{filter}\" {qos:02x} ]")));
+    commit(rig, disk);
+    assert_eq!(rig.read(name), bytes(&format!("90[ 0001 {qos:02x} ]")));
+}
+
+fn messages(disk: &Disk) -> usize {
+    disk.rows().iter().filter(|key| matches!(key, Key::Message(_))).count()
+}
+
+#[test]
+fn a_session_is_there_when_its_connack_says_so() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 00 0000 \"a\" ] 82[ 0001 \"t\" 01 ] c000"));
+    assert_eq!(rig.read("a"), b"", "nothing before the CONNACK, and that not before the commit");
+    disk.commit();
+    rig.commit();
+    assert_eq!(rig.read("a"), bytes("20020000 d000"), "what came early is taken then");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("90[ 0001 01 ]"));
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    rig.local("t", "x", false);
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed as before");
+}
+
+#[test]
+fn without_a_commit_there_was_no_session() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 00 0000 \"a\" ]"));
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020000"));
+}
+
+#[test]
+fn a_clean_start_ends_what_survived() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 1);
+    rig.lose("a");
+    rig.local("t", "x", false);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 02 0000 \"a\" ]"));
+    assert_eq!(rig.read("a"), b"", "the end of it is promised as well");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("20020000"));
+    assert_eq!(disk.rows(), []);
+}
+
+#[test]
+fn what_waits_for_an_absent_client_survives_with_its_packet_ids() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["a", "b"] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, "t", 2);
+        rig.lose(name);
+    }
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("32[ \"t\" 0001 '1' ] 34[ \"t\" 0002 '2' ] 30[ \"t\" '0' ]"));
+    assert_eq!(rig.read("p"), b"", "not acknowledged before the commit");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002"));
+    assert_eq!(messages(&disk), 2, "one row for each message, however many wait for it");
+    let mut rig = crash(rig, &disk);
+    let expected = bytes("20020100 32[ \"t\" 0001 '1' ] 34[ \"t\" 0002 '2' ]");
+    assert_eq!(resume(&mut rig, &disk, "a"), expected);
+    rig.send("a", &bytes("4002 0001 5002 0002"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("6202 0002"));
+    assert_eq!(messages(&disk), 2, "for the other one");
+    rig.send("a", &bytes("7002 0002"));
+    assert_eq!(resume(&mut rig, &disk, "b"), expected);
+    rig.send("b", &bytes("4002 0001 5002 0002"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 0);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    assert_eq!(resume(&mut rig, &disk, "b"), bytes("20020100 6202 0002"));
+    rig.local("t", "next", false);
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0003 'next' ]"), "numbers go on");
+}
+
+#[test]
+fn what_nobody_durable_wants_is_neither_written_nor_waited_for() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["s", "p"] {
+        clean(&mut rig, name);
+    }
+    rig.send("s", &bytes("82[ 0001 \"t\" 02 ]"));
+    assert_eq!(rig.read("s"), bytes("90[ 0001 02 ]"));
+    rig.send("p", &bytes("32[ \"t\" 0001 'x' ] 34[ \"t\" 0002 'y' ] 6202 0002"));
+    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002 7002 0002"));
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0001 'x' ] 34[ \"t\" 0002 'y' ]"));
+    rig.send("s", &bytes("4002 0001 5002 0002 7002 0002"));
+    assert_eq!(rig.read("s"), bytes("6202 0002"));
+    assert_eq!(disk.waiting_changes(), 0);
+    // Nor by a publisher whose session survives, nor at QoS 0 for one.
+    resume(&mut rig, &disk, "d");
+    subscribe(&mut rig, &disk, "d", "q0", 0);
+    rig.send("d", &bytes("34[ \"t\" 0001 'z' ] 6202 0001 32[ \"q0\" 0002 'z' ]"));
+    assert_eq!(rig.read("d"), bytes("5002 0001 7002 0001 30[ \"q0\" 'z' ] 4002 0002"));
+    assert_eq!(disk.waiting_changes(), 0);
+}
+
+#[test]
+fn a_client_that_is_there_gets_qos_1_at_once_and_qos_2_when_it_is_durable() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 2);
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("32[ \"t\" 0001 '1' ]"));
+    assert_eq!((rig.read("a"), rig.read("p")), (bytes("32[ \"t\" 0001 '1' ]"), vec![]));
+    rig.send("p", &bytes("34[ \"t\" 0002 '2' ] 30[ \"t\" '0' ]"));
+    assert_eq!(rig.read("a"), bytes("30[ \"t\" '0' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("34[ \"t\" 0002 '2' ]"));
+    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002"));
+}
+
+#[test]
+fn a_pubrel_leaves_when_the_pubrec_is_durable() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 2);
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("34[ \"t\" 0001 'x' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("34[ \"t\" 0001 'x' ]"));
+    rig.send("a", &bytes("5002 0001 5002 0001"));
+    assert_eq!(rig.read("a"), b"");
+    // Lost before it was durable: the client never had a PUBREL, and knows the id when it comes.
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100 3c[ \"t\" 0001 'x' ]"));
+    rig.send("a", &bytes("5002 0001"));
+    rig.lose("a");
+    disk.commit();
+    rig.commit();
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100 6202 0001"));
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100 6202 0001"));
+    rig.send("a", &bytes("7002 0001"));
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+}
+
+#[test]
+fn a_publishers_ids_survive_with_its_messages() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "t", 2);
+    rig.lose("s");
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("34[ \"t\" 0005 'x' ]"));
+    disk.commit();
+    // The power goes before the PUBREC is written: the publisher sends it again.
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("3c[ \"t\" 0005 'x' ]"));
+    assert_eq!(rig.read("p"), bytes("5002 0005"), "known and safe");
+    rig.send("p", &bytes("6202 0005"));
+    assert_eq!(rig.read("p"), b"", "a PUBCOMP frees the id for another message");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("7002 0005"));
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("6202 0005"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("7002 0005"), "the PUBCOMP may have been lost");
+    rig.send("p", &bytes("34[ \"t\" 0005 'y' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("5002 0005"));
+    let expected = "20020100 34[ \"t\" 0001 'x' ] 34[ \"t\" 0002 'y' ]";
+    assert_eq!(resume(&mut rig, &disk, "s"), bytes(expected));
+}
+
+#[test]
+fn only_what_may_have_been_sent_comes_with_dup() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 05 00 0000 [ 11 ffffffff 21 0002 ] \"a\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    rig.send("a", &bytes("82[ 0001 [] \"t\" 01 ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    for number in 1..=4 {
+        rig.local("t", &number.to_string(), false);
+    }
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 [] '1' ] 32[ \"t\" 0002 [] '2' ]"));
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    let expected = "20020100 3a[ \"t\" 0001 '1' ] 3a[ \"t\" 0002 '2' ] 32[ \"t\" 0003 '3' ] \
+                    32[ \"t\" 0004 '4' ]";
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes(expected), "two could be in flight");
+    rig.send("a", &bytes("4002 0001 4002 0002"));
+    rig.lose("a");
+    rig.local("t", "5", false);
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    let expected = "20020100 3a[ \"t\" 0003 '3' ] 3a[ \"t\" 0004 '4' ] 32[ \"t\" 0005 '5' ]";
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes(expected));
+}
+
+#[test]
+fn what_clients_retained_survives_and_the_gateways_own_is_never_written() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("33[ \"r/1\" 0001 '1' ] 31[ \"r/2\" '2' ] 31[ \"r/3\" '3' ]"));
+    assert_eq!(rig.read("p"), b"");
+    rig.local("plant/m1/v", "21", true);
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("4002 0001"));
+    assert_eq!(disk.rows().len(), 3);
+    rig.send("p", &bytes("31[ \"r/2\" ] 31[ \"nothing\" ]"));
+    commit(&mut rig, &disk);
+    rig.local("r/3", "mine", true);
+    commit(&mut rig, &disk);
+    assert_eq!(disk.rows(), [Key::Retained("r/1".into())]);
+    let mut rig = crash(rig, &disk);
+    clean(&mut rig, "s");
+    rig.send("s", &bytes("82[ 0001 \"#\" 01 ]"));
+    assert_eq!(rig.read("s"), bytes("90[ 0001 01 ] 33[ \"r/1\" 0001 '1' ]"));
+}
+
+#[test]
+fn retained_messages_that_a_session_is_owed_survive() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for number in 0..5 {
+        rig.local(&format!("r/{number}"), "x", true);
+    }
+    resume(&mut rig, &disk, "a");
+    rig.send("a", &bytes("82[ 0001 \"r/#\" 02 ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 5);
+    let mut rig = crash(rig, &disk);
+    let got = resume(&mut rig, &disk, "a");
+    let expected: Vec<u8> =
+        (0..5).flat_map(|n| bytes(&format!("3b[ \"r/{n}\" 000{} 'x' ]", n + 1))).collect();
+    assert_eq!(got[4..], expected);
+}
+
+#[test]
+fn wills_of_the_connected_are_published_after_the_restart() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "will/+", 1);
+    rig.lose("s");
+    // At once; after ten seconds; for a session of five; and one that said good-bye.
+    rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will/a\" \"x\" ]"));
+    let delayed =
+        "10[ \"MQTT\" 05 0c 0000 [ 11 00000064 ] \"b\" [ 18 0000000a ] \"will/b\" \"x\" ]";
+    rig.send("b", &bytes(delayed));
+    let short = "10[ \"MQTT\" 05 0c 0000 [ 11 00000005 ] \"c\" [ 18 0000000a ] \"will/c\" \"x\" ]";
+    rig.send("c", &bytes(short));
+    rig.send("d", &bytes("10[ \"MQTT\" 04 0e 0000 \"d\" \"will/d\" \"x\" ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("20020000"));
+    rig.send("d", &bytes("e000"));
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "s"), bytes("20020100"));
+    rig.wait(Duration::from_millis(1));
+    assert_eq!(rig.read("s"), bytes("32[ \"will/a\" 0001 'x' ]"));
+    commit(&mut rig, &disk);
+    rig.wait(Duration::from_secs(6));
+    assert_eq!(rig.read("s"), bytes("32[ \"will/c\" 0002 'x' ]"));
+    commit(&mut rig, &disk);
+    // The delay counts from the start.
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "s");
+    rig.send("s", &bytes("4002 0001 4002 0002"));
+    disk.set_wall(Wall(disk.wall().0 + 5_000));
+    rig.wait(Duration::from_secs(9));
+    assert_eq!(rig.read("s"), b"");
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.read("s"), bytes("32[ \"will/b\" 0003 'x' ]"));
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    rig.wait(Duration::from_secs(60));
+    assert_eq!(rig.status().clients.len(), 2, "b and s");
+    resume(&mut rig, &disk, "s");
+    assert_eq!(rig.status().messages_out, 1, "no will is published twice");
+}
+
+#[test]
+fn time_goes_on_while_the_gateway_is_off() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    let connect = |rig: &mut Rig, name: &str, seconds: u32| {
+        let connect = format!("10[ \"MQTT\" 05 00 0000 [ 11 {seconds:08x} ] \"{name}\" ]");
+        rig.send(name, &bytes(&connect));
+        commit(rig, &disk);
+        let connack = rig.read(name);
+        rig.send(name, &bytes("82[ 0001 [] \"t\" 01 ]"));
+        commit(rig, &disk);
+        rig.read(name);
+        connack[2] == 1
+    };
+    connect(&mut rig, "short", 60);
+    connect(&mut rig, "long", 600);
+    connect(&mut rig, "there", 60);
+    rig.lose("short");
+    rig.lose("long");
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("32[ \"t\" 0001 'ever' ]"));
+    rig.read("there");
+    rig.send("q", &bytes("10[ \"MQTT\" 05 02 0000 [] \"q\" ]"));
+    rig.send("q", &bytes("32[ \"t\" 0001 [ 02 0000000f ] 'soon' ]"));
+    commit(&mut rig, &disk);
+    disk.set_wall(Wall(disk.wall().0 + 20_000));
+    let mut rig = crash(rig, &disk);
+    rig.wait(Duration::from_secs(30));
+    assert_eq!(rig.status().sessions, 3, "50 of 60 seconds are over");
+    rig.wait(Duration::from_secs(15));
+    assert_eq!(rig.status().sessions, 2, "who was connected is away since the start");
+    rig.send("long", &bytes("10[ \"MQTT\" 04 00 0000 \"long\" ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("long"), bytes("20020100 32[ \"t\" 0001 'ever' ]"), "`soon` has expired");
+    rig.wait(Duration::from_secs(20));
+    assert_eq!(rig.status().sessions, 1);
+}
+
+#[test]
+fn a_session_is_its_users_after_a_restart_too() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 1);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(rig.status().sessions, 1);
+    // Nobody may come in without a name any more.
+    rig.set_users(Vec::new(), None);
+    assert_eq!(rig.status().sessions, 0);
+    commit(&mut rig, &disk);
+    assert_eq!(disk.rows(), []);
+}
+
+#[test]
+fn a_full_disk_is_said_and_what_was_promised_happens_when_there_is_room() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 2);
+    rig.send("p", &bytes("10[ \"MQTT\" 05 02 0000 [] \"p\" ]"));
+    rig.read("p");
+    rig.send("p", &bytes("34[ \"t\" 0001 [] '1' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!((rig.read("a"), rig.read("p")), (bytes("34[ \"t\" 0001 '1' ]"), bytes("50020001")));
+    disk.set_full(true);
+    rig.send("a", &bytes("5002 0001"));
+    rig.send("p", &bytes("32[ \"t\" 0002 [] '2' ] 34[ \"t\" 0003 [] '3' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("40[ 0002 83 ] 50[ 0003 83 ]"));
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0002 '2' ]"), "no PUBREL, no QoS 2");
+    rig.send("new", &bytes("10[ \"MQTT\" 04 00 0000 \"new\" ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("new"), bytes("20020003"), "server unavailable");
+    assert_ne!(rig.end("new"), End::Open);
+    disk.set_full(false);
+    rig.wait(Duration::from_secs(1));
+    commit(&mut rig, &disk);
+    assert_eq!(
+        rig.read("a"),
+        bytes("6202 0001 34[ \"t\" 0003 '3' ]"),
+        "memory is the truth while the gateway runs"
+    );
+}
+
+#[test]
+fn a_file_that_was_lost_is_written_anew() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["a", "b"] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, "t", 2);
+    }
+    rig.lose("b");
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("34[ \"t\" 0001 'x' ] 33[ \"r\" 0002 'kept' ]"));
+    commit(&mut rig, &disk);
+    let before = disk.rows();
+    assert_eq!(before.len(), 6);
+    disk.lose();
+    rig.wait(Duration::from_secs(1));
+    commit(&mut rig, &disk);
+    assert_eq!(disk.rows(), before);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100 3c[ \"t\" 0001 'x' ]"));
+    assert_eq!(resume(&mut rig, &disk, "b"), bytes("20020100 34[ \"t\" 0001 'x' ]"));
+}
+
+#[test]
+fn a_stopped_gateway_is_like_one_that_crashed() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will\" \"gone\" ]"));
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "will", 1);
+    let now = rig.now;
+    rig.router.shut_down(now);
+    disk.commit();
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "s");
+    rig.wait(Duration::from_secs(1));
+    assert_eq!(rig.read("s"), bytes("32[ \"will\" 0001 'gone' ]"));
+}
+
+#[test]
+fn all_queues_together_are_bounded_and_the_longest_pays() {
+    let disk = Disk::new();
+    let limits = BrokerLimits { all_queues_bytes: 10_000, queue_bytes: 9_000, ..limits() };
+    let mut rig = Rig::start(limits, Some(&disk));
+    for (name, filter) in [("much", "m/#"), ("more", "m/more"), ("little", "l")] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, filter, 1);
+        rig.lose(name);
+    }
+    rig.local("l", "x", false);
+    for _ in 0..7 {
+        rig.local("m/more", &"x".repeat(800), false);
+        rig.local("m/other", &"x".repeat(800), false);
+    }
+    commit(&mut rig, &disk);
+    let status = rig.status();
+    let bytes: usize = status.clients.iter().map(|client| client.queue_bytes).sum();
+    assert!(bytes <= 10_000, "{bytes}");
+    let client = |name: &str| status.clients.iter().find(|c| &*c.id == name).unwrap();
+    assert_eq!((client("little").queue, client("little").dropped), (1, 0));
+    assert!(client("much").dropped >= 4 && client("more").dropped <= 3);
+    assert_eq!(status.dropped.queue_full, client("much").dropped + client("more").dropped);
+}
