@@ -20,6 +20,7 @@ mod access;
 mod connection;
 mod encode;
 mod error;
+mod held;
 mod listener;
 mod lists;
 mod message;
@@ -27,6 +28,7 @@ mod meter;
 mod outbox;
 mod packet;
 mod peer;
+mod rate;
 mod record;
 mod retained;
 mod router;
@@ -147,12 +149,12 @@ struct Shared {
     /// Listeners on their way to the runner.
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
+    limits: watch::Sender<Arc<BrokerLimits>>,
     local: mpsc::Sender<Local>,
     asks: mpsc::Sender<lists::Ask>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
     counters: Arc<Counters>,
-    limits: BrokerLimits,
     clock: Arc<dyn Clock>,
     started: Mono,
 }
@@ -193,7 +195,9 @@ impl Broker {
         let (asks, from_asks) = mpsc::channel(lists::ASKS_MAX);
         let (rules, rules_changed) = watch::channel(Arc::default());
         let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
-        let (gate, events) = listener::Gate::new(&plan.limits, guard, Arc::clone(&counters));
+        let (limits, limits_changed) = watch::channel(Arc::new(plan.limits.clone()));
+        let (gate, events) =
+            listener::Gate::new(limits_changed.clone(), guard, Arc::clone(&counters));
         let setup = Setup {
             limits: plan.limits.clone(),
             access: Arc::clone(&access_changed.borrow()),
@@ -211,6 +215,7 @@ impl Broker {
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
             access: access_changed,
+            limits: limits_changed,
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
             keep,
@@ -226,7 +231,7 @@ impl Broker {
             local_bytes,
             rules,
             counters,
-            limits: plan.limits.clone(),
+            limits,
             clock,
             started,
         };
@@ -241,8 +246,8 @@ impl Broker {
         self.shared.doors().iter().filter_map(|door| door.address()).collect()
     }
 
-    /// Takes another plan with the same limits while clients stay: listeners are opened and closed,
-    /// certificates read anew, and who is not allowed any more is disconnected.
+    /// Takes another plan while clients stay: listeners are opened and closed, certificates read
+    /// anew, bounds hold from now on, and who is not allowed any more is disconnected.
     ///
     /// # Errors
     /// A listener can't be opened or has no usable certificate; nothing was changed then.
@@ -270,6 +275,7 @@ impl Broker {
             door.set(settings);
         }
         *shared.doors() = doors;
+        shared.limits.send_replace(Arc::new(plan.limits.clone()));
         shared.access.send_replace(Arc::new(Access::of(plan)));
         left.iter().for_each(|door| door.closed.cancel());
         Ok(())
@@ -308,9 +314,10 @@ impl Broker {
         if is_ours || topic.starts_with('$') {
             return Err(Turned::Reserved);
         }
+        let limits = Arc::clone(&shared.limits.borrow());
         let bytes = topic.len() + message.payload.len() + PUBLISH_OVERHEAD;
-        let packet_max = usize::try_from(shared.limits.packet_bytes).unwrap_or(usize::MAX);
-        if !shared.limits.takes_topic(topic) || bytes > packet_max {
+        let packet_max = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
+        if !limits.takes_topic(topic) || bytes > packet_max {
             return Err(Turned::TooLong);
         }
         self.enqueue(Local::FromCloud(message)).map_err(|()| Turned::Full)

@@ -275,7 +275,7 @@ impl Router {
             receivers += 1;
             match self.send(first.subscriber, message, grant, &ids, now) {
                 Sent::Written => written += 1,
-                Sent::Queued | Sent::Dropped | Sent::Away => {}
+                Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
         receivers += self.route_shared(message, now);
@@ -311,7 +311,7 @@ impl Router {
         );
         match sent {
             Sent::Written => session.gauge.sent.one(),
-            Sent::Dropped => session.gauge.dropped.one(),
+            Sent::Dropped(count) => session.gauge.dropped.add(count),
             Sent::Queued | Sent::Away => {}
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.

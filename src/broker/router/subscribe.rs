@@ -163,7 +163,7 @@ impl Router {
                             session.gauge.sent.one();
                             self.counters.messages_out.one();
                         }
-                        Sent::Dropped => session.gauge.dropped.one(),
+                        Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}
                     }
                     replay.after = Some(message.topic.clone());
