@@ -33,6 +33,7 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         topic_bytes: 1024,
         topic_levels: 32,
         connect_timeout: Duration::from_secs(10),
+        keep_alive_max: u16::MAX,
         outgoing_bytes: 1024 * 1024,
     };
     let plan = BrokerPlan {
