@@ -44,6 +44,7 @@ fn limits() -> BrokerLimits {
         connect_timeout: Duration::from_secs(10),
         keep_alive_max: u16::MAX,
         outgoing_bytes: 10_000,
+        ..BrokerLimits::default()
     }
 }
 
