@@ -29,7 +29,8 @@ class Site(Gateway):
         self.write(self.text(uplinks))
 
     def text(self, uplinks):
-        lines = [f"  {up}: {{ url: 'mqtt://127.0.0.1:{port}', {keys} }}" for up, (port, keys) in uplinks.items()]
+        # Notices of a gateway would come back as well, and be counted.
+        lines = [f"  {up}: {{ url: 'mqtt://127.0.0.1:{port}', notices: off, {keys} }}" for up, (port, keys) in uplinks.items()]
         return "\n".join([
             f"gateway: {{ name: {self.name} }}",
             f"broker: {{ listeners: [ {{ tcp: '127.0.0.1:{self.lan}' }} ] }}",
@@ -87,7 +88,8 @@ def test_quality_retention_and_place(tmp_path, started):
         publish(cloud.port, "news/a", f"q{qos}", qos)
     publish(cloud.port, "plants/berlin/recipes/1", "r", 1)
     want = [("from/hq/news/a", f"q{qos}", qos, False) for qos in range(QOS_MAX + 1)] + [("cloud/recipes/1", "r", 1, True)]
-    wait_for(lambda: lan.got()[1:] == want, what=f"{want}, got {lan.got()}")
+    # The cloud's broker hands on a message of QoS 2 later than one of QoS 1 that came after it.
+    wait_for(lambda: sorted(lan.got()[1:]) == sorted(want), what="each as it came")
     late = started(Subscriber(site.lan, ["#"]))
     wait_for(lambda: len(late.got()) == 2, what="what is retained here")
     assert {topic for topic, *_ in late.got()} == {"cloud/recipes/0", "cloud/recipes/1"}
