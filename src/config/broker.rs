@@ -70,6 +70,8 @@ pub struct BrokerLimits {
     pub topic_levels: usize,
     /// From the connection to its CONNECT, the handshakes of TLS and WebSocket included.
     pub connect_timeout: Duration,
+    /// Longest keep-alive of a 5.0 client, in seconds; `u16::MAX` for no bound.
+    pub keep_alive_max: u16,
     /// What may wait to be sent to one connection.
     pub outgoing_bytes: usize,
 }

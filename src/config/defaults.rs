@@ -129,6 +129,7 @@ pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     topic_bytes: 1_024,
     topic_levels: 32,
     connect_timeout: Duration::from_secs(10),
+    keep_alive_max: u16::MAX,
     outgoing_bytes: 1024 * 1024,
 };
 /// The largest packet that MQTT can say the length of (MQTT 5.0, 1.5.5).

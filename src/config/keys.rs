@@ -238,6 +238,7 @@ pub(super) static LIMITS: Shape = Shape {
         "topic-bytes",
         "topic-levels",
         "connect-timeout",
+        "keep-alive-max",
         "outgoing-bytes",
     ],
     refused: &[],
