@@ -9,6 +9,7 @@ use std::time::Duration;
 use fieldhold::broker::{Broker, Deps};
 use fieldhold::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use fieldhold::model::{ManualClock, Mono, Wall};
+use fieldhold::store::Keep;
 use rumqttc::v5;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -40,12 +41,8 @@ async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
         limits,
     };
     let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    let (broker, runner) = Broker::bind(
-        &plan,
-        Deps { clock, inbox, store: None, keep: fieldhold::store::Keep::none() },
-    )
-    .await
-    .unwrap();
+    let (broker, runner) =
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() }).await.unwrap();
     tasks.spawn(async move {
         runner.run(CancellationToken::new()).await.unwrap();
         drop(commands);

@@ -37,6 +37,8 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::NoConsumer { .. }
         | StoreError::Damaged { .. }
         | StoreError::Dropped
+        | StoreError::NotKept { .. }
+        | StoreError::Unread { .. }
         | StoreError::Closed => None,
     }
 }

@@ -20,7 +20,9 @@ use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
 use crate::model::{Clock, Name, SetRequest};
 use crate::south::{self, BusContext, Quotas};
-use crate::store::{AuditRow, ConsumerSpec, Options, Store, StoreError, StoreStatus, TailPage};
+use crate::store::{
+    AuditRow, ConsumerSpec, Keep, Options, Store, StoreError, StoreStatus, TailPage,
+};
 use crate::uplink;
 
 /// What a unit gets to finish after being told to stop.
@@ -34,6 +36,8 @@ const UPLINK_UNITS: &str = "uplink ";
 pub struct Gateway {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) store: Store,
+    /// What the LAN broker keeps across restarts, its own and the process's.
+    pub(super) keep: Keep,
     pub(super) units: Units,
     pub(super) doors: Arc<Doors>,
     pub(super) board: Arc<Board>,
@@ -69,6 +73,7 @@ impl Gateway {
         secrets_dir: PathBuf,
     ) -> Result<Self, StoreError> {
         let store = Store::open(Options::from(&plan.store), Arc::clone(&clock))?;
+        let keep = Keep::open(&store)?;
         let (intake, live, board) = live::lane(store.clone(), Arc::clone(&clock));
         let doors = Arc::new(Doors::default());
         let commands = Arc::new(Commands::new(
@@ -82,6 +87,7 @@ impl Gateway {
             units: Units::new(Arc::clone(&clock)),
             clock,
             store,
+            keep,
             doors,
             board,
             commands,
@@ -129,7 +135,7 @@ impl Gateway {
         });
     }
 
-    /// Drains and stops: field first, then the store, broker, uplinks.
+    /// Drains and stops: field first, then the store, broker, what the broker keeps, uplinks.
     pub async fn stop(&self) {
         self.units.stop(CONTROL_UNIT, GRACE).await;
         self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
@@ -138,12 +144,11 @@ impl Gateway {
             tracing::error!(grace = ?GRACE, "the store could not write everything in time");
         }
         self.units.stop(BROKER_UNIT, GRACE).await;
+        let keep = self.keep.clone();
+        close("the broker's file", move || keep.close()).await;
         self.units.stop_all(&self.units.names(UPLINK_UNITS), GRACE).await;
         let store = self.store.clone();
-        // Joining the writer blocks, so it happens off the async threads.
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
-            tracing::error!("the store's writer panicked while closing");
-        }
+        close("the store", move || store.close()).await;
     }
 
     /// Where the LAN broker listens, if it does.
@@ -345,7 +350,7 @@ impl Gateway {
             clock: Arc::clone(&self.clock),
             inbox: self.inbox.clone(),
             store: Some(self.store.clone()),
-            keep: crate::store::Keep::none(),
+            keep: self.keep.clone(),
         }
     }
 
@@ -359,6 +364,13 @@ impl Gateway {
             forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
         });
         self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));
+    }
+}
+
+/// Joining a writer blocks, so it happens off the async threads.
+async fn close(what: &str, close: impl FnOnce() + Send + 'static) {
+    if tokio::task::spawn_blocking(close).await.is_err() {
+        tracing::error!("{what} panicked while closing");
     }
 }
 

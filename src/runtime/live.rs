@@ -259,7 +259,7 @@ impl Last {
 mod tests {
     use super::*;
     use crate::model::{Class, ManualClock, Name, Value};
-    use crate::store::Options;
+    use crate::store::{Keep, Options};
     use std::time::Duration;
 
     fn store(clock: &Arc<dyn Clock>) -> (Store, TagId) {
@@ -331,8 +331,7 @@ mod tests {
         let text = "gateway: { name: edge }\nbroker: { listeners: [ { tcp: \"127.0.0.1:0\" } ] }\n";
         let plan = crate::config::parse(text, "test").unwrap().plan.broker.unwrap();
         let (inbox, _requests) = mpsc::channel(1);
-        let deps =
-            crate::broker::Deps { clock, inbox, store: None, keep: crate::store::Keep::none() };
+        let deps = crate::broker::Deps { clock, inbox, store: None, keep: Keep::none() };
         let (broker, runner) = Broker::bind(&plan, deps).await.unwrap();
         let stop = CancellationToken::new();
         let mut running = tokio::task::JoinSet::new();

@@ -12,7 +12,7 @@ use crate::broker::BrokerStatus;
 use crate::model::Name;
 use crate::south::trace::Page;
 use crate::south::{BusPort, BusStatus};
-use crate::store::StoreStatus;
+use crate::store::{KeepStatus, StoreStatus};
 use crate::uplink::{UplinkPort, UplinkStatus};
 
 #[derive(Debug, Serialize)]
@@ -23,6 +23,8 @@ pub struct Status {
     pub tags: Vec<TagNow>,
     pub live: LiveStatus,
     pub broker: Option<BrokerStatus>,
+    /// The file of what the broker keeps across restarts.
+    pub broker_file: KeepStatus,
     pub uplinks: BTreeMap<String, UplinkStatus>,
     pub store: StoreStatus,
     pub commands: CommandStatus,
@@ -59,6 +61,7 @@ impl Gateway {
             tags: self.board.tags(),
             live: self.board.status(),
             broker: self.doors.broker().map(|broker| broker.status()),
+            broker_file: self.keep.status(),
             uplinks: named(&self.doors.uplinks(), UplinkPort::status),
             store: self.store.status(),
             commands: self.commands.status(),

@@ -32,6 +32,10 @@ pub enum StoreError {
     Damaged { what: &'static str },
     #[error("the message was dropped for want of room before it was safe")]
     Dropped,
+    #[error("what the broker keeps could not be made safe: {why}")]
+    NotKept { why: String },
+    #[error("what the broker kept can't be read: {why}")]
+    Unread { why: String },
     #[error("the store is closed")]
     Closed,
 }
@@ -43,20 +47,27 @@ impl StoreError {
             | Self::Directory { .. }
             | Self::Missing { .. }
             | Self::NoConsumer { .. } => Blame::Config,
-            Self::Sqlite { .. } | Self::Damaged { .. } | Self::Dropped => Blame::Disk,
+            Self::Sqlite { .. }
+            | Self::Damaged { .. }
+            | Self::Dropped
+            | Self::NotKept { .. }
+            | Self::Unread { .. } => Blame::Disk,
             Self::Thread(_) | Self::Closed => Blame::Us,
         }
     }
 
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Sqlite { .. } | Self::Dropped | Self::Locked { .. } | Self::Thread(_) => {
-                Retry::Later
-            }
+            Self::Sqlite { .. }
+            | Self::Dropped
+            | Self::NotKept { .. }
+            | Self::Locked { .. }
+            | Self::Thread(_) => Retry::Later,
             Self::Directory { .. }
             | Self::NoConsumer { .. }
             | Self::Missing { .. }
             | Self::Damaged { .. }
+            | Self::Unread { .. }
             | Self::Closed => Retry::Never,
         }
     }

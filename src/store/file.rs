@@ -307,7 +307,7 @@ impl StoreFile {
         if self.room().is_ok_and(|room| room.space.free < INDEX_BYTES) {
             return Err(schema::full());
         }
-        schema::connect(&self.path, self.quota)
+        schema::connect(&schema::QUEUE, &self.path, self.quota)
     }
 
     /// Nothing can be written, not even what opening needs: what is in the file is delivered from
@@ -370,7 +370,7 @@ impl StoreFile {
     ) -> Result<(Connection, u64, PerClass<u64>), FileError> {
         let epoch = fastrand::u64(1..);
         let reserved = PerClass::from_fn(|class| heads.get(class) + RESERVE);
-        schema::create(&self.path, |connection| {
+        schema::create(&schema::QUEUE, &self.path, |connection| {
             rows::put_meta(connection, rows::EPOCH, epoch)?;
             rows::put_meta(connection, rows::CLEAN, 0)?;
             for class in Class::ALL {
@@ -379,7 +379,7 @@ impl StoreFile {
             }
             Ok(())
         })?;
-        let connection = schema::connect(&self.path, self.quota)?;
+        let connection = schema::connect(&schema::QUEUE, &self.path, self.quota)?;
         wal::make_room(&self.path);
         self.epoch = Some(epoch);
         self.inode = inode(&self.path);

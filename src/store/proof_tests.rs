@@ -74,7 +74,7 @@ fn what_waits_and_is_nowhere_is_found() {
     let mut bench = Bench::new();
     bench.options.ram_bytes = 7_000; // So that nearly all of it is in the file alone.
     let store = filled(&bench);
-    let file = schema::connect(&bench.database(), 1 << 30).unwrap();
+    let file = schema::connect(&schema::QUEUE, &bench.database(), 1 << 30).unwrap();
     file.execute("DELETE FROM chunk_normal WHERE seq BETWEEN 100 AND 299", []).unwrap();
     drop(file);
     let what = "cloud normal: 150 waiting that are neither in memory nor in the file";
@@ -97,7 +97,7 @@ fn what_waits_and_is_nowhere_is_found() {
 fn the_accounts_are_checked_at_the_start_and_every_minute() {
     let bench = Bench::new();
     filled(&bench).close();
-    let file = schema::connect(&bench.database(), 1 << 30).unwrap();
+    let file = schema::connect(&schema::QUEUE, &bench.database(), 1 << 30).unwrap();
     file.execute("DELETE FROM chunk_alarm WHERE seq < 50", []).unwrap();
     drop(file);
     let store = bench.open();
@@ -121,7 +121,7 @@ fn a_large_file_is_looked_through_a_part_at_a_time() {
         run(store.flush());
     }
     store.shared.lock().control.violations_expected = true;
-    let file = schema::connect(&bench.database(), 1 << 30).unwrap();
+    let file = schema::connect(&schema::QUEUE, &bench.database(), 1 << 30).unwrap();
     file.execute("DELETE FROM chunk_normal WHERE seq = ?1", [400]).unwrap();
     drop(file);
     let rounds = (0..4).position(|_| !found(&store).is_empty());

@@ -19,7 +19,7 @@ use crate::model::Class;
 const KEPT_MAX: usize = 8;
 
 /// The files that make up a database.
-fn parts(path: &Path) -> [PathBuf; 3] {
+pub fn parts(path: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -41,8 +41,8 @@ struct Note {
 
 /// Moves `path` and what belongs to it into `quarantine/`, under the first free number.
 pub fn set_aside(path: &Path, why: &str) -> io::Result<Quarantined> {
-    let (dir, number) = next(path)?;
-    let target = target(&dir, number);
+    let number = next(path)?;
+    let target = target(path, number);
     // First the note: a file without one is not salvaged.
     let aside = Quarantined::new(number, &target, why);
     note(&aside)?;
@@ -53,16 +53,16 @@ pub fn set_aside(path: &Path, why: &str) -> io::Result<Quarantined> {
         }
     }
     schema::sync_directory(path)?;
-    keep_newest(&dir)?;
+    keep_newest(path)?;
     let file = &aside.file;
-    tracing::error!(%file, why, "the store file could not be used and was set aside");
+    tracing::error!(%file, why, "a file of the store could not be used and was set aside");
     Ok(aside)
 }
 
 /// Copies the log of `path`, of which SQLite will forget a part; gives the number.
 pub fn copy_log(path: &Path) -> io::Result<u64> {
-    let (dir, number) = next(path)?;
-    let copy = log_of(&target(&dir, number));
+    let number = next(path)?;
+    let copy = log_of(&target(path, number));
     std::fs::copy(log_of(path), &copy)?;
     std::fs::File::open(&copy)?.sync_all()?;
     Ok(number)
@@ -70,8 +70,8 @@ pub fn copy_log(path: &Path) -> io::Result<u64> {
 
 /// Takes in a copy of a file from elsewhere, to be salvaged.
 pub fn take_in(path: &Path, from: &Path) -> io::Result<Quarantined> {
-    let (dir, number) = next(path)?;
-    let target = target(&dir, number);
+    let number = next(path)?;
+    let target = target(path, number);
     for (from, to) in [(from.to_owned(), target.clone()), (log_of(from), log_of(&target))] {
         match std::fs::copy(from, to) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -80,7 +80,7 @@ pub fn take_in(path: &Path, from: &Path) -> io::Result<Quarantined> {
     }
     let aside = Quarantined::new(number, &target, &format!("a copy of {}", from.display()));
     note(&aside)?;
-    keep_newest(&dir)?;
+    keep_newest(path)?;
     Ok(aside)
 }
 
@@ -91,17 +91,16 @@ pub fn put_log_away(path: &Path) -> io::Result<()> {
     std::fs::File::open(path)?.sync_all()?;
     std::fs::remove_file(log_of(path))?;
     tracing::warn!(number, "the store's log was damaged; nothing of it is missing");
-    keep_newest(&dir_of(path))
+    keep_newest(path)
 }
 
 /// Notes what a copied log is for: what it has from `floors` on.
 pub fn note_log(path: &Path, number: u64, floors: PerClass<u64>) -> io::Result<Quarantined> {
-    let dir = dir_of(path);
     let why = "a part of the log was damaged";
-    let mut aside = Quarantined::new(number, &target(&dir, number), why);
+    let mut aside = Quarantined::new(number, &target(path, number), why);
     aside.floors = Some(floors);
     note(&aside)?;
-    keep_newest(&dir)?;
+    keep_newest(path)?;
     tracing::warn!(file = %aside.file, why, "the end of the store's log is salvaged");
     Ok(aside)
 }
@@ -127,9 +126,8 @@ pub fn note(aside: &Quarantined) -> io::Result<()> {
 
 /// What lies in quarantine with a note, oldest first.
 pub fn list(path: &Path) -> Vec<Quarantined> {
-    let dir = dir_of(path);
     let read = |number: &u64| {
-        let target = target(&dir, *number);
+        let target = target(path, *number);
         let note = std::fs::read(target.with_extension("json")).ok()?;
         let note: Note = serde_json::from_slice(&note).ok()?;
         let mut aside = Quarantined::new(*number, &target, &note.why);
@@ -141,28 +139,34 @@ pub fn list(path: &Path) -> Vec<Quarantined> {
         });
         Some(aside)
     };
-    numbers(&dir).unwrap_or_default().iter().filter_map(read).collect()
+    numbers(path).unwrap_or_default().iter().filter_map(read).collect()
 }
 
 fn dir_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new(".")).join("quarantine")
 }
 
-fn target(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{number:06}.db"))
+fn target(path: &Path, number: u64) -> PathBuf {
+    dir_of(path).join(format!("{}{number:06}.db", prefix(path)))
 }
 
-/// The directory, made if need be, and the first free number in it.
-fn next(path: &Path) -> io::Result<(PathBuf, u64)> {
-    let dir = dir_of(path);
-    std::fs::create_dir_all(&dir)?;
-    let number = numbers(&dir)?.last().map_or(1, |last| last + 1);
-    Ok((dir, number))
+/// Tells what was set aside of the other files from what was of the queue.
+fn prefix(path: &Path) -> String {
+    match path.file_stem().and_then(|stem| stem.to_str()) {
+        None | Some("queue") => String::new(),
+        Some(other) => format!("{other}-"),
+    }
 }
 
-fn keep_newest(dir: &Path) -> io::Result<()> {
-    for old in numbers(dir)?.iter().rev().skip(KEPT_MAX) {
-        let old = target(dir, *old);
+/// The first free number; the directory is made if need be.
+fn next(path: &Path) -> io::Result<u64> {
+    std::fs::create_dir_all(dir_of(path))?;
+    Ok(numbers(path)?.last().map_or(1, |last| last + 1))
+}
+
+fn keep_newest(path: &Path) -> io::Result<()> {
+    for old in numbers(path)?.iter().rev().skip(KEPT_MAX) {
+        let old = target(path, *old);
         for part in parts(&old).into_iter().chain([old.with_extension("json")]) {
             let _ = std::fs::remove_file(part); // Only tidying up.
         }
@@ -170,12 +174,14 @@ fn keep_newest(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What lies in quarantine already, oldest first.
-fn numbers(dir: &Path) -> io::Result<Vec<u64>> {
+/// What lies in quarantine of this file already, oldest first.
+fn numbers(path: &Path) -> io::Result<Vec<u64>> {
+    let prefix = prefix(path);
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    for entry in std::fs::read_dir(dir_of(path))? {
         let name = entry?.file_name();
-        let digits = name.to_str().and_then(|name| name.split_once('.')).map(|(digits, _)| digits);
+        let ours = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        let digits = ours.and_then(|name| name.split_once('.')).map(|(digits, _)| digits);
         numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
     }
     numbers.sort_unstable();
@@ -204,7 +210,12 @@ mod tests {
             assert_eq!(std::fs::read(&moved.file).unwrap(), round.to_le_bytes());
             assert_eq!(std::fs::read(format!("{}-wal", moved.file)).unwrap(), round.to_le_bytes());
         }
-        assert_eq!(numbers(&dir.path().join("quarantine")).unwrap(), (5..=12).collect::<Vec<_>>());
+        assert_eq!(numbers(&path).unwrap(), (5..=12).collect::<Vec<_>>());
         assert!(set_aside(&path, "nothing there").is_ok());
+        // Another file has its own numbers, and neither takes the other's for its own.
+        let other = dir.path().join("broker.db");
+        let moved = set_aside(&other, "test").unwrap();
+        assert!(moved.file.ends_with("quarantine/broker-000001.db"), "{}", moved.file);
+        assert_eq!((list(&other).len(), list(&path).len()), (1, 8));
     }
 }

@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use super::migrate;
 use crate::model::Class;
 
-/// "FHst"; tells our files from any other database.
+/// "FHst".
 pub const APPLICATION_ID: i32 = 0x4648_7374;
 /// Of a new file; older ones keep the 1 KiB they were made with.
 pub const PAGE_BYTES: u64 = 4_096;
@@ -28,13 +28,26 @@ const SPARE_BYTES: u64 = 32 << 20;
 pub const BUSY: Duration = Duration::from_secs(2);
 
 /// A step of the way from an empty file to now: statements, then what can't be said in SQL.
-struct Step {
-    sql: &'static str,
-    code: Option<fn(&Connection) -> rusqlite::Result<()>>,
+pub struct Step {
+    pub sql: &'static str,
+    pub code: Option<fn(&Connection) -> rusqlite::Result<()>>,
 }
 
-/// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
-/// released, is never changed.
+/// A kind of file of ours.
+pub struct Format {
+    /// Tells its files from any other database.
+    pub application_id: i32,
+    /// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
+    /// released, is never changed.
+    pub steps: &'static [Step],
+    /// Whether one connection has the file to itself, without an index of the log that is shared.
+    pub alone: bool,
+}
+
+/// The file of readings and messages.
+pub const QUEUE: Format =
+    Format { application_id: APPLICATION_ID, steps: &MIGRATIONS, alone: false };
+
 const MIGRATIONS: [Step; 3] = [
     Step {
         sql: "
@@ -115,6 +128,7 @@ pub fn class_of(code: i64) -> Option<Class> {
 /// Makes a new file under another name, fills it, and moves it to its place, so that a file that
 /// is there is always whole.
 pub fn create(
+    format: &Format,
     path: &Path,
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), CreateError> {
@@ -129,9 +143,10 @@ pub fn create(
     let mut connection = Connection::open_with_flags(&new, flags)?;
     connection.execute_batch(&format!(
         "PRAGMA page_size={PAGE_BYTES}; PRAGMA auto_vacuum=INCREMENTAL;
-         PRAGMA synchronous=FULL; PRAGMA application_id={APPLICATION_ID};"
+         PRAGMA synchronous=FULL; PRAGMA application_id={};",
+        format.application_id
     ))?;
-    migrate(&mut connection)?;
+    migrate(format, &mut connection)?;
     fill(&connection)?;
     connection.close().map_err(|(_, error)| error)?;
     std::fs::rename(&new, path)?;
@@ -152,20 +167,23 @@ pub enum CreateError {
 }
 
 /// Opens a file that is there, for writing.
-pub fn connect(path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
+pub fn connect(format: &Format, path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;
     let mut connection =
         Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
-    check_ours(&connection)?;
+    if format.alone {
+        connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
+    }
+    check_ours(format, &connection)?;
     let pages = (max_bytes + SPARE_BYTES) / page_bytes(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
          PRAGMA journal_size_limit=-1; PRAGMA secure_delete=OFF; PRAGMA cache_size=-2000;
          PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=OFF; PRAGMA max_page_count={pages};"
     ))?;
-    migrate(&mut connection)?;
+    migrate(format, &mut connection)?;
     Ok(connection)
 }
 
@@ -221,7 +239,7 @@ pub fn uri(path: &Path) -> String {
 /// Tables as this version has them, empty and in memory.
 pub fn pattern() -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
-    migrate(&mut connection)?;
+    migrate(&QUEUE, &mut connection)?;
     Ok(connection)
 }
 
@@ -231,12 +249,12 @@ pub fn is_older(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(usize::try_from(version).is_ok_and(|version| version < MIGRATIONS.len()))
 }
 
-/// Whether the file is a store of this version or an earlier one.
-pub fn check_ours(connection: &Connection) -> rusqlite::Result<()> {
+/// Whether the file is of this kind, and of this version or an earlier one.
+pub fn check_ours(format: &Format, connection: &Connection) -> rusqlite::Result<()> {
     let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = usize::try_from(version).is_ok_and(|version| version <= MIGRATIONS.len());
-    if id == APPLICATION_ID && known { Ok(()) } else { Err(not_ours()) }
+    let known = usize::try_from(version).is_ok_and(|version| version <= format.steps.len());
+    if id == format.application_id && known { Ok(()) } else { Err(not_ours()) }
 }
 
 /// How many steps a file has behind it.
@@ -244,12 +262,12 @@ pub fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+fn migrate(format: &Format, connection: &mut Connection) -> rusqlite::Result<()> {
     let done = usize::try_from(version(connection)?).map_err(|_| not_ours())?;
-    if done > MIGRATIONS.len() {
+    if done > format.steps.len() {
         return Err(not_ours());
     }
-    for (i, step) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (i, step) in format.steps.iter().enumerate().skip(done) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step.sql)?;
         if let Some(code) = step.code {
@@ -320,9 +338,9 @@ mod tests {
     fn a_new_file_has_the_measured_settings() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("odd name?#%&.db");
-        create(&path, |_| Ok(())).unwrap();
+        create(&QUEUE, &path, |_| Ok(())).unwrap();
         assert!(!path.with_extension("new").exists());
-        let connection = connect(&path, 1 << 20).unwrap();
+        let connection = connect(&QUEUE, &path, 1 << 20).unwrap();
         let ask = |pragma: &str| -> String {
             connection
                 .pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0))

@@ -590,7 +590,7 @@ fn records_are_bounded_each_kind_for_itself_and_damage_is_left_out() {
     let store = bench.open();
     run(store.flush());
     store.close();
-    let connection = schema::connect(&bench.database(), 1 << 30).unwrap();
+    let connection = schema::connect(&schema::QUEUE, &bench.database(), 1 << 30).unwrap();
     let row = |id, carried_out| AuditRow {
         id,
         n: 1,

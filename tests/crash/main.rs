@@ -12,6 +12,7 @@
 mod faults;
 mod image;
 mod images;
+mod keep;
 mod oracle;
 mod panics;
 mod vfs;

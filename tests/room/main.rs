@@ -12,6 +12,7 @@
 )]
 
 mod disk;
+mod keep;
 mod plant;
 
 use std::time::{Duration, Instant};

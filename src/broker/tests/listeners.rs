@@ -19,6 +19,7 @@ use super::running::{PATIENCE, Running, expect, expect_end, send, start_plan};
 use crate::broker::{Broker, BrokerError, Deps};
 use crate::config::{BrokerLimits, BrokerPlan, ListenerPlan, Place, ServerTlsPlan};
 use crate::model::{ManualClock, Mono, Wall};
+use crate::store::Keep;
 
 const CONNECT: &str = "10[ \"MQTT\" 04 02 0000 \"a\" ]";
 
@@ -38,10 +39,7 @@ async fn refused(listener: ListenerPlan) -> BrokerError {
     let plan = BrokerPlan { listeners: vec![listener], users: Vec::new(), limits: limits() };
     let (inbox, _commands) = tokio::sync::mpsc::channel(1);
     let clock = std::sync::Arc::new(ManualClock::new(Mono(0), Wall(0)));
-    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
-        .await
-        .err()
-        .unwrap()
+    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() }).await.err().unwrap()
 }
 
 #[tokio::test]

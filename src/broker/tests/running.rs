@@ -15,6 +15,7 @@ use super::notation::bytes;
 use crate::broker::{Broker, BrokerError, BrokerStatus, Deps, Publish};
 use crate::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use crate::model::{Clock, ManualClock, Mono, Qos, SetRequest, TopicName, Wall};
+use crate::store::Keep;
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -41,9 +42,7 @@ pub async fn start_plan(plan: BrokerPlan) -> Running {
     let (inbox, commands) = mpsc::channel(4);
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
     let (broker, runner) =
-        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
-            .await
-            .unwrap();
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() }).await.unwrap();
     let stop = CancellationToken::new();
     let address = broker.addresses().first().copied();
     let address = address.unwrap_or_else(|| "127.0.0.1:0".parse().unwrap());

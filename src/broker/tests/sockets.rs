@@ -14,6 +14,7 @@ use super::running::{PATIENCE, expect, expect_end, local, send, start};
 use crate::broker::{Broker, Deps, Publish, Rules};
 use crate::config::{BrokerLimits, BrokerPlan, ListenerPlan};
 use crate::model::{Clock, ManualClock, Mono, Qos, TopicName, Wall};
+use crate::store::Keep;
 
 #[tokio::test]
 async fn serves_publishes_commands_and_says_good_bye() {
@@ -145,9 +146,7 @@ async fn in_process_publishing_is_bounded_and_never_waits() {
     };
     // The runner doesn't run: nobody takes the messages.
     let (broker, _runner) =
-        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
-            .await
-            .unwrap();
+        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() }).await.unwrap();
     let payload = "x".repeat(1_000_000);
     for _ in 0..20 {
         broker.publish(local("t", &payload, false));
@@ -167,11 +166,10 @@ async fn an_address_in_use_is_an_error_with_a_retry() {
         users: Vec::new(),
         limits: limits(),
     };
-    let error =
-        Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
-            .await
-            .err()
-            .unwrap();
+    let error = Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() })
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.to_string(), format!("can't listen on tcp {}", running.address));
     assert_eq!(error.retry(), crate::model::Retry::Later);
     assert_eq!(error.blame(), crate::model::Blame::Config);

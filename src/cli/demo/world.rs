@@ -17,6 +17,7 @@ use crate::config::{BrokerPlan, Link, ListenerPlan, Plan};
 use crate::model::{Clock, Mono};
 use crate::runtime::{GRACE, Units};
 use crate::south::simulator::{Meter, Press, Pty, RtuSlave, TcpServer};
+use crate::store::Keep;
 
 /// How often the simulated values move.
 const PLANT_STEP: Duration = Duration::from_millis(50);
@@ -181,7 +182,7 @@ async fn cloud(clock: Arc<dyn Clock>, like: &BrokerPlan) -> anyhow::Result<(Brok
     };
     // The cloud has no tags, so nothing is ever sent to this inbox.
     let (inbox, _) = mpsc::channel(1);
-    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: crate::store::Keep::none() })
+    Broker::bind(&plan, Deps { clock, inbox, store: None, keep: Keep::none() })
         .await
         .context("the demo's cloud can't listen on a loopback port")
 }

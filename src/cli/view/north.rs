@@ -212,6 +212,48 @@ fn broker(status: &Value) -> Vec<Line> {
     out.extend(
         items(status, "/broker/listeners").flat_map(|listener| one_listener(status, listener)),
     );
+    if some(status, "/broker_file") {
+        out.extend(kept(status));
+    }
+    out
+}
+
+/// What of the broker survives a restart, and what does not.
+fn kept(status: &Value) -> Vec<Line> {
+    let indented = |tone, text: &str| Line::new().add(tone, format!("       {text}"));
+    let size = bytes(number(status, "/broker_file/file_bytes"));
+    let mut out = vec![match text(status, "/broker_file/state") {
+        "ok" => {
+            let waiting = number(status, "/broker_file/waiting");
+            let waiting = count(waiting, "change");
+            indented(
+                Tone::Faint,
+                &format!("sessions and messages on disk: {size}, {waiting} waiting"),
+            )
+        }
+        "memory-only" => indented(Tone::Faint, "sessions and messages end with the gateway"),
+        _ => {
+            let why = text(status, "/broker_file/why");
+            indented(Tone::Bad, &format!("sessions and messages can't be written: {why}"))
+        }
+    }];
+    for (path, words) in [
+        ("/broker_file/counters/rows_damaged", "damaged, and left out"),
+        ("/broker_file/counters/left_out", "not written for want of memory"),
+    ] {
+        let rows = number(status, path);
+        if rows > 0 {
+            out.push(indented(Tone::Bad, &format!("{} {words}", count(rows, "row"))));
+        }
+    }
+    out.extend(items(status, "/broker_file/quarantined").map(|file| {
+        let (name, why) = (text(file, "/file"), text(file, "/why"));
+        let back = match number(file, "/salvaged") {
+            0 => String::new(),
+            rows => format!("; {} of it are in use", count(rows, "row")),
+        };
+        indented(Tone::Bad, &format!("{name} was set aside: {why}{back}"))
+    }));
     out
 }
 

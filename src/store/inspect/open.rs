@@ -51,7 +51,7 @@ pub fn connect(path: &Path, beside: Beside) -> rusqlite::Result<Connection> {
         connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
     }
     connection.execute_batch("PRAGMA cache_size=-1000;")?;
-    schema::check_ours(&connection)?;
+    schema::check_ours(&schema::QUEUE, &connection)?;
     if schema::is_older(&connection)? {
         show_as_now(&connection)?;
     }
@@ -101,8 +101,8 @@ mod tests {
     /// A file with one row that a checkpoint brought in, and one that is in the WAL alone.
     fn made(dir: &Path) -> (PathBuf, Connection) {
         let path = dir.join("queue.db");
-        assert!(schema::create(&path, |_| Ok(())).is_ok());
-        let writer = schema::connect(&path, 1 << 30).unwrap();
+        assert!(schema::create(&schema::QUEUE, &path, |_| Ok(())).is_ok());
+        let writer = schema::connect(&schema::QUEUE, &path, 1 << 30).unwrap();
         writer.execute("INSERT INTO fact VALUES('a', '1')", []).unwrap();
         crate::store::file::checkpoint(&writer, "TRUNCATE").unwrap();
         writer.execute("INSERT INTO fact VALUES('b', '2')", []).unwrap();

@@ -151,7 +151,7 @@ async fn damage_anywhere_is_told_and_nothing_comes_out_wrong() {
     fill(&bench, &store, Class::Normal, 160).await;
     store.close();
     let path = bench.database();
-    let writer = schema::connect(&path, 1 << 30).unwrap();
+    let writer = schema::connect(&schema::QUEUE, &path, 1 << 30).unwrap();
     file::checkpoint(&writer, "TRUNCATE").unwrap();
     drop(writer);
     let (rows, _) = export(&mut bench.inspector(), &Filter::default(), Some("cloud"));

@@ -8,6 +8,7 @@
 //! - `start [MILLIONS]`: the first safe reading after a start with so many in the file
 //! - `append [SECONDS]`: what pollers wait for with 500 ms per sync (strace)
 //! - `drain [MILLIONS]`: three consumers and a backlog while 50,000 readings/s are written
+//! - `keep`: the broker's file: rates, and the bytes that a message costs
 //! - `outage [HOURS]`: simulated hours at 1,000 readings/s without an uplink, then drained
 
 #![allow(
@@ -25,6 +26,7 @@
 mod append;
 mod disk;
 mod drain;
+mod keep;
 mod outage;
 mod rate;
 mod ring;
@@ -55,6 +57,7 @@ fn main() {
             "start" => start::measure(number(300)),
             "append" => append::measure(number(60)),
             "drain" => drain::measure(number(20)),
+            "keep" => keep::measure(),
             "outage" => outage::measure(number(24)),
             _ => {
                 eprintln!("no scenario is called {word}");
