@@ -102,7 +102,13 @@ impl Router {
             Later::Acknowledge(key, ticket, _) => {
                 self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);
             }
-            Later::Complete(..) | Later::Release(..) | Later::Send(_) => {
+            Later::Complete(..) | Later::Release(..) => self.round.wait_again(later),
+            Later::Send(key) => {
+                // The file may leave out the message for want of room: its number stays taken.
+                if let Some(session) = self.session(key) {
+                    session.moved();
+                }
+                self.touch(key);
                 self.round.wait_again(later);
             }
             Later::Answer(key, conn, _) => {
