@@ -20,21 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn start(tasks: &mut JoinSet<()>) -> SocketAddr {
     let (inbox, commands) = mpsc::channel(4);
-    let limits = BrokerLimits {
-        connections: 100,
-        packet_bytes: 256 * 1024,
-        inflight: 20,
-        queue_messages: 10_000,
-        queue_bytes: 16 * 1024 * 1024,
-        all_queues_bytes: 256 * 1024 * 1024,
-        retained_messages: 1000,
-        retained_bytes: 1024 * 1024,
-        subscriptions_per_client: 100,
-        topic_bytes: 1024,
-        topic_levels: 32,
-        connect_timeout: Duration::from_secs(10),
-        outgoing_bytes: 1024 * 1024,
-    };
+    let limits = BrokerLimits { inflight: 20, ..BrokerLimits::default() };
     let plan = BrokerPlan {
         listeners: vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)],
         users: Vec::new(),

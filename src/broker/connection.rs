@@ -3,6 +3,9 @@
 //! Generic over the stream: TCP, TLS, WebSocket and Unix sockets are the same here. Reading
 //! and writing go on side by side: a client that doesn't read still gets its packets taken, until
 //! the router cuts it. An idle connection holds no buffer.
+//!
+//! Nobody is taken from faster than its turn comes: of one connection only [`BATCHES_MAX`] batches
+//! wait for the router, and a client above its packets per second is not read for a while.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,28 +14,35 @@ use std::mem::MaybeUninit;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::access::{Claim, Guard};
 use super::encode;
-use super::listener::Door;
+use super::held::Held;
+use super::listener::{Door, Turn};
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
 use super::peer::Peer;
+use super::rate::Rate;
 use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
 use super::wire::{Decoder, WireError};
+use crate::config::BrokerLimits;
 
+/// Bytes of packets that may wait for the router, from all connections together.
+pub const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes taken off the socket at once.
 const READ_BYTES: usize = 16 * 1024;
+/// Batches of one connection that may wait for the router: others get their turn between them.
+const BATCHES_MAX: usize = 2;
 /// Pieces handed to the socket at once.
 const WRITE_PIECES: usize = 64;
 /// How long a closing connection may take to write its rest, and then to be closed by its peer:
@@ -47,7 +57,8 @@ pub struct Shared {
     pub budget: Arc<Semaphore>,
     pub counters: Arc<Counters>,
     pub guard: Arc<Guard>,
-    pub bounds: Bounds,
+    /// As they are now; `packet_bytes` holds for a connection as it was when that began.
+    pub limits: watch::Receiver<Arc<BrokerLimits>>,
 }
 
 /// Who is there and by which door, as far as that is known before the CONNECT.
@@ -59,17 +70,25 @@ pub struct Visitor {
     pub certificate: Option<String>,
     /// When its CONNECT has to be there.
     pub deadline: Instant,
+    /// Its place until the CONNECT is there.
+    pub turn: Turn,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    pub packet_bytes: u32,
-    pub outgoing_bytes: usize,
-    pub connect_timeout: Duration,
+impl Visitor {
+    /// What a step before the CONNECT comes to; `None` when it takes too long or the place is
+    /// needed for others.
+    pub async fn within<T>(&mut self, step: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.turn.lost() => None,
+            result = timeout_at(self.deadline, step) => result.ok(),
+        }
+    }
 }
 
 /// Why [`Connection::poll`] returned.
 enum Woke {
+    /// Something was read, or what was read before may be taken now.
     Read,
     /// The outbox fell below its mark and the router asked to be told.
     Room,
@@ -89,6 +108,11 @@ struct Connection<S> {
     decoder: Decoder,
     /// Read and not yet decoded.
     buffer: BytesMut,
+    /// Permits for batches that wait for the router.
+    batches: Arc<Semaphore>,
+    rate: Rate,
+    /// Set while the client is above its packets per second and not read.
+    paused: Option<Pin<Box<Sleep>>>,
     /// Taken from the outbox and not yet written.
     chunks: VecDeque<Bytes>,
     /// Written, but perhaps held back by a layer below, as TLS and WebSocket do.
@@ -104,13 +128,17 @@ where
 {
     let events = shared.events.clone();
     let (conn, peer) = (visitor.conn, visitor.peer);
+    let packet_bytes = shared.limits.borrow().packet_bytes;
     let mut connection = Connection {
         stream,
         conn,
         outbox: Arc::default(),
-        decoder: Decoder::new(shared.bounds.packet_bytes),
+        decoder: Decoder::new(packet_bytes),
         shared,
         buffer: BytesMut::new(),
+        batches: Arc::new(Semaphore::new(BATCHES_MAX)),
+        rate: Rate::default(),
+        paused: None,
         chunks: VecDeque::new(),
         flushing: false,
         room: false,
@@ -124,14 +152,14 @@ where
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn serve(&mut self, visitor: Visitor) {
-        let Visitor { peer, door, certificate, deadline, .. } = visitor;
-        let first = timeout_at(deadline, self.first_packet()).await;
+    async fn serve(&mut self, mut visitor: Visitor) {
+        let first = self.first_packet(&mut visitor).await;
+        let Visitor { peer, door, certificate, deadline, turn, .. } = visitor;
+        drop(turn);
         let connect = match first {
-            Ok(Some(Ok(Incoming::Connect(connect)))) => connect,
-            Ok(Some(Err(error))) => return self.refuse(error).await,
-            Ok(_) => return,
-            Err(_) => return tracing::debug!(%peer, "no CONNECT in time"),
+            Some(Ok(Incoming::Connect(connect))) => connect,
+            Some(Err(error)) => return self.refuse(error).await,
+            _ => return tracing::debug!(%peer, "no CONNECT"),
         };
         let outbox = Arc::clone(&self.outbox);
         let claim = Claim {
@@ -172,15 +200,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// The first packet; `None` when the peer closes before it is complete.
-    async fn first_packet(&mut self) -> Option<Result<Incoming, WireError>> {
+    /// The first packet; `None` when it isn't complete in time, or before the peer closes or has to
+    /// go.
+    async fn first_packet(&mut self, visitor: &mut Visitor) -> Option<Result<Incoming, WireError>> {
         loop {
             match self.decoder.next(&mut self.buffer) {
                 Ok(Some(packet)) => return Some(Ok(packet)),
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if !poll_fn(|cx| self.poll_read(cx)).await {
+            if !visitor.turn.may_hold(self.buffer.len()) {
+                return None;
+            }
+            if !visitor.within(poll_fn(|cx| self.poll_read(cx))).await? {
                 return None;
             }
         }
@@ -210,7 +242,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let before = self.buffer.len();
         let mut packets = Vec::new();
         let mut broken = None;
+        let per_second = self.shared.limits.borrow().packets_per_second;
+        let now = Instant::now();
+        let most = self.rate.allowance(now, per_second);
         loop {
+            if packets.len() >= most && !self.buffer.is_empty() {
+                self.pause(now, per_second);
+                break;
+            }
             match self.decoder.next(&mut self.buffer) {
                 Ok(Some(packet)) => packets.push(packet),
                 Ok(None) => break,
@@ -224,15 +263,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         }
+        self.rate.took(packets.len(), now, per_second);
         let taken = before - self.buffer.len();
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
         }
         let conn = self.conn;
         if !packets.is_empty() {
-            let weight = u32::try_from(taken).unwrap_or(u32::MAX);
+            let turn = Arc::clone(&self.batches).acquire_owned().await.ok();
+            let weight = u32::try_from(taken.min(EVENT_BYTES_MAX)).unwrap_or(u32::MAX);
             let budget = Arc::clone(&self.shared.budget);
-            let held = budget.acquire_many_owned(weight).await.ok();
+            let bytes = budget.acquire_many_owned(weight).await.ok();
+            let held = Some(Held { _turn: turn, _bytes: bytes });
             if self.shared.events.send(Event::Packets { conn, packets, held }).await.is_err() {
                 return false;
             }
@@ -244,6 +286,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return self.shared.events.send(Event::Broken { conn, reason }).await.is_ok();
         }
         true
+    }
+
+    /// Reads nothing more until the client's rate allows it.
+    fn pause(&mut self, now: Instant, per_second: u32) {
+        let until = sleep_until(self.rate.resume_at(now, per_second));
+        match &mut self.paused {
+            Some(paused) => paused.set(until),
+            none => *none = Some(Box::pin(until)),
+        }
+        self.outbox.held_back();
+        self.shared.counters.held_back.one();
     }
 
     /// Writes and reads as far as the socket goes.
@@ -278,6 +331,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.finishing || end != End::Open {
             return Poll::Pending;
         }
+        if let Some(paused) = &mut self.paused {
+            ready!(paused.as_mut().poll(cx));
+            self.paused = None;
+            return Poll::Ready(Woke::Read);
+        }
         match self.poll_read(cx) {
             Poll::Ready(true) => Poll::Ready(Woke::Read),
             Poll::Ready(false) => Poll::Ready(Woke::Lost),
@@ -310,7 +368,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.chunks.pop_front();
         }
         self.shared.counters.bytes_out.add(u64::try_from(written).unwrap_or(0));
-        self.room |= self.outbox.wrote(written, self.shared.bounds.outgoing_bytes);
+        let limit = self.shared.limits.borrow().outgoing_bytes;
+        self.room |= self.outbox.wrote(written, limit);
         Poll::Ready(true)
     }
 

@@ -20,11 +20,13 @@ mod access;
 mod connection;
 mod encode;
 mod error;
+mod held;
 mod listener;
 mod message;
 mod outbox;
 mod packet;
 mod peer;
+mod rate;
 mod record;
 mod retained;
 mod router;
@@ -49,7 +51,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BrokerPlan;
+use crate::config::{BrokerLimits, BrokerPlan};
 use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
 use crate::store::{Keep, Store};
 
@@ -122,6 +124,7 @@ struct Shared {
     /// Listeners on their way to the runner.
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
+    limits: watch::Sender<Arc<BrokerLimits>>,
     local: mpsc::Sender<Publish>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
@@ -165,7 +168,9 @@ impl Broker {
         let local_bytes = Arc::new(AtomicUsize::new(0));
         let (rules, rules_changed) = watch::channel(Arc::default());
         let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
-        let (gate, events) = listener::Gate::new(&plan.limits, guard, Arc::clone(&counters));
+        let (limits, limits_changed) = watch::channel(Arc::new(plan.limits.clone()));
+        let (gate, events) =
+            listener::Gate::new(limits_changed.clone(), guard, Arc::clone(&counters));
         let setup = Setup {
             limits: plan.limits.clone(),
             access: Arc::clone(&access_changed.borrow()),
@@ -182,14 +187,25 @@ impl Broker {
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
             access: access_changed,
+            limits: limits_changed,
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
             keep,
             started,
         };
         let doors = Mutex::new(doors);
-        let shared =
-            Shared { doors, opened, access, local, local_bytes, rules, counters, clock, started };
+        let shared = Shared {
+            doors,
+            opened,
+            access,
+            limits,
+            local,
+            local_bytes,
+            rules,
+            counters,
+            clock,
+            started,
+        };
         Ok((
             Self { shared: Arc::new(shared) },
             BrokerRunner { listeners, opened: from_opened, gate, service },
@@ -201,8 +217,8 @@ impl Broker {
         self.shared.doors().iter().filter_map(|door| door.address()).collect()
     }
 
-    /// Takes another plan with the same limits while clients stay: listeners are opened and closed,
-    /// certificates read anew, and who is not allowed any more is disconnected.
+    /// Takes another plan while clients stay: listeners are opened and closed, certificates read
+    /// anew, bounds hold from now on, and who is not allowed any more is disconnected.
     ///
     /// # Errors
     /// A listener can't be opened or has no usable certificate; nothing was changed then.
@@ -230,6 +246,7 @@ impl Broker {
             door.set(settings);
         }
         *shared.doors() = doors;
+        shared.limits.send_replace(Arc::new(plan.limits.clone()));
         shared.access.send_replace(Arc::new(Access::of(plan)));
         left.iter().for_each(|door| door.closed.cancel());
         Ok(())

@@ -12,6 +12,8 @@ use std::task::Waker;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::task::AtomicWaker;
 
+use super::status::Level;
+
 /// Payloads from this size on are shared instead of copied.
 const SHARED_FROM: usize = 2048;
 
@@ -19,6 +21,8 @@ const SHARED_FROM: usize = 2048;
 pub struct Outbox {
     inner: Mutex<Inner>,
     waker: AtomicWaker,
+    /// How often the connection was not read because its client sent too fast.
+    held_back: Level,
 }
 
 #[derive(Default)]
@@ -121,6 +125,14 @@ impl Outbox {
     pub fn progress(&self) -> Progress {
         let inner = self.lock();
         Progress { queued: inner.queued, written: inner.written }
+    }
+
+    pub fn held_back(&self) {
+        self.held_back.set(self.held_back.get() + 1);
+    }
+
+    pub fn times_held_back(&self) -> usize {
+        self.held_back.get()
     }
 
     /// Asks the connection to end and wakes it.

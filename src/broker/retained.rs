@@ -39,6 +39,11 @@ impl Retained {
         Self { messages: BTreeMap::new(), bytes: 0, messages_max, bytes_max, expiring: 0 }
     }
 
+    /// What is above new bounds stays; nothing is added until there is room again.
+    pub fn set_limits(&mut self, messages_max: usize, bytes_max: usize) {
+        (self.messages_max, self.bytes_max) = (messages_max, bytes_max);
+    }
+
     pub fn len(&self) -> usize {
         self.messages.len()
     }

@@ -17,6 +17,7 @@ use super::router::{Event, Router};
 use super::status::Counters;
 use super::sys::Sys;
 use super::{Publish, Rules, local_bytes, survival};
+use crate::config::BrokerLimits;
 use crate::model::{Clock, Mono};
 use crate::store::Keep;
 
@@ -38,6 +39,7 @@ pub struct Service {
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
     pub access: watch::Receiver<Arc<Access>>,
+    pub limits: watch::Receiver<Arc<BrokerLimits>>,
     pub clock: Arc<dyn Clock>,
     pub counters: Arc<Counters>,
     /// Where the last run left what outlives it.
@@ -58,12 +60,14 @@ impl Service {
         let mut rules = self.rules.clone();
         rules.mark_changed();
         let mut access = self.access.clone();
+        let mut limits = self.limits.clone();
         self.restore().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Ok(()) = rules.changed() => {}
                 Ok(()) = access.changed() => access.mark_changed(),
+                Ok(()) = limits.changed() => limits.mark_changed(),
                 count = self.events.recv_many(&mut events, EVENTS_PER_ROUND) => {
                     if count == 0 {
                         break;
@@ -88,6 +92,10 @@ impl Service {
             }
             self.router.set_rules(Arc::clone(&rules.borrow()));
             let now = self.clock.mono();
+            if limits.has_changed().unwrap_or(false) {
+                let limits = Arc::clone(&limits.borrow_and_update());
+                self.router.set_limits((*limits).clone());
+            }
             self.router.set_wall(now, self.clock.wall());
             if access.has_changed().unwrap_or(false) {
                 let access = Arc::clone(&access.borrow_and_update());

@@ -62,6 +62,9 @@ pub struct Counters {
     pub logins_refused: Counter,
     pub logins_throttled: Counter,
     pub slow_cut: Counter,
+    pub half_open: Level,
+    pub half_open_cut: Counter,
+    pub held_back: Counter,
     pub commands: Counter,
     pub forwarded: Counter,
     pub dropped: Drops,
@@ -74,7 +77,7 @@ pub struct Counters {
 pub struct Drops {
     /// QoS 0, to a connection whose outgoing buffer was full.
     pub slow: Counter,
-    /// QoS 1, the oldest of a session's full queue.
+    /// QoS 1, of a session's full queue.
     pub queue_full: Counter,
     /// Waited past their expiry.
     pub expired: Counter,
@@ -108,6 +111,7 @@ pub struct Gauge {
     pub queued_bytes: Level,
     pub inflight: Level,
     pub subscriptions: Level,
+    pub held_back: Level,
     pub dropped: Counter,
 }
 
@@ -122,6 +126,7 @@ impl Gauge {
             queued_bytes: Level::default(),
             inflight: Level::default(),
             subscriptions: Level::default(),
+            held_back: Level::default(),
             dropped: Counter::default(),
         }
     }
@@ -154,6 +159,7 @@ impl Counters {
                 queue: gauge.queued.get(),
                 queue_bytes: gauge.queued_bytes.get(),
                 inflight: gauge.inflight.get(),
+                held_back: gauge.held_back.get(),
                 dropped: gauge.dropped.get(),
             })
             .collect();
@@ -177,6 +183,9 @@ impl Counters {
             logins_refused: self.logins_refused.get(),
             logins_throttled: self.logins_throttled.get(),
             slow_cut: self.slow_cut.get(),
+            half_open: self.half_open.get(),
+            half_open_cut: self.half_open_cut.get(),
+            held_back: self.held_back.get(),
             commands: self.commands.get(),
             forwarded: self.forwarded.get(),
             dropped: DropStatus {
@@ -229,6 +238,12 @@ pub struct BrokerStatus {
     pub logins_throttled: u64,
     /// Connections cut because the client did not read.
     pub slow_cut: u64,
+    /// Connections that have not sent their CONNECT yet.
+    pub half_open: usize,
+    /// Of those, how many had to make room for others.
+    pub half_open_cut: u64,
+    /// How often a client was not read for a moment because it sent more packets than allowed.
+    pub held_back: u64,
     /// `.../set` messages handed on.
     pub commands: u64,
     /// LAN messages handed to the store for the uplinks.
@@ -287,6 +302,8 @@ pub struct ClientStatus {
     pub queue: usize,
     pub queue_bytes: usize,
     pub inflight: usize,
+    /// As for the broker, on this connection.
+    pub held_back: usize,
     /// Messages this client should have had, for any reason.
     pub dropped: u64,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access::{Grant, Identity, UserPlan};
+use super::defaults::LIMITS;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct BrokerPlan {
@@ -50,11 +51,16 @@ pub struct ServerTlsPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerLimits {
     pub connections: usize,
+    /// Connections that have not sent their CONNECT yet; above it the oldest of them makes room.
+    pub half_open: usize,
+    /// Packets taken from one client in a second; above it reading from it waits.
+    pub packets_per_second: u32,
     pub packet_bytes: u32,
     /// QoS 1 and 2 messages sent to one client and not yet acknowledged.
     pub inflight: u16,
     pub queue_messages: usize,
     pub queue_bytes: usize,
+    pub queue_drops: QueueDrops,
     /// The queues of all clients together; the longest ones lose their oldest messages.
     pub all_queues_bytes: usize,
     pub retained_messages: usize,
@@ -66,6 +72,20 @@ pub struct BrokerLimits {
     pub connect_timeout: Duration,
     /// What may wait to be sent to one connection.
     pub outgoing_bytes: usize,
+}
+
+/// Which message goes when one more does not fit into a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueDrops {
+    Oldest,
+    /// The one that comes.
+    Newest,
+}
+
+impl Default for BrokerLimits {
+    fn default() -> Self {
+        LIMITS
+    }
 }
 
 impl ListenerPlan {

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::broker::BrokerLimits;
+use super::broker::{BrokerLimits, QueueDrops};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -115,10 +115,13 @@ pub(super) const ACCESS_FILTERS_MAX: usize = 256;
 pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     connections: 10_000,
+    half_open: 1_000,
+    packets_per_second: 1_000_000,
     packet_bytes: 256 * 1024,
     inflight: 100,
     queue_messages: 10_000,
     queue_bytes: 16 * 1024 * 1024,
+    queue_drops: QueueDrops::Oldest,
     all_queues_bytes: 256 * 1024 * 1024,
     retained_messages: 100_000,
     retained_bytes: 256 * 1024 * 1024,
@@ -131,6 +134,7 @@ pub(super) const LIMITS: BrokerLimits = BrokerLimits {
 /// The largest packet that MQTT can say the length of (MQTT 5.0, 1.5.5).
 pub(super) const PACKET_RANGE: Sizes = KIB..=268_435_455;
 pub(super) const BUFFER_RANGE: Sizes = KIB..=64 * GIB;
+pub(super) const PACKETS_RANGE: RangeInclusive<i128> = 1..=10_000_000;
 pub(super) const CONNECT_TIMEOUT_RANGE: Durations =
     Duration::from_secs(1)..=Duration::from_secs(300);
 

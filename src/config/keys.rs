@@ -224,10 +224,13 @@ pub(super) static LIMITS: Shape = Shape {
     name: "limits",
     keys: &[
         "connections",
+        "half-open",
+        "packets-per-second",
         "packet-max",
         "inflight",
         "queue-messages",
         "queue-bytes",
+        "queue-drops",
         "all-queues-bytes",
         "retained-messages",
         "retained-bytes",

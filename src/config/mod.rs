@@ -28,7 +28,7 @@ pub mod wire;
 mod write_rule;
 
 pub use access::{Grant, Identity, PasswordHash, Pattern, Rule, UserPlan};
-pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, ServerTlsPlan};
+pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, QueueDrops, ServerTlsPlan};
 pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
 pub use file::load;
 pub use kinds::show_kind;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
+use super::files;
 use super::live::{self, Board, Intake};
 use super::locks::lock;
 use super::units::Units;
@@ -205,7 +206,8 @@ impl Gateway {
         self.register(&mut plan);
         self.store.set_consumers(&consumers(&plan));
         self.set_tags(&plan);
-        if plan.broker.is_some() {
+        if let Some(broker) = &plan.broker {
+            files::raise_open_files(broker.limits.connections);
             self.start_broker(None);
         }
         for bus in &plan.buses {
@@ -286,14 +288,17 @@ impl Gateway {
         });
     }
 
-    /// A broker that runs takes its new plan while clients stay, unless it has other limits.
+    /// A broker that runs takes its new plan while clients stay.
     async fn change_broker(
         &self,
         old: Option<&BrokerPlan>,
         new: Option<&BrokerPlan>,
     ) -> Result<(), ApplyError> {
+        if let Some(broker) = new {
+            files::raise_open_files(broker.limits.connections);
+        }
         match (old, new, self.doors.broker()) {
-            (Some(old), Some(new), Some(broker)) if old.limits == new.limits => {
+            (Some(_), Some(new), Some(broker)) => {
                 broker.change(new).await.map_err(ApplyError::Broker)
             }
             _ if old == new => Ok(()),

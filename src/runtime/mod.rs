@@ -4,6 +4,7 @@ mod clock;
 mod commands;
 pub mod control;
 mod doors;
+mod files;
 mod gateway;
 mod live;
 mod locks;

@@ -363,3 +363,42 @@ fn a_damaged_count_moves_no_position() {
         assert!((100..=4_096).contains(&cloud.dropped), "{cloud:?}");
     }
 }
+
+/// Readers without a pause, each of them short, don't keep the WAL from being begun anew.
+#[test]
+fn the_wal_stays_small_while_consumers_read_without_a_pause() {
+    const READ: Duration = Duration::from_millis(6);
+    const WRITTEN: u64 = 6 << 20;
+    let bench = Bench::new();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    let wal = bench.database().with_extension("db-wal");
+    let written = std::sync::atomic::AtomicBool::new(false);
+    let longest = std::thread::scope(|scope| {
+        for delay in [Duration::ZERO, READ / 2] {
+            let (database, written) = (bench.database(), &written);
+            scope.spawn(move || {
+                let reader = rusqlite::Connection::open(database).unwrap();
+                std::thread::sleep(delay);
+                while !written.load(std::sync::atomic::Ordering::Relaxed) {
+                    let read = reader.unchecked_transaction().unwrap();
+                    let _: i64 =
+                        read.query_row("SELECT count(*) FROM meta", [], |row| row.get(0)).unwrap();
+                    std::thread::sleep(READ);
+                }
+            });
+        }
+        let mut longest = 0;
+        for seed in 0..WRITTEN / (64 << 10) {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut noise = message(seed);
+            noise.payload = std::iter::repeat_with(|| rng.u8(..)).take(64 << 10).collect();
+            store.append_message(Class::Normal, noise);
+            run(store.flush());
+            longest = longest.max(wal.metadata().unwrap().len());
+        }
+        written.store(true, std::sync::atomic::Ordering::Relaxed);
+        longest
+    });
+    assert!(longest < WRITTEN / 2, "{longest} bytes");
+}

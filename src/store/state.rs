@@ -34,6 +34,8 @@ pub const ITEM_READINGS_MAX: usize = 4_096;
 
 /// So many corrections of times are remembered for what was on its way meanwhile.
 const SHIFTS_MAX: usize = 64;
+/// Things in the file too that leave memory with one append at most.
+const EVICTED_AT_ONCE: usize = 4;
 
 /// One consumer's part in one class.
 #[derive(Debug, Clone, Default)]
@@ -212,8 +214,13 @@ impl State {
     /// Keeps within the memory bound: first what the file has too, then what only best-effort
     /// consumers wait for, then the oldest of the lowest class, counted.
     pub fn make_room(&mut self) {
-        // What is in the file is a mere cache and gets half, so that a burst finds room.
-        while self.ram_bytes > self.ram_bytes_max / 2 && self.evict_one(Evict::Stored) {}
+        // What is in the file is a mere cache and gets half, so that a burst finds room. A few at a
+        // time: after a commit there are hundreds, and who appends would wait for all of them.
+        for _ in 0..EVICTED_AT_ONCE {
+            if self.ram_bytes <= self.ram_bytes_max / 2 || !self.evict_one(Evict::Stored) {
+                break;
+            }
+        }
         while self.ram_bytes > self.ram_bytes_max {
             let gone = self.evict_one(Evict::Stored)
                 || self.evict_one(Evict::NotRequired)

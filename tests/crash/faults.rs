@@ -10,7 +10,7 @@ use crate::image::{Cut, Replay};
 use crate::images::{self, Case};
 use crate::oracle::Setting;
 use crate::panics;
-use crate::vfs::{Fault, How, Io, Manners};
+use crate::vfs::{Fault, How, Io, Manners, Op};
 use crate::workload::Workload;
 
 const STEPS: usize = 30;
@@ -58,10 +58,15 @@ fn survive(fault: Fault, reasons: &'static [&'static str]) -> Result<bool, Strin
     let ops = life.disk.ops();
     life.store.take();
 
+    // The disk that is watched is SQLite's: it does not show where a file went that was set aside,
+    // nor the note beside it. A salvage that is cut off has tests of its own (`store/salvage`).
+    let aside =
+        ops.iter().position(|op| matches!(op, Op::Gone { name } if name == "store/queue.db"));
+    let end = aside.unwrap_or(ops.len());
     let mut rng = Rng::with_seed(fault.at);
     for _ in 0..2 {
         // Most of it happens around the recovery.
-        let point = if rng.bool() { rng.usize(broken / 2..=ops.len()) } else { ops.len() };
+        let point = if rng.bool() { rng.usize(broken.min(end) / 2..=end) } else { end };
         let cut = *rng.choice(&Cut::ALL).unwrap();
         let mut replay = Replay::default();
         ops[..point].iter().for_each(|op| replay.advance(op));

@@ -292,3 +292,22 @@ def test_a_stale_socket_is_replaced(plant, started):
     assert sent.returncode == 0, sent.stderr
     assert gateway.stop() == 0
     assert not path.exists()
+
+
+def test_new_limits_hold_while_clients_stay(plant, gateway, started):
+    stays = started(Client(plant.tcp, topics=["cells/#"]))
+    wait_for(lambda: stays.granted, what="the subscription")
+    sender = started(Client(plant.tcp, user=("operator", "grün secret")))
+    uptime = gateway.status()["broker"]["uptime_s"]
+    gateway.write(plant.config() + "  limits: { packets-per-second: 50, topic-levels: 3 }\n")
+    gateway.signal(signal.SIGHUP)
+    wait_for(lambda: "configuration taken" in gateway.output(), what="the reload")
+    for number in range(120):
+        sender.client.publish("cells/1", str(number), qos=1)
+    wait_for(lambda: len(stays.messages) == 120, what="every message, at the pace that is allowed")
+    assert [payload for _, payload in stays.messages] == [str(number) for number in range(120)]
+    broker = gateway.status()["broker"]
+    assert broker["held_back"] > 0 and broker["uptime_s"] >= uptime
+    sender.client.publish("cells/1/2/3", "too deep")
+    wait_for(lambda: sender.gone is not None, what="the end of the client with the deep topic")
+    assert stays.gone is None

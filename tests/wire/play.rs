@@ -43,6 +43,7 @@ fn limits() -> BrokerLimits {
         topic_levels: 8,
         connect_timeout: Duration::from_secs(10),
         outgoing_bytes: 10_000,
+        ..BrokerLimits::default()
     }
 }
 

@@ -4,22 +4,23 @@
 //! for its CONNECT: a peer that says nothing holds up nobody.
 
 mod door;
+mod half_open;
 mod websocket;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Guard;
-use super::connection::{self, Bounds, Shared, Visitor};
+use super::connection::{self, EVENT_BYTES_MAX, Shared, Visitor};
 use super::peer::Peer;
 use super::router::Event;
 use super::session::ConnId;
@@ -28,11 +29,10 @@ use crate::config::BrokerLimits;
 
 use door::Stream;
 pub use door::{Door, Settings, Socket};
+pub use half_open::{HalfOpen, Turn};
 
 /// Batches of packets that may wait for the router.
 const EVENTS_MAX: usize = 1024;
-/// Bytes of packets that may wait for the router, from all connections together.
-const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections get this long to take their last words.
 const GRACE: Duration = Duration::from_secs(3);
 /// Pause after a failed accept: out of file descriptors is the usual reason.
@@ -43,44 +43,53 @@ const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// What every new connection gets; shared by all listeners.
 #[derive(Clone)]
 pub struct Gate {
-    places: Arc<Semaphore>,
+    /// Connections that are open.
+    open: Arc<AtomicUsize>,
+    half_open: Arc<HalfOpen>,
     next_conn: Arc<AtomicU64>,
     shared: Shared,
 }
 
+/// A place at the broker; given back when it is dropped.
+struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Gate {
     pub fn new(
-        limits: &BrokerLimits,
+        limits: watch::Receiver<Arc<BrokerLimits>>,
         guard: Guard,
         counters: Arc<Counters>,
     ) -> (Self, mpsc::Receiver<Event>) {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
-        // A packet must fit the budget, whatever the limit on packets says.
-        let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
-        let budget = EVENT_BYTES_MAX.max(packet).min(Semaphore::MAX_PERMITS);
+        let half_open = HalfOpen::new(Arc::clone(&counters));
         let shared = Shared {
             events,
-            budget: Arc::new(Semaphore::new(budget)),
+            budget: Arc::new(Semaphore::new(EVENT_BYTES_MAX)),
             counters,
             guard: Arc::new(guard),
-            bounds: Bounds {
-                packet_bytes: limits.packet_bytes,
-                outgoing_bytes: limits.outgoing_bytes,
-                connect_timeout: limits.connect_timeout,
-            },
+            limits,
         };
-        let places = limits.connections.min(Semaphore::MAX_PERMITS);
-        let gate =
-            Self { places: Arc::new(Semaphore::new(places)), next_conn: Arc::default(), shared };
+        let gate = Self { open: Arc::default(), half_open, next_conn: Arc::default(), shared };
         (gate, receiver)
     }
 
-    /// A place at the broker, if there is one and this listener may take it.
-    fn admit(&self, door: &Door, here: usize) -> Option<OwnedSemaphorePermit> {
-        if here >= door.settings().plan.connections {
+    /// A seat at the broker, if there is one and this listener may take it. A connection that has
+    /// yet to say who it is gives up its own where there is none left; it is gone in a moment.
+    fn admit(&self, door: &Arc<Door>, here: usize) -> Option<Seat> {
+        if here >= door.settings().plan.connections && !self.half_open.make_room(Some(door)) {
             return None;
         }
-        Arc::clone(&self.places).try_acquire_owned().ok()
+        let seat = Seat(Arc::clone(&self.open));
+        let open = self.open.fetch_add(1, Ordering::Relaxed);
+        if open >= self.shared.limits.borrow().connections && !self.half_open.make_room(None) {
+            return None;
+        }
+        Some(seat)
     }
 }
 
@@ -119,7 +128,7 @@ pub async fn accept(
             }
         };
         while connections.try_join_next().is_some() {}
-        let Some(place) = gate.admit(&door, connections.len()) else {
+        let Some(seat) = gate.admit(&door, connections.len()) else {
             gate.shared.counters.connections_refused.one();
             door.refused.one();
             if !std::mem::replace(&mut full, true) {
@@ -133,7 +142,7 @@ pub async fn accept(
         let here = Arc::clone(&door);
         connections.spawn(async move {
             serve(stream, peer, &here, gate).await;
-            drop(place);
+            drop(seat);
         });
         door.connections.set(connections.len());
     }
@@ -146,12 +155,15 @@ pub async fn accept(
 
 /// Agrees on TLS and WebSocket as the listener wants, then serves MQTT to the end.
 async fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) {
+    let conn = ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed));
+    let limits = Arc::clone(&gate.shared.limits.borrow());
     let mut visitor = Visitor {
-        conn: ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed)),
+        conn,
         peer,
         door: Arc::clone(door),
         certificate: None,
-        deadline: Instant::now() + gate.shared.bounds.connect_timeout,
+        deadline: Instant::now() + limits.connect_timeout,
+        turn: gate.half_open.enter(conn, door, limits.half_open),
     };
     let settings = door.settings();
     let stream = match stream {
@@ -163,21 +175,22 @@ async fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) {
         return over(stream, is_websocket, visitor, gate).await;
     };
     let handshake = TlsAcceptor::from(tls.config()).accept(stream);
-    let Some(stream) = agreed(handshake, "TLS", &visitor).await else { return };
+    let Some(stream) = agreed(handshake, "TLS", &mut visitor).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     visitor.certificate = shown.and_then(|certificate| settings.name_in(certificate));
     over(stream, is_websocket, visitor, gate).await;
 }
 
-async fn over<S>(stream: S, is_websocket: bool, visitor: Visitor, gate: Gate)
+async fn over<S>(stream: S, is_websocket: bool, mut visitor: Visitor, gate: Gate)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if !is_websocket {
         return connection::run(stream, visitor, gate.shared).await;
     }
-    let handshake = websocket::accept(stream, gate.shared.bounds.packet_bytes);
-    if let Some(stream) = agreed(handshake, "WebSocket", &visitor).await {
+    let packet_bytes = gate.shared.limits.borrow().packet_bytes;
+    let handshake = websocket::accept(stream, packet_bytes);
+    if let Some(stream) = agreed(handshake, "WebSocket", &mut visitor).await {
         connection::run(stream, visitor, gate.shared).await;
     }
 }
@@ -186,12 +199,12 @@ where
 async fn agreed<T>(
     handshake: impl Future<Output = io::Result<T>>,
     what: &'static str,
-    visitor: &Visitor,
+    visitor: &mut Visitor,
 ) -> Option<T> {
-    let error = match timeout_at(visitor.deadline, handshake).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => error,
-        Err(_) => io::ErrorKind::TimedOut.into(),
+    let error = match visitor.within(handshake).await {
+        Some(Ok(stream)) => return Some(stream),
+        Some(Err(error)) => error,
+        None => io::ErrorKind::TimedOut.into(),
     };
     let Visitor { peer, door, .. } = visitor;
     door.failed.one();

@@ -25,9 +25,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::access::{Access, Login};
+use super::held::Held;
 use super::message::{Frames, Message};
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
@@ -75,8 +76,7 @@ pub enum Event {
     Packets {
         conn: ConnId,
         packets: Vec<Incoming>,
-        /// The bytes' share of what may wait for the router, given back when they are dealt with.
-        held: Option<OwnedSemaphorePermit>,
+        held: Option<Held>,
     },
     /// A packet against the standard; to be answered with this reason.
     Broken {
@@ -184,6 +184,13 @@ impl Router {
         }
     }
 
+    /// Takes new bounds. What is above them stays until it goes by itself: nobody is disconnected,
+    /// and full queues and retained messages shrink as others come.
+    pub fn set_limits(&mut self, limits: BrokerLimits) {
+        self.retained.set_limits(limits.retained_messages, limits.retained_bytes);
+        self.limits = limits;
+    }
+
     pub fn set_rules(&mut self, rules: Arc<Rules>) {
         self.rules = rules;
     }
@@ -207,18 +214,14 @@ impl Router {
         }
     }
 
-    fn packets(
-        &mut self,
-        conn: ConnId,
-        packets: Vec<Incoming>,
-        held: Option<OwnedSemaphorePermit>,
-        now: Mono,
-    ) {
+    fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, held: Option<Held>, now: Mono) {
         let key = self.by_conn.get(&conn).copied();
         let link = key.and_then(|key| self.session(key)).and_then(|s| s.link.as_mut());
         if let Some(waiting) = link.and_then(|link| link.waiting()) {
             return waiting.early.push((packets, held));
         }
+        // Acknowledgements come many at a time; what they make room for is sent once.
+        let mut has_window = false;
         for packet in packets {
             // Looked up for each packet: one of them may have ended the connection.
             let Some(&key) = self.by_conn.get(&conn) else { return };
@@ -228,7 +231,7 @@ impl Router {
                 Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
-                Step::Pump => self.pump(key, now),
+                Step::Pump => has_window = true,
                 Step::Release(number) => {
                     let session = session.kept.as_ref().map_or(0, |kept| kept.number);
                     self.round.wait(Later::Release(key, session, number));
@@ -240,6 +243,9 @@ impl Router {
                 }
                 Step::Close(close) => self.close(key, close, now),
             }
+        }
+        if let Some(&key) = self.by_conn.get(&conn).filter(|_| has_window) {
+            self.pump(key, now);
         }
     }
 

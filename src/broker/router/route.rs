@@ -272,7 +272,7 @@ impl Router {
             receivers += 1;
             match self.send(first.subscriber, message, grant, &ids, now) {
                 Sent::Written => written += 1,
-                Sent::Queued | Sent::Dropped | Sent::Away => {}
+                Sent::Queued | Sent::Dropped(_) | Sent::Away => {}
             }
         }
         receivers += self.route_shared(message, now);
@@ -306,8 +306,8 @@ impl Router {
             dropped,
             now,
         );
-        if sent == Sent::Dropped {
-            session.gauge.dropped.one();
+        if let Sent::Dropped(count) = sent {
+            session.gauge.dropped.add(count);
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.
         if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {

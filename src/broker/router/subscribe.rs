@@ -160,7 +160,7 @@ impl Router {
                     self.round.finish_message(&message, now);
                     match sent {
                         Sent::Written => self.counters.messages_out.one(),
-                        Sent::Dropped => session.gauge.dropped.one(),
+                        Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}
                     }
                     replay.after = Some(message.topic.clone());

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::ConnId;
 use super::aliases::Aliases;
 use crate::broker::encode::{self, Ack};
+use crate::broker::held::Held;
 use crate::broker::outbox::{Outbox, Progress};
 use crate::broker::packet::{Inbound, Incoming, Reason, Version};
 use crate::model::{Mono, TopicName};
@@ -64,7 +63,7 @@ pub struct Link {
 pub struct Waiting {
     pub connack: Vec<u8>,
     /// What the client sent already, with its share of what may wait for the router.
-    pub early: Vec<(Vec<Incoming>, Option<OwnedSemaphorePermit>)>,
+    pub early: Vec<(Vec<Incoming>, Option<Held>)>,
 }
 
 struct Pending {

@@ -329,5 +329,8 @@ impl Session {
         self.gauge.queued.set(self.outgoing.queue_len());
         self.gauge.queued_bytes.set(self.outgoing.queue_bytes());
         self.gauge.inflight.set(self.outgoing.inflight_len());
+        if let Some(link) = &self.link {
+            self.gauge.held_back.set(link.outbox.times_held_back());
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Order: what was in flight when the connection broke goes first, with DUP and its old packet
 //! ids [MQTT-4.4.0-1], then the queue, then retained messages a subscription asked for. Bounded
-//! in messages and bytes; the oldest goes first and is counted.
+//! in messages and bytes; the oldest goes first, or the newest, and is counted.
 //!
 //! Every message of QoS 1 and 2 has a number in the session's sequence, and its packet id follows
 //! from that: nothing has to be remembered to give the same message the same id again.
@@ -22,7 +22,7 @@ use crate::broker::encode::{self, Form};
 use crate::broker::message::{Frames, Message};
 use crate::broker::packet::Reason;
 use crate::broker::status::Drops;
-use crate::config::BrokerLimits;
+use crate::config::{BrokerLimits, QueueDrops};
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
 /// A message of QoS 1 or 2 that waits for its turn or its acknowledgement.
@@ -75,8 +75,8 @@ pub struct Replay {
 pub enum Sent {
     Written,
     Queued,
-    /// Dropped, or another one for it; counted.
-    Dropped,
+    /// Dropped, or others for it; counted.
+    Dropped(u64),
     /// Not for a client that is away: QoS 0.
     Away,
 }
@@ -295,7 +295,7 @@ impl Outgoing {
         let id_bytes = if is_numbered { 2 } else { 0 };
         if head.len() + id_bytes + message.payload.len() > link.terms.packet_max {
             drops.too_large.one();
-            return Sent::Dropped;
+            return Sent::Dropped(1);
         }
         let id = is_numbered.then(|| packet_id(self.sequence.next()));
         let head = (head, id_at);
@@ -304,7 +304,7 @@ impl Outgoing {
                 return self.enqueue(message, how, limits, drops);
             }
             drops.slow.one();
-            return Sent::Dropped;
+            return Sent::Dropped(1);
         }
         link.dirty = true;
         if let Some(alias) = alias {
@@ -336,19 +336,23 @@ impl Outgoing {
         limits: &BrokerLimits,
         drops: &Drops,
     ) -> Sent {
-        let mut sent = Sent::Queued;
+        let mut dropped = 0;
         let queued = self.number(message, how);
         self.held_since = self.held_since.max(queued.round);
         self.queue_bytes += message.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
-            if !self.drop_oldest() {
-                break;
-            }
+            let gone = match limits.queue_drops {
+                QueueDrops::Oldest => self.queue.pop_front(),
+                QueueDrops::Newest => self.queue.pop_back(),
+            };
+            let Some(gone) = gone else { break };
+            self.queue_bytes -= gone.message.bytes();
+            self.settle(&gone);
             drops.queue_full.one();
-            sent = Sent::Dropped;
+            dropped += 1;
         }
-        sent
+        if dropped > 0 { Sent::Dropped(dropped) } else { Sent::Queued }
     }
 
     /// Drops what has waited for longest; `false` if nothing waits.

@@ -3,7 +3,7 @@
 use super::notation::bytes;
 use super::rig::{Rig, limits};
 use crate::broker::outbox::End;
-use crate::config::BrokerLimits;
+use crate::config::{BrokerLimits, QueueDrops};
 
 const KEEP: &str = "00";
 const CLEAN: &str = "02";
@@ -45,6 +45,44 @@ fn a_full_queue_drops_the_oldest_and_counts() {
     assert_eq!(rig.read("A"), bytes(expected));
     let client = rig.status().clients.into_iter().find(|c| &*c.id == "A").unwrap();
     assert_eq!((client.queue, client.queue_bytes, client.inflight), (0, 0, 3));
+}
+
+#[test]
+fn a_full_queue_can_keep_the_oldest_instead() {
+    let limits = BrokerLimits { queue_messages: 3, queue_drops: QueueDrops::Newest, ..limits() };
+    let mut rig = Rig::new(limits);
+    connect(&mut rig, "A", KEEP);
+    subscribe(&mut rig, "A", "t", 1);
+    rig.lose("A");
+    connect(&mut rig, "P", CLEAN);
+    for number in 0..5 {
+        publish(&mut rig, "P", 1, &number.to_string());
+    }
+    assert_eq!(rig.status().dropped.queue_full, 2);
+    rig.send("A", &bytes("10[ \"MQTT\" 04 00 0000 \"A\" ]"));
+    let expected = "2002 0100 32[ \"t\" 0001 '0' ] 32[ \"t\" 0002 '1' ] 32[ \"t\" 0003 '2' ]";
+    assert_eq!(rig.read("A"), bytes(expected));
+}
+
+#[test]
+fn new_bounds_hold_for_those_who_are_there() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "A", KEEP);
+    subscribe(&mut rig, "A", "t", 1);
+    rig.lose("A");
+    connect(&mut rig, "P", CLEAN);
+    for number in 0..5 {
+        publish(&mut rig, "P", 1, &number.to_string());
+        rig.send("P", &bytes(&format!("31[ \"r/{number}\" 'x' ]")));
+    }
+    rig.router.set_limits(BrokerLimits { queue_messages: 2, retained_messages: 3, ..limits() });
+    assert_eq!((rig.status().retained, rig.end("P")), (5, End::Open));
+    publish(&mut rig, "P", 1, "5");
+    rig.send("P", &bytes("31[ \"r/0\" 'y' ] 31[ \"r/5\" 'x' ]"));
+    let status = rig.status();
+    assert_eq!((status.dropped.queue_full, status.dropped.retained_full), (4, 1));
+    let client = status.clients.iter().find(|c| &*c.id == "A").unwrap();
+    assert_eq!((client.queue, client.dropped), (2, 4));
 }
 
 #[test]

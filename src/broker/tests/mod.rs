@@ -8,6 +8,7 @@ mod commands;
 mod crashes;
 mod disk;
 mod durable;
+mod hostile;
 mod listeners;
 mod logins;
 #[path = "../../../tests/wire/notation.rs"]

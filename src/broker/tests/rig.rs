@@ -19,16 +19,19 @@ use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
 use crate::broker::wire::{Decoder, WireError};
 use crate::broker::{BrokerStatus, Publish, Rules};
-use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, UserPlan};
+use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, QueueDrops, UserPlan};
 use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName, Wall};
 
 pub fn limits() -> BrokerLimits {
     BrokerLimits {
         connections: 100,
+        half_open: 100,
+        packets_per_second: 1_000_000,
         packet_bytes: 4096,
         inflight: 10,
         queue_messages: 100,
         queue_bytes: 100_000,
+        queue_drops: QueueDrops::Oldest,
         all_queues_bytes: 1_000_000,
         retained_messages: 1000,
         retained_bytes: 1_000_000,

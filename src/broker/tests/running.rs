@@ -59,6 +59,12 @@ impl Running {
         stream
     }
 
+    /// Takes other limits.
+    pub async fn change(&self, limits: BrokerLimits) {
+        let listeners = vec![ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100)];
+        self.broker.change(&BrokerPlan { listeners, users: Vec::new(), limits }).await.unwrap();
+    }
+
     pub async fn until(&self, what: &str, holds: impl Fn(&BrokerStatus) -> bool) {
         let start = Instant::now();
         while !holds(&self.broker.status()) {

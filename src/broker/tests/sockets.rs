@@ -84,6 +84,69 @@ async fn connections_beyond_the_limit_are_turned_away_and_places_come_free() {
 }
 
 #[tokio::test]
+async fn who_has_not_said_who_it_is_makes_room_for_others() {
+    let running = start(BrokerLimits { connections: 4, half_open: 2, ..limits() }).await;
+    let mut oldest = TcpStream::connect(running.address).await.unwrap();
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    running.until("both wait", |s| s.half_open == 2).await;
+    let _third = TcpStream::connect(running.address).await.unwrap();
+    expect_end(&mut oldest).await;
+    running.until("counted", |s| s.half_open == 2 && s.half_open_cut == 1).await;
+    // Those who speak up don't count as half-open, and take the seats of those who don't.
+    let _first = running.connect("a").await;
+    let _second = running.connect("b").await;
+    let _third = running.connect("c").await;
+    expect_end(&mut second).await;
+    let _fourth = running.connect("d").await;
+    running.until("all gone", |s| s.half_open == 0 && s.connections == 4).await;
+    let status = running.broker.status();
+    assert_eq!((status.half_open_cut, status.connections_refused), (3, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_fast_is_read_slowly_and_loses_nothing() {
+    const RATE: u32 = 200;
+    let running = start(BrokerLimits { packets_per_second: RATE, ..limits() }).await;
+    let mut fast = running.connect("fast").await;
+    let mut other = running.connect("other").await;
+    let start = Instant::now();
+    let packets: Vec<u8> =
+        (1..=RATE + 60).flat_map(|id| bytes(&format!("32[ \"t\" {id:04x} 'x' ]"))).collect();
+    fast.write_all(&packets).await.unwrap();
+    running.until("held back", |s| s.held_back > 0).await;
+    send(&mut other, "c000").await;
+    expect(&mut other, "d000").await;
+    assert!(start.elapsed() < Duration::from_millis(300), "others don't wait");
+    let acks: String = (1..=RATE + 60).map(|id| format!("4002 {id:04x} ")).collect();
+    expect(&mut fast, &acks).await;
+    assert!(start.elapsed() >= Duration::from_millis(295), "{:?}", start.elapsed());
+    let status = running.broker.status();
+    let held_back = |id: &str| status.clients.iter().find(|c| &*c.id == id).unwrap().held_back;
+    assert!(held_back("fast") > 0);
+    assert_eq!(held_back("other"), 0);
+    // A new rate holds at once.
+    running.change(BrokerLimits { packets_per_second: 1_000_000, ..limits() }).await;
+    send(&mut fast, &"c000".repeat(2000)).await;
+    expect(&mut fast, &"d000".repeat(2000)).await;
+}
+
+#[tokio::test]
+async fn other_limits_hold_at_once_and_clients_stay() {
+    let running = start(BrokerLimits { connections: 1, ..limits() }).await;
+    let mut first = running.connect("a").await;
+    running.change(BrokerLimits { connections: 2, topic_levels: 2, ..limits() }).await;
+    let mut second = running.connect("b").await;
+    running.change(BrokerLimits { connections: 1, topic_levels: 2, ..limits() }).await;
+    let mut third = TcpStream::connect(running.address).await.unwrap();
+    let gone = timeout(PATIENCE, third.read(&mut [0; 8])).await.unwrap();
+    assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
+    send(&mut second, "82[ 0001 \"a/b\" 00 \"a/b/c\" 00 ]").await;
+    expect(&mut second, "90[ 0001 00 80 ]").await;
+    send(&mut first, "30[ \"a/b\" 'x' ]").await;
+    expect(&mut second, "30[ \"a/b\" 'x' ]").await;
+}
+
+#[tokio::test]
 async fn a_connection_that_stays_silent_is_closed_and_holds_up_nobody() {
     let silent_for = Duration::from_millis(100);
     let running = start(BrokerLimits { connect_timeout: silent_for, ..limits() }).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Writer;
 use crate::model::Class;
 use crate::store::per_class::PerClass;
+use crate::store::schema::BUSY;
 use crate::store::work::Work;
 use crate::store::{file, rows};
 
@@ -12,6 +13,12 @@ use crate::store::{file, rows};
 const LOOK: Duration = Duration::from_secs(10);
 /// A checkpoint is due when so many pages wait in the WAL (1 MB of 4 KiB) ...
 const CHECKPOINT_PAGES: u64 = 250;
+/// From so many on (2 MB) it is made between two reads of the consumers, or readers without a pause
+/// would keep the WAL from being begun anew ...
+const CHECKPOINT_ALONE_PAGES: u64 = 2 * CHECKPOINT_PAGES;
+/// ... for which the consumers are waited for so long: their reads take a few milliseconds. Longer
+/// ones, of an export, are waited for at the next commit.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 /// ... or after this time if there are any: rarely, since each costs the file system's journal a
 /// commit, and what is in the WAL is as safe there.
 pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
@@ -86,7 +93,13 @@ impl Writer {
             if before.left() < least {
                 return Ok(None);
             }
-            file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)))
+            if before.frames < CHECKPOINT_ALONE_PAGES {
+                return file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)));
+            }
+            connection.busy_timeout(CHECKPOINT_WAIT)?;
+            let after = file::checkpoint(connection, "RESTART");
+            connection.busy_timeout(BUSY)?;
+            after.map(|after| Some((before, after)))
         });
         match result {
             Ok(Some((before, after))) => {

@@ -31,8 +31,9 @@ pub fn value(tag: u32, round: u64) -> f64 {
     200.0 + f64::from(u32::try_from(step).unwrap()) / 10.0
 }
 
-/// One group of a round, as a bus hands it over.
+/// One group of a round, as a bus hands it over; groups beyond the last are those of later rounds.
 pub fn group(round: u64, group: u32, start: Mono) -> Batch {
+    let round = round + u64::from(group / (TAGS / GROUP));
     let at = Mono(start.0 + i64::from(group) * REQUEST_MS);
     let tags = group * GROUP..(group + 1) * GROUP;
     let readings = tags.map(|tag| {

@@ -1,13 +1,16 @@
 //! The bounds of the LAN broker.
 
-use crate::config::broker::BrokerLimits;
+use crate::config::broker::{BrokerLimits, QueueDrops};
 use crate::config::defaults::{
-    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, LIMITS, PACKET_RANGE,
+    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, LIMITS, PACKET_RANGE, PACKETS_RANGE,
 };
 use crate::config::keys;
 use crate::config::problem::Findings;
 use crate::config::section::Section;
 use crate::config::values;
+
+const QUEUE_DROPS: [(&str, QueueDrops); 2] =
+    [("oldest", QueueDrops::Oldest), ("newest", QueueDrops::Newest)];
 
 pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
     let section = broker.section("limits", &keys::LIMITS, out);
@@ -22,6 +25,12 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
         connections: section
             .scalar("connections", out, values::integer(CLIENTS_RANGE))
             .unwrap_or(d.connections),
+        half_open: section
+            .scalar("half-open", out, values::integer(CLIENTS_RANGE))
+            .unwrap_or(d.half_open),
+        packets_per_second: section
+            .scalar("packets-per-second", out, values::integer(PACKETS_RANGE))
+            .unwrap_or(d.packets_per_second),
         packet_bytes: section
             .scalar("packet-max", out, values::size(PACKET_RANGE))
             .and_then(|bytes| u32::try_from(bytes).ok())
@@ -31,6 +40,9 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
             .unwrap_or(d.inflight),
         queue_messages: count("queue-messages", 10_000_000, d.queue_messages, out),
         queue_bytes: bytes("queue-bytes", d.queue_bytes, out),
+        queue_drops: section
+            .scalar("queue-drops", out, values::word(&QUEUE_DROPS))
+            .unwrap_or(d.queue_drops),
         all_queues_bytes: bytes("all-queues-bytes", d.all_queues_bytes, out),
         retained_messages: count("retained-messages", 10_000_000, d.retained_messages, out),
         retained_bytes: bytes("retained-bytes", d.retained_bytes, out),
