@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Router, show_connected};
+use super::Router;
 use crate::broker::access::Login;
 use crate::broker::record::{ProgressRecord, Saved, SessionRecord, Since, passed};
 use crate::broker::session::{Kept, Outgoing, Queued, Receipts, Session};
@@ -89,7 +89,7 @@ impl Router {
         }
         for kept in retained {
             let message = Arc::new(kept.into_message((now, self.round.wall(now))));
-            if message.is_expired(now) || !self.retained.set(&message, true) {
+            if message.is_expired(now) || !self.retained.set(&message, true, now) {
                 self.round.change_retained(&message.topic, None, now);
             }
         }
@@ -135,7 +135,7 @@ impl Router {
             kept: Some(Kept { number: record.number, is_changed: false, has_moved: !was_away }),
             gauge,
         };
-        show_connected(&session, false);
+        session.gauge.show_connected(false, away_since);
         let key = self.place(session, now);
         for (filter, grant) in record.subscriptions {
             self.subscriptions.insert(&filter, key, grant);
