@@ -76,6 +76,13 @@ pub struct BrokerLimits {
     pub outgoing_bytes: usize,
 }
 
+impl BrokerLimits {
+    /// Whether a topic or a filter is neither too long nor too deep.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        topic.len() <= self.topic_bytes && topic.split('/').count() <= self.topic_levels
+    }
+}
+
 /// Which message goes when one more does not fit into a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueDrops {

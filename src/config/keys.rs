@@ -273,6 +273,15 @@ pub(super) static UPLINK: Shape = Shape {
     ],
 };
 
+pub(super) static RECEIVE: Shape = Shape {
+    name: "receive",
+    keys: &["filter", "under", "qos", "retain"],
+    refused: &[
+        ("topic", "what is subscribed to is called filter"),
+        ("prefix", "what is put before the topics on this network is called under"),
+    ],
+};
+
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
 
 pub(super) static BACKLOG: Shape =
@@ -338,7 +347,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 41] = [
+pub(super) static ALL: [&Shape; 42] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -376,6 +385,7 @@ pub(super) static ALL: [&Shape; 41] = [
     &ROLE,
     &LIMITS,
     &UPLINK,
+    &RECEIVE,
     &PASSWORD,
     &BACKLOG,
     &WINDOW,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Later, Router, show_connected};
+use super::{Later, Router};
 use crate::broker::access::Login;
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
@@ -135,7 +135,7 @@ impl Router {
             session.outgoing.release_again(&mut link);
         }
         session.link = Some(link);
-        show_connected(session, true);
+        session.gauge.show_connected(true, now);
         self.confine(key);
         self.touch(key);
         if must_wait {
