@@ -60,8 +60,8 @@ pub enum Waiter {
     Publisher(SessionKey, AckTicket, u64),
     /// The message itself, to be routed: its number among the deferred ones.
     Message(u64),
-    /// All who wait for this round of the broker's file.
-    Round(u64),
+    /// All who wait for the broker's file.
+    Round,
 }
 
 /// Something a connection tells the router.
@@ -262,12 +262,12 @@ impl Router {
 
     /// A message is durable, or the store refused it.
     pub fn settle(&mut self, waiter: Waiter, result: &Result<(), String>, now: Mono) {
-        if let Waiter::Round(number) = waiter {
-            return self.settle_round(number, result, now);
+        if let Waiter::Round = waiter {
+            return self.settle_round(result, now);
         }
         self.note_store(result);
         match waiter {
-            Waiter::Nobody | Waiter::Round(_) => {}
+            Waiter::Nobody | Waiter::Round => {}
             Waiter::Publisher(key, ticket, round) if result.is_ok() => {
                 self.when_safe(round, Later::Acknowledge(key, ticket, Reason::SUCCESS), now);
             }

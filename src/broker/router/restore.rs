@@ -25,11 +25,12 @@ impl Router {
     /// Takes over what the last run left. To be called before anything else, with the wall clock
     /// set; rules and users may take from it what is not allowed any more.
     pub fn restore(&mut self, saved: Saved, now: Mono) {
-        let Saved { sessions, mut progress, messages, retained, .. } = saved;
-        let numbers = sessions.iter().map(|(_, record)| record.number);
-        let last_session = numbers.chain(progress.keys().copied()).max().unwrap_or(0);
-        let last_row = messages.last().map_or(0, |(row, _)| *row);
+        let (last_session, last_row) = saved.last();
         self.round.start_after(last_session, last_row);
+        let Saved { sessions, mut progress, messages, retained, damaged } = saved;
+        for key in damaged {
+            self.round.change(key, None);
+        }
         let mut restored = Restored::new();
         for (client_id, record) in sessions {
             let number = record.number;
