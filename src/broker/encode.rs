@@ -17,6 +17,7 @@ pub mod property {
     pub const CORRELATION_DATA: u8 = 0x09;
     pub const SUBSCRIPTION_ID: u8 = 0x0B;
     pub const ASSIGNED_CLIENT_ID: u8 = 0x12;
+    pub const SERVER_KEEP_ALIVE: u8 = 0x13;
     pub const REASON_STRING: u8 = 0x1F;
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     pub const TOPIC_ALIAS_MAXIMUM: u8 = 0x22;
@@ -75,6 +76,8 @@ pub struct Offer<'a> {
     pub receive_maximum: u16,
     pub packet_max: u32,
     pub alias_max: u16,
+    /// The keep-alive in seconds, if the broker chose it.
+    pub keep_alive: Option<u16>,
     /// The client id, if the broker chose it.
     pub assigned: Option<&'a str>,
 }
@@ -89,6 +92,10 @@ pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'
         properties.put_u32(offer.packet_max);
         properties.put_u8(property::TOPIC_ALIAS_MAXIMUM);
         properties.put_u16(offer.alias_max);
+        if let Some(seconds) = offer.keep_alive {
+            properties.put_u8(property::SERVER_KEEP_ALIVE);
+            properties.put_u16(seconds);
+        }
         if let Some(id) = offer.assigned {
             text_property(&mut properties, property::ASSIGNED_CLIENT_ID, id);
         }

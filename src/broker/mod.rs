@@ -22,7 +22,9 @@ mod encode;
 mod error;
 mod held;
 mod listener;
+mod lists;
 mod message;
+mod meter;
 mod outbox;
 mod packet;
 mod peer;
@@ -37,6 +39,7 @@ mod status;
 mod subscriptions;
 mod survival;
 mod sys;
+mod traffic;
 mod trie;
 mod wire;
 
@@ -52,11 +55,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{BrokerLimits, BrokerPlan};
-use crate::model::{Class, Clock, Mono, Qos, SetRequest, TopicFilter, TopicName};
+use crate::model::{
+    Class, Clock, FromCloud, Mono, Qos, SetRequest, TopicFilter, TopicName, Turned,
+};
 use crate::store::{Keep, Store};
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use error::BrokerError;
+pub use lists::{After, ClientRow, Kicked, Page, Removed, RetainedRow, SubscriptionRow, TopicRow};
 pub use peer::Peer;
 pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};
 
@@ -72,6 +78,12 @@ const CHANGES_MAX: usize = 4;
 const LOCAL_MESSAGES_MAX: usize = 65_536;
 /// Bytes of in-process messages that may wait for the router.
 const LOCAL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What a PUBLISH has besides topic and payload, at most, for a message without properties.
+const PUBLISH_OVERHEAD: usize = 10;
+/// Topics that the broker alone publishes.
+const SYS: &str = "$SYS/";
+/// Ending of the topics that are commands to a tag.
+const SET: &str = "/set";
 /// Longest correlation data the protocol can carry.
 const CORRELATION_BYTES_MAX: usize = 65_535;
 
@@ -96,6 +108,19 @@ pub struct Rules {
     pub devices: HashSet<TopicName>,
     /// Messages of clients that uplinks want.
     pub forward: Vec<TopicFilter>,
+}
+
+impl Rules {
+    /// Whether only the gateway publishes here.
+    fn is_reserved(&self, topic: &TopicName) -> bool {
+        self.reserved.contains(topic) || topic.as_str().starts_with(SYS)
+    }
+
+    /// Whether a publish here is a command to a tag, or to several of a device.
+    fn is_command(&self, topic: &TopicName) -> bool {
+        let Some(target) = topic.as_str().strip_suffix(SET) else { return false };
+        self.reserved.contains(target) || self.devices.contains(target)
+    }
 }
 
 /// A message from within the gateway.
@@ -125,7 +150,8 @@ struct Shared {
     opened: mpsc::Sender<Vec<Opened>>,
     access: watch::Sender<Arc<Access>>,
     limits: watch::Sender<Arc<BrokerLimits>>,
-    local: mpsc::Sender<Publish>,
+    local: mpsc::Sender<Local>,
+    asks: mpsc::Sender<lists::Ask>,
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
     counters: Arc<Counters>,
@@ -166,6 +192,7 @@ impl Broker {
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
         let local_bytes = Arc::new(AtomicUsize::new(0));
+        let (asks, from_asks) = mpsc::channel(lists::ASKS_MAX);
         let (rules, rules_changed) = watch::channel(Arc::default());
         let guard = Guard::new(access_changed.clone(), Arc::clone(&clock), Arc::clone(&counters));
         let (limits, limits_changed) = watch::channel(Arc::new(plan.limits.clone()));
@@ -184,6 +211,7 @@ impl Broker {
             router: Router::new(setup, started),
             events,
             local: from_local,
+            asks: from_asks,
             local_bytes: Arc::clone(&local_bytes),
             rules: rules_changed,
             access: access_changed,
@@ -198,11 +226,12 @@ impl Broker {
             doors,
             opened,
             access,
-            limits,
             local,
+            asks,
             local_bytes,
             rules,
             counters,
+            limits,
             clock,
             started,
         };
@@ -255,15 +284,43 @@ impl Broker {
     /// Publishes a message as if a client had, but also to tag topics. Never waits: when the
     /// router is behind by more than its bounds the message is dropped and counted.
     pub fn publish(&self, message: Publish) {
+        // What is dropped was counted, and nobody could do more about it.
+        let _ = self.enqueue(Local::Ours(message));
+    }
+
+    fn enqueue(&self, message: Local) -> Result<(), ()> {
         let shared = &self.shared;
-        let bytes = local_bytes(&message);
+        let bytes = message.bytes();
         let waiting = shared.local_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let correlation = message.correlation.as_ref().map_or(0, Vec::len);
-        let fits = waiting + bytes <= LOCAL_BYTES_MAX && correlation <= CORRELATION_BYTES_MAX;
+        let fits =
+            waiting + bytes <= LOCAL_BYTES_MAX && message.correlation() <= CORRELATION_BYTES_MAX;
         if !fits || shared.local.try_send(message).is_err() {
             shared.local_bytes.fetch_sub(bytes, Ordering::Relaxed);
             shared.counters.dropped.local_full.one();
+            return Err(());
         }
+        Ok(())
+    }
+
+    /// Publishes a message from a cloud, on a topic that a client could publish to. It is never
+    /// forwarded to an uplink, as no message from within the gateway is.
+    pub fn publish_from_cloud(&self, message: FromCloud) -> Result<(), Turned> {
+        let shared = &self.shared;
+        let topic = message.topic.as_str();
+        let is_ours = {
+            let rules = shared.rules.borrow();
+            rules.is_reserved(&message.topic) || rules.is_command(&message.topic)
+        };
+        if is_ours || topic.starts_with('$') {
+            return Err(Turned::Reserved);
+        }
+        let limits = Arc::clone(&shared.limits.borrow());
+        let bytes = topic.len() + message.payload.len() + PUBLISH_OVERHEAD;
+        let packet_max = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
+        if !limits.takes_topic(topic) || bytes > packet_max {
+            return Err(Turned::TooLong);
+        }
+        self.enqueue(Local::FromCloud(message)).map_err(|()| Turned::Full)
     }
 
     /// Takes new rules for topics; holds from the next message on.
@@ -285,10 +342,28 @@ fn append_to(store: Store) -> Append {
     })
 }
 
-/// What a waiting in-process message counts for.
-fn local_bytes(message: &Publish) -> usize {
-    let correlation = message.correlation.as_ref().map_or(0, Vec::len);
-    size_of::<Publish>() + message.topic.as_str().len() + message.payload.len() + correlation
+/// An in-process message on its way to the router.
+enum Local {
+    Ours(Publish),
+    FromCloud(FromCloud),
+}
+
+impl Local {
+    /// What it counts for while it waits.
+    fn bytes(&self) -> usize {
+        let (topic, payload) = match self {
+            Self::Ours(message) => (&message.topic, message.payload.len()),
+            Self::FromCloud(message) => (&message.topic, message.payload.len()),
+        };
+        size_of::<Self>() + topic.as_str().len() + payload + self.correlation()
+    }
+
+    fn correlation(&self) -> usize {
+        match self {
+            Self::Ours(message) => message.correlation.as_ref().map_or(0, Vec::len),
+            Self::FromCloud(_) => 0,
+        }
+    }
 }
 
 impl BrokerRunner {

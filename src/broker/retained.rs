@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::message::Message;
+use super::status::beyond;
 use crate::model::{Mono, TopicFilter, TopicName};
 
 pub struct Retained {
@@ -20,8 +21,11 @@ pub struct Retained {
     expiring: usize,
 }
 
-struct One {
-    message: Arc<Message>,
+/// A retained message.
+pub struct One {
+    pub message: Arc<Message>,
+    /// When it was published, or read from the broker's file.
+    pub at: Mono,
     /// Whether the broker's file has it.
     is_kept: bool,
 }
@@ -54,7 +58,7 @@ impl Retained {
 
     /// Keeps, replaces or (empty payload [MQTT-3.3.1-6]) removes; `false` if there is no room.
     /// `is_kept` says that the broker's file has it too.
-    pub fn set(&mut self, message: &Arc<Message>, is_kept: bool) -> bool {
+    pub fn set(&mut self, message: &Arc<Message>, is_kept: bool, now: Mono) -> bool {
         let old = self.messages.get(&message.topic).map_or(0, |one| one.message.bytes());
         if message.payload.is_empty() {
             self.remove(&message.topic);
@@ -67,7 +71,8 @@ impl Retained {
         self.remove(&message.topic);
         self.bytes += message.bytes();
         self.expiring += usize::from(message.expires.is_some());
-        self.messages.insert(message.topic.clone(), One { message: Arc::clone(message), is_kept });
+        let one = One { message: Arc::clone(message), at: now, is_kept };
+        self.messages.insert(message.topic.clone(), one);
         true
     }
 
@@ -83,7 +88,7 @@ impl Retained {
 
     /// Says whether the broker's file had it.
     fn remove(&mut self, topic: &TopicName) -> bool {
-        let Some(One { message, is_kept }) = self.messages.remove(topic) else { return false };
+        let Some(One { message, is_kept, .. }) = self.messages.remove(topic) else { return false };
         self.bytes -= message.bytes();
         self.expiring -= usize::from(message.expires.is_some());
         is_kept
@@ -143,6 +148,11 @@ impl Retained {
         }
         last.map_or(Step::End, |topic| Step::Paused(topic.clone()))
     }
+
+    /// All that is kept, in the order of topics, after the topic `after`.
+    pub fn after(&self, after: Option<&str>) -> impl Iterator<Item = &One> {
+        self.messages.range::<str, _>((beyond(after), Bound::Unbounded)).map(|(_, one)| one)
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +199,7 @@ mod tests {
             let Ok(filter) = TopicFilter::new(&filter) else { return Ok(()) };
             let mut retained = Retained::new(100, 1_000_000);
             for topic in &topics {
-                retained.set(&message(topic, "x"), false);
+                retained.set(&message(topic, "x"), false, Mono(0));
             }
             let expected: Vec<String> =
                 topics.iter().filter(|t| filter.matches(t)).cloned().collect();
@@ -200,16 +210,16 @@ mod tests {
     #[test]
     fn replacing_and_removing_keeps_the_accounts() {
         let mut retained = Retained::new(2, 1_000_000);
-        assert!(retained.set(&message("a", "1"), false));
+        assert!(retained.set(&message("a", "1"), false, Mono(0)));
         let one = retained.bytes();
-        assert!(retained.set(&message("a", "22"), false));
+        assert!(retained.set(&message("a", "22"), false, Mono(0)));
         assert_eq!((retained.len(), retained.bytes()), (1, one + 1));
-        assert!(retained.set(&message("b", "1"), false));
-        assert!(!retained.set(&message("c", "1"), false), "full");
-        assert!(retained.set(&message("b", "2"), false), "what is there may change");
-        retained.set(&message("a", ""), false);
-        retained.set(&message("b", ""), false);
-        retained.set(&message("b", ""), false);
+        assert!(retained.set(&message("b", "1"), false, Mono(0)));
+        assert!(!retained.set(&message("c", "1"), false, Mono(0)), "full");
+        assert!(retained.set(&message("b", "2"), false, Mono(0)), "what is there may change");
+        retained.set(&message("a", ""), false, Mono(0));
+        retained.set(&message("b", ""), false, Mono(0));
+        retained.set(&message("b", ""), false, Mono(0));
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
     }
 
@@ -219,7 +229,7 @@ mod tests {
         for (topic, end) in [("a", Some(Mono(5))), ("b", Some(Mono(50))), ("c", None)] {
             let mut message = Arc::into_inner(message(topic, "x")).unwrap();
             message.expires = end;
-            retained.set(&Arc::new(message), topic == "a");
+            retained.set(&Arc::new(message), topic == "a", Mono(0));
         }
         assert_eq!(retained.sweep(Mono(10)), [TopicName::new("a").unwrap()], "the file has it");
         assert_eq!(retained.len(), 2);

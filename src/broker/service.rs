@@ -12,11 +12,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
+use super::lists::Ask;
 use super::outbox::End;
 use super::router::{Event, Router};
 use super::status::Counters;
 use super::sys::Sys;
-use super::{Publish, Rules, local_bytes, survival};
+use super::{Local, Rules, survival};
 use crate::config::BrokerLimits;
 use crate::model::{Clock, Mono};
 use crate::store::Keep;
@@ -35,7 +36,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub struct Service {
     pub router: Router,
     pub events: mpsc::Receiver<Event>,
-    pub local: mpsc::Receiver<Publish>,
+    pub(super) local: mpsc::Receiver<Local>,
+    pub asks: mpsc::Receiver<Ask>,
     pub local_bytes: Arc<AtomicUsize>,
     pub rules: watch::Receiver<Arc<Rules>>,
     pub access: watch::Receiver<Arc<Access>>,
@@ -74,6 +76,7 @@ impl Service {
                     }
                 }
                 _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
+                Some(ask) = self.asks.recv() => ask(&mut self.router, self.clock.mono()),
                 Some((waiter, result)) = commits.next(), if !commits.is_empty() => {
                     self.router.settle(waiter, &result, self.clock.mono());
                 }
@@ -102,8 +105,11 @@ impl Service {
                 self.router.set_access(access, now);
             }
             for message in messages.drain(..) {
-                self.local_bytes.fetch_sub(local_bytes(&message), Ordering::Relaxed);
-                self.router.publish(message, now);
+                self.local_bytes.fetch_sub(message.bytes(), Ordering::Relaxed);
+                match message {
+                    Local::Ours(message) => self.router.publish(message, now),
+                    Local::FromCloud(message) => self.router.publish_from_cloud(message, now),
+                }
             }
             for event in events.drain(..) {
                 self.router.take(event, now);

@@ -3,14 +3,17 @@
 //! The router and the connections only ever add to atomics; nobody waits for a reader.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
 use super::listener::Door;
+use super::meter::Meter;
 use super::packet::Version;
 use super::peer::Peer;
+use crate::model::Mono;
 
 /// A count that only grows.
 #[derive(Default)]
@@ -61,6 +64,7 @@ pub struct Counters {
     pub malformed: Counter,
     pub logins_refused: Counter,
     pub logins_throttled: Counter,
+    pub passwords_verified: Counter,
     pub slow_cut: Counter,
     pub half_open: Level,
     pub half_open_cut: Counter,
@@ -107,6 +111,12 @@ pub struct Gauge {
     pub peer: Peer,
     pub user: Option<Arc<str>>,
     pub connected: AtomicUsize,
+    /// Since when it is connected, or away; in milliseconds of the monotonic clock.
+    since: AtomicI64,
+    /// PUBLISH packets from it, and to it.
+    pub received: Counter,
+    pub sent: Counter,
+    meter: Meter,
     pub queued: Level,
     pub queued_bytes: Level,
     pub inflight: Level,
@@ -122,12 +132,49 @@ impl Gauge {
             peer,
             user,
             connected: AtomicUsize::new(1),
+            since: AtomicI64::new(0),
+            received: Counter::default(),
+            sent: Counter::default(),
+            meter: Meter::default(),
             queued: Level::default(),
             queued_bytes: Level::default(),
             inflight: Level::default(),
             subscriptions: Level::default(),
             held_back: Level::default(),
             dropped: Counter::default(),
+        }
+    }
+
+    /// The client has come, or gone.
+    pub fn show_connected(&self, connected: bool, now: Mono) {
+        self.connected.store(usize::from(connected), Ordering::Relaxed);
+        self.since.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Brings the rates up to date.
+    pub fn measure(&self, now: Mono) {
+        self.meter.measure([self.received.get(), self.sent.get()], now);
+    }
+
+    fn status(&self, id: &Arc<str>) -> ClientStatus {
+        let [received_per_s, sent_per_s] = self.meter.rates();
+        ClientStatus {
+            id: Arc::clone(id),
+            version: self.version.as_str(),
+            address: self.peer,
+            user: self.user.clone(),
+            connected: self.connected.load(Ordering::Relaxed) == 1,
+            since: self.since.load(Ordering::Relaxed),
+            received: self.received.get(),
+            received_per_s,
+            sent: self.sent.get(),
+            sent_per_s,
+            subscriptions: self.subscriptions.get(),
+            queue: self.queued.get(),
+            queue_bytes: self.queued_bytes.get(),
+            inflight: self.inflight.get(),
+            held_back: self.held_back.get(),
+            dropped: self.dropped.get(),
         }
     }
 }
@@ -145,24 +192,22 @@ impl Counters {
         self.clients().remove(client_id);
     }
 
+    /// Clients in the order of their ids, at most `most`, after the client `after`.
+    pub fn clients_after(&self, after: Option<&str>, most: usize) -> Vec<ClientStatus> {
+        let clients = self.clients();
+        let found = clients.range::<str, _>((beyond(after), Bound::Unbounded));
+        found.take(most).map(|(id, gauge)| gauge.status(id)).collect()
+    }
+
+    /// Client ids in order, at most `most`, from the client `from` on.
+    pub fn ids_from(&self, from: &str, most: usize) -> Vec<Arc<str>> {
+        let clients = self.clients();
+        let found = clients.range::<str, _>((Bound::Included(from), Bound::Unbounded));
+        found.take(most).map(|(id, _)| Arc::clone(id)).collect()
+    }
+
     pub fn status(&self, uptime_s: u64, doors: &[Arc<Door>]) -> BrokerStatus {
-        let clients = self
-            .clients()
-            .iter()
-            .map(|(id, gauge)| ClientStatus {
-                id: Arc::clone(id),
-                version: gauge.version.as_str(),
-                address: gauge.peer,
-                user: gauge.user.clone(),
-                connected: gauge.connected.load(Ordering::Relaxed) == 1,
-                subscriptions: gauge.subscriptions.get(),
-                queue: gauge.queued.get(),
-                queue_bytes: gauge.queued_bytes.get(),
-                inflight: gauge.inflight.get(),
-                held_back: gauge.held_back.get(),
-                dropped: gauge.dropped.get(),
-            })
-            .collect();
+        let clients = self.clients().iter().map(|(id, gauge)| gauge.status(id)).collect();
         let dropped = &self.dropped;
         BrokerStatus {
             uptime_s,
@@ -182,6 +227,7 @@ impl Counters {
             malformed: self.malformed.get(),
             logins_refused: self.logins_refused.get(),
             logins_throttled: self.logins_throttled.get(),
+            passwords_verified: self.passwords_verified.get(),
             slow_cut: self.slow_cut.get(),
             half_open: self.half_open.get(),
             half_open_cut: self.half_open_cut.get(),
@@ -205,6 +251,11 @@ impl Counters {
             clients,
         }
     }
+}
+
+/// Where a list goes on that was given up to `after`.
+pub fn beyond(after: Option<&str>) -> Bound<&str> {
+    after.map_or(Bound::Unbounded, Bound::Excluded)
 }
 
 /// The broker at one moment, for the status page, `fieldhold status` and metrics.
@@ -236,6 +287,8 @@ pub struct BrokerStatus {
     pub logins_refused: u64,
     /// Turned away unseen because their address had been wrong too often.
     pub logins_throttled: u64,
+    /// Passwords that were verified against their hash, which is work; others were known.
+    pub passwords_verified: u64,
     /// Connections cut because the client did not read.
     pub slow_cut: u64,
     /// Connections that have not sent their CONNECT yet.
@@ -298,6 +351,14 @@ pub struct ClientStatus {
     /// `None` for a client that named no user.
     pub user: Option<Arc<str>>,
     pub connected: bool,
+    /// Since when it is connected, or away; in milliseconds of the gateway's monotonic clock.
+    pub since: i64,
+    /// Messages from the client since it connected, and per second lately.
+    pub received: u64,
+    pub received_per_s: f64,
+    /// Messages to the client.
+    pub sent: u64,
+    pub sent_per_s: f64,
     pub subscriptions: usize,
     pub queue: usize,
     pub queue_bytes: usize,

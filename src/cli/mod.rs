@@ -56,7 +56,7 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
-    /// The LAN broker: the line of a user's password
+    /// The LAN broker: clients, topics, retained messages, passwords
     Broker(broker::Arguments),
     /// Look into the store
     Store(store::Arguments),

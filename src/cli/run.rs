@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{BadInput, ConfigArgument};
 use crate::config;
-use crate::runtime::{Gateway, SystemClock, control, in_full};
+use crate::runtime::{BrokerAsk, Gateway, SystemClock, control, in_full};
 
 /// Threads for broker, uplinks and the rest; serial lines and the store have their own.
 const WORKERS_MAX: usize = 4;
@@ -104,6 +104,11 @@ async fn reload(gateway: &Gateway, path: &Path) {
 }
 
 async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
+    if let Some(ask) = words.strip_prefix("broker ") {
+        let ask: BrokerAsk = serde_json::from_str(ask).ok()?;
+        let answer = gateway.ask_broker(ask).await;
+        return Some(answer.unwrap_or_else(|error| json!({ "error": error })).to_string());
+    }
     let words: Vec<&str> = words.split(' ').collect();
     match words.as_slice() {
         ["trace", bus, since] => {

@@ -70,8 +70,17 @@ pub struct BrokerLimits {
     pub topic_levels: usize,
     /// From the connection to its CONNECT, the handshakes of TLS and WebSocket included.
     pub connect_timeout: Duration,
+    /// Longest keep-alive of a 5.0 client, in seconds; `u16::MAX` for no bound.
+    pub keep_alive_max: u16,
     /// What may wait to be sent to one connection.
     pub outgoing_bytes: usize,
+}
+
+impl BrokerLimits {
+    /// Whether a topic or a filter is neither too long nor too deep.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        topic.len() <= self.topic_bytes && topic.split('/').count() <= self.topic_levels
+    }
 }
 
 /// Which message goes when one more does not fit into a queue.

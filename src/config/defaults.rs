@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::broker::{BrokerLimits, QueueDrops};
+use crate::model::Qos;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -129,6 +130,7 @@ pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     topic_bytes: 1_024,
     topic_levels: 32,
     connect_timeout: Duration::from_secs(10),
+    keep_alive_max: u16::MAX,
     outgoing_bytes: 1024 * 1024,
 };
 /// The largest packet that MQTT can say the length of (MQTT 5.0, 1.5.5).
@@ -143,6 +145,8 @@ pub(super) const MQTTS_PORT: u16 = 8883;
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(super) const KEEP_ALIVE_RANGE: Durations = Duration::from_secs(5)..=Duration::from_secs(65_535);
 pub(super) const SEND: &str = "#";
+/// What every cloud service takes; some end the connection at a subscription with 2.
+pub(super) const RECEIVE_QOS: Qos = Qos::AtLeastOnce;
 pub(super) const WINDOW_MESSAGES: u16 = 100;
 /// Twice the window must stay below the 65,535 packet ids with room to spare.
 pub(super) const WINDOW_MESSAGES_RANGE: RangeInclusive<i128> = 1..=10_000;

@@ -238,6 +238,7 @@ pub(super) static LIMITS: Shape = Shape {
         "topic-bytes",
         "topic-levels",
         "connect-timeout",
+        "keep-alive-max",
         "outgoing-bytes",
     ],
     refused: &[],
@@ -269,6 +270,15 @@ pub(super) static UPLINK: Shape = Shape {
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
+    ],
+};
+
+pub(super) static RECEIVE: Shape = Shape {
+    name: "receive",
+    keys: &["filter", "under", "qos", "retain"],
+    refused: &[
+        ("topic", "what is subscribed to is called filter"),
+        ("prefix", "what is put before the topics on this network is called under"),
     ],
 };
 
@@ -337,7 +347,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 41] = [
+pub(super) static ALL: [&Shape; 42] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -375,6 +385,7 @@ pub(super) static ALL: [&Shape; 41] = [
     &ROLE,
     &LIMITS,
     &UPLINK,
+    &RECEIVE,
     &PASSWORD,
     &BACKLOG,
     &WINDOW,

@@ -12,7 +12,7 @@ use super::broker::{BrokerPlan, Place};
 use super::link::Link;
 use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
-use crate::model::{Class, Coding, Name, Table, TagId, TagMeta, TopicFilter, TopicName};
+use crate::model::{Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
 
 /// A whole configuration that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,6 +212,9 @@ pub struct UplinkPlan {
     /// Topics subscribed at the cloud broker for commands; each received topic is taken as a
     /// local `.../set` topic.
     pub receive: Vec<TopicFilter>,
+    /// Topics subscribed at the cloud broker for the clients of the LAN broker; the first that
+    /// matches counts.
+    pub local: Vec<LocalPlan>,
     /// Put before every topic sent, with its slash; empty for none.
     pub prefix: String,
     /// Where columnar backlog messages go (the prefix already applied).
@@ -225,6 +228,18 @@ pub struct UplinkPlan {
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
     pub policy: Policy,
+}
+
+/// Messages of the cloud that are published on the LAN broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPlan {
+    pub filter: TopicFilter,
+    /// Put before their topics, with a slash between.
+    pub under: TopicName,
+    /// The highest quality of service asked for.
+    pub qos: Qos,
+    /// Whether the LAN broker retains them.
+    pub retain: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -106,6 +106,23 @@ impl TopicFilter {
     pub fn matches(&self, topic: &str) -> bool {
         matches(&self.0, topic)
     }
+
+    /// Whether there is a topic that both filters match.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let wild = |filter: &Self| filter.0.starts_with(['+', '#']);
+        let system = |filter: &Self| filter.0.starts_with('$');
+        if system(self) && wild(other) || wild(self) && system(other) {
+            return false;
+        }
+        let (mut ours, mut theirs) = (self.0.split('/'), other.0.split('/'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+                (Some(a), Some(b)) if a == b || a == "+" || b == "+" => {}
+                _ => return false,
+            }
+        }
+    }
 }
 
 fn matches(filter: &str, topic: &str) -> bool {
@@ -160,6 +177,26 @@ mod tests {
         }
         for bad in ["a#", "a/#/b", "+a", "a+/b", "##", "#/"] {
             assert_eq!(TopicFilter::new(bad), Err(TopicError::WildcardPlace), "{bad}");
+        }
+    }
+
+    #[test]
+    fn filters_overlap_if_a_topic_matches_both() {
+        for (a, b, want) in [
+            ("a/b", "a/b", true),
+            ("a/b", "a/c", false),
+            ("a/+", "+/b", true),
+            ("a/#", "a", true),
+            ("a/#", "b/#", false),
+            ("#", "a/b", true),
+            ("a/+/c", "a/b", false),
+            ("a/+/#", "a/b", true),
+            ("+", "a/b", false),
+            ("#", "$SYS/x", false),
+            ("$SYS/#", "$SYS/+", true),
+        ] {
+            let [a, b] = [a, b].map(|text| TopicFilter::new(text).unwrap());
+            assert_eq!((a.overlaps(&b), b.overlaps(&a)), (want, want), "{a} {b}");
         }
     }
 

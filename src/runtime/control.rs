@@ -1,7 +1,7 @@
 //! The local control socket: `fieldhold status` asks the running gateway through it.
 //!
 //! A Unix socket in the state directory, readable by its owner alone. One request per connection:
-//! a line with some words, answered with one line of JSON.
+//! a line with some words or a word and JSON, answered with one line of JSON.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,8 +18,10 @@ use crate::model::{Blame, Retry};
 
 /// Connections served at a time.
 const CONNECTIONS_MAX: usize = 8;
-/// Longest request line.
-const REQUEST_BYTES_MAX: u64 = 512;
+/// Longest request line: two topics, of which each character is escaped.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// Characters of an unknown request that are said again.
+const QUOTED_MAX: usize = 100;
 /// How long a peer may take to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -135,6 +137,7 @@ async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
     BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
     let word = line.trim();
     let reply = answer(word.to_owned()).await.unwrap_or_else(|| {
+        let word: String = word.chars().take(QUOTED_MAX).collect();
         serde_json::json!({ "error": format!("unknown request {word:?}") }).to_string()
     });
     write.write_all(reply.as_bytes()).await?;

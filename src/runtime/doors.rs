@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use super::locks::lock;
 use crate::broker::{Broker, Rules};
-use crate::model::Name;
+use crate::model::{FromCloud, Lan, Name, Turned};
 use crate::south::BusPort;
 use crate::uplink::UplinkPort;
 
@@ -70,6 +70,12 @@ impl Doors {
             broker.set_rules(rules.clone());
         }
         door.rules = rules;
+    }
+}
+
+impl Lan for Doors {
+    fn publish(&self, message: FromCloud) -> Result<(), Turned> {
+        self.broker().ok_or(Turned::NoBroker)?.publish_from_cloud(message)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::uplink;
 pub const GRACE: Duration = Duration::from_secs(10);
 
 const CONTROL_UNIT: &str = "control";
-const BROKER_UNIT: &str = "broker";
+pub(super) const BROKER_UNIT: &str = "broker";
 const BUS_UNITS: &str = "bus ";
 const UPLINK_UNITS: &str = "uplink ";
 
@@ -250,6 +250,7 @@ impl Gateway {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
                 inbox: inbox.clone(),
+                lan: doors.clone(),
                 seed: fastrand::u64(..),
                 secrets_dir: secrets_dir.clone(),
             };

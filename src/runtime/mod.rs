@@ -1,5 +1,6 @@
 //! Wires a plan into supervised units; knows every layer below and no command line.
 
+mod asks;
 mod clock;
 mod commands;
 pub mod control;
@@ -11,6 +12,7 @@ mod locks;
 mod status;
 mod units;
 
+pub use asks::BrokerAsk;
 pub use clock::SystemClock;
 pub use gateway::{ApplyError, GRACE, Gateway};
 pub use status::Status;

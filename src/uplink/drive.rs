@@ -100,7 +100,8 @@ async fn connection(
         Err(error) => return Ok((Closing::default(), Some(error.into()))),
     };
     // The client's queue always has room: messages keep to the window, the rest is counted here.
-    let capacity = usize::from(window.messages) + engine.plan.receive.len() + 4;
+    let capacity =
+        usize::from(window.messages) + engine.plan.receive.len() + engine.plan.local.len() + 4;
     let (client, mut eventloop) = AsyncClient::new(options, capacity);
     eventloop.network_options.set_tcp_nodelay(true);
     let connect = engine.timing.connect;

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 
 use super::cause::{Cause, Ended};
 use super::commands;
+use super::local;
 use super::pack::Packer;
 use super::reply::Reply;
 use super::settling::{Fate, Settlement, rows_in};
 use super::status::{Board, Connection};
 use super::timing::Timing;
 use crate::config::UplinkPlan;
-use crate::model::{Clock, Mono, SetRequest};
+use crate::model::{Clock, Lan, Mono, SetRequest};
 use crate::store::StoreError;
 
 /// So many connections that end the same way are no accident any more.
@@ -36,6 +37,7 @@ pub struct Engine {
     pub timing: Timing,
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Sender<SetRequest>,
+    pub lan: Arc<dyn Lan>,
     pub board: Arc<Board>,
     pub packer: Packer,
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
@@ -51,7 +53,7 @@ impl Engine {
         plan: Arc<UplinkPlan>,
         timing: Timing,
         clock: Arc<dyn Clock>,
-        inbox: mpsc::Sender<SetRequest>,
+        (inbox, lan): (mpsc::Sender<SetRequest>, Arc<dyn Lan>),
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
@@ -60,6 +62,7 @@ impl Engine {
             timing,
             clock,
             inbox,
+            lan,
             board,
             packer,
             replies: VecDeque::new(),
@@ -109,25 +112,41 @@ impl Engine {
         self.board.update(|progress| progress.connection = Connection::Stopped);
     }
 
-    /// A publish came from the broker.
+    /// A publish came from the broker: a command, or a message for the network.
     pub fn received(&self, publish: &Publish) {
+        let plan = &self.plan;
+        let mut filters = plan.receive.iter();
+        let is_asked = filters.any(|filter| filter.matches(&publish.topic));
         let now = self.clock.mono();
-        let request = commands::request(publish, &self.plan.prefix, &self.plan.name, now);
-        // A full inbox is the only thing that can be wrong with the sender while we run.
-        let taken = request.map(|request| self.inbox.try_send(request).is_ok());
-        self.board.update(|progress| match taken {
-            Some(true) => progress.commands.received += 1,
-            Some(false) => progress.commands.refused += 1,
+        let request =
+            is_asked.then(|| commands::request(publish, &plan.prefix, &plan.name, now)).flatten();
+        if let Some(request) = request {
+            // A full inbox is the only thing that can be wrong with the sender while we run.
+            let taken = self.inbox.try_send(request).is_ok();
+            self.board.update(|progress| match taken {
+                true => progress.commands.received += 1,
+                false => progress.commands.refused += 1,
+            });
+            return;
+        }
+        let message = local::message(publish, plan);
+        let published = message.map(|message| self.lan.publish(message?));
+        self.board.update(|progress| match published {
             None => progress.commands.ignored += 1,
+            Some(Ok(())) => progress.local.published += 1,
+            Some(Err(turned)) => progress.local.turn(turned),
         });
     }
 
-    pub fn filters_refused(&self, filters: usize) {
-        if filters > 0 {
-            tracing::warn!(uplink = %self.plan.name, filters, "the broker refused subscriptions");
-            let filters = u64::try_from(filters).unwrap_or(u64::MAX);
-            self.board.update(|progress| progress.commands.filters_refused += filters);
+    pub fn subscribed(&self, granted: usize, refused: usize) {
+        if refused > 0 {
+            tracing::warn!(uplink = %self.plan.name, refused, "the broker refused subscriptions");
         }
+        let [granted, refused] = [granted, refused].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+        self.board.update(|progress| {
+            progress.commands.filters_granted += granted;
+            progress.commands.filters_refused += refused;
+        });
     }
 
     /// Counts what was settled in the store.

@@ -1,4 +1,4 @@
-//! Uplinks: what the store holds goes to a cloud broker, commands come back.
+//! Uplinks: what the store holds goes to a cloud broker, commands and messages come back.
 //!
 //! One engine per uplink over rumqttc (MQTT 3.1.1; the only place that knows it). What is trusted:
 //! the stored row, and a PUBACK for it. Not trusted: the client's queue, an open socket, a session
@@ -14,6 +14,7 @@
 //! * Losses, jumps of positions and corrected times are told like rows: until they are acknowledged.
 //! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
 //!   until it is stopped.
+//! * What comes for the network is handed to it at once and never sent up again.
 //!
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
@@ -23,6 +24,7 @@ mod drive;
 mod engine;
 mod inflight;
 mod lanes;
+mod local;
 mod notices;
 mod pack;
 mod rate;
@@ -41,12 +43,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UplinkPlan;
-use crate::model::{Backoff, Blame, Class, Clock, Retry, SetRequest, TopicName};
+use crate::model::{Backoff, Blame, Class, Clock, Lan, Retry, SetRequest, TopicName};
 use crate::store::Store;
 
 pub use cause::Cause;
 pub use lanes::LanePosition;
-pub use status::{Commands, Connection, UplinkStatus};
+pub use status::{Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
 
 /// What an uplink needs from others.
@@ -55,6 +57,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where received commands go; a full one refuses.
     pub inbox: mpsc::Sender<SetRequest>,
+    /// Where received messages go that are no commands.
+    pub lan: Arc<dyn Lan>,
     /// Makes the back-off of this gateway differ from that of others.
     pub seed: u64,
     /// Where the files of secrets lie, beside `$CREDENTIALS_DIRECTORY`.
@@ -113,7 +117,8 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     };
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
-    let engine = engine::Engine::new(plan, timing, deps.clock, deps.inbox, board, packer);
+    let doors = (deps.inbox, deps.lan);
+    let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
     let life = drive::Life { store: deps.store, places, replies, backoff };
     (port, UplinkRunner { engine, life })

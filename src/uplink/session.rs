@@ -19,7 +19,7 @@ use super::pack::Rows;
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
-use crate::model::TopicName;
+use crate::model::{Qos, TopicName};
 use crate::store::{Consumer, Settled};
 
 /// What waits for one acknowledgement.
@@ -138,7 +138,8 @@ impl<'a> Session<'a> {
             }
             Event::Incoming(Incoming::SubAck(ack)) => {
                 let refused = |code: &&SubscribeReasonCode| **code == SubscribeReasonCode::Failure;
-                self.engine.filters_refused(ack.return_codes.iter().filter(refused).count());
+                let refused = ack.return_codes.iter().filter(refused).count();
+                self.engine.subscribed(ack.return_codes.len().saturating_sub(refused), refused);
                 Ok(())
             }
             Event::Incoming(_) | Event::Outgoing(_) => Ok(()),
@@ -147,9 +148,12 @@ impl<'a> Session<'a> {
 
     /// Subscribes before anything is published, then starts both lanes from the store.
     fn connected(&mut self) -> Result<(), Ended> {
-        for filter in &self.engine.plan.receive {
+        let plan = &self.engine.plan;
+        let commands = plan.receive.iter().map(|filter| (filter, QoS::AtLeastOnce));
+        let local = plan.local.iter().map(|local| (&local.filter, qos(local.qos)));
+        for (filter, qos) in commands.chain(local) {
             self.client
-                .try_subscribe(filter.as_str(), QoS::AtLeastOnce)
+                .try_subscribe(filter.as_str(), qos)
                 .map_err(|_| Ended::new(Cause::Settings, format!("can't subscribe to {filter}")))?;
         }
         self.engine.online();
@@ -360,5 +364,13 @@ impl<'a> Session<'a> {
             progress.in_flight = (0, 0);
         });
         closing
+    }
+}
+
+fn qos(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+        Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
 }

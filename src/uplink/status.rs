@@ -13,7 +13,7 @@ use super::cause::{Cause, Ended};
 use super::lanes::LanePosition;
 use super::rate::Rate;
 use super::settling::DeadReason;
-use crate::model::{Mono, Wall};
+use crate::model::{Mono, Turned, Wall};
 
 /// The connection, as a person would say it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +68,7 @@ pub struct UplinkStatus {
     pub eta_s: Option<u64>,
     pub lanes: Vec<LanePosition>,
     pub commands: Commands,
+    pub local: Local,
     /// Why the store could not be read, while that is so.
     pub store_problem: Option<String>,
 }
@@ -83,8 +84,24 @@ pub struct Commands {
     pub replies: u64,
     /// Replies that found their queue full or are too large.
     pub replies_dropped: u64,
-    /// `receive` filters that the broker did not grant.
+    /// `receive` filters that the broker granted on this connection.
+    pub filters_granted: u64,
+    /// Those it did not grant, on all connections.
     pub filters_refused: u64,
+}
+
+/// Messages for the clients of this network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Local {
+    pub published: u64,
+    /// Not published here, by reason.
+    pub turned: BTreeMap<&'static str, u64>,
+}
+
+impl Local {
+    pub fn turn(&mut self, turned: Turned) {
+        *self.turned.entry(turned.code()).or_default() += 1;
+    }
 }
 
 /// What the engine keeps up to date.
@@ -109,6 +126,7 @@ pub struct Progress {
     pub appended: Rate,
     pub lanes: Vec<LanePosition>,
     pub commands: Commands,
+    pub local: Local,
     pub store_problem: Option<String>,
 }
 
@@ -144,6 +162,7 @@ impl Board {
             appended: Rate::default(),
             lanes: Vec::new(),
             commands: Commands::default(),
+            local: Local::default(),
             store_problem: None,
         };
         Self { progress: Mutex::new(progress) }
@@ -186,6 +205,7 @@ impl Board {
                 eta_s: eta(waiting, acked_rows_per_s - appended_rows_per_s),
                 lanes: progress.lanes.clone(),
                 commands: progress.commands.clone(),
+                local: progress.local.clone(),
                 store_problem: progress.store_problem.clone(),
             }
         })
@@ -210,6 +230,7 @@ impl Progress {
 
     pub fn online(&mut self, at: Wall) {
         self.connection = Connection::Online { since: at.0 };
+        self.commands.filters_granted = 0;
         self.connects += 1;
         self.away_since = None;
         self.next_try = None;

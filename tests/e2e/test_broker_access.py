@@ -10,6 +10,7 @@ import termios
 import paho.mqtt.client as mqtt
 import pytest
 
+from certificates import authority, certificate
 from conftest import BINARY, Gateway, free_port, listening, wait_for
 
 ROLES = """
@@ -18,24 +19,6 @@ ROLES = """
       publish: ["cells/{user}/#"]
       subscribe: ["cells/{user}/#"]
 """
-
-
-def openssl(directory, *arguments):
-    subprocess.run(["openssl", *map(str, arguments)], cwd=directory, check=True, capture_output=True)
-
-
-def authority(directory):
-    openssl(directory, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=plant CA",
-            "-keyout", "ca.key", "-out", "ca.pem")
-
-
-def certificate(directory, name, common, days=60):
-    openssl(directory, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common}",
-            "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    extensions = directory / f"{name}.ext"
-    extensions.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    openssl(directory, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-days", days, "-extfile", extensions, "-out", f"{name}.pem")
 
 
 def password_line(password):

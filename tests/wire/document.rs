@@ -56,16 +56,29 @@ fn collect(folder: &Path, found: &mut BTreeSet<String>) {
         if path.is_dir() {
             collect(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs" || e == "py") {
-            let text = fs::read_to_string(&path).unwrap();
-            let heads = text.lines().filter_map(|line| {
-                let line = line.trim_start();
-                let line = line.strip_prefix("async ").unwrap_or(line);
-                let name = line.strip_prefix("fn ").or_else(|| line.strip_prefix("def "))?;
-                name.split_once('(').map(|(name, _)| name.to_owned())
-            });
-            found.extend(heads);
+            found.extend(tests_in(&fs::read_to_string(&path).unwrap()));
         }
     }
+}
+
+/// Functions under an attribute that makes them tests, and those that pytest takes for some.
+fn tests_in(text: &str) -> Vec<String> {
+    let mut is_test = false;
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        let function = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");
+        let name = match (function, line.strip_prefix("def test_")) {
+            (Some(name), _) if is_test => name.to_owned(),
+            (None, Some(name)) => format!("test_{name}"),
+            _ => String::new(),
+        };
+        found.extend(name.split_once('(').map(|(name, _)| name.to_owned()));
+        is_test = match line {
+            "#[test]" | "#[tokio::test]" => true,
+            other => is_test && (other.starts_with("#[") || other.starts_with("//")),
+        } || line.starts_with("#[tokio::test(");
+    }
+    found
 }
 
 fn check(table: &str, all: &[String], rows: &[Row], functions: &BTreeSet<String>) -> Vec<String> {
@@ -114,6 +127,13 @@ fn every_statement_stands_in_the_document_with_its_rows() {
     let mut wrong = check(v5, &numbers(statements::V5), &row::read(row::V5), &functions);
     wrong.extend(check(v3, &numbers(statements::V3), &row::read(row::V3), &functions));
     assert!(wrong.is_empty(), "{DOCUMENT}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_tests_are_names_of_tests() {
+    let rust = "#[test]\n// why\n#[expect(x)]\nfn one() {\nfn not_two() {\n#[tokio::test]\nasync fn three() {";
+    assert_eq!(tests_in(rust), ["one", "three"]);
+    assert_eq!(tests_in("def test_four(tmp):\n    x\ndef not_five():"), ["test_four"]);
 }
 
 /// The check itself finds what is wrong.

@@ -42,6 +42,7 @@ fn limits() -> BrokerLimits {
         topic_bytes: 100,
         topic_levels: 8,
         connect_timeout: Duration::from_secs(10),
+        keep_alive_max: u16::MAX,
         outgoing_bytes: 10_000,
         ..BrokerLimits::default()
     }
@@ -50,6 +51,7 @@ fn limits() -> BrokerLimits {
 fn set(limits: &mut BrokerLimits, name: &str, value: usize) {
     match name {
         "inflight" => limits.inflight = u16::try_from(value).unwrap(),
+        "keep_alive_max" => limits.keep_alive_max = u16::try_from(value).unwrap(),
         "queue_messages" => limits.queue_messages = value,
         "retained_messages" => limits.retained_messages = value,
         "subscriptions" => limits.subscriptions_per_client = value,

@@ -1,7 +1,8 @@
 //! Lets clients in: asks [`Access`] who they are, and looks at passwords where that decides.
 //!
-//! Passwords are verified away from the async threads, few at a time: a verification takes tens of
-//! milliseconds and megabytes. Whoever waits for one waits within the time for its CONNECT.
+//! A password that was right before is known again. Others are verified away from the async threads,
+//! few at a time: a verification takes tens of milliseconds and megabytes. Whoever waits for one
+//! waits within the time for its CONNECT.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::throttle::Throttle;
+use super::verified::Verified;
 use super::{Access, Answer, Claim, Login, password};
 use crate::broker::packet::{Password, Reason};
 use crate::broker::peer::Peer;
@@ -21,6 +23,7 @@ const VERIFICATIONS_MAX: usize = 2;
 pub struct Guard {
     access: watch::Receiver<Arc<Access>>,
     throttle: Mutex<Throttle>,
+    verified: Mutex<Verified>,
     verifications: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     counters: Arc<Counters>,
@@ -33,11 +36,16 @@ impl Guard {
         counters: Arc<Counters>,
     ) -> Self {
         let verifications = Arc::new(Semaphore::new(VERIFICATIONS_MAX));
-        Self { access, throttle: Mutex::default(), verifications, clock, counters }
+        let verified = Mutex::new(Verified::new());
+        Self { access, throttle: Mutex::default(), verified, verifications, clock, counters }
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Verified> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who the client is, or why it is not let in.
@@ -56,18 +64,13 @@ impl Guard {
             }
             Answer::Verify { hash, login } => (hash, login),
         };
-        let Ok(turn) = Arc::clone(&self.verifications).acquire_owned().await else {
-            return Err(Reason::SERVER_BUSY);
-        };
-        // Looked at after the wait: those before may have been wrong.
         self.admit(peer.ip())?;
-        let hash = hash.zip(password);
-        let right = tokio::task::spawn_blocking(move || {
-            let right = hash.is_some_and(|(hash, password)| password::verify(&password.0, &hash));
-            drop(turn);
-            right
-        });
-        let right = right.await.unwrap_or(false);
+        // Nobody's password is never known, so that nobody is told apart by the time it takes.
+        let known = login.as_ref().and(hash.as_ref().zip(password.as_ref()));
+        let right = match known {
+            Some((hash, password)) if self.was_right(hash, password) => true,
+            _ => self.verify(hash.zip(password), login.is_some(), peer).await?,
+        };
         match login.filter(|_| right) {
             Some(login) => {
                 if let Some(ip) = peer.ip() {
@@ -83,6 +86,41 @@ impl Guard {
                 Err(Reason::BAD_USER_NAME_OR_PASSWORD)
             }
         }
+    }
+
+    /// Whether this is the password of this hash, as found out before.
+    fn was_right(&self, hash: &str, password: &Password) -> bool {
+        let mut verified = self.verified();
+        verified.follow(&self.access.borrow());
+        verified.was_right(hash, &password.0)
+    }
+
+    /// Finds out whether a password is right, which is work; `exists` says whether there is a user.
+    async fn verify(
+        &self,
+        claimed: Option<(Arc<str>, Password)>,
+        exists: bool,
+        peer: Peer,
+    ) -> Result<bool, Reason> {
+        let Ok(turn) = Arc::clone(&self.verifications).acquire_owned().await else {
+            return Err(Reason::SERVER_BUSY);
+        };
+        // Looked at after the wait: those before may have been wrong, or this very password right.
+        self.admit(peer.ip())?;
+        let Some((hash, password)) = claimed else { return Ok(false) };
+        if exists && self.was_right(&hash, &password) {
+            return Ok(true);
+        }
+        self.counters.passwords_verified.one();
+        let asked = (Arc::clone(&hash), password.clone());
+        // The turn goes along, so that it is over when the work is, whoever still waits for that.
+        let work = move || (password::verify(&asked.1.0, &asked.0), turn);
+        let Ok((right, turn)) = tokio::task::spawn_blocking(work).await else { return Ok(false) };
+        if right && exists {
+            self.verified().keep(&hash, &password.0);
+        }
+        drop(turn);
+        Ok(right)
     }
 
     /// Turns away an address that guesses. Processes of this machine on a Unix socket are known.

@@ -8,6 +8,7 @@ mod guard;
 mod password;
 mod rights;
 mod throttle;
+mod verified;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -117,6 +118,10 @@ impl Access {
             Some(_) => Answer::Enter(login(None, Proof::Nothing)),
             None => Answer::Refuse(Reason::NOT_AUTHORIZED),
         }
+    }
+
+    fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.users.values().filter_map(|user| user.hash.as_deref())
     }
 
     fn any_hash(&self) -> Option<Arc<str>> {

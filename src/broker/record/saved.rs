@@ -14,7 +14,7 @@ pub struct Saved {
     pub messages: Vec<(u64, MessageRecord)>,
     pub retained: Vec<KeptMessage>,
     /// Rows that can't be read.
-    pub damaged: u64,
+    pub damaged: Vec<Key>,
 }
 
 impl Saved {
@@ -25,30 +25,50 @@ impl Saved {
         let mut is_whole = true;
         for table in [Table::Session, Table::Progress, Table::Message, Table::Retained] {
             is_whole &= load(table, &mut |key, value| {
-                if saved.take(key, value).is_none() {
-                    saved.damaged += 1;
+                if saved.take(&key, value).is_none() {
+                    saved.damaged.push(key);
                 }
             });
         }
-        if saved.damaged > 0 || !is_whole {
+        if !saved.damaged.is_empty() || !is_whole {
             tracing::error!(
-                rows = saved.damaged,
+                rows = saved.damaged.len(),
                 "not all sessions and messages of the broker could be read"
             );
         }
         saved
     }
 
-    fn take(&mut self, key: Key, value: &[u8]) -> Option<()> {
+    /// Numbers of sessions and rows of messages up to these are taken.
+    pub fn last(&self) -> (u64, u64) {
+        let numbers = self.sessions.iter().map(|(_, record)| record.number);
+        let (mut session, mut row) = (numbers.max().unwrap_or(0), 0);
+        for number in self.progress.keys() {
+            session = session.max(*number);
+        }
+        for (number, _) in &self.messages {
+            row = row.max(*number);
+        }
+        for key in &self.damaged {
+            match key {
+                Key::Progress(number) => session = session.max(*number),
+                Key::Message(number) => row = row.max(*number),
+                Key::Session(_) | Key::Retained(_) => {}
+            }
+        }
+        (session, row)
+    }
+
+    fn take(&mut self, key: &Key, value: &[u8]) -> Option<()> {
         match key {
             Key::Session(client) => {
                 let client = String::from_utf8(client.to_vec()).ok()?;
                 self.sessions.push((client, SessionRecord::decode(value)?));
             }
             Key::Progress(number) => {
-                self.progress.insert(number, ProgressRecord::decode(value)?);
+                self.progress.insert(*number, ProgressRecord::decode(value)?);
             }
-            Key::Message(row) => self.messages.push((row, MessageRecord::decode(value)?)),
+            Key::Message(row) => self.messages.push((*row, MessageRecord::decode(value)?)),
             Key::Retained(_) => self.retained.push(KeptMessage::decode(value)?),
         }
         Some(())

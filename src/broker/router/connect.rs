@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Later, Router, show_connected};
+use super::{Later, Router};
 use crate::broker::access::Login;
 use crate::broker::encode::{self, Offer};
 use crate::broker::outbox::{End, Outbox};
@@ -39,10 +39,12 @@ impl Router {
                 return outbox.end(End::Finish);
             }
         };
+        let keep_alive = self.keep_alive(&connect);
         let offer = Offer {
             receive_maximum: RECEIVE_MAXIMUM,
             packet_max: self.limits.packet_bytes,
             alias_max: ALIAS_MAX,
+            keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
             assigned: assigned.then_some(&client_id),
         };
         // Nobody owns what an anonymous client left; a user starts anew.
@@ -59,7 +61,7 @@ impl Router {
         }
         let terms = Terms {
             version: connect.version,
-            keep_alive: connect.keep_alive,
+            keep_alive,
             window: connect.receive_maximum.min(self.limits.inflight),
             packet_max,
             problem_info: connect.problem_info,
@@ -133,7 +135,7 @@ impl Router {
             session.outgoing.release_again(&mut link);
         }
         session.link = Some(link);
-        show_connected(session, true);
+        session.gauge.show_connected(true, now);
         self.confine(key);
         self.touch(key);
         if must_wait {
@@ -155,6 +157,16 @@ impl Router {
         for (packets, held) in waiting.early {
             self.packets(conn, packets, held, now);
         }
+    }
+
+    /// The keep-alive of a connection. Only 5.0 clients can be told another than theirs.
+    fn keep_alive(&self, connect: &Connect) -> u16 {
+        let most = self.limits.keep_alive_max;
+        let is_bounded = connect.version == Version::V5 && most < u16::MAX;
+        if is_bounded && (connect.keep_alive == 0 || connect.keep_alive > most) {
+            return most;
+        }
+        connect.keep_alive
     }
 
     fn assign_id(&mut self) -> String {

@@ -32,6 +32,7 @@ impl Router {
 
     fn tick_session(&mut self, key: SessionKey, now: Mono) {
         let Some(session) = self.session(key) else { return };
+        session.gauge.measure(now);
         if let Some(link) = &mut session.link {
             if link.is_silent(now) {
                 tracing::info!(client = %session.client_id, "client silent, closed by keep-alive");

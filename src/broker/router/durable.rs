@@ -40,13 +40,13 @@ impl Router {
             }
             write(session, &mut self.round);
         }
-        if let Some((number, commit)) = self.round.end() {
-            self.commits.push((Waiter::Round(number), commit));
+        if let Some(commit) = self.round.end() {
+            self.commits.push((Waiter::Round, commit));
         }
     }
 
     /// A commit of the broker's file came to its end.
-    pub(super) fn settle_round(&mut self, number: u64, result: &Result<(), String>, now: Mono) {
+    pub(super) fn settle_round(&mut self, result: &Result<(), String>, now: Mono) {
         match (result, self.file_refuses) {
             (Err(error), false) => {
                 tracing::error!(%error, "the broker's sessions and messages can't be written");
@@ -57,7 +57,7 @@ impl Router {
             _ => {}
         }
         self.file_refuses = result.is_err();
-        for later in self.round.settled(number, result.is_ok()) {
+        for later in self.round.settled(result.is_ok()) {
             if result.is_ok() {
                 self.fulfil(later, now);
             } else {
@@ -102,7 +102,13 @@ impl Router {
             Later::Acknowledge(key, ticket, _) => {
                 self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);
             }
-            Later::Complete(..) | Later::Release(..) | Later::Send(_) => {
+            Later::Complete(..) | Later::Release(..) => self.round.wait_again(later),
+            Later::Send(key) => {
+                // The file may leave out the message for want of room: its number stays taken.
+                if let Some(session) = self.session(key) {
+                    session.moved();
+                }
+                self.touch(key);
                 self.round.wait_again(later);
             }
             Later::Answer(key, conn, _) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Router, show_connected};
+use super::Router;
 use crate::broker::encode;
 use crate::broker::outbox::End;
 use crate::broker::packet::Version;
@@ -18,7 +18,7 @@ impl Router {
     pub(super) fn close(&mut self, key: SessionKey, close: Close, now: Mono) {
         let Some(session) = self.session(key) else { return };
         let Some(mut link) = session.link.take() else { return };
-        show_connected(session, false);
+        session.gauge.show_connected(false, now);
         session.moved();
         let mut will_due = false;
         match close {

@@ -11,6 +11,7 @@ mod deadlines;
 mod deferred;
 mod durable;
 mod end;
+mod listing;
 mod pace;
 mod restore;
 mod round;
@@ -23,7 +24,6 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
@@ -38,6 +38,7 @@ use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
 use super::shares::GroupKey;
 use super::status::Counters;
 use super::subscriptions::Subscriptions;
+use super::traffic::Traffic;
 use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
@@ -59,8 +60,8 @@ pub enum Waiter {
     Publisher(SessionKey, AckTicket, u64),
     /// The message itself, to be routed: its number among the deferred ones.
     Message(u64),
-    /// All who wait for this round of the broker's file.
-    Round(u64),
+    /// All who wait for the broker's file.
+    Round,
 }
 
 /// Something a connection tells the router.
@@ -106,6 +107,7 @@ pub struct Router {
     by_conn: HashMap<ConnId, SessionKey>,
     subscriptions: Subscriptions,
     retained: Retained,
+    traffic: Traffic,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
     /// Messages of shared subscriptions whose session has ended, for other members of the group.
@@ -164,6 +166,7 @@ impl Router {
             by_client: HashMap::new(),
             by_conn: HashMap::new(),
             subscriptions: Subscriptions::default(),
+            traffic: Traffic::default(),
             dirty: Vec::new(),
             passed_on: Vec::new(),
             replaying: Vec::new(),
@@ -228,7 +231,10 @@ impl Router {
             let Some(session) = self.session(key) else { return };
             match session.receive(packet, now) {
                 Step::Done => self.touch(key),
-                Step::Publish(topic, publish) => self.client_publish(key, topic, publish, now),
+                Step::Publish(topic, publish) => {
+                    session.gauge.received.one();
+                    self.client_publish(key, topic, publish, now);
+                }
                 Step::Subscribe(subscribe) => self.subscribe(key, &subscribe, now),
                 Step::Unsubscribe(unsubscribe) => self.unsubscribe(key, &unsubscribe),
                 Step::Pump => has_window = true,
@@ -256,12 +262,12 @@ impl Router {
 
     /// A message is durable, or the store refused it.
     pub fn settle(&mut self, waiter: Waiter, result: &Result<(), String>, now: Mono) {
-        if let Waiter::Round(number) = waiter {
-            return self.settle_round(number, result, now);
+        if let Waiter::Round = waiter {
+            return self.settle_round(result, now);
         }
         self.note_store(result);
         match waiter {
-            Waiter::Nobody | Waiter::Round(_) => {}
+            Waiter::Nobody | Waiter::Round => {}
             Waiter::Publisher(key, ticket, round) if result.is_ok() => {
                 self.when_safe(round, Later::Acknowledge(key, ticket, Reason::SUCCESS), now);
             }
@@ -370,6 +376,7 @@ impl Router {
         let pumped =
             session.outgoing.pump(link, &self.limits, drops, when, (&mut written, &mut dropped));
         session.gauge.dropped.add(dropped);
+        session.gauge.sent.add(written);
         self.counters.messages_out.add(written);
         self.touch(key);
         self.release_waiters(key, now);
@@ -390,8 +397,4 @@ impl Router {
             self.close(key, close, now);
         }
     }
-}
-
-fn show_connected(session: &Session, connected: bool) {
-    session.gauge.connected.store(usize::from(connected), Ordering::Relaxed);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Router, show_connected};
+use super::Router;
 use crate::broker::access::Login;
 use crate::broker::record::{ProgressRecord, Saved, SessionRecord, Since, passed};
 use crate::broker::session::{Kept, Outgoing, Queued, Receipts, Session};
@@ -25,11 +25,12 @@ impl Router {
     /// Takes over what the last run left. To be called before anything else, with the wall clock
     /// set; rules and users may take from it what is not allowed any more.
     pub fn restore(&mut self, saved: Saved, now: Mono) {
-        let Saved { sessions, mut progress, messages, retained, .. } = saved;
-        let numbers = sessions.iter().map(|(_, record)| record.number);
-        let last_session = numbers.chain(progress.keys().copied()).max().unwrap_or(0);
-        let last_row = messages.last().map_or(0, |(row, _)| *row);
+        let (last_session, last_row) = saved.last();
         self.round.start_after(last_session, last_row);
+        let Saved { sessions, mut progress, messages, retained, damaged } = saved;
+        for key in damaged {
+            self.round.change(key, None);
+        }
         let mut restored = Restored::new();
         for (client_id, record) in sessions {
             let number = record.number;
@@ -88,7 +89,7 @@ impl Router {
         }
         for kept in retained {
             let message = Arc::new(kept.into_message((now, self.round.wall(now))));
-            if message.is_expired(now) || !self.retained.set(&message, true) {
+            if message.is_expired(now) || !self.retained.set(&message, true, now) {
                 self.round.change_retained(&message.topic, None, now);
             }
         }
@@ -134,7 +135,7 @@ impl Router {
             kept: Some(Kept { number: record.number, is_changed: false, has_moved: !was_away }),
             gauge,
         };
-        show_connected(&session, false);
+        session.gauge.show_connected(false, away_since);
         let key = self.place(session, now);
         for (filter, grant) in record.subscriptions {
             self.subscriptions.insert(&filter, key, grant);

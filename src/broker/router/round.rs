@@ -7,7 +7,7 @@
 //!
 //! Without a file nothing is written, and nobody ever waits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,8 +56,9 @@ pub struct Round {
     safe: u64,
     changes: Vec<Change>,
     waiters: Vec<Later>,
-    /// Rounds that are not durable yet, with those who wait for them.
-    pending: VecDeque<(u64, Vec<Later>)>,
+    /// The last round of the commit that is on its way, with all who wait for that. There is one
+    /// at a time: the disk does no more at once, and whatever comes meanwhile shares the next.
+    pending: Option<(u64, Vec<Later>)>,
     /// What has to happen, after a commit that failed as well.
     again: Vec<Later>,
     next_row: u64,
@@ -78,7 +79,7 @@ impl Round {
             safe: 0,
             changes: Vec::new(),
             waiters: Vec::new(),
-            pending: VecDeque::new(),
+            pending: None,
             again: Vec::new(),
             next_row: 1,
             next_session: 1,
@@ -210,9 +211,9 @@ impl Round {
         if round <= self.safe {
             return Some(later);
         }
-        match self.pending.iter_mut().find(|(number, _)| *number >= round) {
-            Some((_, waiters)) => waiters.push(later),
-            None => self.waiters.push(later),
+        match &mut self.pending {
+            Some((number, waiters)) if *number >= round => waiters.push(later),
+            _ => self.waiters.push(later),
         }
         None
     }
@@ -226,33 +227,30 @@ impl Round {
         self.waiters.append(&mut self.again);
     }
 
-    /// Ends the round; gives its number and its commit if anybody waits for it.
-    pub fn end(&mut self) -> Option<(u64, Commit)> {
+    /// Ends the round; gives a commit if anybody waits and none is on its way.
+    pub fn end(&mut self) -> Option<Commit> {
         let file = self.file.as_ref()?;
         let number = self.number;
         if !self.changes.is_empty() {
             file.put(&mut self.changes);
             self.changes.clear();
-        } else if self.waiters.is_empty() {
+            self.number += 1;
+        }
+        if self.waiters.is_empty() || self.pending.is_some() {
             return None;
         }
-        self.number += 1;
-        if self.waiters.is_empty() {
-            return None;
-        }
-        self.pending.push_back((number, std::mem::take(&mut self.waiters)));
-        Some((number, file.committed()))
+        self.number = number + 1;
+        self.pending = Some((number, std::mem::take(&mut self.waiters)));
+        Some(file.committed())
     }
 
-    /// A commit came to its end: all that has waited for it.
-    pub fn settled(&mut self, number: u64, is_durable: bool) -> Vec<Later> {
+    /// The commit on its way came to its end: all that has waited for it.
+    pub fn settled(&mut self, is_durable: bool) -> Vec<Later> {
+        let Some((number, waiters)) = self.pending.take() else { return Vec::new() };
         if is_durable {
             self.safe = self.safe.max(number);
-            let count = self.pending.iter().take_while(|(n, _)| *n <= number).count();
-            return self.pending.drain(..count).flat_map(|(_, waiters)| waiters).collect();
         }
-        let place = self.pending.iter().position(|(n, _)| *n == number);
-        place.and_then(|at| self.pending.remove(at)).map_or_else(Vec::new, |(_, waiters)| waiters)
+        waiters
     }
 
     pub fn take_renewed(&self) -> bool {

@@ -12,12 +12,7 @@ use crate::broker::packet::{Inbound, Properties, Reason, Version, Will};
 use crate::broker::session::{Close, Sent};
 use crate::broker::status::Counters;
 use crate::broker::trie::{Grant, Match, SessionKey};
-use crate::model::{Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
-
-/// Ending of the topics that are commands to a tag.
-const SET: &str = "/set";
-/// Topics that the broker alone publishes.
-const SYS: &str = "$SYS/";
+use crate::model::{FromCloud, Message as Stored, Mono, Origin, Qos, SetRequest, TopicName};
 
 /// What became of a client's message.
 pub(super) enum Fate {
@@ -28,19 +23,17 @@ pub(super) enum Fate {
 
 impl Router {
     pub(super) fn is_topic_within_limits(&self, topic: &str) -> bool {
-        topic.len() <= self.limits.topic_bytes
-            && topic.split('/').count() <= self.limits.topic_levels
+        self.limits.takes_topic(topic)
     }
 
     /// Whether only the gateway publishes here.
     pub(super) fn is_reserved(&self, topic: &TopicName) -> bool {
-        self.rules.reserved.contains(topic) || topic.as_str().starts_with(SYS)
+        self.rules.is_reserved(topic)
     }
 
     /// Whether a publish here is a command to a tag, or to several of a device.
     pub(super) fn is_command(&self, topic: &TopicName) -> bool {
-        let Some(target) = topic.as_str().strip_suffix(SET) else { return false };
-        self.rules.reserved.contains(target) || self.rules.devices.contains(target)
+        self.rules.is_command(topic)
     }
 
     pub(super) fn client_publish(
@@ -158,7 +151,7 @@ impl Router {
         if message.retain {
             let kept = (!message.payload.is_empty()).then_some(&*message);
             let is_change = kept.is_some() || self.retained.is_kept(&message.topic);
-            if self.retained.set(&message, self.round.is_on()) {
+            if self.retained.set(&message, self.round.is_on(), now) {
                 if is_change {
                     self.round.change_retained(&message.topic, kept, now);
                     self.is_kept = self.round.is_on();
@@ -224,6 +217,14 @@ impl Router {
         }
     }
 
+    /// Takes a message from a cloud: like one of a client, but for no uplink.
+    pub fn publish_from_cloud(&mut self, message: FromCloud, now: Mono) {
+        let FromCloud { topic, payload, qos, retain } = message;
+        let payload = payload.into();
+        let message = Message { topic, payload, qos, retain, expires: None, properties: None };
+        self.accept(None, message, None, now);
+    }
+
     pub(super) fn local_publish(&mut self, publish: Publish, now: Mono) {
         let mut passed = Vec::new();
         if let Some(data) = &publish.correlation {
@@ -248,7 +249,7 @@ impl Router {
             if self.retained.is_kept(&message.topic) {
                 self.round.change_retained(&message.topic, None, now);
             }
-            if !self.retained.set(&message, false) {
+            if !self.retained.set(&message, false, now) {
                 self.counters.dropped.retained_full.one();
             }
         }
@@ -257,6 +258,8 @@ impl Router {
 
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
+        let by = from.and_then(|key| self.session(key)).map(|session| session.client_id.clone());
+        self.traffic.note(message, by, now);
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.matches(message.topic.as_str(), &mut matches);
         // A session with overlapping filters gets one copy, at the highest QoS and with every
@@ -306,8 +309,10 @@ impl Router {
             dropped,
             now,
         );
-        if let Sent::Dropped(count) = sent {
-            session.gauge.dropped.add(count);
+        match sent {
+            Sent::Written => session.gauge.sent.one(),
+            Sent::Dropped(count) => session.gauge.dropped.add(count),
+            Sent::Queued | Sent::Away => {}
         }
         // The first in flight after a rest: the client is owed the time to acknowledge it.
         if sent == Sent::Written && qos != Qos::AtMostOnce && session.outgoing.inflight_len() == 1 {

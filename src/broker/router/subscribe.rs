@@ -159,7 +159,10 @@ impl Router {
                     );
                     self.round.finish_message(&message, now);
                     match sent {
-                        Sent::Written => self.counters.messages_out.one(),
+                        Sent::Written => {
+                            session.gauge.sent.one();
+                            self.counters.messages_out.one();
+                        }
                         Sent::Dropped(count) => session.gauge.dropped.add(count),
                         Sent::Queued | Sent::Away => {}
                     }

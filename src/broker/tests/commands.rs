@@ -149,6 +149,26 @@ fn a_5_0_client_above_its_receive_maximum_is_disconnected() {
 }
 
 #[test]
+fn what_comes_from_within_is_never_sent_up() {
+    let mut rig = rig();
+    connect(&mut rig, "S", "04");
+    rig.send("S", &bytes("82[ 0001 \"#\" 00 ]"));
+    rig.read("S");
+    rig.local("up/1", "from within", true);
+    assert_eq!(rig.read("S"), bytes("30[ \"up/1\" 'from within' ]"));
+    let message = crate::model::FromCloud {
+        topic: crate::model::TopicName::new("up/2").unwrap(),
+        payload: b"from a cloud".to_vec(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+    };
+    rig.router.publish_from_cloud(message, rig.now);
+    assert_eq!(rig.read("S"), bytes("30[ \"up/2\" 'from a cloud' ]"));
+    assert!(rig.appended.try_recv().is_err(), "though an uplink wants this topic of clients");
+    assert_eq!(rig.status().forwarded, 0);
+}
+
+#[test]
 fn a_command_of_qos_2_is_carried_out_once() {
     let mut rig = rig();
     connect(&mut rig, "A", "05");

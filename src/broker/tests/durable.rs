@@ -8,7 +8,7 @@ use super::rig::{Rig, limits};
 use crate::broker::outbox::End;
 use crate::config::BrokerLimits;
 use crate::model::Wall;
-use crate::store::Key;
+use crate::store::{Key, Table};
 
 fn start(disk: &Disk) -> Rig {
     Rig::start(limits(), Some(disk)).with_rules()
@@ -483,4 +483,41 @@ fn all_queues_together_are_bounded_and_the_longest_pays() {
     assert_eq!((client("little").queue, client("little").dropped), (1, 0));
     assert!(client("much").dropped >= 4 && client("more").dropped <= 3);
     assert_eq!(status.dropped.queue_full, client("much").dropped + client("more").dropped);
+}
+
+#[test]
+fn damaged_rows_cost_what_they_held_and_go() {
+    let set_up = || {
+        let disk = Disk::new();
+        let mut rig = start(&disk);
+        resume(&mut rig, &disk, "a");
+        subscribe(&mut rig, &disk, "a", "t", 2);
+        clean(&mut rig, "p");
+        rig.send("p", &bytes("33[ \"r\" 0001 'kept' ] 34[ \"t\" 0002 '1' ] 34[ \"t\" 0003 '2' ]"));
+        commit(&mut rig, &disk);
+        rig.read("a");
+        rig.send("a", &bytes("5002 0001"));
+        commit(&mut rig, &disk);
+        (disk, rig)
+    };
+    for (table, connack) in [
+        (Table::Session, "20020000"),
+        // Who knows what it had: the message again, and the PUBREL never.
+        (Table::Progress, "20020100 3c[ \"t\" 0002 '2' ]"),
+        (Table::Message, "20020100 6202 0001"),
+        (Table::Retained, "20020100 6202 0001 3c[ \"t\" 0002 '2' ]"),
+    ] {
+        let (disk, rig) = set_up();
+        let before = disk.rows().len();
+        disk.damage(table);
+        let mut rig = crash(rig, &disk);
+        assert_eq!(resume(&mut rig, &disk, "a"), bytes(connack), "{table:?}");
+        assert_eq!(rig.status().retained, usize::from(table != Table::Retained));
+        clean(&mut rig, "p");
+        rig.send("p", &bytes("34[ \"t\" 0001 'new' ]"));
+        commit(&mut rig, &disk);
+        assert!(disk.rows().len() <= before + 1, "{table:?}: {:?}", disk.rows());
+        let mut rig = crash(rig, &disk);
+        assert_eq!(resume(&mut rig, &disk, "a")[..4], bytes("20020100"), "{table:?}");
+    }
 }

@@ -61,6 +61,34 @@ async fn a_password_lets_in_and_guessing_is_slowed_down() {
 }
 
 #[tokio::test]
+async fn a_thousand_that_come_back_cost_one_verification_each_user() {
+    let users = vec![user("u", "right"), user("v", "other")];
+    let running = start_plan(plan(vec![listener("127.0.0.1:0")], users.clone())).await;
+    let verified = || running.broker.status().passwords_verified;
+    // All at once at first, so that nobody is known yet.
+    let ids: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    let many = ids.iter().map(|id| login(&running, id, "u", "right"));
+    assert_eq!(futures_util::future::join_all(many).await, [0; 50]);
+    assert!((1..=2).contains(&verified()), "{} at a time", verified());
+    let before = verified();
+    for n in 0..950 {
+        assert_eq!(login(&running, &n.to_string(), "u", "right").await, 0);
+    }
+    assert_eq!(verified(), before);
+    // Others are not let in for it, and are looked at each time.
+    for (user, password) in [("u", "wrong"), ("v", "right"), ("nobody", "right")] {
+        assert_eq!(login(&running, "x", user, password).await, 0x86, "{user}");
+    }
+    assert_eq!(verified(), before + 3);
+    // The same user with another password: known no more.
+    let changed = vec![user("u", "new"), users[1].clone()];
+    running.broker.change(&plan(vec![listener("127.0.0.1:0")], changed)).await.unwrap();
+    assert_eq!(login(&running, "x", "u", "right").await, 0x86);
+    assert_eq!(login(&running, "x", "u", "new").await, 0);
+    assert_eq!(verified(), before + 5);
+}
+
+#[tokio::test]
 async fn nobody_comes_in_without_a_name_where_that_is_not_allowed() {
     let open = ListenerPlan::tcp("127.0.0.1:0".parse().unwrap(), 100);
     let closed = ListenerPlan {

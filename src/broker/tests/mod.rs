@@ -10,9 +10,10 @@ mod disk;
 mod durable;
 mod hostile;
 mod listeners;
+mod lists;
 mod logins;
 #[path = "../../../tests/wire/notation.rs"]
 pub mod notation;
-mod rig;
+pub mod rig;
 mod running;
 mod sockets;

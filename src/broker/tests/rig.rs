@@ -39,6 +39,7 @@ pub fn limits() -> BrokerLimits {
         topic_bytes: 100,
         topic_levels: 8,
         connect_timeout: Duration::from_secs(10),
+        keep_alive_max: u16::MAX,
         outgoing_bytes: 10_000,
     }
 }

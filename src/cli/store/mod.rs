@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+pub use export::is_closed;
+
 use super::place::Place;
 use super::run;
 use crate::runtime::control;

@@ -7,7 +7,7 @@
 mod account;
 mod commands;
 mod field;
-mod json;
+pub mod json;
 mod line;
 mod north;
 mod store;

@@ -62,7 +62,24 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
     if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {
         out.extend(queue(consumer, uplink, detail));
     }
+    out.extend(local(uplink));
     out
+}
+
+/// What came from the cloud for the clients of this network.
+fn local(uplink: &Value) -> Option<Line> {
+    let published = number(uplink, "/local/published");
+    let turned: Vec<_> = entries(uplink, "/local/turned")
+        .map(|(why, n)| format!("{why} {}", n.as_u64().unwrap_or(0)))
+        .collect();
+    if published == 0 && turned.is_empty() {
+        return None;
+    }
+    let line = Line::new().text(format!("       {published} received and published here"));
+    Some(match turned.is_empty() {
+        true => line,
+        false => line.add(Tone::Doubt, format!(", not published: {}", turned.join(", "))),
+    })
 }
 
 fn queue(consumer: &Value, uplink: &Value, detail: Detail) -> Vec<Line> {

@@ -158,6 +158,29 @@ fn units_and_stores_that_are_not_well_say_why() {
 }
 
 #[test]
+fn what_the_broker_keeps_is_told_and_what_is_wrong_with_it() {
+    let mut status = plant(3, 1, true);
+    status["broker_file"] = json!({ "state": "ok", "file_bytes": 24_576, "waiting": 2,
+        "counters": { "rows_damaged": 0, "left_out": 0 }, "quarantined": [] });
+    let told = |status: &Value| -> Vec<_> {
+        listing(status, 80).iter().map(ToString::to_string).collect()
+    };
+    assert!(has(&told(&status), "sessions and messages on disk: 24 kB, 2 changes waiting"));
+    status["broker_file"] = json!({ "state": "ram-only", "why": "the disk is full",
+        "counters": { "rows_damaged": 1, "left_out": 7 },
+        "quarantined": [{ "file": "broker-000001.db", "why": "a page is damaged", "salvaged": 12 }] });
+    let lines = told(&status);
+    for words in [
+        "sessions and messages can't be written: the disk is full",
+        "1 row damaged, and left out",
+        "7 rows not written for want of memory",
+        "broker-000001.db was set aside: a page is damaged; 12 rows of it are in use",
+    ] {
+        assert!(has(&lines, words), "{words} is missing: {lines:#?}");
+    }
+}
+
+#[test]
 fn an_empty_status_is_shown_without_panic() {
     assert!(!listing(&Value::Null, 80).is_empty());
     assert!(!drawn(&Value::Null, 80, 24).is_empty());

@@ -19,6 +19,7 @@ pub(super) fn check(
     out: &mut Findings,
 ) {
     topics(plan, places, uplinks, out);
+    from_clouds(plan, uplinks, out);
     same_client(plan, uplinks, out);
     same_address(plan, places, out);
     for bus in &plan.buses {
@@ -121,6 +122,48 @@ fn set_topics(
                 quoted(&set)
             );
             out.error(spot, Complaint::new(message).hint("change topics.tag, or a name"));
+        }
+    }
+}
+
+/// What clouds say here has a broker to say it on and topics of its own, and is not what this gateway
+/// told them.
+fn from_clouds(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        for local in &uplink.local {
+            if plan.broker.is_none() {
+                let message =
+                    format!("receives {} for a LAN broker, and there is none", local.filter);
+                out.error(spot, Complaint::new(message).hint("add the section broker"));
+                break;
+            }
+            let below = |topic: &TopicName| {
+                let rest = topic.as_str().strip_prefix(local.under.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            if let Some((_, device, tag)) = plan.tags().find(|(.., tag)| below(&tag.topic)) {
+                let message = format!(
+                    "receives messages under {}, where the topic of devices.{}.tags.{} is",
+                    quoted(local.under.as_str()),
+                    device.name,
+                    tag.name
+                );
+                out.error(spot, Complaint::new(message).hint("give them a place of their own"));
+            }
+            let sent = |topic: &TopicName| {
+                let is_sent = uplink.send.iter().any(|filter| filter.matches(topic.as_str()));
+                is_sent && local.filter.matches(&format!("{}{topic}", uplink.prefix))
+            };
+            if let Some((_, device, tag)) = plan.tags().find(|(.., tag)| sent(&tag.topic)) {
+                let message = format!(
+                    "receives {}, to which it sends devices.{}.tags.{} itself: its readings come \
+                     back to this network",
+                    quoted(local.filter.as_str()),
+                    device.name,
+                    tag.name
+                );
+                out.warning(spot, Complaint::new(message).hint("choose a narrower filter"));
+            }
         }
     }
 }

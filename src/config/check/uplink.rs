@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::receive::{self, Received};
 use super::{files, link};
 use crate::config::defaults::{
     FILTERS_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, MQTT_PORT, MQTTS_PORT, PACKET_RANGE, SEND,
@@ -44,13 +45,14 @@ pub(super) fn check(
         Some(field) => filters(field, out),
         None => values::filter(SEND).into_iter().collect(),
     };
-    let receive = section.get("receive").map(|field| filters(field, out)).unwrap_or_default();
     let topics = [
         ("site", gateway.site.as_ref().map(Name::as_str)),
         ("gateway", Some(gateway.name.as_str())),
         ("uplink", Some(name.as_str())),
     ];
     let render = |text: &str| Template::parse(text, &PLACEHOLDERS)?.render(&topics);
+    let receive = section.get("receive").map(|field| receive::check(field, &render, out));
+    let Received { commands, local } = receive.unwrap_or_default();
     let prefix = match section.scalar("prefix", out, |text| render(text.trim_end_matches('/'))) {
         Some(topic) => format!("{topic}/"),
         None => String::new(),
@@ -78,7 +80,8 @@ pub(super) fn check(
         password,
         keep_alive: keep_alive.unwrap_or(KEEP_ALIVE),
         send,
-        receive,
+        receive: commands,
+        local,
         prefix,
         backlog_topic: backlog_topic?,
         backlog: payload.unwrap_or(BacklogPayload::Columnar),

@@ -99,6 +99,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
         username: None,
         password: None,
         receive: Vec::new(),
+        local: Vec::new(),
         prefix: String::new(),
         tls: default.tls.clone(),
         backlog_topic: default.backlog_topic.clone(),

@@ -296,6 +296,33 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nbroker: {}\nuplinks: { a: { url: 'mqtt://h', receive: [ { filter: 'r/#', prefix: cloud }, { filter: 'r/#', under: '$x', qos: 3, retain: on }, { filter: 'a/cloud/#', under: cloud/ }, { under: 'x/+' }, 'x/+/set', 'x/+/set' ] } }",
+            &[
+                "t:3:62 uplinks.a.receive[0].prefix: what is put before the topics on this network is called under",
+                "t:3:103 uplinks.a.receive[1].under: topics that start with $ belong to the broker",
+                "t:3:114 uplinks.a.receive[1].qos: \"3\" is unknown; one of 0, 1, 2",
+                "t:3:125 uplinks.a.receive[1].retain: \"on\" is neither true nor false",
+                "t:3:161 uplinks.a.receive[2].under: nothing would be published: a topic that holds \"cloud\" is taken for one that was here before; choose another one",
+                "t:3:171 uplinks.a.receive[3]: the key filter is missing",
+                "t:3:180 uplinks.a.receive[3].under: a topic name can't hold the wildcards '+' and '#'",
+                "t:3:200 uplinks.a.receive[5]: the filter \"x/+/set\" is written twice",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbuses: { b: { modbus-tcp: { host: h } } }\ndevices: { d: { bus: b, tags: { t: { input: 0, type: u16 } } } }\nuplinks: { a: { url: 'mqtt://h', receive: { filter: 'r/#', under: g } }, b: { url: 'mqtt://i', receive: { filter: 'g/#', under: cloud } } }",
+            &[
+                "t:4:12 uplinks.a: receives r/# for a LAN broker, and there is none; add the section broker",
+                "t:4:74 uplinks.b: receives g/# for a LAN broker, and there is none; add the section broker",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nbroker: {}\nbuses: { b: { modbus-tcp: { host: h } } }\ndevices: { d: { bus: b, tags: { t: { input: 0, type: u16 } } } }\nuplinks: { a: { url: 'mqtt://h', receive: { filter: 'r/#', under: g } }, b: { url: 'mqtt://i', receive: { filter: 'g/#', under: cloud } } }",
+            &[
+                "t:5:12 uplinks.a: receives messages under \"g\", where the topic of devices.d.tags.t is; give them a place of their own",
+                "t:5:74 warning: uplinks.b: receives \"g/#\", to which it sends devices.d.tags.t itself: its readings come back to this network; choose a narrower filter",
+            ],
+        ),
+        (
             "gateway: { name: g }\nbroker: {}\nstore: { path: none, commit: 1ms, max-bytes: 2000000, max-age: 30, ram: 8 }",
             &[
                 "t:3:16 warning: store.path: readings are kept in memory only and are lost at every restart; give a directory to keep them",

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::Error;
 use rumqttc::{
-    ConnAck, Connect, ConnectReturnCode, Packet, PubAck, Publish, QoS, SubAck, SubscribeReasonCode,
+    ConnAck, Connect, ConnectReturnCode, Packet, PubAck, PubRel, Publish, QoS, SubAck,
+    SubscribeReasonCode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -75,7 +76,10 @@ pub struct Log {
     pub seen: Vec<Seen>,
     /// Filters, each with the number of publishes seen on its connection before it.
     pub filters: Vec<(String, usize)>,
+    /// The quality of service asked for, for each of them.
+    pub asked: Vec<QoS>,
     pub pubacks: usize,
+    pub pubcomps: usize,
     pub disconnects: usize,
     /// What no client may send.
     pub violations: Vec<String>,
@@ -132,9 +136,14 @@ impl Fake {
 
     /// Publishes to whoever is connected.
     pub fn say(&self, topic: &str, payload: &str, retain: bool) {
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
+        self.say_at(topic, payload, retain, QoS::AtLeastOnce);
+    }
+
+    /// As [`Fake::say`], at another quality of service.
+    pub fn say_at(&self, topic: &str, payload: &str, retain: bool, qos: QoS) {
+        let mut publish = Publish::new(topic, qos, payload);
         publish.retain = retain;
-        publish.pkid = 77;
+        publish.pkid = if qos == QoS::AtMostOnce { 0 } else { 77 };
         self.state.speak.lock().unwrap().as_ref().unwrap().try_send(publish).unwrap();
     }
 }
@@ -251,11 +260,17 @@ impl Connection {
                 };
                 let codes = subscribe.filters.iter().map(|_| code).collect();
                 for filter in subscribe.filters {
-                    self.state.log.lock().unwrap().filters.push((filter.path, *publishes));
+                    let mut log = self.state.log.lock().unwrap();
+                    log.asked.push(filter.qos);
+                    log.filters.push((filter.path, *publishes));
                 }
                 self.write(Packet::SubAck(SubAck::new(subscribe.pkid, codes))).await;
             }
             Packet::PubAck(_) => self.state.log.lock().unwrap().pubacks += 1,
+            Packet::PubRec(received) => {
+                self.write(Packet::PubRel(PubRel::new(received.pkid))).await;
+            }
+            Packet::PubComp(_) => self.state.log.lock().unwrap().pubcomps += 1,
             Packet::PingReq => self.write(Packet::PingResp).await,
             Packet::Disconnect => {
                 self.state.log.lock().unwrap().disconnects += 1;

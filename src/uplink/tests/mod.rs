@@ -5,6 +5,7 @@ mod commanding;
 mod delivery;
 mod fake;
 mod faults;
+mod local;
 mod notices;
 mod packing;
 mod tls;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,8 +15,8 @@ use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
 use crate::config::{BacklogPayload, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, ManualClock, Mono, Name, Reading, SetRequest, TagId, TagMeta, TopicFilter,
-    TopicName, Value, Wall,
+    Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
+    TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -37,6 +38,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         keep_alive: Duration::from_secs(30),
         send: vec![TopicFilter::new("#").unwrap()],
         receive: Vec::new(),
+        local: Vec::new(),
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
         backlog: BacklogPayload::Columnar,
@@ -69,6 +71,25 @@ pub struct World {
     pub tags: Vec<TagId>,
     pub appended: u64,
     pub timing: Timing,
+    pub lan: Arc<Network>,
+}
+
+/// Clients of a LAN broker that takes a number of messages.
+#[derive(Default)]
+pub struct Network {
+    pub messages: Mutex<Vec<FromCloud>>,
+    pub most: AtomicUsize,
+}
+
+impl Lan for Network {
+    fn publish(&self, message: FromCloud) -> Result<(), Turned> {
+        let mut messages = self.messages.lock().unwrap();
+        if messages.len() >= self.most.load(Ordering::Relaxed) {
+            return Err(Turned::Full);
+        }
+        messages.push(message);
+        Ok(())
+    }
 }
 
 impl World {
@@ -95,7 +116,7 @@ impl World {
         let tags = store.register_tags(&(0..10).map(meta).collect::<Vec<_>>());
         let name = Name::new("cloud").unwrap();
         store.set_consumers(&[ConsumerSpec { name, policy: Policy::Required }]);
-        Self { store, clock, tags, appended: 0, timing: timing() }
+        Self { store, clock, tags, appended: 0, timing: timing(), lan: Arc::default() }
     }
 
     /// A world in which an uplink soon suspects the broker.
@@ -128,6 +149,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             inbox,
+            lan: self.lan.clone(),
             seed: 7,
             secrets_dir,
         };

@@ -2,7 +2,8 @@
 
 use crate::config::broker::{BrokerLimits, QueueDrops};
 use crate::config::defaults::{
-    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, LIMITS, PACKET_RANGE, PACKETS_RANGE,
+    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, KEEP_ALIVE_RANGE, LIMITS, PACKET_RANGE,
+    PACKETS_RANGE,
 };
 use crate::config::keys;
 use crate::config::problem::Findings;
@@ -57,6 +58,10 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
         connect_timeout: section
             .scalar("connect-timeout", out, values::duration(CONNECT_TIMEOUT_RANGE))
             .unwrap_or(d.connect_timeout),
+        keep_alive_max: section
+            .scalar("keep-alive-max", out, values::duration(KEEP_ALIVE_RANGE))
+            .and_then(|time| u16::try_from(time.as_secs()).ok())
+            .unwrap_or(d.keep_alive_max),
         outgoing_bytes: bytes("outgoing-bytes", d.outgoing_bytes, out),
     };
     let packet = usize::try_from(limits.packet_bytes).unwrap_or(usize::MAX);
