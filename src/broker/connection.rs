@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
@@ -393,8 +393,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn say_good_bye(&mut self) {
         let good_bye = async {
             if self.stream.shutdown().await.is_ok() {
-                let mut sink = [0; 1024];
-                while matches!(self.stream.read(&mut sink).await, Ok(count) if count > 0) {}
+                while poll_fn(|cx| self.poll_read(cx)).await {
+                    self.buffer.clear();
+                }
             }
         };
         let _ = timeout(LINGER, good_bye).await;

@@ -8,11 +8,13 @@ mod half_open;
 mod websocket;
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -93,6 +95,8 @@ impl Gate {
     }
 }
 
+type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Accepts until `stop` or until the door is closed, then waits for the connections to end.
 pub async fn accept(
     door: Arc<Door>,
@@ -138,10 +142,9 @@ pub async fn accept(
             continue;
         };
         full = false;
-        let gate = gate.clone();
-        let here = Arc::clone(&door);
+        let serving = serve(stream, peer, &door, gate.clone());
         connections.spawn(async move {
-            serve(stream, peer, &here, gate).await;
+            serving.await;
             drop(seat);
         });
         door.connections.set(connections.len());
@@ -153,11 +156,12 @@ pub async fn accept(
     door
 }
 
-/// Agrees on TLS and WebSocket as the listener wants, then serves MQTT to the end.
-async fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) {
+/// Serves a connection to its end, MQTT over what the listener wants. Boxed by kind: most
+/// connections are plain and idle, and are not to have the size of a TLS handshake.
+fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) -> Serving {
     let conn = ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed));
     let limits = Arc::clone(&gate.shared.limits.borrow());
-    let mut visitor = Visitor {
+    let visitor = Visitor {
         conn,
         peer,
         door: Arc::clone(door),
@@ -166,30 +170,35 @@ async fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) {
         turn: gate.half_open.enter(conn, door, limits.half_open),
     };
     let settings = door.settings();
-    let stream = match stream {
-        Stream::Unix(stream) => return connection::run(stream, visitor, gate.shared).await,
-        Stream::Tcp(stream) => stream,
-    };
     let is_websocket = settings.plan.is_websocket;
-    let Some(tls) = &settings.tls else {
-        return over(stream, is_websocket, visitor, gate).await;
-    };
-    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    match (stream, &settings.tls) {
+        (Stream::Unix(stream), _) => Box::pin(connection::run(stream, visitor, gate.shared)),
+        (Stream::Tcp(stream), None) if !is_websocket => {
+            Box::pin(connection::run(stream, visitor, gate.shared))
+        }
+        (Stream::Tcp(stream), None) => Box::pin(over_websocket(stream, visitor, gate)),
+        (Stream::Tcp(stream), Some(_)) => Box::pin(over_tls(stream, settings, visitor, gate)),
+    }
+}
+
+async fn over_tls(stream: TcpStream, settings: Arc<Settings>, mut visitor: Visitor, gate: Gate) {
+    let Some(tls) = &settings.tls else { return };
+    let handshake = Box::pin(TlsAcceptor::from(tls.config()).accept(stream));
     let Some(stream) = agreed(handshake, "TLS", &mut visitor).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     visitor.certificate = shown.and_then(|certificate| settings.name_in(certificate));
-    over(stream, is_websocket, visitor, gate).await;
+    match settings.plan.is_websocket {
+        false => connection::run(stream, visitor, gate.shared).await,
+        true => over_websocket(stream, visitor, gate).await,
+    }
 }
 
-async fn over<S>(stream: S, is_websocket: bool, mut visitor: Visitor, gate: Gate)
+async fn over_websocket<S>(stream: S, mut visitor: Visitor, gate: Gate)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if !is_websocket {
-        return connection::run(stream, visitor, gate.shared).await;
-    }
     let packet_bytes = gate.shared.limits.borrow().packet_bytes;
-    let handshake = websocket::accept(stream, packet_bytes);
+    let handshake = Box::pin(websocket::accept(stream, packet_bytes));
     if let Some(stream) = agreed(handshake, "WebSocket", &mut visitor).await {
         connection::run(stream, visitor, gate.shared).await;
     }

@@ -59,7 +59,9 @@ impl Broker {
                         state.display()
                     );
                 }
-                (Command::new("/usr/sbin/mosquitto"), text)
+                let mut command = Command::new("/usr/sbin/mosquitto");
+                command.arg("-c");
+                (command, text)
             }
         };
         let broker = Self::spawn(command, &text, dir, address);
@@ -99,7 +101,7 @@ impl Broker {
         fs::write(&config, text).unwrap();
         let log = fs::File::create(dir.path().join("log")).unwrap();
         let child = command
-            .args(["-c".as_ref(), config.as_os_str()])
+            .arg(&config)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -157,7 +159,8 @@ impl Drop for Broker {
 }
 
 fn fieldhold() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fieldhold"));
+    let built = env!("CARGO_BIN_EXE_fieldhold").to_owned();
+    let mut command = Command::new(std::env::var("FIELDHOLD_BIN").unwrap_or(built));
     command.arg("run");
     command
 }
