@@ -126,6 +126,27 @@ fn what_waits_for_an_absent_client_survives_with_its_packet_ids() {
 }
 
 #[test]
+fn the_number_of_a_session_that_ended_is_not_anothers_while_a_message_names_it() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["stays", "ends"] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, "t", 1);
+        rig.lose(name);
+    }
+    rig.local("t", "for two", false);
+    commit(&mut rig, &disk);
+    rig.send("ends", &bytes("10[ \"MQTT\" 04 02 0000 \"ends\" ] e000"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 1, "still with both receivers");
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020000"));
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020100"), "nothing of another's");
+    assert_eq!(resume(&mut rig, &disk, "stays"), bytes("20020100 32[ \"t\" 0001 'for two' ]"));
+}
+
+#[test]
 fn what_nobody_durable_wants_is_neither_written_nor_waited_for() {
     let disk = Disk::new();
     let mut rig = start(&disk);
