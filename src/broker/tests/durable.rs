@@ -245,6 +245,29 @@ fn a_publishers_ids_survive_with_its_messages() {
 }
 
 #[test]
+fn a_publishers_ids_survive_for_what_an_uplink_alone_wants() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("34[ \"up/1\" 0005 'x' ]"));
+    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!(rig.read("p"), b"", "the id has to be safe as well");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("5002 0005"));
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("3c[ \"up/1\" 0005 'x' ]"));
+    assert!(rig.appended.try_recv().is_err(), "what comes again is not stored again");
+    assert_eq!(rig.read("p"), bytes("5002 0005"));
+    rig.send("p", &bytes("6202 0005"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("7002 0005"));
+    rig.send("p", &bytes("34[ \"up/1\" 0005 'y' ]"));
+    assert_eq!(&*rig.appended.recv().unwrap().message.payload, b"y", "another one");
+}
+
+#[test]
 fn only_what_may_have_been_sent_comes_with_dup() {
     let disk = Disk::new();
     let mut rig = start(&disk);
