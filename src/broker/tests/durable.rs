@@ -268,6 +268,44 @@ fn a_publishers_ids_survive_for_what_an_uplink_alone_wants() {
 }
 
 #[test]
+fn what_has_no_room_among_the_retained_waits_for_those_who_survive() {
+    let disk = Disk::new();
+    let limits = BrokerLimits { retained_messages: 1, ..limits() };
+    let mut rig = Rig::start(limits, Some(&disk));
+    rig.local("full", "x", true);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "t", 2);
+    rig.lose("s");
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("33[ \"t\" 0001 '1' ] 35[ \"t\" 0002 '2' ]"));
+    assert_eq!(rig.read("p"), b"", "nothing is safe yet");
+    commit(&mut rig, &disk);
+    rig.send("p", &bytes("3d[ \"t\" 0002 '2' ]"));
+    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002 5002 0002"));
+    assert_eq!((messages(&disk), rig.status().dropped.retained_full), (2, 2), "known again");
+    // With nobody who waits for it 3.1.1 can't be told that it was for nothing.
+    rig.send("p", &bytes("35[ \"u\" 0003 '3' ] 3d[ \"u\" 0003 '3' ]"));
+    assert_eq!(rig.read("p"), bytes("5002 0003 5002 0003"));
+    assert_eq!(rig.status().dropped.retained_full, 3);
+    // 5.0 is told, but not before the others have it.
+    rig.send("q", &bytes("10[ \"MQTT\" 05 02 0000 [ 11 00000064 ] \"q\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("q");
+    rig.send("q", &bytes("33[ \"t\" 0001 [] '4' ] 35[ \"t\" 0002 [] '5' ]"));
+    assert_eq!(rig.read("q"), b"");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("q"), bytes("40[ 0001 97 ] 50[ 0002 97 ]"));
+    assert_eq!(messages(&disk), 4);
+    rig.send("q", &bytes("35[ \"t\" 0003 [] '6' ]"));
+    disk.commit();
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "q");
+    rig.send("q", &bytes("34[ \"t\" 0003 'new' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 6, "the id of what is refused may be another's");
+}
+
+#[test]
 fn only_what_may_have_been_sent_comes_with_dup() {
     let disk = Disk::new();
     let mut rig = start(&disk);
