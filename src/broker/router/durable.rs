@@ -138,8 +138,12 @@ impl Router {
         }
     }
 
-    /// Has something done now if a round is durable, or else when it is.
+    /// Has something done now if a round is durable, or else when it is. Whoever comes after the
+    /// round failed gets what those who waited got.
     pub(super) fn when_safe(&mut self, round: u64, later: Later, now: Mono) {
+        if self.round.may_lack(round) {
+            return self.fail(later, now);
+        }
         if let Some(later) = self.round.wait_for(round, later) {
             self.fulfil(later, now);
         }

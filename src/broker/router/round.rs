@@ -52,8 +52,11 @@ pub struct Round {
     file: Option<Box<dyn KeepFile>>,
     /// Number of this round.
     number: u64,
-    /// This one and all before it are durable.
+    /// This one and all before it are durable, but for what failed.
     safe: u64,
+    /// The last of a commit that failed. A later one need not have made up for it: the file leaves
+    /// out what it has no room for.
+    failed: u64,
     changes: Vec<Change>,
     waiters: Vec<Later>,
     /// The last round of the commit that is on its way, with all who wait for that. There is one
@@ -77,6 +80,7 @@ impl Round {
             file,
             number: 1,
             safe: 0,
+            failed: 0,
             changes: Vec::new(),
             waiters: Vec::new(),
             pending: None,
@@ -218,6 +222,12 @@ impl Round {
         None
     }
 
+    /// Whether what was put in a round may not be in the file though a commit after it was durable.
+    /// Round 0 stands for nothing put.
+    pub fn may_lack(&self, round: u64) -> bool {
+        (1..=self.failed).contains(&round)
+    }
+
     /// Has something done that a commit which failed was to do.
     pub fn wait_again(&mut self, later: Later) {
         self.again.push(later);
@@ -249,6 +259,8 @@ impl Round {
         let Some((number, waiters)) = self.pending.take() else { return Vec::new() };
         if is_durable {
             self.safe = self.safe.max(number);
+        } else {
+            self.failed = self.failed.max(number);
         }
         waiters
     }

@@ -535,6 +535,35 @@ fn qos_2_comes_once_though_its_commit_failed() {
 }
 
 #[test]
+fn a_commit_that_failed_is_not_made_up_for_by_the_next() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "#", 1);
+    rig.lose("s");
+    for name in ["p", "q"] {
+        rig.send(name, &bytes(&format!("10[ \"MQTT\" 05 02 0000 [] \"{name}\" ]")));
+        rig.read(name);
+    }
+    rig.send("p", &bytes("32[ \"up/1\" 0001 [] 'x' ]"));
+    rig.send("q", &bytes("32[ \"t\" 0001 [] '1' ]"));
+    disk.set_full(true);
+    commit(&mut rig, &disk);
+    disk.set_full(false);
+    rig.send("q", &bytes("32[ \"t\" 0002 [] '2' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("q"), bytes("40[ 0001 83 ] 4002 0002"));
+    // Only now the store has the first one, which may be in no file of the broker's.
+    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!(rig.read("p"), bytes("40[ 0001 83 ]"));
+    rig.send("p", &bytes("32[ \"up/1\" 0002 [] 'y' ]"));
+    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("4002 0002"));
+}
+
+#[test]
 fn a_file_that_was_lost_is_written_anew() {
     let disk = Disk::new();
     let mut rig = start(&disk);
