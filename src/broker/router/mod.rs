@@ -325,6 +325,7 @@ impl Router {
     pub fn flush(&mut self, now: Mono) {
         let answers_max = self.limits.outgoing_bytes * 2
             + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
+        let mut unread = Vec::new();
         let dirty = std::mem::take(&mut self.dirty);
         for &key in &dirty {
             let Some(session) = self.session(key) else { continue };
@@ -336,13 +337,17 @@ impl Router {
                 link.outbox.wake();
                 if link.outbox.progress().queued > answers_max {
                     tracing::warn!(client = %session.client_id, "client does not read, connection cut");
-                    self.counters.slow_cut.one();
-                    self.close(key, Close::Cut, now);
+                    unread.push(key);
                 }
             }
         }
         self.dirty = dirty;
         self.dirty.clear();
+        // What this touches is of the next round: it has to be written before it is shown.
+        for key in unread {
+            self.counters.slow_cut.one();
+            self.close(key, Close::Cut, now);
+        }
         let counters = &self.counters;
         counters.subscriptions.set(self.subscriptions.len());
         counters.shared_subscriptions.set(self.subscriptions.shared_len());

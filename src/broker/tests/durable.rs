@@ -445,6 +445,34 @@ fn a_file_that_was_lost_is_written_anew() {
 }
 
 #[test]
+fn a_client_that_is_cut_and_those_who_get_its_will_go_on_as_before() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "will", 1);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 0c 0000 \"a\" \"will\" \"gone\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    for _ in 0..40 {
+        rig.send("a", &bytes("c000").repeat(1000));
+    }
+    assert_eq!(rig.status().slow_cut, 1);
+    assert!(rig.is_woken("s"), "there is something to send");
+    assert_eq!(rig.read("s"), bytes("32[ \"will\" 0001 'gone' ]"));
+    rig.lose("a");
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    for name in ["a", "s"] {
+        subscribe(&mut rig, &disk, name, "t", 1);
+    }
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    resume(&mut rig, &disk, "s");
+    rig.local("t", "x", false);
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed after it was cut");
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 'x' ]"), "subscribed after the will");
+}
+
+#[test]
 fn a_stopped_gateway_is_like_one_that_crashed() {
     let disk = Disk::new();
     let mut rig = start(&disk);

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -63,10 +65,21 @@ struct Socket {
     decoder: Decoder,
     buffer: BytesMut,
     outbox: Arc<Outbox>,
+    woken: Arc<Woken>,
     conn: ConnId,
     greeted: bool,
     output: Vec<u8>,
     end: End,
+}
+
+/// Whether the connection was woken since it last looked.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A message the router wants durable, and the way to say that it is.
@@ -157,7 +170,7 @@ impl Rig {
     }
 
     pub fn status(&mut self) -> BrokerStatus {
-        self.router.flush(self.now);
+        self.settle();
         self.counters.status(0, &[])
     }
 
@@ -173,6 +186,7 @@ impl Rig {
                 decoder: Decoder::new(self.packet_bytes),
                 buffer: BytesMut::new(),
                 outbox: Arc::default(),
+                woken: Arc::default(),
                 conn: ConnId(self.next),
                 greeted: false,
                 output: Vec::new(),
@@ -280,7 +294,9 @@ impl Rig {
         loop {
             let socket = self.socket(name);
             let conn = socket.conn;
-            let (bytes, end, room) = socket.outbox.drain(limit);
+            socket.woken.0.store(false, Ordering::Relaxed);
+            let waker = Waker::from(Arc::clone(&socket.woken));
+            let (bytes, end, room) = socket.outbox.drain(limit, &waker);
             socket.output.extend_from_slice(&bytes);
             if end != End::Open {
                 socket.end = end;
@@ -297,6 +313,11 @@ impl Rig {
     /// Everything written to `name` so far.
     pub fn read(&mut self, name: &str) -> Vec<u8> {
         std::mem::take(self.output(name))
+    }
+
+    /// Whether `name` was told since its last look that there is something for it.
+    pub fn is_woken(&mut self, name: &str) -> bool {
+        self.socket(name).woken.0.load(Ordering::Relaxed)
     }
 
     pub fn end(&mut self, name: &str) -> End {
