@@ -422,6 +422,29 @@ fn a_full_disk_is_said_and_what_was_promised_happens_when_there_is_room() {
 }
 
 #[test]
+fn a_session_that_ends_with_its_connection_waits_for_no_file_because_of_its_will() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "will", 1);
+    disk.set_full(true);
+    for _ in 0..2 {
+        rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will\" \"gone\" ]"));
+        assert_eq!(rig.read("a"), bytes("20020000"), "nothing is promised that could be broken");
+        rig.lose("a");
+    }
+    assert_eq!(rig.read("s").len(), 2 * bytes("32[ \"will\" 0001 'gone' ]").len());
+    rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will\" \"gone\" ]"));
+    disk.set_full(false);
+    disk.commit();
+    let mut rig = crash(rig, &disk);
+    rig.wait(Duration::from_secs(1));
+    commit(&mut rig, &disk);
+    let messages = resume(&mut rig, &disk, "s");
+    assert!(messages.ends_with(&bytes("32[ \"will\" 0003 'gone' ]")), "the will is in the file");
+}
+
+#[test]
 fn a_file_that_was_lost_is_written_anew() {
     let disk = Disk::new();
     let mut rig = start(&disk);
