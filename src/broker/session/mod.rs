@@ -110,6 +110,9 @@ impl Session {
         let keeps = self.keeps_messages();
         let Some(link) = &mut self.link else { return Step::Done };
         link.heard(now);
+        if link.owes_too_much() {
+            return Step::Close(Close::Fault(Reason::RECEIVE_MAXIMUM_EXCEEDED));
+        }
         match packet {
             Incoming::Publish(publish) => match self.receive_publish(publish) {
                 Ok(step) => step,

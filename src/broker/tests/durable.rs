@@ -445,6 +445,35 @@ fn a_session_that_ends_with_its_connection_waits_for_no_file_because_of_its_will
 }
 
 #[test]
+fn a_client_that_asks_on_while_nothing_can_be_written_is_disconnected() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 05 02 0000 [ 11 ffffffff ] \"a\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    disk.set_full(true);
+    let asked = 65_535 + 1024;
+    rig.send("a", &bytes("6202 0001").repeat(asked));
+    for _ in 0..3 {
+        commit(&mut rig, &disk);
+        rig.wait(Duration::from_millis(250));
+    }
+    assert_eq!(rig.status().dropped.store, 0, "no message was refused");
+    assert_eq!((rig.read("a"), rig.end("a")), (vec![], End::Open), "as many as there are ids");
+    rig.send("a", &bytes("6202 0001"));
+    assert_eq!((rig.read("a"), rig.end("a")), (bytes("e0 01 93"), End::Finish));
+    commit(&mut rig, &disk);
+    rig.wait(Duration::from_millis(250));
+    assert!(!rig.is_waiting(), "nor does anything wait for the file any more");
+    disk.set_full(false);
+    rig.lose("a");
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    rig.send("a", &bytes("6202 0001"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("7002 0001"));
+}
+
+#[test]
 fn a_file_that_was_lost_is_written_anew() {
     let disk = Disk::new();
     let mut rig = start(&disk);

@@ -254,9 +254,14 @@ impl Rig {
         self.router.flush(self.now);
     }
 
+    /// Whether the router waits for a commit.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Tells the router of every commit that is done.
     pub fn commit(&mut self) {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut context = std::task::Context::from_waker(Waker::noop());
         let (now, router) = (self.now, &mut self.router);
         self.waiting.retain_mut(|(waiter, commit)| match commit.as_mut().poll(&mut context) {
             std::task::Poll::Ready(result) => {
