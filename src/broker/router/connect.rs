@@ -155,9 +155,7 @@ impl Router {
         session.outgoing.release_again(link);
         session.acked_at = now;
         self.pump(key, now);
-        for (packets, held) in waiting.early {
-            self.packets(conn, packets, held, now);
-        }
+        self.take_early(conn, *waiting, now);
     }
 
     /// The keep-alive of a connection. Only 5.0 clients can be told another than theirs.

@@ -68,6 +68,8 @@ pub struct Waiting {
     pub connack: Vec<u8>,
     /// What the client sent already, with its share of what may wait for the router.
     pub early: Vec<(Vec<Incoming>, Option<Held>)>,
+    /// What was against the standard after that.
+    pub fault: Option<Reason>,
 }
 
 struct Pending {
@@ -109,7 +111,7 @@ impl Link {
 
     /// Keeps the CONNACK back, and with it all that comes after it.
     pub fn wait(&mut self, connack: Vec<u8>) {
-        self.waiting = Some(Box::new(Waiting { connack, early: Vec::new() }));
+        self.waiting = Some(Box::new(Waiting { connack, ..Waiting::default() }));
     }
 
     pub fn is_waiting(&self) -> bool {

@@ -29,7 +29,7 @@ use crate::config::BrokerLimits;
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
 pub use kept::Kept;
-pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms};
+pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms, Waiting};
 pub use outgoing::{How, Outgoing, Pump, Queued, Replay, Sent};
 pub use receipts::Receipts;
 

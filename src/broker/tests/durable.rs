@@ -68,6 +68,33 @@ fn a_session_is_there_when_its_connack_says_so() {
 }
 
 #[test]
+fn what_a_client_sent_before_it_went_is_heard_even_without_its_connack() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "#", 1);
+    let connect = "10[ \"MQTT\" 04 0c 0000 \"p\" \"will\" \"gone\" ]";
+    rig.send("p", &bytes(&format!("{connect} 30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ] e000")));
+    rig.lose("p");
+    assert_eq!(rig.read("s"), bytes("30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("s"), b"", "it said good-bye");
+    // A packet that can't be is found out after those before it.
+    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0002 '3' ] f100")));
+    assert_eq!((rig.read("p"), rig.end("p")), (vec![], End::Open));
+    commit(&mut rig, &disk);
+    assert_eq!((rig.read("p")[..4].to_vec(), rig.end("p")), (bytes("20020100"), End::Finish));
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 '3' ] 32[ \"will\" 0003 'gone' ]"));
+    rig.lose("p");
+    // Nor does it matter that it goes then.
+    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0003 '4' ] f100")));
+    rig.lose("p");
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0004 '4' ] 32[ \"will\" 0005 'gone' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("s"), b"");
+}
+
+#[test]
 fn without_a_commit_there_was_no_session() {
     let disk = Disk::new();
     let mut rig = start(&disk);
