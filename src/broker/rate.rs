@@ -1,6 +1,7 @@
-//! Holds one client to its packets per second. Pure: the time comes in.
+//! Holds a client to its packets per second, and a listener to its connections. Pure: the time comes
+//! in.
 //!
-//! The packets of one second may come at once. Costs an idle connection one point in time.
+//! What one second allows may come at once. Costs an idle connection one point in time.
 
 use std::time::Duration;
 

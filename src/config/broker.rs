@@ -53,6 +53,8 @@ pub struct BrokerLimits {
     pub connections: usize,
     /// Connections that have not sent their CONNECT yet; above it the oldest of them makes room.
     pub half_open: usize,
+    /// Connections taken by one listener in a second.
+    pub accepts_per_second: u32,
     /// Packets taken from one client in a second; above it reading from it waits.
     pub packets_per_second: u32,
     pub packet_bytes: u32,

@@ -117,6 +117,7 @@ pub(super) const SOCKET_PATH_BYTES_MAX: usize = 107;
 pub(super) const LIMITS: BrokerLimits = BrokerLimits {
     connections: 10_000,
     half_open: 1_000,
+    accepts_per_second: 1_000,
     packets_per_second: 1_000_000,
     packet_bytes: 256 * 1024,
     inflight: 100,
@@ -136,6 +137,7 @@ pub(super) const LIMITS: BrokerLimits = BrokerLimits {
 /// The largest packet that MQTT can say the length of (MQTT 5.0, 1.5.5).
 pub(super) const PACKET_RANGE: Sizes = KIB..=268_435_455;
 pub(super) const BUFFER_RANGE: Sizes = KIB..=64 * GIB;
+pub(super) const ACCEPTS_RANGE: RangeInclusive<i128> = 1..=1_000_000;
 pub(super) const PACKETS_RANGE: RangeInclusive<i128> = 1..=10_000_000;
 pub(super) const CONNECT_TIMEOUT_RANGE: Durations =
     Duration::from_secs(1)..=Duration::from_secs(300);

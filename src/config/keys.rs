@@ -225,6 +225,7 @@ pub(super) static LIMITS: Shape = Shape {
     keys: &[
         "connections",
         "half-open",
+        "accepts-per-second",
         "packets-per-second",
         "packet-max",
         "inflight",

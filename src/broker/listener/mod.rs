@@ -17,13 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Guard;
 use super::connection::{self, EVENT_BYTES_MAX, Shared, Visitor};
 use super::peer::Peer;
+use super::rate::Rate;
 use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
@@ -107,9 +108,11 @@ pub async fn accept(
     let mut connections = JoinSet::new();
     // Said once when the limit is reached, and again only after there was room.
     let mut full = false;
+    let mut pace = Rate::default();
     let mut renew = interval(RENEW_EVERY);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        let per_second = gate.shared.limits.borrow().accepts_per_second;
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             () = door.closed.cancelled() => break,
@@ -121,8 +124,9 @@ pub async fn accept(
                 refresh(&door).await;
                 continue;
             }
-            accepted = socket.accept() => accepted,
+            accepted = next(&socket, &pace, per_second) => accepted,
         };
+        pace.took(1, Instant::now(), per_second);
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -154,6 +158,15 @@ pub async fn accept(
     // Those that don't end in time are aborted with the set.
     let _ = tokio::time::timeout(GRACE, ended).await;
     door
+}
+
+/// The next connection, when it may be taken.
+async fn next(socket: &Socket, pace: &Rate, per_second: u32) -> io::Result<(Stream, Peer)> {
+    let now = Instant::now();
+    if pace.allowance(now, per_second) == 0 {
+        sleep_until(pace.resume_at(now, per_second)).await;
+    }
+    socket.accept().await
 }
 
 /// Serves a connection to its end, MQTT over what the listener wants. Boxed by kind: most

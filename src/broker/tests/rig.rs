@@ -28,6 +28,7 @@ pub fn limits() -> BrokerLimits {
     BrokerLimits {
         connections: 100,
         half_open: 100,
+        accepts_per_second: 1_000,
         packets_per_second: 1_000_000,
         packet_bytes: 4096,
         inflight: 10,

@@ -104,6 +104,20 @@ async fn who_has_not_said_who_it_is_makes_room_for_others() {
 }
 
 #[tokio::test]
+async fn connections_above_the_rate_wait_and_are_taken() {
+    const RATE: u32 = 20;
+    let running = start(BrokerLimits { accepts_per_second: RATE, ..limits() }).await;
+    let start = Instant::now();
+    let mut clients = Vec::new();
+    for n in 0..RATE + 8 {
+        clients.push(running.connect(&format!("c{n}")).await);
+    }
+    // One second's worth came at once, the others one by one.
+    assert!(start.elapsed() >= Duration::from_millis(395), "{:?}", start.elapsed());
+    assert_eq!(running.broker.status().connections_refused, 0);
+}
+
+#[tokio::test]
 async fn a_client_that_sends_too_fast_is_read_slowly_and_loses_nothing() {
     const RATE: u32 = 200;
     let running = start(BrokerLimits { packets_per_second: RATE, ..limits() }).await;

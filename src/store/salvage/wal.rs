@@ -175,7 +175,7 @@ impl Wal {
             let at = u64::from(number.checked_sub(1)?) * self.page_bytes as u64;
             file.read_exact_at(&mut page, at).ok().map(|()| page)
         };
-        let (mut first, mut newest) = (HashMap::new(), HashMap::new());
+        let (mut states, mut newest) = (HashMap::<u32, Vec<Page>>::new(), HashMap::new());
         let mut ahead = false;
         let mut damaged = None;
         for index in 0..self.frames {
@@ -184,23 +184,22 @@ impl Wal {
                 damaged = Some(page);
                 continue;
             }
-            let before = first.entry(number).or_insert_with(|| page.clone());
-            // A page's first state in the log may be what the database had already: whole sectors
-            // are written, with the pages that did not change.
-            ahead |= index >= self.believed
-                && page != *before
-                && page_of(number).as_ref() == Some(&page);
-            newest.insert(number, (index, page));
+            // What SQLite believes may be in the database, wherever a checkpoint was cut off; and a
+            // page's first state may be what it had before: whole sectors are written, with the
+            // pages that did not change.
+            let known = states.entry(number).or_default();
+            if index < self.believed || known.is_empty() {
+                known.push(page.clone());
+            } else {
+                ahead |= !known.contains(&page) && page_of(number).as_ref() == Some(&page);
+            }
+            newest.insert(number, page);
         }
-        // A torn transaction may look a little like an earlier state; one that was brought into the
-        // database is there whole.
-        let mut behind = newest.iter().filter(|(_, (index, _))| *index >= self.believed);
-        ahead &= self.damaged || behind.all(|(n, (_, page))| page_of(*n).as_ref() == Some(page));
-        let lacks = |(number, (_, page)): &(&u32, &(u32, Page))| {
+        let lacks = |(number, page): &(&u32, &Page)| {
             let there = page_of(**number);
             // It may be that the damaged frame was the newest one of this page.
             let later = damaged.as_ref().zip(there.as_ref()).is_some_and(|(a, b)| are_near(a, b));
-            !later && there.as_ref() != Some(page)
+            !later && there.as_ref() != Some(*page)
         };
         Ok(if !newest.iter().any(|entry| lacks(&entry)) {
             Database::Complete
@@ -269,6 +268,46 @@ mod tests {
     #[test]
     fn a_flipped_bit_breaks_the_chain_and_old_frames_do_not() {
         SIZES.into_iter().for_each(look_at_pages_of);
+    }
+
+    /// A checkpoint that was cut off has brought what SQLite believes into the database: that a later,
+    /// disbelieved transaction has a page in the same state does not put the database ahead.
+    #[test]
+    fn a_state_that_came_back_is_no_sign_of_a_later_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
+        let log = |path: &Path| path.with_extension("db-wal");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+                 CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+                 CREATE TABLE u(a INTEGER PRIMARY KEY, b TEXT);
+                 INSERT INTO t VALUES(1, 'first'); INSERT INTO u VALUES(1, 'first');",
+            )
+            .unwrap();
+        let all = |connection: &Connection| {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        };
+        all(&connection);
+        connection.execute("UPDATE t SET b='secnd'", []).unwrap();
+        connection.execute("UPDATE t SET b='third'", []).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        std::fs::copy(log(&path), log(&copy)).unwrap();
+        all(&Connection::open(&copy).unwrap());
+        connection.execute("UPDATE t SET b='forth'", []).unwrap();
+        connection
+            .execute_batch("BEGIN; UPDATE t SET b='third'; UPDATE u SET b='other'; COMMIT;")
+            .unwrap();
+        let mut bytes = std::fs::read(log(&path)).unwrap();
+        bytes[HEADER_BYTES + 3 * (FRAME_HEADER_BYTES + 4_096) - 1] ^= 1;
+        std::fs::write(log(&copy), bytes).unwrap();
+        let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
+        assert_eq!((wal.damaged, wal.believed, wal.frames), (true, 2, 5));
+        assert_eq!(wal.database(&copy).unwrap(), Database::Behind);
+        // The whole of the last one puts it ahead.
+        all(&connection);
+        assert_eq!(wal.database(&path).unwrap(), Database::Complete);
     }
 
     fn look_at_pages_of(size: usize) {

@@ -64,6 +64,8 @@ pub struct Writer {
     strikes: u32,
     retry_at: Mono,
     checkpoint_at: Mono,
+    /// From so many pages in the WAL on the next checkpoint waits for the readers.
+    alone_from: u64,
     delete_at: Mono,
     /// Something is settled and was not deleted yet.
     deleting_owed: bool,
@@ -101,6 +103,7 @@ impl Writer {
             strikes: 0,
             retry_at: now + recover::RETRY,
             checkpoint_at: now + upkeep::CHECKPOINT,
+            alone_from: upkeep::CHECKPOINT_ALONE_PAGES,
             delete_at: now,
             deleting_owed: false,
             look_at: now,

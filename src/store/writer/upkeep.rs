@@ -15,9 +15,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const CHECKPOINT_PAGES: u64 = 250;
 /// From so many on (2 MB) it is made between two reads of the consumers, or readers without a pause
 /// would keep the WAL from being begun anew ...
-const CHECKPOINT_ALONE_PAGES: u64 = 2 * CHECKPOINT_PAGES;
+pub(super) const CHECKPOINT_ALONE_PAGES: u64 = 2 * CHECKPOINT_PAGES;
 /// ... for which the consumers are waited for so long: their reads take a few milliseconds. Longer
-/// ones, of an export, are waited for at the next commit.
+/// ones, of a backup, are tried again when the WAL has grown.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
 /// ... or after this time if there are any: rarely, since each costs the file system's journal a
 /// commit, and what is in the WAL is as safe there.
@@ -94,8 +94,13 @@ impl Writer {
                 return Ok(None);
             }
             if before.frames < CHECKPOINT_ALONE_PAGES {
+                self.alone_from = CHECKPOINT_ALONE_PAGES;
+            }
+            if before.frames < self.alone_from {
                 return file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)));
             }
+            // Not at every commit: who reads for long would slow all of them down.
+            self.alone_from = before.frames + CHECKPOINT_PAGES;
             connection.busy_timeout(CHECKPOINT_WAIT)?;
             let after = file::checkpoint(connection, "RESTART");
             connection.busy_timeout(BUSY)?;

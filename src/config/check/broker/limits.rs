@@ -2,8 +2,8 @@
 
 use crate::config::broker::{BrokerLimits, QueueDrops};
 use crate::config::defaults::{
-    BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, KEEP_ALIVE_RANGE, LIMITS, PACKET_RANGE,
-    PACKETS_RANGE,
+    ACCEPTS_RANGE, BUFFER_RANGE, CLIENTS_RANGE, CONNECT_TIMEOUT_RANGE, KEEP_ALIVE_RANGE, LIMITS,
+    PACKET_RANGE, PACKETS_RANGE,
 };
 use crate::config::keys;
 use crate::config::problem::Findings;
@@ -29,6 +29,9 @@ pub(super) fn check(broker: &Section<'_>, out: &mut Findings) -> BrokerLimits {
         half_open: section
             .scalar("half-open", out, values::integer(CLIENTS_RANGE))
             .unwrap_or(d.half_open),
+        accepts_per_second: section
+            .scalar("accepts-per-second", out, values::integer(ACCEPTS_RANGE))
+            .unwrap_or(d.accepts_per_second),
         packets_per_second: section
             .scalar("packets-per-second", out, values::integer(PACKETS_RANGE))
             .unwrap_or(d.packets_per_second),
