@@ -1,8 +1,10 @@
 """The real binary on real input: servers, brokers and lines that the tests start and end themselves."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -16,10 +18,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("FIELDHOLD_BIN", ROOT / "target/debug/fieldhold"))
 
 
+# Below the ports that the system gives to outgoing connections: one of those could take a port between
+# its choice and its use, or while a test keeps its server away.
+PORTS = iter(random.sample(range(10_000, 32_000), 20_000))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_for(condition, seconds=15, what="the condition"):

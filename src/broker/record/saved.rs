@@ -39,15 +39,19 @@ impl Saved {
         saved
     }
 
-    /// Numbers of sessions and rows of messages up to these are taken.
+    /// Numbers of sessions and rows of messages up to these are taken. Messages may name sessions
+    /// that have ended: their rows stay as they are until the last receiver is done.
     pub fn last(&self) -> (u64, u64) {
         let numbers = self.sessions.iter().map(|(_, record)| record.number);
         let (mut session, mut row) = (numbers.max().unwrap_or(0), 0);
         for number in self.progress.keys() {
             session = session.max(*number);
         }
-        for (number, _) in &self.messages {
+        for (number, record) in &self.messages {
             row = row.max(*number);
+            for receiver in &record.receivers {
+                session = session.max(receiver.session);
+            }
         }
         for key in &self.damaged {
             match key {

@@ -63,13 +63,13 @@ impl Router {
             }
             // The session may have ended, and its place may be another's now.
             let session = self.session(one.publisher);
-            let is_there = session.is_some_and(|s| s.receipts.is_owed(one.ticket));
+            let session = session.filter(|s| s.receipts.is_owed(one.ticket));
+            let is_there = session.is_some();
+            // The store has the message after a restart, whoever else wants it: so must its id be.
+            let keeps_id = session.is_some_and(|s| s.keeps_messages());
             self.accept(is_there.then_some(one.publisher), one.message, None, now);
-            let round = if self.is_kept { self.round.number() } else { 0 };
-            if self.is_kept
-                && is_there
-                && let Some(session) = self.session(one.publisher)
-            {
+            let round = if self.is_kept || keeps_id { self.round.number() } else { 0 };
+            if keeps_id && let Some(session) = self.session(one.publisher) {
                 one.ticket.receipt.into_iter().for_each(|id| session.keep_receipt(id));
                 self.touch(one.publisher);
             }

@@ -98,6 +98,15 @@ impl Router {
     /// What was promised by nobody yet is refused; what has to happen is tried once more.
     fn fail(&mut self, later: Later, now: Mono) {
         match later {
+            // It has been routed, and would be once more if it came as a new message.
+            Later::Acknowledge(key, ticket, reason)
+                if ticket.receipt.is_some() && !reason.is_refusal() =>
+            {
+                // With the session its receipts are gone, and nobody asks any more.
+                if self.session(key).is_some_and(|session| session.receipts.is_owed(ticket)) {
+                    self.round.wait_again(later);
+                }
+            }
             Later::Acknowledge(key, ticket, _) => {
                 self.counters.dropped.store.one();
                 self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);

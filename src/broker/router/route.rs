@@ -83,11 +83,12 @@ impl Router {
             (Fate::Known(Reason::SUCCESS, _), Some(subscriber)) if is_answered => {
                 self.wait_for(subscriber, key, (id, qos));
             }
-            (Fate::Known(reason, _), None)
-                if is_answered && self.is_kept && !reason.is_refusal() =>
-            {
+            // One for want of room among the retained as well: others may have the message.
+            (Fate::Known(reason, _), _) if is_answered && self.is_kept => {
                 let session = self.session(key);
-                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, true));
+                // The id of one that is refused is free again: no restart may remember it.
+                let is_kept = !reason.is_refusal();
+                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, is_kept));
                 if let Some(ticket) = ticket {
                     self.round.wait(Later::Acknowledge(key, ticket, reason));
                 }
@@ -158,7 +159,10 @@ impl Router {
                 }
             } else {
                 self.counters.dropped.retained_full.one();
-                refused = Some(Reason::QUOTA_EXCEEDED);
+                // 3.1.1 has no word for it: there the message is one that is not retained.
+                let link = from.and_then(|key| self.session(key)).and_then(|s| s.link.as_ref());
+                let is_told = link.is_some_and(|link| link.terms.version == Version::V5);
+                refused = is_told.then_some(Reason::QUOTA_EXCEEDED);
             }
         }
         let matched = self.route(from, &message, now);

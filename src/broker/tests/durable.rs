@@ -153,6 +153,27 @@ fn what_waits_for_an_absent_client_survives_with_its_packet_ids() {
 }
 
 #[test]
+fn the_number_of_a_session_that_ended_is_not_anothers_while_a_message_names_it() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["stays", "ends"] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, "t", 1);
+        rig.lose(name);
+    }
+    rig.local("t", "for two", false);
+    commit(&mut rig, &disk);
+    rig.send("ends", &bytes("10[ \"MQTT\" 04 02 0000 \"ends\" ] e000"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 1, "still with both receivers");
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020000"));
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020100"), "nothing of another's");
+    assert_eq!(resume(&mut rig, &disk, "stays"), bytes("20020100 32[ \"t\" 0001 'for two' ]"));
+}
+
+#[test]
 fn what_nobody_durable_wants_is_neither_written_nor_waited_for() {
     let disk = Disk::new();
     let mut rig = start(&disk);
@@ -248,6 +269,67 @@ fn a_publishers_ids_survive_with_its_messages() {
     assert_eq!(rig.read("p"), bytes("5002 0005"));
     let expected = "20020100 34[ \"t\" 0001 'x' ] 34[ \"t\" 0002 'y' ]";
     assert_eq!(resume(&mut rig, &disk, "s"), bytes(expected));
+}
+
+#[test]
+fn a_publishers_ids_survive_for_what_an_uplink_alone_wants() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("34[ \"up/1\" 0005 'x' ]"));
+    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
+    rig.commit();
+    assert_eq!(rig.read("p"), b"", "the id has to be safe as well");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("5002 0005"));
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("3c[ \"up/1\" 0005 'x' ]"));
+    assert!(rig.appended.try_recv().is_err(), "what comes again is not stored again");
+    assert_eq!(rig.read("p"), bytes("5002 0005"));
+    rig.send("p", &bytes("6202 0005"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("7002 0005"));
+    rig.send("p", &bytes("34[ \"up/1\" 0005 'y' ]"));
+    assert_eq!(&*rig.appended.recv().unwrap().message.payload, b"y", "another one");
+}
+
+#[test]
+fn what_has_no_room_among_the_retained_waits_for_those_who_survive() {
+    let disk = Disk::new();
+    let limits = BrokerLimits { retained_messages: 1, ..limits() };
+    let mut rig = Rig::start(limits, Some(&disk));
+    rig.local("full", "x", true);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "t", 2);
+    rig.lose("s");
+    clean(&mut rig, "p");
+    rig.send("p", &bytes("33[ \"t\" 0001 '1' ] 35[ \"t\" 0002 '2' ]"));
+    assert_eq!(rig.read("p"), b"", "nothing is safe yet");
+    commit(&mut rig, &disk);
+    rig.send("p", &bytes("3d[ \"t\" 0002 '2' ]"));
+    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002 5002 0002"));
+    assert_eq!((messages(&disk), rig.status().dropped.retained_full), (2, 2), "known again");
+    // With nobody who waits for it 3.1.1 can't be told that it was for nothing.
+    rig.send("p", &bytes("35[ \"u\" 0003 '3' ] 3d[ \"u\" 0003 '3' ]"));
+    assert_eq!(rig.read("p"), bytes("5002 0003 5002 0003"));
+    assert_eq!(rig.status().dropped.retained_full, 3);
+    // 5.0 is told, but not before the others have it.
+    rig.send("q", &bytes("10[ \"MQTT\" 05 02 0000 [ 11 00000064 ] \"q\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("q");
+    rig.send("q", &bytes("33[ \"t\" 0001 [] '4' ] 35[ \"t\" 0002 [] '5' ]"));
+    assert_eq!(rig.read("q"), b"");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("q"), bytes("40[ 0001 97 ] 50[ 0002 97 ]"));
+    assert_eq!(messages(&disk), 4);
+    rig.send("q", &bytes("35[ \"t\" 0003 [] '6' ]"));
+    disk.commit();
+    let mut rig = crash(rig, &disk);
+    resume(&mut rig, &disk, "q");
+    rig.send("q", &bytes("34[ \"t\" 0003 'new' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 6, "the id of what is refused may be another's");
 }
 
 #[test]
@@ -432,7 +514,8 @@ fn a_full_disk_is_said_and_what_was_promised_happens_when_there_is_room() {
     rig.send("a", &bytes("5002 0001"));
     rig.send("p", &bytes("32[ \"t\" 0002 [] '2' ] 34[ \"t\" 0003 [] '3' ]"));
     commit(&mut rig, &disk);
-    assert_eq!(rig.read("p"), bytes("40[ 0002 83 ] 50[ 0003 83 ]"));
+    // What has been routed may not come again as another message: its PUBREC waits.
+    assert_eq!(rig.read("p"), bytes("40[ 0002 83 ]"));
     assert_eq!(rig.read("a"), bytes("32[ \"t\" 0002 '2' ]"), "no PUBREL, no QoS 2");
     rig.send("new", &bytes("10[ \"MQTT\" 04 00 0000 \"new\" ]"));
     commit(&mut rig, &disk);
@@ -446,6 +529,36 @@ fn a_full_disk_is_said_and_what_was_promised_happens_when_there_is_room() {
         bytes("6202 0001 34[ \"t\" 0003 '3' ]"),
         "memory is the truth while the gateway runs"
     );
+    assert_eq!(rig.read("p"), bytes("5002 0003"));
+}
+
+#[test]
+fn qos_2_comes_once_though_its_commit_failed() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "t", 2);
+    rig.lose("s");
+    clean(&mut rig, "gone");
+    resume(&mut rig, &disk, "p");
+    disk.set_full(true);
+    rig.send("gone", &bytes("34[ \"t\" 0001 '1' ]"));
+    rig.send("p", &bytes("34[ \"t\" 0001 '2' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!((rig.read("p"), rig.end("p")), (vec![], End::Open), "it need not send it again");
+    rig.lose("gone");
+    for _ in 0..2 {
+        rig.wait(Duration::from_secs(1));
+        commit(&mut rig, &disk);
+    }
+    rig.send("p", &bytes("3c[ \"t\" 0001 '2' ]"));
+    assert_eq!(rig.read("p"), b"", "but may");
+    disk.set_full(false);
+    rig.wait(Duration::from_secs(1));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("p"), bytes("5002 0001"));
+    let expected = "20020100 34[ \"t\" 0001 '1' ] 34[ \"t\" 0002 '2' ]";
+    assert_eq!(resume(&mut rig, &disk, "s"), bytes(expected));
 }
 
 #[test]
