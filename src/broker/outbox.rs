@@ -173,9 +173,9 @@ impl Outbox {
     /// Everything that waits, as one piece, and whether the router wants to hear of the room; for
     /// tests that have no connection.
     #[cfg(test)]
-    pub fn drain(&self, limit: usize) -> (Vec<u8>, End, bool) {
+    pub fn drain(&self, limit: usize, waker: &Waker) -> (Vec<u8>, End, bool) {
         let mut chunks = VecDeque::new();
-        let end = self.take(&mut chunks, Waker::noop());
+        let end = self.take(&mut chunks, waker);
         let bytes: Vec<u8> = chunks.iter().flatten().copied().collect();
         let room = self.wrote(bytes.len(), limit);
         (bytes, end, room)

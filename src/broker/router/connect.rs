@@ -49,8 +49,8 @@ impl Router {
         };
         // Nobody owns what an anonymous client left; a user starts anew.
         let is_own = self.owner(&client_id).is_none_or(|owner| owner == login.user);
-        let was_kept = self.by_client.get(&client_id).copied();
-        let was_kept = was_kept.and_then(|key| self.session(key)).is_some_and(|s| s.kept.is_some());
+        let before = self.by_client.get(&client_id).copied();
+        let survived = before.and_then(|key| self.session(key)).is_some_and(|s| s.keeps_messages());
         let resumed = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
         // 3.1 has no place to say that a session is kept.
@@ -73,9 +73,10 @@ impl Router {
             Version::V3 => u32::MAX,
             Version::V5 => connect.session_expiry,
         };
-        // A session that survives is promised by its CONNACK, and so is the end of one that did.
+        // A session that survives is promised by its CONNACK, and so is the end of one that did. One
+        // that is in the file for its will alone is promised to nobody.
+        let must_wait = self.round.is_on() && (lifetime > 0 || survived);
         let is_kept = self.round.is_on() && (lifetime > 0 || connect.will.is_some());
-        let must_wait = self.round.is_on() && (is_kept || was_kept);
         let mut link = Link::new(conn, outbox, terms, now);
         if must_wait {
             link.wait(connack);
@@ -154,9 +155,7 @@ impl Router {
         session.outgoing.release_again(link);
         session.acked_at = now;
         self.pump(key, now);
-        for (packets, held) in waiting.early {
-            self.packets(conn, packets, held, now);
-        }
+        self.take_early(conn, *waiting, now);
     }
 
     /// The keep-alive of a connection. Only 5.0 clients can be told another than theirs.

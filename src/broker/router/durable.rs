@@ -61,7 +61,6 @@ impl Router {
             if result.is_ok() {
                 self.fulfil(later, now);
             } else {
-                self.counters.dropped.store.one();
                 self.fail(later, now);
             }
         }
@@ -109,9 +108,17 @@ impl Router {
                 }
             }
             Later::Acknowledge(key, ticket, _) => {
+                self.counters.dropped.store.one();
                 self.answer_publisher(key, ticket, Reason::IMPLEMENTATION_SPECIFIC, now);
             }
-            Later::Complete(..) | Later::Release(..) => self.round.wait_again(later),
+            Later::Complete(key, ticket, _) => {
+                // On another connection the client asks again.
+                let link = self.session(key).and_then(|session| session.link.as_ref());
+                if link.is_some_and(|link| link.conn == ticket.conn) {
+                    self.round.wait_again(later);
+                }
+            }
+            Later::Release(..) => self.round.wait_again(later),
             Later::Send(key) => {
                 // The file may leave out the message for want of room: its number stays taken.
                 if let Some(session) = self.session(key) {

@@ -34,7 +34,7 @@ use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
 use super::peer::Peer;
 use super::retained::Retained;
-use super::session::{AckTicket, Close, ConnId, Pump, Session, Step};
+use super::session::{AckTicket, Close, ConnId, Link, Pump, Session, Step, Waiting};
 use super::shares::GroupKey;
 use super::status::Counters;
 use super::subscriptions::Subscriptions;
@@ -206,21 +206,28 @@ impl Router {
             Event::Packets { conn, packets, held } => self.packets(conn, packets, held, now),
             Event::Broken { conn, reason } => {
                 self.counters.malformed.one();
-                self.close_conn(conn, Close::Fault(reason), now);
+                match self.link(conn).and_then(Link::waiting) {
+                    Some(waiting) => waiting.fault = Some(reason),
+                    None => self.close_conn(conn, Close::Fault(reason), now),
+                }
             }
             Event::Room { conn } => {
                 if let Some(&key) = self.by_conn.get(&conn) {
                     self.pump(key, now);
                 }
             }
-            Event::Gone { conn } => self.close_conn(conn, Close::Lost, now),
+            Event::Gone { conn } => {
+                // Nobody is left to be promised anything, but what was sent is heard.
+                if let Some(waiting) = self.link(conn).and_then(Link::take_waiting) {
+                    self.take_early(conn, *waiting, now);
+                }
+                self.close_conn(conn, Close::Lost, now);
+            }
         }
     }
 
     fn packets(&mut self, conn: ConnId, packets: Vec<Incoming>, held: Option<Held>, now: Mono) {
-        let key = self.by_conn.get(&conn).copied();
-        let link = key.and_then(|key| self.session(key)).and_then(|s| s.link.as_mut());
-        if let Some(waiting) = link.and_then(|link| link.waiting()) {
+        if let Some(waiting) = self.link(conn).and_then(Link::waiting) {
             return waiting.early.push((packets, held));
         }
         // Acknowledgements come many at a time; what they make room for is sent once.
@@ -252,6 +259,16 @@ impl Router {
         }
         if let Some(&key) = self.by_conn.get(&conn).filter(|_| has_window) {
             self.pump(key, now);
+        }
+    }
+
+    /// Takes what a client sent before its CONNACK could be written.
+    fn take_early(&mut self, conn: ConnId, waiting: Waiting, now: Mono) {
+        for (packets, held) in waiting.early {
+            self.packets(conn, packets, held, now);
+        }
+        if let Some(reason) = waiting.fault {
+            self.close_conn(conn, Close::Fault(reason), now);
         }
     }
 
@@ -325,6 +342,7 @@ impl Router {
     pub fn flush(&mut self, now: Mono) {
         let answers_max = self.limits.outgoing_bytes * 2
             + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
+        let mut unread = Vec::new();
         let dirty = std::mem::take(&mut self.dirty);
         for &key in &dirty {
             let Some(session) = self.session(key) else { continue };
@@ -336,13 +354,17 @@ impl Router {
                 link.outbox.wake();
                 if link.outbox.progress().queued > answers_max {
                     tracing::warn!(client = %session.client_id, "client does not read, connection cut");
-                    self.counters.slow_cut.one();
-                    self.close(key, Close::Cut, now);
+                    unread.push(key);
                 }
             }
         }
         self.dirty = dirty;
         self.dirty.clear();
+        // What this touches is of the next round: it has to be written before it is shown.
+        for key in unread {
+            self.counters.slow_cut.one();
+            self.close(key, Close::Cut, now);
+        }
         let counters = &self.counters;
         counters.subscriptions.set(self.subscriptions.len());
         counters.shared_subscriptions.set(self.subscriptions.shared_len());
@@ -353,6 +375,11 @@ impl Router {
 
     fn session(&mut self, key: SessionKey) -> Option<&mut Session> {
         self.sessions.get_mut(usize::try_from(key.0).ok()?)?.as_deref_mut()
+    }
+
+    fn link(&mut self, conn: ConnId) -> Option<&mut Link> {
+        let key = *self.by_conn.get(&conn)?;
+        self.session(key)?.link.as_mut()
     }
 
     /// Remembers that the session has to be looked at by [`Router::flush`].

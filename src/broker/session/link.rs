@@ -19,6 +19,10 @@ pub const ALIAS_MAX: u16 = 32;
 /// clients the packet ids are the limit.
 pub const RECEIVE_MAXIMUM: u16 = 1024;
 
+/// Answers that may wait on one connection: one for each packet id, and another window of them. Only
+/// a client that asks again before it was answered comes to more.
+const ANSWERS_MAX: usize = 65_535 + 1024;
+
 /// What the CONNECT agreed on.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms {
@@ -64,6 +68,8 @@ pub struct Waiting {
     pub connack: Vec<u8>,
     /// What the client sent already, with its share of what may wait for the router.
     pub early: Vec<(Vec<Incoming>, Option<Held>)>,
+    /// What was against the standard after that.
+    pub fault: Option<Reason>,
 }
 
 struct Pending {
@@ -105,7 +111,7 @@ impl Link {
 
     /// Keeps the CONNACK back, and with it all that comes after it.
     pub fn wait(&mut self, connack: Vec<u8>) {
-        self.waiting = Some(Box::new(Waiting { connack, early: Vec::new() }));
+        self.waiting = Some(Box::new(Waiting { connack, ..Waiting::default() }));
     }
 
     pub fn is_waiting(&self) -> bool {
@@ -153,6 +159,11 @@ impl Link {
         }
         self.on_their_way += 1;
         Ok(())
+    }
+
+    /// Whether the client asks on and on while nothing can be answered.
+    pub fn owes_too_much(&self) -> bool {
+        self.acks.len() >= ANSWERS_MAX
     }
 
     /// The topic of a PUBLISH, by its alias where it has none.

@@ -29,7 +29,7 @@ use crate::config::BrokerLimits;
 use crate::model::{Mono, Qos, TopicFilter, TopicName};
 
 pub use kept::Kept;
-pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms};
+pub use link::{ALIAS_MAX, AckTicket, Link, RECEIVE_MAXIMUM, Terms, Waiting};
 pub use outgoing::{How, Outgoing, Pump, Queued, Replay, Sent};
 pub use receipts::Receipts;
 
@@ -110,6 +110,9 @@ impl Session {
         let keeps = self.keeps_messages();
         let Some(link) = &mut self.link else { return Step::Done };
         link.heard(now);
+        if link.owes_too_much() {
+            return Step::Close(Close::Fault(Reason::RECEIVE_MAXIMUM_EXCEEDED));
+        }
         match packet {
             Incoming::Publish(publish) => match self.receive_publish(publish) {
                 Ok(step) => step,

@@ -10,12 +10,12 @@ use crate::config::BrokerLimits;
 use crate::model::Wall;
 use crate::store::{Key, Table};
 
-fn start(disk: &Disk) -> Rig {
+pub fn start(disk: &Disk) -> Rig {
     Rig::start(limits(), Some(disk)).with_rules()
 }
 
 /// Everything that was put becomes durable, and is heard of.
-fn commit(rig: &mut Rig, disk: &Disk) {
+pub fn commit(rig: &mut Rig, disk: &Disk) {
     for _ in 0..3 {
         disk.commit();
         rig.commit();
@@ -23,30 +23,30 @@ fn commit(rig: &mut Rig, disk: &Disk) {
 }
 
 /// The power goes, and the gateway starts anew.
-fn crash(rig: Rig, disk: &Disk) -> Rig {
+pub fn crash(rig: Rig, disk: &Disk) -> Rig {
     drop(rig);
     disk.crash();
     start(disk)
 }
 
-fn resume(rig: &mut Rig, disk: &Disk, name: &str) -> Vec<u8> {
+pub fn resume(rig: &mut Rig, disk: &Disk, name: &str) -> Vec<u8> {
     rig.send(name, &bytes(&format!("10[ \"MQTT\" 04 00 0000 \"{name}\" ]")));
     commit(rig, disk);
     rig.read(name)
 }
 
-fn clean(rig: &mut Rig, name: &str) {
+pub fn clean(rig: &mut Rig, name: &str) {
     rig.send(name, &bytes(&format!("10[ \"MQTT\" 04 02 0000 \"{name}\" ]")));
     assert_eq!(rig.read(name), bytes("20020000"));
 }
 
-fn subscribe(rig: &mut Rig, disk: &Disk, name: &str, filter: &str, qos: u8) {
+pub fn subscribe(rig: &mut Rig, disk: &Disk, name: &str, filter: &str, qos: u8) {
     rig.send(name, &bytes(&format!("82[ 0001 \"{filter}\" {qos:02x} ]")));
     commit(rig, disk);
     assert_eq!(rig.read(name), bytes(&format!("90[ 0001 {qos:02x} ]")));
 }
 
-fn messages(disk: &Disk) -> usize {
+pub fn messages(disk: &Disk) -> usize {
     disk.rows().iter().filter(|key| matches!(key, Key::Message(_))).count()
 }
 
@@ -65,6 +65,33 @@ fn a_session_is_there_when_its_connack_says_so() {
     assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
     rig.local("t", "x", false);
     assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed as before");
+}
+
+#[test]
+fn what_a_client_sent_before_it_went_is_heard_even_without_its_connack() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "#", 1);
+    let connect = "10[ \"MQTT\" 04 0c 0000 \"p\" \"will\" \"gone\" ]";
+    rig.send("p", &bytes(&format!("{connect} 30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ] e000")));
+    rig.lose("p");
+    assert_eq!(rig.read("s"), bytes("30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("s"), b"", "it said good-bye");
+    // A packet that can't be is found out after those before it.
+    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0002 '3' ] f100")));
+    assert_eq!((rig.read("p"), rig.end("p")), (vec![], End::Open));
+    commit(&mut rig, &disk);
+    assert_eq!((rig.read("p")[..4].to_vec(), rig.end("p")), (bytes("20020100"), End::Finish));
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 '3' ] 32[ \"will\" 0003 'gone' ]"));
+    rig.lose("p");
+    // Nor does it matter that it goes then.
+    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0003 '4' ] f100")));
+    rig.lose("p");
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0004 '4' ] 32[ \"will\" 0005 'gone' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("s"), b"");
 }
 
 #[test]
@@ -268,44 +295,6 @@ fn a_publishers_ids_survive_for_what_an_uplink_alone_wants() {
 }
 
 #[test]
-fn what_has_no_room_among_the_retained_waits_for_those_who_survive() {
-    let disk = Disk::new();
-    let limits = BrokerLimits { retained_messages: 1, ..limits() };
-    let mut rig = Rig::start(limits, Some(&disk));
-    rig.local("full", "x", true);
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "t", 2);
-    rig.lose("s");
-    clean(&mut rig, "p");
-    rig.send("p", &bytes("33[ \"t\" 0001 '1' ] 35[ \"t\" 0002 '2' ]"));
-    assert_eq!(rig.read("p"), b"", "nothing is safe yet");
-    commit(&mut rig, &disk);
-    rig.send("p", &bytes("3d[ \"t\" 0002 '2' ]"));
-    assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002 5002 0002"));
-    assert_eq!((messages(&disk), rig.status().dropped.retained_full), (2, 2), "known again");
-    // With nobody who waits for it 3.1.1 can't be told that it was for nothing.
-    rig.send("p", &bytes("35[ \"u\" 0003 '3' ] 3d[ \"u\" 0003 '3' ]"));
-    assert_eq!(rig.read("p"), bytes("5002 0003 5002 0003"));
-    assert_eq!(rig.status().dropped.retained_full, 3);
-    // 5.0 is told, but not before the others have it.
-    rig.send("q", &bytes("10[ \"MQTT\" 05 02 0000 [ 11 00000064 ] \"q\" ]"));
-    commit(&mut rig, &disk);
-    rig.read("q");
-    rig.send("q", &bytes("33[ \"t\" 0001 [] '4' ] 35[ \"t\" 0002 [] '5' ]"));
-    assert_eq!(rig.read("q"), b"");
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("q"), bytes("40[ 0001 97 ] 50[ 0002 97 ]"));
-    assert_eq!(messages(&disk), 4);
-    rig.send("q", &bytes("35[ \"t\" 0003 [] '6' ]"));
-    disk.commit();
-    let mut rig = crash(rig, &disk);
-    resume(&mut rig, &disk, "q");
-    rig.send("q", &bytes("34[ \"t\" 0003 'new' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(messages(&disk), 6, "the id of what is refused may be another's");
-}
-
-#[test]
 fn only_what_may_have_been_sent_comes_with_dup() {
     let disk = Disk::new();
     let mut rig = start(&disk);
@@ -473,97 +462,6 @@ fn a_session_is_its_users_after_a_restart_too() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_what_was_promised_happens_when_there_is_room() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "a");
-    subscribe(&mut rig, &disk, "a", "t", 2);
-    rig.send("p", &bytes("10[ \"MQTT\" 05 02 0000 [] \"p\" ]"));
-    rig.read("p");
-    rig.send("p", &bytes("34[ \"t\" 0001 [] '1' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!((rig.read("a"), rig.read("p")), (bytes("34[ \"t\" 0001 '1' ]"), bytes("50020001")));
-    disk.set_full(true);
-    rig.send("a", &bytes("5002 0001"));
-    rig.send("p", &bytes("32[ \"t\" 0002 [] '2' ] 34[ \"t\" 0003 [] '3' ]"));
-    commit(&mut rig, &disk);
-    // What has been routed may not come again as another message: its PUBREC waits.
-    assert_eq!(rig.read("p"), bytes("40[ 0002 83 ]"));
-    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0002 '2' ]"), "no PUBREL, no QoS 2");
-    rig.send("new", &bytes("10[ \"MQTT\" 04 00 0000 \"new\" ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("new"), bytes("20020003"), "server unavailable");
-    assert_ne!(rig.end("new"), End::Open);
-    disk.set_full(false);
-    rig.wait(Duration::from_secs(1));
-    commit(&mut rig, &disk);
-    assert_eq!(
-        rig.read("a"),
-        bytes("6202 0001 34[ \"t\" 0003 '3' ]"),
-        "memory is the truth while the gateway runs"
-    );
-    assert_eq!(rig.read("p"), bytes("5002 0003"));
-}
-
-#[test]
-fn qos_2_comes_once_though_its_commit_failed() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "t", 2);
-    rig.lose("s");
-    clean(&mut rig, "gone");
-    resume(&mut rig, &disk, "p");
-    disk.set_full(true);
-    rig.send("gone", &bytes("34[ \"t\" 0001 '1' ]"));
-    rig.send("p", &bytes("34[ \"t\" 0001 '2' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!((rig.read("p"), rig.end("p")), (vec![], End::Open), "it need not send it again");
-    rig.lose("gone");
-    for _ in 0..2 {
-        rig.wait(Duration::from_secs(1));
-        commit(&mut rig, &disk);
-    }
-    rig.send("p", &bytes("3c[ \"t\" 0001 '2' ]"));
-    assert_eq!(rig.read("p"), b"", "but may");
-    disk.set_full(false);
-    rig.wait(Duration::from_secs(1));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("p"), bytes("5002 0001"));
-    let expected = "20020100 34[ \"t\" 0001 '1' ] 34[ \"t\" 0002 '2' ]";
-    assert_eq!(resume(&mut rig, &disk, "s"), bytes(expected));
-}
-
-#[test]
-fn a_commit_that_failed_is_not_made_up_for_by_the_next() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "#", 1);
-    rig.lose("s");
-    for name in ["p", "q"] {
-        rig.send(name, &bytes(&format!("10[ \"MQTT\" 05 02 0000 [] \"{name}\" ]")));
-        rig.read(name);
-    }
-    rig.send("p", &bytes("32[ \"up/1\" 0001 [] 'x' ]"));
-    rig.send("q", &bytes("32[ \"t\" 0001 [] '1' ]"));
-    disk.set_full(true);
-    commit(&mut rig, &disk);
-    disk.set_full(false);
-    rig.send("q", &bytes("32[ \"t\" 0002 [] '2' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("q"), bytes("40[ 0001 83 ] 4002 0002"));
-    // Only now the store has the first one, which may be in no file of the broker's.
-    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
-    rig.commit();
-    assert_eq!(rig.read("p"), bytes("40[ 0001 83 ]"));
-    rig.send("p", &bytes("32[ \"up/1\" 0002 [] 'y' ]"));
-    rig.appended.recv().unwrap().done.send(Ok(())).unwrap();
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("p"), bytes("4002 0002"));
-}
-
-#[test]
 fn a_file_that_was_lost_is_written_anew() {
     let disk = Disk::new();
     let mut rig = start(&disk);
@@ -584,6 +482,34 @@ fn a_file_that_was_lost_is_written_anew() {
     let mut rig = crash(rig, &disk);
     assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100 3c[ \"t\" 0001 'x' ]"));
     assert_eq!(resume(&mut rig, &disk, "b"), bytes("20020100 34[ \"t\" 0001 'x' ]"));
+}
+
+#[test]
+fn a_client_that_is_cut_and_those_who_get_its_will_go_on_as_before() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    resume(&mut rig, &disk, "s");
+    subscribe(&mut rig, &disk, "s", "will", 1);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 0c 0000 \"a\" \"will\" \"gone\" ]"));
+    commit(&mut rig, &disk);
+    rig.read("a");
+    for _ in 0..40 {
+        rig.send("a", &bytes("c000").repeat(1000));
+    }
+    assert_eq!(rig.status().slow_cut, 1);
+    assert!(rig.is_woken("s"), "there is something to send");
+    assert_eq!(rig.read("s"), bytes("32[ \"will\" 0001 'gone' ]"));
+    rig.lose("a");
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    for name in ["a", "s"] {
+        subscribe(&mut rig, &disk, name, "t", 1);
+    }
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    resume(&mut rig, &disk, "s");
+    rig.local("t", "x", false);
+    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed after it was cut");
+    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 'x' ]"), "subscribed after the will");
 }
 
 #[test]

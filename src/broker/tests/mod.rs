@@ -8,6 +8,7 @@ mod commands;
 mod crashes;
 mod disk;
 mod durable;
+mod full;
 mod hostile;
 mod listeners;
 mod lists;

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -64,10 +66,21 @@ struct Socket {
     decoder: Decoder,
     buffer: BytesMut,
     outbox: Arc<Outbox>,
+    woken: Arc<Woken>,
     conn: ConnId,
     greeted: bool,
     output: Vec<u8>,
     end: End,
+}
+
+/// Whether the connection was woken since it last looked.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A message the router wants durable, and the way to say that it is.
@@ -158,7 +171,7 @@ impl Rig {
     }
 
     pub fn status(&mut self) -> BrokerStatus {
-        self.router.flush(self.now);
+        self.settle();
         self.counters.status(0, &[])
     }
 
@@ -174,6 +187,7 @@ impl Rig {
                 decoder: Decoder::new(self.packet_bytes),
                 buffer: BytesMut::new(),
                 outbox: Arc::default(),
+                woken: Arc::default(),
                 conn: ConnId(self.next),
                 greeted: false,
                 output: Vec::new(),
@@ -241,9 +255,14 @@ impl Rig {
         self.router.flush(self.now);
     }
 
+    /// Whether the router waits for a commit.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Tells the router of every commit that is done.
     pub fn commit(&mut self) {
-        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut context = std::task::Context::from_waker(Waker::noop());
         let (now, router) = (self.now, &mut self.router);
         self.waiting.retain_mut(|(waiter, commit)| match commit.as_mut().poll(&mut context) {
             std::task::Poll::Ready(result) => {
@@ -281,7 +300,9 @@ impl Rig {
         loop {
             let socket = self.socket(name);
             let conn = socket.conn;
-            let (bytes, end, room) = socket.outbox.drain(limit);
+            socket.woken.0.store(false, Ordering::Relaxed);
+            let waker = Waker::from(Arc::clone(&socket.woken));
+            let (bytes, end, room) = socket.outbox.drain(limit, &waker);
             socket.output.extend_from_slice(&bytes);
             if end != End::Open {
                 socket.end = end;
@@ -298,6 +319,11 @@ impl Rig {
     /// Everything written to `name` so far.
     pub fn read(&mut self, name: &str) -> Vec<u8> {
         std::mem::take(self.output(name))
+    }
+
+    /// Whether `name` was told since its last look that there is something for it.
+    pub fn is_woken(&mut self, name: &str) -> bool {
+        self.socket(name).woken.0.load(Ordering::Relaxed)
     }
 
     pub fn end(&mut self, name: &str) -> End {
