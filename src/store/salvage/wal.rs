@@ -301,7 +301,7 @@ mod tests {
             .unwrap();
         let mut bytes = std::fs::read(log(&path)).unwrap();
         bytes[HEADER_BYTES + 3 * (FRAME_HEADER_BYTES + 4_096) - 1] ^= 1;
-        std::fs::write(log(&copy), bytes).unwrap();
+        io::Write::write_all(&mut File::create(log(&copy)).unwrap(), &bytes).unwrap();
         let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
         assert_eq!((wal.damaged, wal.believed, wal.frames), (true, 2, 5));
         assert_eq!(wal.database(&copy).unwrap(), Database::Behind);
