@@ -13,15 +13,15 @@ use crate::store::{file, rows};
 const LOOK: Duration = Duration::from_secs(10);
 /// A checkpoint is due when so many pages wait in the WAL (1 MB of 4 KiB) ...
 const CHECKPOINT_PAGES: u64 = 250;
+/// ... or after this time if there are any: rarely, since each costs the file system's journal a
+/// commit, and what is in the WAL is as safe there.
+pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
 /// From so many on (2 MB) it is made between two reads of the consumers, or readers without a pause
 /// would keep the WAL from being begun anew ...
 pub(super) const CHECKPOINT_ALONE_PAGES: u64 = 2 * CHECKPOINT_PAGES;
 /// ... for which the consumers are waited for so long: their reads take a few milliseconds. Longer
 /// ones, of a backup, are tried again when the WAL has grown.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(20);
-/// ... or after this time if there are any: rarely, since each costs the file system's journal a
-/// commit, and what is in the WAL is as safe there.
-pub(super) const CHECKPOINT: Duration = Duration::from_secs(600);
 /// Settled chunks are deleted when so many positions of a class are settled ...
 const DELETE_POSITIONS: u64 = 100_000;
 /// ... or after this time. Every deletion rewrites pages all over the file, the fewer the better.
