@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use super::Store;
 use super::error::StoreError;
-use super::shared;
+use super::shared::{self, Stop};
 use super::status::Health;
 use super::window::Window;
 use crate::model::{Clock, Mono};
@@ -35,7 +35,7 @@ pub use status::{KeepCounters, KeepStatus};
 pub use waiting::WAITING_BYTES_MAX;
 
 use file::KeepFile;
-use waiting::{Stop, Waiting};
+use waiting::Waiting;
 use writer::{Writer, lock};
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::status::KeepCounters;
 use super::{Change, Key, Table};
 use crate::model::Mono;
 use crate::store::error::StoreError;
+use crate::store::shared::Stop;
 use crate::store::status::{Health, Quarantined};
 use crate::store::window::Window;
 
@@ -27,15 +28,6 @@ const EAGER_BYTES: usize = 1 << 20;
 const CHANGE_OVERHEAD: usize = 128;
 
 pub type Waiter = oneshot::Sender<Result<(), StoreError>>;
-
-/// How the writer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    Orderly,
-    /// As if the process were killed; for tests.
-    #[cfg(test)]
-    Crash,
-}
 
 #[derive(Debug)]
 struct Pending {

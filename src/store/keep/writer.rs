@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::Shared;
 use super::file::KeepFile;
-use super::waiting::{Batch, Stop, Waiting};
+use super::waiting::{Batch, Waiting};
 use crate::model::Mono;
 use crate::store::error::StoreError;
 use crate::store::file::{self, FileError};
+use crate::store::shared::Stop;
 use crate::store::status::Health;
 use crate::store::wear::{Wal, checkpoint_bytes};
 
