@@ -1,8 +1,9 @@
-//! Bytes ↔ meaning: registers, frames of sensors, payloads. Pure.
+//! Bytes ↔ meaning: registers, frames of sensors, payloads, signed messages. Pure.
 
 pub mod columnar;
 pub mod find;
 pub mod json;
+pub mod jws;
 pub mod pcap;
 pub mod pdu;
 pub mod registers;

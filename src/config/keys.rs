@@ -264,6 +264,7 @@ pub(super) static UPLINK: Shape = Shape {
         "window",
         "packet-max",
         "policy",
+        "remote",
     ],
     refused: &[
         ("preset", "presets of cloud services come in a later version"),
@@ -280,6 +281,15 @@ pub(super) static RECEIVE: Shape = Shape {
     refused: &[
         ("topic", "what is subscribed to is called filter"),
         ("prefix", "what is put before the topics on this network is called under"),
+    ],
+};
+
+pub(super) static REMOTE: Shape = Shape {
+    name: "remote",
+    keys: &["keys", "topic", "groups", "group-topic", "confirm"],
+    refused: &[
+        ("key", "write keys: { ops: … }, a name and a public key for each"),
+        ("group", "write groups: [ … ]"),
     ],
 };
 
@@ -348,7 +358,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 42] = [
+pub(super) static ALL: [&Shape; 43] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -387,6 +397,7 @@ pub(super) static ALL: [&Shape; 42] = [
     &LIMITS,
     &UPLINK,
     &RECEIVE,
+    &REMOTE,
     &PASSWORD,
     &BACKLOG,
     &WINDOW,

@@ -18,6 +18,7 @@ mod plan;
 mod problem;
 pub mod profile;
 mod raw;
+mod remote;
 mod section;
 mod share;
 mod template;
@@ -35,6 +36,7 @@ pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
+pub use remote::{RemoteGroup, RemoteKey, RemotePlan};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
@@ -52,7 +54,7 @@ pub struct Loaded {
     pub profiles: Vec<profile::Used>,
     /// Where the broker's listeners name certificates.
     pub tls_files: Vec<TlsFiles>,
-    /// The text it came from, for [`file::keep_good`].
+    /// The text it came from.
     pub text: String,
 }
 

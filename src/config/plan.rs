@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::broker::{BrokerPlan, Place};
 use super::link::Link;
+use super::remote::RemotePlan;
 use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
@@ -228,6 +229,8 @@ pub struct UplinkPlan {
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
     pub policy: Policy,
+    /// `None`: nobody changes the configuration over this uplink.
+    pub remote: Option<RemotePlan>,
 }
 
 /// Messages of the cloud that are published on the LAN broker.

@@ -104,6 +104,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
         tls: default.tls.clone(),
         backlog_topic: default.backlog_topic.clone(),
         notices_topic: default.notices_topic.clone(),
+        remote: None,
         ..shown
     };
     assert_eq!(shown, default);

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod receive;
+mod remote;
 mod topics;
 mod url;
 mod window;
@@ -41,6 +42,10 @@ pub(super) fn check(
     let (backlog_topic, backlog) = topics::backlog(&section, &prefix, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
+    let remote = match section.get("remote") {
+        Some(field) => Some(remote::check(field, &topics, &prefix, out)?),
+        None => None,
+    };
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, out);
     let url = url?;
@@ -63,6 +68,7 @@ pub(super) fn check(
         window_bytes,
         packet_bytes,
         policy: policy.unwrap_or(Policy::Required),
+        remote,
         name,
     })
 }

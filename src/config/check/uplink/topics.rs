@@ -10,6 +10,8 @@ use crate::config::values;
 use crate::model::{Name, TopicFilter, TopicName};
 
 const PLACEHOLDERS: [&str; 3] = ["site", "gateway", "uplink"];
+/// Of the topics of a group of gateways.
+pub(super) const GROUP: &str = "group";
 
 /// Makes the topics of one uplink from what is written.
 pub(super) struct Topics<'a> {
@@ -25,6 +27,17 @@ impl<'a> Topics<'a> {
 
     pub(super) fn render(&self, text: &str) -> Result<TopicName, Complaint> {
         Template::parse(text, &PLACEHOLDERS)?.render(&self.values)
+    }
+
+    /// That of a group: its name too may stand in the text, and must.
+    pub(super) fn of_group(&self, text: &str, group: &str) -> Result<TopicName, Complaint> {
+        let [site, gateway, uplink] = PLACEHOLDERS;
+        let template = Template::parse(text, &[site, gateway, uplink, GROUP])?;
+        if !template.has(GROUP) {
+            return Err(Complaint::new("names no {group}, so all groups would share one topic"));
+        }
+        let [site, gateway, uplink] = self.values;
+        template.render(&[site, gateway, uplink, (GROUP, Some(group))])
     }
 }
 
