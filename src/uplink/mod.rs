@@ -28,6 +28,7 @@ mod local;
 mod notices;
 mod pack;
 mod rate;
+mod remote;
 mod reply;
 mod session;
 mod settings;
@@ -48,6 +49,7 @@ use crate::store::Store;
 
 pub use cause::Cause;
 pub use lanes::LanePosition;
+pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
 pub use status::{Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
 
@@ -59,6 +61,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Where received messages go that are no commands.
     pub lan: Arc<dyn Lan>,
+    /// Where messages about the configuration go, and what is said of it.
+    pub remote: RemoteDoor,
     /// Makes the back-off of this gateway differ from that of others.
     pub seed: u64,
     /// Where the files of secrets lie, beside `$CREDENTIALS_DIRECTORY`.
@@ -138,7 +142,22 @@ impl UplinkPort {
     /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
-        let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
+        self.send(&self.plan.prefix, topic, payload);
+    }
+
+    /// As [`UplinkPort::reply`], to a topic that is whole.
+    pub fn publish(&self, topic: TopicName, payload: Vec<u8>) {
+        self.send("", topic, payload);
+    }
+
+    /// Whether the broker takes a message of this size.
+    pub fn fits(&self, topic: &TopicName, payload_bytes: usize) -> bool {
+        let bytes = topic.as_str().len() + payload_bytes + pack::PUBLISH_OVERHEAD;
+        bytes <= self.plan.packet_bytes
+    }
+
+    fn send(&self, prefix: &str, topic: TopicName, payload: Vec<u8>) {
+        let reply = reply::Reply::new(prefix, topic, payload, self.plan.packet_bytes);
         let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {
             self.board.update(|progress| progress.commands.replies_dropped += 1);
