@@ -10,7 +10,9 @@ use crate::config::defaults::{
     WINDOW_MESSAGES, WINDOW_MESSAGES_RANGE,
 };
 use crate::config::keys;
-use crate::config::plan::{BacklogPayload, Gateway, Policy, Secret, TlsPlan, UplinkPlan};
+use crate::config::plan::{
+    BacklogPayload, Gateway, MqttVersion, Policy, Secret, TlsPlan, UplinkPlan,
+};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::{Field, Section};
 use crate::config::template::Template;
@@ -39,6 +41,8 @@ pub(super) fn check(
     let tls = tls(&section, url.as_ref(), out);
     let username = section.scalar("username", out, values::text(CLIENT_ID_BYTES_MAX));
     let password = password(&section, url.as_ref(), out);
+    let words = [("3.1.1", MqttVersion::V311), ("5", MqttVersion::V5), ("5.0", MqttVersion::V5)];
+    let mqtt = section.scalar("mqtt", out, values::word(&words));
     let client_id = section.scalar("client-id", out, values::text(CLIENT_ID_BYTES_MAX));
     let keep_alive = section.scalar("keep-alive", out, values::duration(KEEP_ALIVE_RANGE));
     let send = match section.get("send") {
@@ -75,6 +79,7 @@ pub(super) fn check(
         host: url.host,
         port: url.port,
         tls,
+        mqtt: mqtt.unwrap_or(MqttVersion::V311),
         client_id: client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name)),
         username,
         password,
