@@ -204,6 +204,7 @@ pub struct UplinkPlan {
     pub port: u16,
     /// `None` for plain TCP.
     pub tls: Option<TlsPlan>,
+    pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
@@ -231,6 +232,13 @@ pub struct UplinkPlan {
     pub policy: Policy,
     /// `None`: nobody changes the configuration over this uplink.
     pub remote: Option<RemotePlan>,
+}
+
+/// Which version of the protocol is spoken with a cloud broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    V311,
+    V5,
 }
 
 /// Messages of the cloud that are published on the LAN broker.
