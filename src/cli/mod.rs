@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Config(arguments) => config::run(arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),

@@ -27,7 +27,7 @@ pub struct RemoteKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteGroup {
     pub name: Name,
-    /// Below it are `set` and `confirm` (the prefix already applied).
+    /// Below it are `set` and `confirm`. It has no prefix: a group goes across sites.
     pub topic: TopicName,
 }
 
@@ -35,9 +35,10 @@ impl RemotePlan {
     /// Every topic that is subscribed to.
     pub fn subscribed(&self) -> impl Iterator<Item = String> {
         let own = ["set", "get", "confirm"].map(|word| format!("{}/{word}", self.topic));
-        let of_groups = self.groups.iter().flat_map(|group| {
-            ["set", "confirm"].map(|word| format!("{}/{word}", group.topic))
-        });
+        let of_groups = self
+            .groups
+            .iter()
+            .flat_map(|group| ["set", "confirm"].map(|word| format!("{}/{word}", group.topic)));
         own.into_iter().chain(of_groups)
     }
 

@@ -20,9 +20,7 @@ use super::remote;
 use super::setup::{self, SetupStatus};
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
-use crate::config::{
-    BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan,
-};
+use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
 use crate::model::{Blame, Clock, Name, Retry, SetRequest};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{

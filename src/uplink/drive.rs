@@ -14,6 +14,7 @@ use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
 use super::client::{self, Client, Patience};
 use super::engine::{Closing, Engine};
+use super::remote::Told;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
@@ -25,6 +26,7 @@ pub struct Life {
     pub store: Store,
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
+    pub told: watch::Receiver<Told>,
     pub backoff: Backoff,
 }
 
@@ -137,7 +139,7 @@ async fn session(
         Ok(session) => session,
         Err(end) => return (Closing::default(), Err(end)),
     };
-    let end = drive(&mut session, &mut client, changed, &mut life.replies, stop).await;
+    let end = drive(&mut session, &mut client, changed, life, stop).await;
     let closing = session.close();
     if end.is_ok() {
         client.goodbye().await;
@@ -150,7 +152,7 @@ async fn drive(
     session: &mut Session<'_>,
     client: &mut Client,
     mut changed: watch::Receiver<u64>,
-    replies: &mut mpsc::Receiver<Reply>,
+    life: &mut Life,
     stop: &CancellationToken,
 ) -> Result<(), End> {
     let mut tick = interval(session.tick_every());
@@ -170,7 +172,8 @@ async fn drive(
             () = stop.cancelled(), if !session.stopping() => session.stop(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
-            Some(reply) = replies.recv(), if session.takes_replies() => session.reply(reply),
+            Some(reply) = life.replies.recv(), if session.takes_replies() => session.reply(reply),
+            Ok(()) = life.told.changed() => session.told(),
             _ = tick.tick(), if session.ticking() => session.tick()?,
         }
     }

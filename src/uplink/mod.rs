@@ -122,10 +122,11 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     };
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
-    let doors = (deps.inbox, deps.lan);
+    let told = deps.remote.told.clone();
+    let doors = (deps.inbox, deps.lan, deps.remote);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
-    let life = drive::Life { store: deps.store, places, replies, backoff };
+    let life = drive::Life { store: deps.store, places, replies, told, backoff };
     (port, UplinkRunner { engine, life })
 }
 

@@ -17,6 +17,7 @@ use super::inflight::{Inflight, Window};
 use super::lanes::Lane;
 use super::notices::Notices;
 use super::pack::Rows;
+use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
@@ -34,6 +35,8 @@ enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
+    /// What is told of the configuration, by its revision.
+    Told(u64),
 }
 
 /// Why a session ends.
@@ -58,6 +61,8 @@ pub struct Session<'a> {
     inflight: Inflight<Sent>,
     supply: Supply,
     notices: Notices,
+    /// `None` if nobody configures the gateway over this uplink.
+    telling: Option<Telling>,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -88,6 +93,10 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        for filter in &remote::filters(&plan) {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
+        let telling = Telling::start(&plan, &engine.remote);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
@@ -107,6 +116,7 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(window),
             supply,
             notices,
+            telling,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
@@ -154,7 +164,10 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.engine.received(&message),
-            Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
+            Event::Subscribed { granted, refused } => {
+                self.engine.subscribed(granted, refused);
+                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+            }
             Event::PingAcked(_) => {}
         }
     }
@@ -173,6 +186,11 @@ impl<'a> Session<'a> {
 
     pub fn reply(&mut self, reply: Reply) {
         self.engine.replies.push_back(reply);
+    }
+
+    /// There is something new to say of the configuration.
+    pub fn told(&mut self) {
+        self.telling.iter_mut().for_each(Telling::renew);
     }
 
     /// The read of the store that is under way; waits for ever if there is none.
@@ -199,6 +217,10 @@ impl<'a> Session<'a> {
             let Some(reply) = self.engine.replies.pop_front() else { break };
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
             self.hand_over(client, topic, false, payload, Out::Reply(reply))?;
+        }
+        let room = |bytes| self.inflight.room(bytes, 0);
+        if let Some((topic, told)) = self.telling.as_mut().and_then(|telling| telling.next(room)) {
+            self.hand_over(client, topic, true, told.payload, Out::Told(told.revision))?;
         }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
@@ -246,7 +268,8 @@ impl<'a> Session<'a> {
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let waits = !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_));
+        let waits =
+            !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_) | Out::Told(_));
         if waits {
             self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
             return;
@@ -266,6 +289,10 @@ impl<'a> Session<'a> {
                 true => progress.commands.replies += 1,
                 false => progress.commands.replies_dropped += 1,
             }),
+            Out::Told(revision) => {
+                let telling = self.telling.as_ref().filter(|_| good);
+                telling.into_iter().for_each(|telling| telling.acknowledged(revision));
+            }
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -348,7 +375,7 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) => {} // The store has it.
+                Out::Notice(_) | Out::Told(_) => {} // Told again at the next connection.
             }
         }
         for reply in replies.into_iter().rev() {

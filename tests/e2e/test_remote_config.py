@@ -273,3 +273,64 @@ def test_sign_refuses_mistakes_and_wrong_keys(tmp_path, operator):
     line[4] = path
     done = subprocess.run([*line, path], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and "no Ed25519 private key" in done.stderr
+
+
+FLEET = """
+variables: site.yaml
+gateway: {{ name: "${{name}}", site: works }}
+buses:
+  line: {{ modbus-tcp: {{ host: 127.0.0.1, port: "${{device}}" }} }}
+devices:
+  press:
+    bus: line
+    unit: 1
+    every: 20ms
+    tags:
+      count: {{ holding: 0, type: u32, topic: works/edge/press/count }}
+uplinks:
+  cloud:
+    url: mqtt://127.0.0.1:{cloud}
+    client-id: "${{name}}"
+    prefix: "${{name}}"
+    send: [ "works/edge/press/#" ]
+    remote: {{ keys: {{ ops: {public} }}, groups: [line-a], group-topic: "groups/{{group}}", confirm: 20s }}
+store: {{ path: state, commit: 100ms }}
+"""
+
+
+def test_a_rollout_reaches_a_group_stage_by_stage(tmp_path, started, operator):
+    """Three gateways with one text: at first one of them, then two, then all, and nobody twice."""
+    names = [next(n for n in (f"edge{i}" for i in range(1000)) if places(place("1", f"works/{n}")))
+             for places in (lambda p: p < 30, lambda p: 30 <= p < 60, lambda p: 60 <= p)]
+    cloud = started(Mosquitto(tmp_path / "cloud"))
+    states = started(Recorder(cloud.port, ["+/works/+/config/status"]))
+    text = FLEET.format(cloud=cloud.port, public=operator.public)
+    fleet = {}
+    for name in names:
+        device = started(CountingDevice())
+        site = f"name: {name}\ndevice: {device.port}\n"
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "site.yaml").write_text(site)
+        readings = started(Recorder(cloud.port, [f"{name}/works/edge/press/#", f"{name}/works/{name}/backlog"]))
+        fleet[name] = (device, started(Gateway(tmp_path / name, text)), readings)
+    (tmp_path / "site.yaml").write_text(site)  # where the operator signs
+    last = lambda name: states.last(f"{name}/works/{name}/config/status")
+    for name in names:
+        wait_for(lambda: last(name), 40, f"the state of {name}")
+    changed = slower(text)
+    for percent, wanted in [(30, ["stands", "held", "held"]), (60, ["stands", "stands", "held"]), (100, ["stands"] * 3)]:
+        message = operator.sign(changed, 1, "--stage", str(percent), to=("--group", "line-a"))
+        states.client.publish("groups/line-a/set", message, qos=1).wait_for_publish(15)
+
+        def outcomes():
+            said = [last(name) for name in names]
+            return [s["last"] and s["last"]["serial"] == 1 and s["last"]["outcome"] for s in said] == wanted
+
+        wait_for(outcomes, 60, f"{wanted} at {percent} %, not {[last(name) for name in names]}")
+        if percent < 100:
+            assert f"it is for {percent} % of the gateways" in last(names[2])["last"]["reason"]
+    for name in names:
+        device, gateway, readings = fleet[name]
+        assert gateway.config.read_text() == changed and last(name)["version"] == 2
+        polls(device, 20)
+        wait_for(lambda: sum(r["waiting"] for c in gateway.status()["store"]["consumers"] for r in c["classes"]) < 5, 60, "the drain")

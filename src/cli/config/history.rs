@@ -24,8 +24,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let current = history.current().map(|record| record.version);
-    let lines: Vec<Line> =
-        history.records().iter().map(|record| line(record, current)).collect();
+    let lines: Vec<Line> = history.records().iter().map(|record| line(record, current)).collect();
     if lines.is_empty() {
         println!("this gateway has not run yet");
     }
@@ -44,7 +43,8 @@ fn line(record: &Record, current: Option<u64>) -> Line {
         State::RolledBack { .. } => (Tone::Bad, "rolled back"),
     };
     let number = record.version.to_string();
-    let mut line = Line::new().right(Tone::Strong, &number, 5).add(Tone::Faint, format!("  {at}  "));
+    let mut line =
+        Line::new().right(Tone::Strong, &number, 5).add(Tone::Faint, format!("  {at}  "));
     line = line.state(tone, word, 15).text(record.what.clone());
     line = line.add(Tone::Faint, format!("  by {}", record.author));
     match &record.state {

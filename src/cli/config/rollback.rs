@@ -31,8 +31,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn said(reply: &str) -> anyhow::Result<ExitCode> {
-    let reply: serde_json::Value = serde_json::from_str(reply)
-        .context("the gateway has not answered yet; `fieldhold config history` shows what it did")?;
+    let reply: serde_json::Value = serde_json::from_str(reply).context(
+        "the gateway has not answered yet; `fieldhold config history` shows what it did",
+    )?;
     if let Some(error) = reply.get("error").and_then(serde_json::Value::as_str) {
         anyhow::bail!("the gateway says: {error}");
     }

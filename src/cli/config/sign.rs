@@ -25,7 +25,12 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
     /// The number of the message, larger than that of every message before to these gateways
-    #[arg(long, value_name = "N", required_unless_present = "confirms", conflicts_with = "confirms")]
+    #[arg(
+        long,
+        value_name = "N",
+        required_unless_present = "confirms",
+        conflicts_with = "confirms"
+    )]
     serial: Option<u64>,
     /// A gateway: its site/name, or its name if it has no site. May be repeated
     #[arg(long = "for", value_name = "GATEWAY", required_unless_present = "groups")]

@@ -33,7 +33,8 @@ mod tests {
             line(&json!({ "configuration": configuration })).map(|line| line.to_string())
         };
         assert_eq!(said(json!({ "running": { "version": 3 }, "until_ms": null })), None);
-        let pending = said(json!({ "running": { "version": 3 }, "until_ms": 1_700_000_000_123_i64 }));
+        let pending =
+            said(json!({ "running": { "version": 3 }, "until_ms": 1_700_000_000_123_i64 }));
         let words = "▲ pending  configuration 3 is rolled back unless it is confirmed until \
                      2023-11-14T22:13:20.123Z";
         assert_eq!(pending.as_deref(), Some(words));

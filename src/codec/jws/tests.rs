@@ -60,7 +60,10 @@ fn the_signature_of_rfc_8037_is_made_and_believed() {
 fn what_was_signed_is_read_back() {
     let message = key().sign("ops", b"{\"serial\":7}");
     let verified = verify(message.as_bytes(), &ops()).unwrap();
-    assert_eq!((verified.key.as_str(), verified.payload.as_slice()), ("ops", &b"{\"serial\":7}"[..]));
+    assert_eq!(
+        (verified.key.as_str(), verified.payload.as_slice()),
+        ("ops", &b"{\"serial\":7}"[..])
+    );
     let stranger = One("ops", [7; 32]);
     assert_eq!(verify(message.as_bytes(), &stranger), Err(JwsError::Signature("ops".into())));
     let other = One("night-shift", key().public());
@@ -107,7 +110,8 @@ fn one_message_has_one_spelling() {
 fn a_header_says_what_it_must_and_nothing_else() {
     assert!(verify(with_header(r#"{"alg":"EdDSA","kid":"ops"}"#).as_bytes(), &ops()).is_ok());
     assert!(
-        verify(with_header(r#"{"alg":"EdDSA","kid":"ops","typ":"JWT"}"#).as_bytes(), &ops()).is_ok()
+        verify(with_header(r#"{"alg":"EdDSA","kid":"ops","typ":"JWT"}"#).as_bytes(), &ops())
+            .is_ok()
     );
     for algorithm in ["none", "HS256", "ES256", "eddsa", ""] {
         let message = with_header(&format!(r#"{{"alg":"{algorithm}","kid":"ops"}}"#));

@@ -121,7 +121,8 @@ impl Set {
         }
         if let Some(seen) = seen {
             if self.serial < seen.serial {
-                let reason = format!("its serial {} is not newer than {}", self.serial, seen.serial);
+                let reason =
+                    format!("its serial {} is not newer than {}", self.serial, seen.serial);
                 return Verdict::Refused(reason);
             }
             if self.serial == seen.serial && !seen.held {
@@ -160,7 +161,8 @@ impl Stage {
         let mut hash = ring::digest::Context::new(&ring::digest::SHA256);
         hash.update(self.salt.as_bytes());
         hash.update(id.as_bytes());
-        let first = hash.finish().as_ref().iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        let first =
+            hash.finish().as_ref().iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
         u8::try_from(first % 100).unwrap_or(u8::MAX)
     }
 }

@@ -280,7 +280,7 @@ impl Remote {
         self.memory.save(&self.state_dir);
     }
 
-    /// What anyone can send is told, but neither kept nor said in the log again and again.
+    /// What anyone can send is told once, and not kept.
     fn refuse(&mut self, sender: Sender, reason: String, signed: bool) {
         let outcome = Outcome::Refused { reason };
         let news = self.memory.last.as_ref().is_none_or(|last| last.outcome != outcome);
@@ -288,12 +288,10 @@ impl Remote {
             let (uplink, serial) = (&sender.uplink, sender.serial);
             tracing::warn!(%uplink, serial, reason, "message about the configuration refused");
         }
-        let kept = std::mem::replace(&mut self.memory.last, Some(self.last(sender, outcome)));
         if signed {
-            self.memory.save(&self.state_dir);
-        } else if self.waiting.is_some() {
-            // What is pending matters more than a stranger's words.
-            self.memory.last = kept;
+            self.note(sender, outcome);
+        } else if news {
+            self.memory.last = Some(self.last(sender, outcome));
         }
     }
 
@@ -358,6 +356,14 @@ impl Remote {
             "clock_synced": self.gateway.clock.synced(),
             "serial": self.memory.seen.as_ref().map(|seen| seen.serial),
             "last": self.memory.last,
+            "rolled_back": status.rolled_back.as_ref().map(|record| json!({
+                "version": record.version,
+                "by": record.author.to_string(),
+                "reason": match &record.state {
+                    State::RolledBack { reason } => Some(reason),
+                    State::Pending { .. } | State::Stands => None,
+                },
+            })),
         })
         .to_string()
     }

@@ -14,7 +14,7 @@ use super::record::{Author, Record, State, in_words};
 use super::refused::{Refused, show};
 use super::start::Found;
 use super::{Ask, Proposal, SetupStatus, sha256};
-use crate::config::file::{self, SaveError};
+use crate::config::file;
 use crate::config::{self, Loaded, Plan};
 use crate::model::Wall;
 use crate::runtime::gateway::Gateway;
@@ -193,8 +193,10 @@ impl Changes {
         if !self.pending.as_ref().is_some_and(waits) {
             return Err(Refused::NotPending(version));
         }
-        self.on_disk(move |disk| disk.history()?.mark(version, State::Stands).map_err(Refused::from))
-            .await??;
+        self.on_disk(move |disk| {
+            disk.history()?.mark(version, State::Stands).map_err(Refused::from)
+        })
+        .await??;
         self.pending = None;
         self.gateway.settle();
         tracing::info!(version, "configuration confirmed");
@@ -252,7 +254,8 @@ impl Changes {
             Err(error) => {
                 let error = in_full(&error);
                 tracing::error!(
-                    version, error,
+                    version,
+                    error,
                     "configuration rolled back, but its file can't be written; trying again"
                 );
                 pending.taken_back = Some(reason);
@@ -430,7 +433,7 @@ impl Disk {
                 return Err(HistoryError::Io { path, source }.into());
             }
         }
-        file::replace(&self.path, text).map_err(SaveError::into)?;
+        file::replace(&self.path, text)?;
         Ok(true)
     }
 }

@@ -32,7 +32,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::gateway::Gateway;
 
-pub use history::{DIRECTORY, History, HistoryError, VERSIONS_MAX};
+pub(super) use history::DIRECTORY;
+pub use history::{History, HistoryError};
 pub use record::{Author, Record, State};
 pub use refused::Refused;
 pub(super) use refused::show;

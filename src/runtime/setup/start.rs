@@ -86,7 +86,9 @@ impl Found {
                     Err(error) => {
                         let error = in_full(&error);
                         tracing::error!(
-                            version, before, error,
+                            version,
+                            before,
+                            error,
                             "configuration rolled back, but its file can't be written; trying again"
                         );
                         self.owed = Some(Owed { version, sha256: pending.sha256, reason });
@@ -96,7 +98,9 @@ impl Found {
             }
             Err(error) => {
                 tracing::error!(
-                    version, before, error,
+                    version,
+                    before,
+                    error,
                     "can't go back from a configuration that was not confirmed: it stays"
                 );
                 note(history, version, State::Stands);

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::history::VERSIONS_MAX;
 use super::*;
 use crate::config;
 use crate::model::{Clock, ManualClock, Mono, Wall};
@@ -118,7 +119,10 @@ async fn a_change_stands_at_once_if_nobody_must_confirm_it() {
     let life = rig.start();
     assert_eq!(rig.history(), [(1, State::Stands)]);
     assert_eq!(life.propose(&text("b"), None).await.unwrap(), 2);
-    assert_eq!((rig.file(), life.uplinks(), life.kept()), (text("b"), vec!["b".into()], vec!["b".into()]));
+    assert_eq!(
+        (rig.file(), life.uplinks(), life.kept()),
+        (text("b"), vec!["b".into()], vec!["b".into()])
+    );
     assert_eq!(rig.history(), [(1, State::Stands), (2, State::Stands)]);
     assert_eq!(version(&life.setup.status().borrow()), Some(2));
     assert_eq!(life.setup.text().await.unwrap(), text("b"));
@@ -158,7 +162,10 @@ async fn a_change_that_nobody_confirms_is_taken_back_at_its_deadline() {
     life.propose(&text("b"), Some(WINDOW)).await.unwrap();
     life.until(rolled_back(2), 2 * WINDOW).await;
     assert!(begun.elapsed() >= WINDOW, "{:?}", begun.elapsed());
-    assert_eq!((rig.file(), life.uplinks(), life.kept()), (text("a"), vec!["a".into()], vec!["a".into()]));
+    assert_eq!(
+        (rig.file(), life.uplinks(), life.kept()),
+        (text("a"), vec!["a".into()], vec!["a".into()])
+    );
     assert_eq!(rig.reason(2), "nothing confirmed it in time");
     assert_eq!(version(&life.setup.status().borrow()), Some(1));
     // The next one is a version of its own.
@@ -172,7 +179,10 @@ async fn one_change_at_a_time() {
     let life = rig.start();
     life.propose(&text("b"), Some(WINDOW)).await.unwrap();
     let second = life.propose(&text("c"), None).await.unwrap_err();
-    assert_eq!(second.to_string(), "version 2 waits for its confirmation until 2026-05-28T20:27:40.000Z");
+    assert_eq!(
+        second.to_string(),
+        "version 2 waits for its confirmation until 2026-05-28T20:27:40.000Z"
+    );
     assert_eq!(second.retry(), crate::model::Retry::Later);
     assert!(matches!(life.setup.roll_back(Some(7)).await, Err(Refused::Pending { .. })));
     // A person may end the wait.
@@ -258,7 +268,10 @@ async fn what_can_not_run_is_refused_without_a_trace() {
     match life.propose(&broken, Some(WINDOW)).await {
         Err(Refused::Problems(problems)) => {
             let said = problems.to_string();
-            assert!(said.contains("fieldhold.yaml:3:") && said.contains("did you mean url"), "{said}");
+            assert!(
+                said.contains("fieldhold.yaml:3:") && said.contains("did you mean url"),
+                "{said}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -274,9 +287,13 @@ async fn what_can_not_run_is_refused_without_a_trace() {
     let deaf = format!("{}broker: {{ listeners: [ {{ tcp: '{address}' }} ] }}\n", text("b"));
     let refused = life.propose(&deaf, Some(WINDOW)).await.unwrap_err();
     assert!(matches!(refused, Refused::Apply(ApplyError::Broker(_))), "{refused}");
-    assert_eq!((rig.file(), life.uplinks(), life.kept()), (text("a"), vec!["a".into()], vec!["a".into()]));
+    assert_eq!(
+        (rig.file(), life.uplinks(), life.kept()),
+        (text("a"), vec!["a".into()], vec!["a".into()])
+    );
     assert_eq!(rig.history(), [(1, State::Stands)]);
-    let mut beside: Vec<_> = fs::read_dir(rig.dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let mut beside: Vec<_> =
+        fs::read_dir(rig.dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     beside.sort();
     assert_eq!(beside, ["fieldhold.yaml", "state"]);
     life.end().await;

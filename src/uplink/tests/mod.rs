@@ -8,5 +8,6 @@ mod faults;
 mod local;
 mod notices;
 mod packing;
+mod remote;
 mod tls;
 mod world;

@@ -31,12 +31,15 @@ pub(super) fn check(
     let section = field.section(&keys::REMOTE, out);
     section.missing("keys", out);
     let keys = section.get("keys").map(|field| public_keys(field, out)).unwrap_or_default();
-    let own = |text: &str| prefixed(prefix, &topics.render(text)?);
+    let own = |text: &str| {
+        TopicName::new(&format!("{prefix}{}", topics.render(text)?))
+            .map_err(|error| Complaint::new(error.to_string()))
+    };
     let topic = match section.get("topic") {
         Some(field) => field.scalar(out, own),
         None => own(TOPIC_REMOTE).ok(),
     };
-    let groups = groups(&section, topics, prefix, out);
+    let groups = groups(&section, topics, out);
     let confirm = section.scalar("confirm", out, values::duration(CONFIRM_RANGE));
     let plan = RemotePlan { keys, topic: topic?, groups, confirm: confirm.unwrap_or(CONFIRM) };
     let mut seen = HashSet::new();
@@ -44,10 +47,6 @@ pub(super) fn check(
         out.error(&section.spot_of("topic"), format!("the topic {} is used twice", quoted(&twice)));
     }
     Some(plan)
-}
-
-fn prefixed(prefix: &str, topic: &TopicName) -> Result<TopicName, Complaint> {
-    TopicName::new(&format!("{prefix}{topic}")).map_err(|error| Complaint::new(error.to_string()))
 }
 
 fn public_keys(field: &Field<'_>, out: &mut Findings) -> Vec<RemoteKey> {
@@ -66,12 +65,7 @@ fn public_keys(field: &Field<'_>, out: &mut Findings) -> Vec<RemoteKey> {
     keys
 }
 
-fn groups(
-    section: &Section<'_>,
-    topics: &Topics<'_>,
-    prefix: &str,
-    out: &mut Findings,
-) -> Vec<RemoteGroup> {
+fn groups(section: &Section<'_>, topics: &Topics<'_>, out: &mut Findings) -> Vec<RemoteGroup> {
     let template = section.scalar("group-topic", out, |text| {
         // Any name shows whether it can be a topic.
         topics.of_group(text, "a").map(|_| text)
@@ -85,7 +79,7 @@ fn groups(
     let group = |item: &Field<'_>| {
         item.scalar(out, |text| {
             let name = values::name(text)?;
-            let topic = prefixed(prefix, &topics.of_group(template, name.as_str())?)?;
+            let topic = topics.of_group(template, name.as_str())?;
             Ok(RemoteGroup { name, topic })
         })
     };

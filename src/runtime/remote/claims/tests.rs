@@ -32,7 +32,10 @@ fn claims_are_read_strictly() {
     let set: Set = read(good.as_bytes()).unwrap();
     assert_eq!((set.serial, set.confirm, set.within), (7, By::Operator, Some(60)));
     let plain: Set = read(br#"{"serial":7,"aud":["a"],"config":"x"}"#).unwrap();
-    assert_eq!((plain.confirm, plain.within(Duration::from_secs(120)).as_secs()), (By::Reachable, 120));
+    assert_eq!(
+        (plain.confirm, plain.within(Duration::from_secs(120)).as_secs()),
+        (By::Reachable, 120)
+    );
     for bad in [
         "",
         "[]",
@@ -74,7 +77,14 @@ fn a_message_is_for_those_it_names() {
     };
     assert_eq!(to(r#""other/edge","works/edge""#), Verdict::Take);
     assert_eq!(to(r#""group:line-a""#), Verdict::Take);
-    for aud in ["", r#""edge""#, r#""line-a""#, r#""group:line-b""#, r#""group:works/edge""#, r#""works/edge ""#] {
+    for aud in [
+        "",
+        r#""edge""#,
+        r#""line-a""#,
+        r#""group:line-b""#,
+        r#""group:works/edge""#,
+        r#""works/edge ""#,
+    ] {
         let reason = refused(to(aud));
         assert!(reason.contains("which is works/edge, group:line-a"), "{reason}");
     }
@@ -83,7 +93,8 @@ fn a_message_is_for_those_it_names() {
 #[test]
 fn a_serial_only_grows() {
     let config = "gateway: { name: edge }";
-    let judge = |serial: u64, seen: &Seen| set(&format!(r#""serial":{serial}"#)).judge(here(), Some(seen));
+    let judge =
+        |serial: u64, seen: &Seen| set(&format!(r#""serial":{serial}"#)).judge(here(), Some(seen));
     assert_eq!(judge(8, &seen(7, "old", false)), Verdict::Take);
     assert_eq!(judge(7, &seen(7, config, false)), Verdict::Repeat);
     assert!(refused(judge(7, &seen(7, "old", false))).contains("another configuration"));
