@@ -139,11 +139,11 @@ mod tests {
 
     #[test]
     fn shows_what_changed_and_a_little_around_it() {
-        let old = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\n";
-        let new = "a\nb\nc\nd\nE\nf\ng\nh\ni\nj\nk\nl\n";
+        let old = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\n";
+        let new = "a\nb\nc\nd\nE\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\n";
         assert_eq!(
             difference(old, new),
-            "@@ line 2 @@\n b\n c\n d\n-e\n+E\n f\n g\n h\n@@ line 9 @@\n i\n j\n k\n+l\n"
+            "@@ line 2 @@\n b\n c\n d\n-e\n+E\n f\n g\n h\n@@ line 12 @@\n l\n m\n n\n+o\n"
         );
     }
 
