@@ -12,6 +12,8 @@
 
 mod claims;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
