@@ -226,6 +226,7 @@ pub struct UplinkPlan {
     pub port: u16,
     /// `None` for plain TCP.
     pub tls: Option<TlsPlan>,
+    pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
@@ -257,6 +258,13 @@ pub struct UplinkPlan {
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
     pub policy: Policy,
+}
+
+/// Which version of the protocol is spoken with a cloud broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    V311,
+    V5,
 }
 
 /// Messages of the cloud that are published on the LAN broker.
