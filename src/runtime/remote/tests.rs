@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::codec::jws::SigningKey;
 use crate::config;
-use crate::model::{Clock, ManualClock, Mono};
+use crate::model::{Clock, ManualClock, Mono, Wall};
 use crate::runtime::{Found, Opened};
 
 /// RFC 8037, A.1 and A.2.

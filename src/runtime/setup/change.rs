@@ -1,7 +1,5 @@
 //! The task that makes changes, confirms them and takes them back.
 
-use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,13 +7,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::history::{History, HistoryError};
+use super::disk::Disk;
+use super::history::History;
 use super::record::{Author, Record, State, in_words};
 use super::refused::{Refused, show};
 use super::start::Found;
 use super::{Ask, Proposal, SetupStatus, sha256};
 use crate::config::file;
-use crate::config::{self, Loaded, Plan};
+use crate::config::{self, Plan};
 use crate::model::Wall;
 use crate::runtime::gateway::Gateway;
 use crate::runtime::in_full;
@@ -30,12 +29,6 @@ pub(super) struct Changes {
     disk: Arc<Mutex<Disk>>,
     running: Running,
     pending: Option<Pending>,
-}
-
-/// What is on the disk; only ever touched off the async threads.
-struct Disk {
-    path: PathBuf,
-    history: Option<History>,
 }
 
 #[derive(Debug, Clone)]
@@ -387,54 +380,6 @@ impl Pending {
             None => Refused::Pending { version: self.version, until: self.until },
             Some(_) => Refused::Owed(self.version),
         }
-    }
-}
-
-impl Disk {
-    fn history(&mut self) -> Result<&mut History, Refused> {
-        self.history.as_mut().ok_or(Refused::NoState)
-    }
-
-    /// A text that could become the file's, as long as that is still what runs.
-    fn check(&self, text: &str, running: &str) -> Result<Loaded, Refused> {
-        let edited = || Refused::Edited { path: self.path.clone() };
-        let there = std::fs::read_to_string(&self.path).map_err(|_| edited())?;
-        if sha256(&there) != running {
-            return Err(edited());
-        }
-        file::parse_as(&self.path, text).map_err(Refused::Problems)
-    }
-
-    /// First the history, then the file: a start in between finds what it has to go back from.
-    fn keep(&mut self, record: Record, text: &str, staged: file::Staged) -> Result<u64, Refused> {
-        let history = self.history()?;
-        let version = history.add(record, text)?;
-        if let Err(error) = staged.commit() {
-            let reason = in_full(&error);
-            let _ = history.mark(version, State::RolledBack { reason }); // The next start does it.
-            return Err(Refused::Save(error));
-        }
-        Ok(version)
-    }
-
-    /// Writes `text` to the file, unless it is no longer the one that was written.
-    fn put_back(&self, ours: &str, text: &str) -> Result<bool, Refused> {
-        match std::fs::read(&self.path) {
-            Ok(there) => {
-                let there = String::from_utf8_lossy(&there);
-                if sha256(&there) != ours {
-                    // It may be back already, if only the note was missing.
-                    return Ok(there == text);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                let path = self.path.clone();
-                return Err(HistoryError::Io { path, source }.into());
-            }
-        }
-        file::replace(&self.path, text)?;
-        Ok(true)
     }
 }
 

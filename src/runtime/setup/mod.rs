@@ -16,6 +16,7 @@
 //! stops waiting for an answer leaves a change half made.
 
 mod change;
+mod disk;
 mod history;
 mod record;
 mod refused;
