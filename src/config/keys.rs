@@ -23,7 +23,11 @@ pub(super) static ROOT: Shape = Shape {
     refused: &[("web", "the web page comes in a later version")],
 };
 
-pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
+pub(super) static GATEWAY: Shape = Shape {
+    name: "gateway",
+    keys: &["name", "enterprise", "site", "area", "line", "cell"],
+    refused: &[],
+};
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
@@ -176,7 +180,7 @@ pub(super) static SAFE: Shape =
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
     keys: &["tag"],
-    refused: &[("payload", "the payload is JSON; other formats come in a later version")],
+    refused: &[("payload", "an uplink's form is chosen there: uplinks: { NAME: { payload: … } }")],
 };
 
 pub(super) static BROKER: Shape = Shape {
@@ -249,6 +253,7 @@ pub(super) static UPLINK: Shape = Shape {
     name: "uplink",
     keys: &[
         "url",
+        "mqtt",
         "client-id",
         "username",
         "password",
@@ -259,6 +264,8 @@ pub(super) static UPLINK: Shape = Shape {
         "send",
         "receive",
         "prefix",
+        "topic",
+        "payload",
         "backlog",
         "notices",
         "window",
@@ -267,6 +274,7 @@ pub(super) static UPLINK: Shape = Shape {
     ],
     refused: &[
         ("preset", "presets of cloud services come in a later version"),
+        ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),
@@ -285,8 +293,13 @@ pub(super) static RECEIVE: Shape = Shape {
 
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
 
-pub(super) static BACKLOG: Shape =
-    Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+pub(super) static BACKLOG: Shape = Shape {
+    name: "backlog",
+    keys: &["topic", "payload", "deflate"],
+    refused: &[("gzip", "write deflate: true")],
+};
+
+pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -348,7 +361,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 42] = [
+pub(super) static ALL: [&Shape; 43] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -389,6 +402,7 @@ pub(super) static ALL: [&Shape; 42] = [
     &RECEIVE,
     &PASSWORD,
     &BACKLOG,
+    &PAYLOAD,
     &WINDOW,
     &STORE,
 ];

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
+    Batch, Class, Clock, Form, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
     TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
@@ -32,6 +32,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         host: fake.addr.ip().to_string(),
         port: fake.addr.port(),
         tls: None,
+        mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
@@ -41,7 +42,10 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         local: Vec::new(),
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
-        backlog: BacklogPayload::Columnar,
+        live: Form::Tag,
+        live_topic: LiveTopic::OfTag,
+        backlog: Form::Columnar,
+        backlog_deflate: false,
         notices_topic: None,
         window_messages: 20,
         window_bytes: 1 << 20,
