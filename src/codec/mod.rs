@@ -7,3 +7,4 @@ pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod sparkplug;
