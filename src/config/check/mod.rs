@@ -13,7 +13,6 @@ mod device;
 mod files;
 mod link;
 mod profile;
-mod receive;
 mod rules;
 mod scale;
 pub(super) mod sensor;
