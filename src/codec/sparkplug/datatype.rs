@@ -77,6 +77,11 @@ impl DataType {
         })
     }
 
+    /// Whether it can hold this value.
+    pub fn takes(self, value: &Value) -> Result<(), Misfit> {
+        encode(self, value).map(drop)
+    }
+
     /// Bits of a whole number, and whether it has a sign.
     fn whole(self) -> Option<(u32, bool)> {
         match self {

@@ -47,6 +47,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        sparkplug: None,
     }
 }
 
