@@ -249,6 +249,7 @@ pub(super) static UPLINK: Shape = Shape {
     name: "uplink",
     keys: &[
         "url",
+        "mqtt",
         "client-id",
         "username",
         "password",
@@ -268,6 +269,7 @@ pub(super) static UPLINK: Shape = Shape {
     ],
     refused: &[
         ("preset", "presets of cloud services come in a later version"),
+        ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),

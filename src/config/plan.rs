@@ -206,6 +206,7 @@ pub struct UplinkPlan {
     pub port: u16,
     /// `None` for plain TCP.
     pub tls: Option<TlsPlan>,
+    pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
@@ -233,6 +234,13 @@ pub struct UplinkPlan {
     pub policy: Policy,
     /// As an edge node of Sparkplug, instead of topics and payloads of ours.
     pub sparkplug: Option<SparkplugPlan>,
+}
+
+/// Which version of the protocol is spoken with a cloud broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    V311,
+    V5,
 }
 
 /// Messages of the cloud that are published on the LAN broker.

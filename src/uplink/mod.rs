@@ -1,6 +1,6 @@
 //! Uplinks: what the store holds goes to a cloud broker, commands and messages come back.
 //!
-//! One engine per uplink over rumqttc (MQTT 3.1.1; the only place that knows it). What is trusted:
+//! One engine per uplink over one client (`client/`, the only place that knows the protocol). What is trusted:
 //! the stored row, and a PUBACK for it. Not trusted: the client's queue, an open socket, a session
 //! on the broker. Invariants:
 //!
@@ -19,6 +19,7 @@
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
 mod cause;
+mod client;
 mod commands;
 mod drive;
 mod engine;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{BacklogPayload, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
     TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
@@ -32,6 +32,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         host: fake.addr.ip().to_string(),
         port: fake.addr.port(),
         tls: None,
+        mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,

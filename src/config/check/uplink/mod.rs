@@ -11,7 +11,7 @@ use self::receive::Received;
 use self::topics::Topics;
 use crate::config::defaults::{KEEP_ALIVE, KEEP_ALIVE_RANGE};
 use crate::config::keys;
-use crate::config::plan::{Gateway, Policy, UplinkPlan};
+use crate::config::plan::{Gateway, MqttVersion, Policy, UplinkPlan};
 use crate::config::problem::Findings;
 use crate::config::section::Field;
 use crate::config::values;
@@ -32,6 +32,8 @@ pub(super) fn check(
     let tls = credentials::tls(&section, url.as_ref(), out);
     let username = section.scalar("username", out, values::text(IDENTITY_BYTES_MAX));
     let password = credentials::password(&section, url.as_ref(), out);
+    let words = [("3.1.1", MqttVersion::V311), ("5", MqttVersion::V5), ("5.0", MqttVersion::V5)];
+    let mqtt = section.scalar("mqtt", out, values::word(&words));
     let client_id = section.scalar("client-id", out, values::text(IDENTITY_BYTES_MAX));
     let keep_alive = section.scalar("keep-alive", out, values::duration(KEEP_ALIVE_RANGE));
     let send = topics::send(&section, out);
@@ -50,6 +52,7 @@ pub(super) fn check(
         host: url.host,
         port: url.port,
         tls,
+        mqtt: mqtt.unwrap_or(MqttVersion::V311),
         client_id: client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name)),
         username,
         password,
