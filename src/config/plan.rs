@@ -14,7 +14,9 @@ use super::link::Link;
 use super::share::SharePlan;
 use super::sparkplug::SparkplugPlan;
 use super::write_rule::{WriteRule, WriteWith};
-use crate::model::{Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName, ValueKind};
+use crate::model::{
+    Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName, ValueKind,
+};
 
 /// A whole configuration that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -359,7 +361,8 @@ impl Plan {
         for (tag, id) in tags.zip(ids) {
             tag.id = *id;
         }
-        let ids: HashMap<_, _> = self.tags().map(|(_, _, tag)| (tag.topic.clone(), tag.id)).collect();
+        let ids: HashMap<_, _> =
+            self.tags().map(|(_, _, tag)| (tag.topic.clone(), tag.id)).collect();
         let nodes = self.uplinks.iter_mut().filter_map(|uplink| uplink.sparkplug.as_mut());
         let devices = nodes.flat_map(|node| &mut node.devices);
         for metric in devices.flat_map(|device| &mut device.metrics) {

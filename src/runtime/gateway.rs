@@ -244,13 +244,14 @@ impl Gateway {
     fn start_uplink(&self, plan: UplinkPlan) {
         let (doors, inbox) = (Arc::clone(&self.doors), self.inbox.clone());
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
-        let secrets_dir = self.secrets_dir.clone();
+        let (secrets_dir, board) = (self.secrets_dir.clone(), Arc::clone(&self.board));
         self.units.start(&uplink_unit(&plan.name), move |stop| {
             let deps = uplink::Deps {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
                 inbox: inbox.clone(),
                 lan: doors.clone(),
+                latest: board.clone(),
                 seed: fastrand::u64(..),
                 secrets_dir: secrets_dir.clone(),
             };

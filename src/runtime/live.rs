@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::locks::lock;
 use crate::broker::{Broker, Publish};
 use crate::codec::json;
-use crate::model::{Batch, Clock, Latest, Mono, Qos, Reading, Sink, TagId, TagMeta, TopicName, Wall};
+use crate::model::{
+    Batch, Clock, Latest, Mono, Qos, Reading, Sink, TagId, TagMeta, TopicName, Wall,
+};
 use crate::store::Store;
 
 /// Batches that may wait between the pollers and the broker.

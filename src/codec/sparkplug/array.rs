@@ -1,8 +1,8 @@
 //! Lists as bytes (Sparkplug 3.0, 6.4.16, "Array types"): numbers one after the other, least
 //! significant byte first; bits behind their number, most significant first; texts ended by NUL.
 
-use super::datatype::{DataType, real, whole};
 use super::Misfit;
+use super::datatype::{DataType, real, whole};
 use crate::model::Value;
 
 /// Bytes of a 64-bit number.
@@ -84,7 +84,9 @@ pub(super) fn decode(datatype: DataType, bytes: &[u8]) -> Option<Vec<Value>> {
             bits.take(count).map(Value::Bool).collect()
         }
         DataType::StringArray => {
-            let Some(all) = bytes.strip_suffix(&[0]) else { return bytes.is_empty().then(Vec::new) };
+            let Some(all) = bytes.strip_suffix(&[0]) else {
+                return bytes.is_empty().then(Vec::new);
+            };
             let texts = all.split(|byte| *byte == 0).map(std::str::from_utf8);
             texts.map(|text| Some(Value::Text(text.ok()?.into()))).collect::<Option<_>>()?
         }

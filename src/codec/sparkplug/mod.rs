@@ -13,6 +13,8 @@ mod tests;
 use prost::Message;
 
 pub use datatype::DataType;
+#[cfg(test)]
+pub use proto::{Content, Metric as WireMetric, Payload, PropertyContent};
 
 use crate::model::Value;
 
@@ -92,7 +94,8 @@ fn properties(all: &[(&'static str, Property)]) -> Option<proto::PropertySet> {
     if all.is_empty() {
         return None;
     }
-    let (keys, values) = all.iter().map(|(key, value)| ((*key).to_owned(), property(value))).unzip();
+    let (keys, values) =
+        all.iter().map(|(key, value)| ((*key).to_owned(), property(value))).unzip();
     Some(proto::PropertySet { keys, values })
 }
 
@@ -140,8 +143,8 @@ impl Wanted {
 
 /// Reads the payload of a command: the time it was sent, and what it wants.
 pub fn command(bytes: &[u8]) -> Result<(Option<u64>, Vec<Wanted>), DecodeError> {
-    let payload = proto::Payload::decode(bytes)
-        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let payload =
+        proto::Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if payload.metrics.len() > METRICS_MAX {
         return Err(DecodeError::TooMany);
     }
@@ -156,7 +159,8 @@ fn wanted(metric: proto::Metric) -> Result<Wanted, DecodeError> {
         Some(proto::Content::Extension(_)) => return Err(DecodeError::Extension),
         _ => {}
     }
-    let datatype = metric.datatype.filter(|code| *code != 0).map(DataType::from_code).transpose()?;
+    let datatype =
+        metric.datatype.filter(|code| *code != 0).map(DataType::from_code).transpose()?;
     Ok(Wanted {
         name: metric.name.filter(|name| !name.is_empty()),
         alias: metric.alias,

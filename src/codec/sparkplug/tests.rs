@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 use prost::Message;
 
-use super::proto::{Content, Payload, PropertyContent};
 use super::*;
 
 fn bytes(metrics: &[(Metric, DataType)]) -> Vec<u8> {
@@ -26,7 +25,8 @@ fn a_message_made_of_single_metrics_is_one_message() {
         ],
         ..Metric::default()
     };
-    let lost = Metric { alias: Some(4), timestamp: Some(5), is_historical: true, ..Metric::default() };
+    let lost =
+        Metric { alias: Some(4), timestamp: Some(5), is_historical: true, ..Metric::default() };
     let all = bytes(&[(birth, DataType::Double), (lost, DataType::Int64)]);
     let payload = Payload::decode(all.as_slice()).unwrap();
     assert_eq!((payload.timestamp, payload.seq), (Some(1_700_000_000_000), Some(7)));

@@ -217,6 +217,7 @@ fn a_connect_is_clean_and_says_who() {
         client_id: "me".to_owned(),
         keep_alive: 30,
         login: Some(("u".to_owned(), "p".to_owned())),
+        will: None,
     };
     let mut bytes = BytesMut::new();
     ours4::encode(Outgoing::Hello(&hello(Version::V4)), &mut bytes).unwrap();

@@ -253,7 +253,8 @@ impl Tag {
         if !self.unit.is_empty() {
             properties.push(("engUnit", Property::Text(self.unit.clone())));
         }
-        properties.push(("Quality", Property::Int32(told.map_or(STALE, |told| code(told.quality)))));
+        properties
+            .push(("Quality", Property::Int32(told.map_or(STALE, |told| code(told.quality)))));
         if let Some(told) = told.filter(|told| told.quality != Quality::Good) {
             properties.push(("Reason", Property::Text(told.quality.to_string())));
         }

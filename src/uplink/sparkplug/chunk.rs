@@ -5,6 +5,7 @@
 //! every row that comes in has a fate, and those that were sent or said are settled together, when
 //! the broker has answered a ping that went behind them.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::node::{Node, Now};
 use crate::model::{Class, Fault, Quality, Reading, Seq, TagId, TagMeta, TopicName};
 use crate::store::{Body, BootNo, Entry};
 use crate::uplink::lanes::Lane;
-use crate::uplink::settling::{DeadReason, Fate, push_range};
+use crate::uplink::settling::{DeadReason, Fate};
 
 /// Larger messages save nothing more.
 const DATA_BYTES_MAX: usize = 64 * 1024;
@@ -46,7 +47,6 @@ struct Open {
 struct Filling<'a> {
     node: &'a mut Node,
     now: &'a Now<'a>,
-    class: Class,
     lane: Lane,
     /// By device, live before historical.
     open: BTreeMap<(usize, bool), Open>,
@@ -77,8 +77,7 @@ pub fn take(
     if node.book.is_changed {
         node.births(now);
     }
-    let mut filling =
-        Filling { node, now, class, lane, open: BTreeMap::new(), fates: Vec::new() };
+    let mut filling = Filling { node, now, lane, open: BTreeMap::new(), fates: Vec::new() };
     for ((seq, boot, reading), found) in rows.into_iter().zip(found) {
         let fate = match (reading, found) {
             (Some(reading), Found::Metric(place)) => filling.reading(place, boot, reading),
@@ -130,24 +129,37 @@ impl Filling<'_> {
             quality: reading.quality(),
         };
         let Some(tag) = self.node.book.tag_mut(place) else { return Fate::Excluded };
-        let mut is_historical = self.lane == Lane::Backlog;
-        if !is_historical {
-            match &tag.told {
-                Some(known) if (boot, told.at) < (known.boot, known.at) => is_historical = true,
-                Some(known) if (&known.value, known.quality) == (&told.value, told.quality) => {
-                    let same = (boot, told.at) == (known.boot, known.at);
-                    return if same { said } else { Fate::Excluded };
+        // What waited has its place before what hosts know; what is newer than that is live,
+        // whenever it was appended.
+        let waited = self.lane == Lane::Backlog;
+        let mut is_historical = match &tag.told {
+            None => waited,
+            Some(known) => match (boot, told.at).cmp(&(known.boot, known.at)) {
+                Ordering::Less => true,
+                Ordering::Equal if known.value == told.value => {
+                    if !waited {
+                        return said; // A birth has said it.
+                    }
+                    true
                 }
-                _ => tag.told = Some(told.clone()),
-            }
+                Ordering::Equal => waited,
+                Ordering::Greater => {
+                    if (&known.value, known.quality) == (&told.value, told.quality) {
+                        return Fate::Excluded; // It says nothing new.
+                    }
+                    false
+                }
+            },
+        };
+        if !is_historical {
+            tag.told = Some(told.clone());
         }
         let Some(device) = self.node.book.devices.get_mut(place.device) else {
             return Fate::Excluded;
         };
         if !is_historical {
             device.look();
-            let is_lost =
-                matches!(told.quality, Quality::Bad(Fault::NoAnswer | Fault::LinkDown));
+            let is_lost = matches!(told.quality, Quality::Bad(Fault::NoAnswer | Fault::LinkDown));
             if !device.is_born && is_lost {
                 // The death of the device has said so.
                 return Fate::Excluded;
@@ -168,12 +180,7 @@ impl Filling<'_> {
     }
 
     /// Puts a metric into the message of its device.
-    fn metric(
-        &mut self,
-        place: Place,
-        told: &Told,
-        is_historical: bool,
-    ) -> Result<(), DeadReason> {
+    fn metric(&mut self, place: Place, told: &Told, is_historical: bool) -> Result<(), DeadReason> {
         let room = self.node.room(place.device);
         let Some(tag) = self.node.book.tag_mut(place) else { return Ok(()) };
         let metric = tag.data(told, is_historical);
@@ -216,14 +223,4 @@ impl Filling<'_> {
             _ => self.fates.push((fate, seq..seq.plus(1))),
         }
     }
-}
-
-/// Ranges of one fate, for tests and accounts.
-#[cfg(test)]
-pub fn ranges(sent: &Sent, wanted: Fate) -> Vec<Range<Seq>> {
-    let mut ranges = Vec::new();
-    for (_, _, range) in sent.rows.iter().filter(|(_, fate, _)| *fate == wanted) {
-        push_range(&mut ranges, range.clone());
-    }
-    ranges
 }

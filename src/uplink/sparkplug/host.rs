@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn what_is_no_state_is_none() {
         let mut host = Host::new("scada".to_owned());
-        for payload in ["", "OFFLINE", "{\"online\":true}", "{\"online\":1,\"timestamp\":1}", "[]"] {
+        for payload in ["", "OFFLINE", "{\"online\":true}", "{\"online\":1,\"timestamp\":1}", "[]"]
+        {
             assert_eq!(host.heard(payload.as_bytes()), None, "{payload}");
         }
         assert!(!host.is_known());

@@ -62,13 +62,13 @@ pub struct Node {
 
 impl Node {
     /// `bd_seq` is the number that was remembered, if any was.
-    pub fn new(plan: Arc<SparkplugPlan>, packet_bytes: usize, bd_seq: Option<u8>) -> Self {
+    pub fn new(plan: Arc<SparkplugPlan>, bd_seq: Option<u8>) -> Self {
         Self {
             book: Book::new(&plan),
             host: plan.primary_host.clone().map(Host::new),
             plan,
             outbox: VecDeque::new(),
-            packet_bytes,
+            packet_bytes: 0,
             seq: 0,
             bd_seq,
             next_bd_seq: None,
@@ -108,8 +108,9 @@ impl Node {
         }
     }
 
-    /// A connection begins.
-    pub fn connected(&mut self, server: &str) {
+    /// A connection begins, to a broker that takes packets of this size.
+    pub fn connected(&mut self, server: &str, packet_bytes: usize) {
+        self.packet_bytes = packet_bytes;
         self.outbox.clear();
         self.is_born = false;
         self.rebirth_wanted = false;
@@ -124,12 +125,8 @@ impl Node {
     pub fn filters(&self) -> Vec<String> {
         let host = self.plan.primary_host.iter().map(|host| format!("{NAMESPACE}/STATE/{host}"));
         let devices = self.plan.devices.iter().filter(|device| device.is_writable());
-        let commands = devices.map(|device| self.device_topic("DCMD", device.name.as_str()));
+        let commands = devices.map(|device| device_topic(&self.plan, "DCMD", device.name.as_str()));
         host.chain([self.plan.topic("NCMD")]).chain(commands).collect()
-    }
-
-    fn device_topic(&self, message: &str, device: &str) -> String {
-        format!("{}/{device}", self.plan.topic(message))
     }
 
     /// Takes a STATE message; `None` if it is none of our host.
@@ -197,8 +194,10 @@ impl Node {
         let Some(device) = self.book.devices.get_mut(index) else { return false };
         for tag in &mut device.tags {
             let Some(reading) = now.latest.latest(tag.id) else { continue };
-            let is_newer =
-                tag.told.as_ref().is_none_or(|told| (told.boot, told.at) < (now.boot, reading.at()));
+            let is_newer = tag
+                .told
+                .as_ref()
+                .is_none_or(|told| (told.boot, told.at) < (now.boot, reading.at()));
             let fits = reading.value().is_none_or(|value| tag.datatype.takes(value).is_ok());
             if is_newer && fits {
                 let timestamp = now.times.wall(now.boot, reading.at()).0;
@@ -222,7 +221,7 @@ impl Node {
         // In the order of time, as data too.
         metrics.sort_by_key(|(timestamp, _)| *timestamp);
         let bytes: Vec<u8> = metrics.into_iter().flat_map(|(_, bytes)| bytes).collect();
-        let topic = self.device_topic("DBIRTH", &device.name.clone());
+        let topic = device_topic(&self.plan, "DBIRTH", &device.name);
         if topic.len() + bytes.len() + FRAME_BYTES + PUBLISH_OVERHEAD > self.packet_bytes {
             self.too_large += 1;
             if self.too_large == 1 {
@@ -241,7 +240,7 @@ impl Node {
     /// Data of a device; its metrics are encoded already.
     pub fn data(&mut self, device: usize, wall: u64, metrics: &[u8]) {
         let Some(device) = self.book.devices.get(device) else { return };
-        let topic = self.device_topic("DDATA", &device.name);
+        let topic = device_topic(&self.plan, "DDATA", &device.name);
         self.push(topic, wall, metrics);
     }
 
@@ -260,7 +259,7 @@ impl Node {
                 continue;
             }
             (device.is_born, device.was_lost) = (false, false);
-            let topic = self.device_topic("DDEATH", &device.name.clone());
+            let topic = device_topic(&self.plan, "DDEATH", &device.name);
             self.push(topic, wall, &[]);
         }
     }
@@ -279,4 +278,8 @@ impl Node {
         self.seq = self.seq.wrapping_add(1);
         self.outbox.push_back(Out { topic, payload, qos: Qos::AtMostOnce });
     }
+}
+
+fn device_topic(plan: &SparkplugPlan, message: &str, device: &str) -> String {
+    format!("{}/{device}", plan.topic(message))
 }

@@ -118,8 +118,9 @@ fn metric(tag: &TagPlan) -> SparkplugMetric {
 /// Sparkplug 3.0, 5.1 (case sensitivity): hosts may fold the case of names.
 fn alike(devices: &[SparkplugDevice], spot: &Spot, out: &mut Findings) {
     let mut warn = |what: &str, one: &str, other: &str| {
-        let message =
-            format!("the {what} {one} and {other} differ in case only: Sparkplug hosts may mix them up");
+        let message = format!(
+            "the {what} {one} and {other} differ in case only: Sparkplug hosts may mix them up"
+        );
         out.warning(spot, message);
     };
     let mut names: HashMap<String, &str> = HashMap::new();
