@@ -38,7 +38,7 @@ def config(press, port, oven=None, mqtt="3.1.1", host=None, every="100ms"):
     timeout: 200ms
     tags:
       heat: { holding: 10, type: f32, unit: "°C" }
-      on: { holding: 12, type: bit0 }
+      on: { holding: 12, type: "bit:0" }
 """
     primary = f", primary-host: {host}" if host else ""
     return f"""

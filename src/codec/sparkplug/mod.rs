@@ -13,8 +13,9 @@ mod tests;
 use prost::Message;
 
 pub use datatype::DataType;
+pub use proto::{Content, PropertyContent};
 #[cfg(test)]
-pub use proto::{Content, Metric as WireMetric, Payload, PropertyContent};
+pub use proto::{Metric as WireMetric, Payload};
 
 use crate::model::Value;
 
@@ -101,10 +102,8 @@ fn properties(all: &[(&'static str, Property)]) -> Option<proto::PropertySet> {
 
 fn property(property: &Property) -> proto::PropertyValue {
     let (datatype, value) = match property {
-        Property::Int32(number) => {
-            (DataType::Int32, proto::PropertyContent::Int(number.cast_unsigned()))
-        }
-        Property::Text(text) => (DataType::String, proto::PropertyContent::Text(text.clone())),
+        Property::Int32(number) => (DataType::Int32, PropertyContent::Int(number.cast_unsigned())),
+        Property::Text(text) => (DataType::String, PropertyContent::Text(text.clone())),
     };
     proto::PropertyValue { datatype: Some(datatype.code()), is_null: None, value: Some(value) }
 }
@@ -130,7 +129,7 @@ pub struct Wanted {
     pub timestamp: Option<u64>,
     /// As the sender says.
     pub datatype: Option<DataType>,
-    content: Option<proto::Content>,
+    content: Option<Content>,
 }
 
 impl Wanted {
@@ -154,9 +153,9 @@ pub fn command(bytes: &[u8]) -> Result<(Option<u64>, Vec<Wanted>), DecodeError> 
 
 fn wanted(metric: proto::Metric) -> Result<Wanted, DecodeError> {
     match &metric.value {
-        Some(proto::Content::DataSet(_)) => return Err(DecodeError::DataSet),
-        Some(proto::Content::Template(_)) => return Err(DecodeError::Template),
-        Some(proto::Content::Extension(_)) => return Err(DecodeError::Extension),
+        Some(Content::DataSet(_)) => return Err(DecodeError::DataSet),
+        Some(Content::Template(_)) => return Err(DecodeError::Template),
+        Some(Content::Extension(_)) => return Err(DecodeError::Extension),
         _ => {}
     }
     let datatype =

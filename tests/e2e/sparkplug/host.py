@@ -28,7 +28,7 @@ def heard(_, message):
             "name": m.name, "type": m.datatype.name, "value": m.value, "null": m.is_null,
             "historical": m.is_historical, "timestamp": m.timestamp, "alias": m.alias,
         }
-        for m in getattr(payload, "metrics", ())
+        for m in (payload.metrics if hasattr(payload, "metrics") else [getattr(payload, "bd_seq_metric", None)]) if m
     ]
     say(
         type=str(topic.message_type), device=topic.device_id, seq=getattr(payload, "seq", None), metrics=metrics,
