@@ -211,6 +211,8 @@ impl Node {
             }
         }
         device.look();
+        // Born although it is lost: for what may be waiting of it.
+        device.was_lost = false;
         let mut metrics: Vec<(u64, Vec<u8>)> = Vec::with_capacity(device.tags.len());
         for tag in &device.tags {
             let metric = tag.birth(now.wall);

@@ -146,7 +146,7 @@ class Proxy:
             except OSError:
                 return
             if self.refusing:
-                client.close()
+                threading.Thread(target=self._refuse, args=(client,), daemon=True).start()
                 continue
             try:
                 server = socket.create_connection(("127.0.0.1", self.target), 2)
@@ -163,6 +163,23 @@ class Proxy:
             state = {"version": 4}
             for source, sink, sender in ((client, server, "client"), (server, client, "server")):
                 threading.Thread(target=self._pass, args=(number, state, source, sink, sender), daemon=True).start()
+
+    def _refuse(self, client):
+        """Hears who it is and hangs up."""
+        with self.lock:
+            self.connections += 1
+            number = self.connections
+        buffer, state = bytearray(), {"version": 4}
+        client.settimeout(5)
+        with contextlib.suppress(OSError):
+            while not any(r["connection"] == number for r in self.snapshot()[-50:]):
+                data = client.recv(65536)
+                if not data:
+                    break
+                buffer += data
+                self._packets(number, state, "client", buffer)
+        self._record(number, "server", {"packet": "close"})
+        client.close()
 
     def _record(self, number, sender, packet):
         with self.lock:
