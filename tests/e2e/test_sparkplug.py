@@ -300,7 +300,8 @@ def test_a_host_application_of_others(tmp_path, started, broker):
     served = press.served
     wait_for(lambda: press.served > served + 20, what="an outage")
     proxy.refusing = False
-    wait_for(lambda: any(m["historical"] for d in of("DDATA") for m in d["metrics"]), 30, "historical data")
+    late = lambda m: m["historical"] and (m["name"], m["value"]) == ("count", served + 10)
+    wait_for(lambda: any(late(m) for d in of("DDATA") for m in d["metrics"]), 30, "historical data")
     deaths = len(of("NDEATH"))
     assert gateway.stop() == 0
     wait_for(lambda: len(of("NDEATH")) > deaths, what="the death certificate")
