@@ -23,7 +23,11 @@ pub(super) static ROOT: Shape = Shape {
     refused: &[("web", "the web page comes in a later version")],
 };
 
-pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
+pub(super) static GATEWAY: Shape = Shape {
+    name: "gateway",
+    keys: &["name", "enterprise", "site", "area", "line", "cell"],
+    refused: &[],
+};
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
@@ -176,7 +180,7 @@ pub(super) static SAFE: Shape =
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
     keys: &["tag"],
-    refused: &[("payload", "the payload is JSON; other formats come in a later version")],
+    refused: &[("payload", "an uplink's form is chosen there: uplinks: { NAME: { payload: … } }")],
 };
 
 pub(super) static BROKER: Shape = Shape {
@@ -260,6 +264,8 @@ pub(super) static UPLINK: Shape = Shape {
         "send",
         "receive",
         "prefix",
+        "topic",
+        "payload",
         "backlog",
         "notices",
         "window",
@@ -299,8 +305,13 @@ pub(super) static RECEIVE: Shape = Shape {
 
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
 
-pub(super) static BACKLOG: Shape =
-    Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+pub(super) static BACKLOG: Shape = Shape {
+    name: "backlog",
+    keys: &["topic", "payload", "deflate"],
+    refused: &[("gzip", "write deflate: true")],
+};
+
+pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -404,6 +415,7 @@ pub(super) static ALL: [&Shape; 43] = [
     &RECEIVE,
     &PASSWORD,
     &BACKLOG,
+    &PAYLOAD,
     &WINDOW,
     &STORE,
 ];

@@ -212,11 +212,7 @@ proptest! {
 
 #[test]
 fn a_connect_is_clean_and_says_who() {
-    let will = Will {
-        topic: "t/dead".to_owned(),
-        payload: "7".into(),
-        qos: Qos::AtLeastOnce,
-    };
+    let will = Will { topic: "t/dead".to_owned(), payload: "7".into(), qos: Qos::AtLeastOnce };
     let hello = |version| Hello {
         version,
         client_id: "me".to_owned(),
@@ -235,12 +231,16 @@ fn a_connect_is_clean_and_says_who() {
     assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], false));
     assert_eq!(said.qos, rumqttc::QoS::AtLeastOnce);
     ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
-    let v5::Packet::Connect(connect, Some(said), login) = v5::Packet::read(&mut bytes, None).unwrap()
+    let v5::Packet::Connect(connect, Some(said), login) =
+        v5::Packet::read(&mut bytes, None).unwrap()
     else {
         panic!("no CONNECT");
     };
     assert!(connect.clean_start && login.unwrap().username == "u");
-    assert_eq!((&said.topic[..], &said.message[..], said.retain), (&b"t/dead"[..], &b"7"[..], false));
+    assert_eq!(
+        (&said.topic[..], &said.message[..], said.retain),
+        (&b"t/dead"[..], &b"7"[..], false)
+    );
     let properties = connect.properties.unwrap();
     assert_eq!(properties.session_expiry_interval, Some(0), "the session ends with the connection");
     assert_eq!(properties.max_packet_size, Some(1 << 20));

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, MqttVersion, Policy, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading, SetRequest,
-    TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading,
+    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -42,7 +42,10 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         local: Vec::new(),
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
-        backlog: BacklogPayload::Columnar,
+        live: Form::Tag,
+        live_topic: LiveTopic::OfTag,
+        backlog: Form::Columnar,
+        backlog_deflate: false,
         notices_topic: None,
         window_messages: 20,
         window_bytes: 1 << 20,
