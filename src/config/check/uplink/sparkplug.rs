@@ -15,8 +15,10 @@ use crate::config::values::{self, quoted};
 const ID_BYTES_MAX: usize = 256;
 
 /// Keys that say how topics and payloads of our own look.
-const UNUSED: [(&str, &str); 4] = [
+const UNUSED: [(&str, &str); 6] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
+    ("topic", "Sparkplug says which topics there are"),
+    ("payload", "Sparkplug says what payloads look like"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
     ("notices", "Sparkplug has no place for them"),
