@@ -18,7 +18,7 @@ use crate::model::{Latest, Qos, Value};
 use crate::store::{BootNo, Times};
 use crate::uplink::pack::PUBLISH_OVERHEAD;
 
-/// A host that asks for a rebirth again and again gets one in this time.
+/// Hosts that ask for a rebirth again and again get one in this time.
 pub const REBIRTH_COOLDOWN: Duration = Duration::from_secs(5);
 /// What a host writes to be told everything anew.
 pub const REBIRTH: &str = "Node Control/Rebirth";
@@ -55,7 +55,7 @@ pub struct Node {
     next_bd_seq: Option<u8>,
     is_born: bool,
     rebirth_wanted: bool,
-    last_birth: Option<Instant>,
+    last_rebirth: Option<Instant>,
     /// Devices whose birth is larger than the broker takes, for the log.
     too_large: usize,
 }
@@ -74,7 +74,7 @@ impl Node {
             next_bd_seq: None,
             is_born: false,
             rebirth_wanted: false,
-            last_birth: None,
+            last_rebirth: None,
             too_large: 0,
         }
     }
@@ -114,7 +114,7 @@ impl Node {
         self.outbox.clear();
         self.is_born = false;
         self.rebirth_wanted = false;
-        self.last_birth = None;
+        self.last_rebirth = None;
         self.book.forget();
         if let Some(host) = &mut self.host {
             host.connected(server);
@@ -153,8 +153,8 @@ impl Node {
         if self.is_free() || self.host.as_ref().is_some_and(|host| !host.is_online()) {
             return None;
         }
-        let again = self.last_birth.map(|last| last + REBIRTH_COOLDOWN);
-        Some(again.unwrap_or_else(Instant::now))
+        let again = self.last_rebirth.map(|last| last + REBIRTH_COOLDOWN);
+        Some(again.filter(|_| self.is_born).unwrap_or_else(Instant::now))
     }
 
     /// NBIRTH and the birth of every device.
@@ -180,8 +180,9 @@ impl Node {
         let _fits = rebirth.encode(DataType::Boolean, &mut metrics);
         self.seq = 0;
         self.is_born = true;
-        self.rebirth_wanted = false;
-        self.last_birth = Some(now.at);
+        if std::mem::take(&mut self.rebirth_wanted) {
+            self.last_rebirth = Some(now.at);
+        }
         self.book.is_changed = false;
         self.push(self.plan.topic("NBIRTH"), now.wall, &metrics);
         for device in 0..self.book.devices.len() {

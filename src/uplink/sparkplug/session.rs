@@ -94,7 +94,8 @@ impl<'a> Session<'a> {
         let barrier = Barrier::new(plan.window_messages.into(), plan.window_bytes);
         match &edge.node.host {
             Some(host) => {
-                engine.waiting(&format!("connected, and waiting for the primary host {}", host.id))
+                let reason = format!("connected, and waiting for the primary host {}", host.id);
+                engine.waiting(&reason);
             }
             None => engine.online(),
         }
