@@ -3,6 +3,7 @@
 mod credentials;
 mod payload;
 mod receive;
+pub(super) mod sparkplug;
 mod topics;
 mod url;
 mod window;
@@ -46,6 +47,7 @@ pub(super) fn check(
     let policy = section.scalar("policy", out, values::word(&words));
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, out);
+    let sparkplug = sparkplug::check(&section, gateway, out);
     let url = url?;
     Some(UplinkPlan {
         host: url.host,
@@ -70,6 +72,7 @@ pub(super) fn check(
         window_bytes,
         packet_bytes,
         policy: policy.unwrap_or(Policy::Required),
+        sparkplug,
         name,
     })
 }
