@@ -10,3 +10,4 @@ pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod sparkplug;

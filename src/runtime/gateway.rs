@@ -21,10 +21,10 @@ use super::setup::{self, SetupStatus};
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
-use crate::model::{Blame, Clock, Name, Retry, SetRequest};
+use crate::model::{Blame, Clock, Name, Retry, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
-    AuditRow, ConsumerSpec, Keep, Options, Store, StoreError, StoreStatus, TailPage,
+    AuditRow, ConsumerSpec, Keep, KeepStatus, Options, Store, StoreError, StoreStatus, TailPage,
 };
 use crate::uplink;
 
@@ -212,6 +212,11 @@ impl Gateway {
         self.store.status()
     }
 
+    /// Of the file of what the broker keeps.
+    pub fn broker_file_status(&self) -> KeepStatus {
+        self.keep.status()
+    }
+
     /// What the store took in since this number; see [`Store::tail`].
     pub fn tail(&self, since: u64) -> TailPage {
         self.store.tail(since)
@@ -296,6 +301,7 @@ impl Gateway {
         let (doors, inbox) = (Arc::clone(&self.doors), self.inbox.clone());
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
         let (secrets_dir, remote) = (self.secrets_dir.clone(), self.remote.door.clone());
+        let board = Arc::clone(&self.board);
         self.units.start(&uplink_unit(&plan.name), move |stop| {
             let deps = uplink::Deps {
                 store: store.clone(),
@@ -303,6 +309,7 @@ impl Gateway {
                 inbox: inbox.clone(),
                 lan: doors.clone(),
                 remote: remote.clone(),
+                latest: board.clone(),
                 seed: fastrand::u64(..),
                 secrets_dir: secrets_dir.clone(),
             };
@@ -419,10 +426,16 @@ impl Gateway {
         self.doors.set_rules(Rules {
             reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
             devices: plan.devices().filter_map(|device| device.topic.clone()).collect(),
-            forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
+            forward: forwarded(plan),
         });
         self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));
     }
+}
+
+/// Messages of LAN clients that an uplink sends; an edge node of Sparkplug sends tags only.
+fn forwarded(plan: &Plan) -> Vec<TopicFilter> {
+    let sending = plan.uplinks.iter().filter(|uplink| uplink.sparkplug.is_none());
+    sending.flat_map(|uplink| uplink.send.clone()).collect()
 }
 
 /// Joining a writer blocks, so it happens off the async threads.

@@ -34,6 +34,7 @@ mod reply;
 mod session;
 mod settings;
 mod settling;
+mod sparkplug;
 mod status;
 mod supply;
 mod timing;
@@ -45,7 +46,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UplinkPlan;
-use crate::model::{Backoff, Blame, Class, Clock, Lan, Retry, SetRequest, TopicName};
+use crate::model::{Backoff, Blame, Class, Clock, Lan, Latest, Retry, SetRequest, TopicName};
 use crate::store::Store;
 
 pub use cause::Cause;
@@ -64,6 +65,8 @@ pub struct Deps {
     pub lan: Arc<dyn Lan>,
     /// Where messages about the configuration go, and what is said of it.
     pub remote: RemoteDoor,
+    /// What is known of tags now, for those who are told when they begin to listen.
+    pub latest: Arc<dyn Latest>,
     /// Makes the back-off of this gateway differ from that of others.
     pub seed: u64,
     /// Where the files of secrets lie, beside `$CREDENTIALS_DIRECTORY`.
@@ -124,9 +127,10 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
     let told = deps.remote.told.clone();
     let doors = (deps.inbox, deps.lan, deps.remote);
+    let edge = sparkplug::Edge::new(&plan, deps.store.clone(), deps.latest);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
-    let life = drive::Life { store: deps.store, places, replies, told, backoff };
+    let life = drive::Life { store: deps.store, places, replies, told, backoff, edge };
     (port, UplinkRunner { engine, life })
 }
 
@@ -143,8 +147,11 @@ impl UplinkPort {
 
     /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
+    /// An edge node of Sparkplug has no answers: the metric itself says what the device holds.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
-        self.send(&self.plan.prefix, topic, payload);
+        if self.plan.sparkplug.is_none() {
+            self.send(&self.plan.prefix, topic, payload);
+        }
     }
 
     /// As [`UplinkPort::reply`], to a topic that is whole.

@@ -89,6 +89,7 @@ pub fn dial(plan: &UplinkPlan, places: &SecretPlaces) -> Result<(Target, Hello),
         client_id: plan.client_id.clone(),
         keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
         login,
+        will: None,
     };
     Ok((target, hello))
 }

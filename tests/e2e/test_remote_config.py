@@ -198,7 +198,7 @@ def test_what_is_not_right_is_refused_and_said(site, operator, tmp_path):
     refused(operator.sign(good, 1, to=("--for", "works/other")), "not for this gateway, which is works/edge")
     refused(operator.jwt({"serial": 1, "aud": ["works/edge"], "config": good, "exp": 1}), "it has expired at 1970")
     site.send(operator.sign(site.text.replace("type: u32", "type: u33"), 1, "--unchecked"))
-    said = site.outcome(1, "refused")
+    said = site.state(lambda s: s["last"].get("problems"), "the problems")
     problem = said["last"]["problems"][0]
     line = next(n for n, text in enumerate(site.text.splitlines(), 1) if "type: u32" in text)
     assert problem["line"] == line and problem["path"] == "devices.press.tags.count.type" and "u33" in problem["message"]

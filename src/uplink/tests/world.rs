@@ -15,8 +15,8 @@ use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
 use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, Form, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
-    TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading,
+    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, RemoteDoor, Timing, Told, UplinkPort, UplinkStatus, with_timing};
@@ -52,6 +52,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         packet_bytes: 4096,
         policy: Policy::Required,
         remote: None,
+        sparkplug: None,
     }
 }
 
@@ -83,6 +84,15 @@ pub struct World {
     pub appended: u64,
     pub timing: Timing,
     pub lan: Arc<Network>,
+}
+
+/// A gateway that has read nothing.
+struct Nothing;
+
+impl Latest for Nothing {
+    fn latest(&self, _: TagId) -> Option<Reading> {
+        None
+    }
 }
 
 /// Clients of a LAN broker that takes a number of messages.
@@ -169,6 +179,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             inbox,
+            latest: Arc::new(Nothing),
             lan: self.lan.clone(),
             remote,
             seed: 7,

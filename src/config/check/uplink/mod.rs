@@ -4,6 +4,7 @@ mod credentials;
 mod payload;
 mod receive;
 mod remote;
+pub(super) mod sparkplug;
 mod topics;
 mod url;
 mod window;
@@ -51,6 +52,7 @@ pub(super) fn check(
     };
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, out);
+    let sparkplug = sparkplug::check(&section, gateway, out);
     let url = url?;
     Some(UplinkPlan {
         host: url.host,
@@ -76,6 +78,7 @@ pub(super) fn check(
         packet_bytes,
         policy: policy.unwrap_or(Policy::Required),
         remote,
+        sparkplug,
         name,
     })
 }
