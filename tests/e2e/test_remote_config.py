@@ -12,7 +12,7 @@ import pytest
 
 from conftest import BINARY, Gateway, Mosquitto, Recorder, free_port, wait_for
 from plant import CountingDevice
-from test_outage import check_nothing_lost, config, polls
+from test_outage import check_nothing_lost, config, consumers, polls
 
 BASE = "works/edge/config"
 
@@ -31,11 +31,11 @@ class Operator:
         path = self.pem.parent / f"draft-{serial}.yaml"
         path.write_text(text)
         line = [BINARY, "config", "sign", "--key", self.pem, "--serial", str(serial), *to, *more, path]
-        return subprocess.run(line, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+        return subprocess.run(line, check=True, capture_output=True, text=True, timeout=30).stdout
 
     def confirms(self, serial, to=("--for", "works/edge")):
         line = [BINARY, "config", "sign", "--key", self.pem, "--confirms", str(serial), *to]
-        return subprocess.run(line, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+        return subprocess.run(line, check=True, capture_output=True, text=True, timeout=30).stdout
 
     def jwt(self, claims, **headers):
         return jwt.encode(claims, self.pem.read_text(), algorithm="EdDSA", headers={"kid": self.name, **headers})
@@ -221,9 +221,9 @@ def test_a_message_of_an_independent_library_is_taken_and_ours_is_believed_there
     site.send(operator.jwt({"serial": 1, "aud": ["works/edge"], "config": changed, "within": 30}))
     assert site.outcome(1, "stands")["version"] == 2
     ours = operator.sign(site.text, 2, "--expires", "1h")
-    claims = jwt.decode(ours, operator.public_pem, algorithms=["EdDSA"], audience="works/edge")
+    claims = jwt.decode(ours.strip(), operator.public_pem, algorithms=["EdDSA"], audience="works/edge")
     assert claims["serial"] == 2 and claims["config"] == site.text and claims["exp"] > time.time()
-    assert jwt.get_unverified_header(ours) == {"alg": "EdDSA", "kid": "ops"}
+    assert jwt.get_unverified_header(ours.strip()) == {"alg": "EdDSA", "kid": "ops"}
     site.send(ours)
     assert site.outcome(2, "stands")["version"] == 3
 
@@ -275,62 +275,33 @@ def test_sign_refuses_mistakes_and_wrong_keys(tmp_path, operator):
     assert done.returncode == 2 and "no Ed25519 private key" in done.stderr
 
 
-FLEET = """
-variables: site.yaml
-gateway: {{ name: "${{name}}", site: works }}
-buses:
-  line: {{ modbus-tcp: {{ host: 127.0.0.1, port: "${{device}}" }} }}
-devices:
-  press:
-    bus: line
-    unit: 1
-    every: 20ms
-    tags:
-      count: {{ holding: 0, type: u32, topic: works/edge/press/count }}
-uplinks:
-  cloud:
-    url: mqtt://127.0.0.1:{cloud}
-    client-id: "${{name}}"
-    prefix: "${{name}}"
-    send: [ "works/edge/press/#" ]
-    remote: {{ keys: {{ ops: {public} }}, groups: [line-a], group-topic: "groups/{{group}}", confirm: 20s }}
-store: {{ path: state, commit: 100ms }}
-"""
-
-
 def test_a_rollout_reaches_a_group_stage_by_stage(tmp_path, started, operator):
-    """Three gateways with one text: at first one of them, then two, then all, and nobody twice."""
+    """Three gateways of a group: at first one of them, then two, then all, and nobody twice."""
     names = [next(n for n in (f"edge{i}" for i in range(1000)) if places(place("1", f"works/{n}")))
              for places in (lambda p: p < 30, lambda p: 30 <= p < 60, lambda p: 60 <= p)]
-    cloud = started(Mosquitto(tmp_path / "cloud"))
-    states = started(Recorder(cloud.port, ["+/works/+/config/status"]))
-    text = FLEET.format(cloud=cloud.port, public=operator.public)
     fleet = {}
     for name in names:
-        device = started(CountingDevice())
-        site = f"name: {name}\ndevice: {device.port}\n"
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "site.yaml").write_text(site)
-        readings = started(Recorder(cloud.port, [f"{name}/works/edge/press/#", f"{name}/works/{name}/backlog"]))
-        fleet[name] = (device, started(Gateway(tmp_path / name, text)), readings)
-    (tmp_path / "site.yaml").write_text(site)  # where the operator signs
-    last = lambda name: states.last(f"{name}/works/{name}/config/status")
+        device, cloud = started(CountingDevice()), started(Mosquitto(tmp_path / f"cloud-{name}"))
+        text = config(device, cloud.port, free_port()).replace("name: edge", f"name: {name}")
+        text = remote(text, operator, ", groups: [line-a]").replace("works/edge", f"works/{name}")
+        states = started(Recorder(cloud.port, [f"works/{name}/config/status"]))
+        fleet[name] = (started(Gateway(tmp_path / name, text)), text, states, device)
+    last = lambda name: fleet[name][2].last(f"works/{name}/config/status")
     for name in names:
         wait_for(lambda: last(name), 40, f"the state of {name}")
-    changed = slower(text)
     for percent, wanted in [(30, ["stands", "held", "held"]), (60, ["stands", "stands", "held"]), (100, ["stands"] * 3)]:
-        message = operator.sign(changed, 1, "--stage", str(percent), to=("--group", "line-a"))
-        states.client.publish("groups/line-a/set", message, qos=1).wait_for_publish(15)
-
-        def outcomes():
-            said = [last(name) for name in names]
-            return [s["last"] and s["last"]["serial"] == 1 and s["last"]["outcome"] for s in said] == wanted
-
-        wait_for(outcomes, 60, f"{wanted} at {percent} %, not {[last(name) for name in names]}")
-        if percent < 100:
-            assert f"it is for {percent} % of the gateways" in last(names[2])["last"]["reason"]
+        for name in names:
+            _, text, states, _ = fleet[name]
+            message = operator.sign(slower(text), 1, "--stage", str(percent), to=("--group", "line-a"))
+            states.client.publish("groups/line-a/config/set", message, qos=1).wait_for_publish(15)
+        for name, outcome in zip(names, wanted):
+            told = lambda s: s["serial"] == 1 and s["last"]["outcome"] == outcome
+            stage = lambda s: outcome != "held" or f"it is for {percent} % of the gateways" in s["last"]["reason"]
+            wait_for(lambda: told(last(name)) and stage(last(name)), 60, f"{outcome} at {percent} % of {name}, not {last(name)}")
     for name in names:
-        device, gateway, readings = fleet[name]
-        assert gateway.config.read_text() == changed and last(name)["version"] == 2
+        gateway, text, _, device = fleet[name]
+        assert gateway.config.read_text() == slower(text) and last(name)["version"] == 2
         polls(device, 20)
-        wait_for(lambda: sum(r["waiting"] for c in gateway.status()["store"]["consumers"] for r in c["classes"]) < 5, 60, "the drain")
+        drained = lambda s: sum(row["waiting"] for row in consumers(s)) < 5
+        gateway.wait(drained, 60, "the drain")
+        assert all(row["dropped"] == 0 for row in consumers(gateway.status()))

@@ -331,6 +331,8 @@ fn read<T: serde::de::DeserializeOwned>(
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(format!("it has more than {MESSAGE_BYTES_MAX} bytes"));
     }
+    // Who publishes a file publishes the end of its line as well.
+    let message = message.trim_ascii();
     let verified = jws::verify(message, &Trusted(remote)).map_err(|error| error.to_string())?;
     sender.key = Some(verified.key);
     claims::read(&verified.payload)

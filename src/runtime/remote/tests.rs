@@ -40,7 +40,7 @@ fn signed(claims: &str, config: &str) -> Vec<u8> {
     let config = serde_json::to_string(config).unwrap();
     let claims = format!(r#"{{{claims},"aud":["works/edge"],"config":{config}}}"#);
     let key = SigningKey::from_pem(PRIVATE.as_bytes()).unwrap();
-    key.sign("ops", claims.as_bytes()).into_bytes()
+    format!("{}\n", key.sign("ops", claims.as_bytes())).into_bytes()
 }
 
 impl Rig {
