@@ -23,7 +23,7 @@ use crate::runtime::locks::lock;
 /// Between two attempts to finish a rollback that something stands in the way of.
 const AGAIN: Duration = Duration::from_secs(30);
 
-pub(super) struct Changes {
+pub(super) struct Changing {
     gateway: Arc<Gateway>,
     asks: mpsc::Receiver<Ask>,
     disk: Arc<Mutex<Disk>>,
@@ -49,7 +49,7 @@ struct Pending {
     taken_back: Option<String>,
 }
 
-impl Changes {
+impl Changing {
     pub(super) fn new(gateway: Arc<Gateway>, found: Found, asks: mpsc::Receiver<Ask>) -> Self {
         let sha256 = sha256(&found.text);
         let running = Running { version: found.version, text: found.text, sha256 };

@@ -20,6 +20,8 @@ pub(in crate::runtime) const DIRECTORY: &str = "configurations";
 const INDEX: &str = "history.json";
 /// Far above what [`VERSIONS_MAX`] records take.
 const INDEX_BYTES_MAX: u64 = 1 << 20;
+/// Above what a configuration may have.
+const TEXT_BYTES_MAX: u64 = 16 << 20;
 
 /// Why the history is not there.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +117,7 @@ impl History {
         let record = self.records.iter().find(|record| record.version == version);
         let record = record.ok_or(HistoryError::Unknown(version))?;
         let path = self.text_path(version);
-        let text = read(&path, u64::MAX)?;
+        let text = read(&path, TEXT_BYTES_MAX)?;
         if super::sha256(&text) != record.sha256 {
             return Err(HistoryError::Damaged { path });
         }

@@ -87,7 +87,7 @@ impl Setup {
     pub fn start(gateway: &Arc<Gateway>, found: Found) -> Self {
         let (asks, requests) = mpsc::channel(ASKS_MAX);
         let status = gateway.configuration.subscribe();
-        let changes = change::Changes::new(Arc::clone(gateway), found, requests);
+        let changes = change::Changing::new(Arc::clone(gateway), found, requests);
         let changes = Arc::new(tokio::sync::Mutex::new(changes));
         gateway.units.start(UNIT, move |stop| {
             let changes = Arc::clone(&changes);
