@@ -157,6 +157,14 @@ pub(super) const WINDOW_BYTES_RANGE: Sizes = KIB..=GIB;
 /// What AWS IoT Core takes, the narrowest of the services in wide use.
 pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
 
+/// The longest wait between two attempts to connect, jittered.
+pub const DEFAULT_RECONNECT_MAX: Duration = Duration::from_secs(60);
+pub(super) const RECONNECT_MAX_RANGE: Durations =
+    Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// Messages and bytes in a second.
+pub(super) const RATE_MESSAGES_RANGE: RangeInclusive<i128> = 1..=100_000;
+pub(super) const RATE_BYTES_RANGE: Sizes = KIB..=GIB;
+
 pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
 pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);
 /// The word for a quota that follows from the file system: the default.

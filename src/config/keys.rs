@@ -19,7 +19,17 @@ pub(super) struct Shape {
 
 pub(super) static ROOT: Shape = Shape {
     name: "the file",
-    keys: &["gateway", "buses", "profiles", "devices", "topics", "broker", "uplinks", "store"],
+    keys: &[
+        "variables",
+        "gateway",
+        "buses",
+        "profiles",
+        "devices",
+        "topics",
+        "broker",
+        "uplinks",
+        "store",
+    ],
     refused: &[("web", "the web page comes in a later version")],
 };
 
@@ -248,6 +258,7 @@ pub(super) static LIMITS: Shape = Shape {
 pub(super) static UPLINK: Shape = Shape {
     name: "uplink",
     keys: &[
+        "preset",
         "url",
         "client-id",
         "username",
@@ -256,17 +267,19 @@ pub(super) static UPLINK: Shape = Shape {
         "certificate",
         "key",
         "keep-alive",
+        "reconnect-max",
         "send",
         "receive",
         "prefix",
         "backlog",
         "notices",
         "window",
+        "rate",
         "packet-max",
+        "retain",
         "policy",
     ],
     refused: &[
-        ("preset", "presets of cloud services come in a later version"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),
@@ -292,6 +305,8 @@ pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], re
 
 pub(super) static WINDOW: Shape =
     Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };
+
+pub(super) static RATE: Shape = Shape { name: "rate", keys: &["messages", "bytes"], refused: &[] };
 
 pub(super) static STORE: Shape = Shape {
     name: "store",
@@ -342,13 +357,43 @@ pub(super) static PARAMETER: Shape =
 pub(super) static GROUP: Shape =
     Shape { name: "group", keys: &["about", "default", "every", "tags"], refused: &[] };
 
+/// A cloud service, in a file of its own.
+pub(super) static CLOUD: Shape = Shape {
+    name: "cloud service",
+    keys: &["service", "title", "about", "source", "notes", "limits", "uplink"],
+    refused: &[],
+};
+
+/// What a cloud service takes.
+pub(super) static CLOUD_LIMITS: Shape = Shape {
+    name: "limits of a cloud service",
+    keys: &[
+        "tls",
+        "versions",
+        "ports",
+        "login",
+        "client-id-bytes",
+        "packet-max",
+        "rate",
+        "window",
+        "subscriptions",
+        "qos-max",
+        "retain",
+        "topics",
+        "topic-bytes",
+        "topic-levels",
+        "keep-alive",
+    ],
+    refused: &[],
+};
+
 /// Those of a profile that a configuration has not; `docs/profiles.md` shows each.
 #[cfg(test)]
 pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAMETER, &GROUP];
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 42] = [
+pub(super) static ALL: [&Shape; 43] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -390,5 +435,6 @@ pub(super) static ALL: [&Shape; 42] = [
     &PASSWORD,
     &BACKLOG,
     &WINDOW,
+    &RATE,
     &STORE,
 ];

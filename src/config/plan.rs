@@ -6,9 +6,11 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::{BrokerPlan, Place};
+use super::clouds::Service;
 use super::link::Link;
 use super::share::SharePlan;
 use super::write_rule::{WriteRule, WriteWith};
@@ -94,7 +96,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldSource {
     /// Its name in the description of the frame.
-    pub name: std::sync::Arc<str>,
+    pub name: Arc<str>,
     /// How that description makes it, as text.
     pub made: String,
 }
@@ -207,6 +209,8 @@ pub struct UplinkPlan {
     pub username: Option<String>,
     pub password: Option<Secret>,
     pub keep_alive: Duration,
+    /// The longest wait between two attempts to connect; each is drawn between nothing and the limit.
+    pub reconnect_max: Duration,
     /// What is sent: readings and LAN messages whose topic matches one of these.
     pub send: Vec<TopicFilter>,
     /// Topics subscribed at the cloud broker for commands; each received topic is taken as a
@@ -225,9 +229,23 @@ pub struct UplinkPlan {
     /// Messages handed over and not yet acknowledged.
     pub window_messages: u16,
     pub window_bytes: usize,
+    /// Most that is sent in any second.
+    pub rate: RatePlan,
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
+    /// Whether forwarded messages keep their retain flag.
+    pub retain: bool,
+    /// The cloud service whose limits hold; `None` for a broker that nothing is known of.
+    pub service: Option<Arc<Service>>,
     pub policy: Policy,
+}
+
+/// How much may be sent in any second; `None` for as much as can be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RatePlan {
+    pub messages: Option<u32>,
+    /// Of whole packets.
+    pub bytes: Option<u64>,
 }
 
 /// Messages of the cloud that are published on the LAN broker.

@@ -16,6 +16,7 @@ use super::doors::Doors;
 use super::files;
 use super::live::{self, Board, Intake};
 use super::locks::lock;
+use super::machine;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
@@ -251,7 +252,7 @@ impl Gateway {
                 clock: Arc::clone(&clock),
                 inbox: inbox.clone(),
                 lan: doors.clone(),
-                seed: fastrand::u64(..),
+                seed: machine::seed(&store, &plan.client_id),
                 secrets_dir: secrets_dir.clone(),
             };
             let (port, runner) = uplink::uplink(plan.clone(), deps);

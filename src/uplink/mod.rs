@@ -26,6 +26,7 @@ mod inflight;
 mod lanes;
 mod local;
 mod notices;
+mod pace;
 mod pack;
 mod rate;
 mod reply;
@@ -100,7 +101,8 @@ pub struct UplinkRunner {
 
 /// An uplink that will run to this plan. The store must know a consumer of its name.
 pub fn uplink(plan: UplinkPlan, deps: Deps) -> (UplinkPort, UplinkRunner) {
-    with_timing(plan, deps, Timing::default())
+    let timing = Timing { backoff_cap: plan.reconnect_max, ..Timing::default() };
+    with_timing(plan, deps, timing)
 }
 
 /// As [`uplink`], with other waits.

@@ -21,6 +21,7 @@ pub(super) fn check(
     topics(plan, places, uplinks, out);
     from_clouds(plan, uplinks, out);
     same_client(plan, uplinks, out);
+    refused_topics(plan, uplinks, out);
     same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
@@ -165,6 +166,33 @@ fn from_clouds(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
                 out.warning(spot, Complaint::new(message).hint("choose a narrower filter"));
             }
         }
+    }
+}
+
+/// Topics of tags that an uplink's service refuses: one of them is named, and how many there are.
+fn refused_topics(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        let Some(service) = &uplink.service else { continue };
+        let mut refused = plan.tags().filter_map(|(_, device, tag)| {
+            let topic = tag.topic.as_str();
+            if !uplink.send.iter().any(|filter| filter.matches(topic)) {
+                return None;
+            }
+            let topic = format!("{}{topic}", uplink.prefix);
+            let why = service.refuses_topic(&topic, &uplink.client_id)?;
+            Some((device, tag, topic, why))
+        });
+        let Some((device, tag, topic, why)) = refused.next() else { continue };
+        let others = match refused.count() {
+            0 => String::new(),
+            n => format!(" (and so for {n} more)"),
+        };
+        let message = format!(
+            "the topic {topic} of devices.{}.tags.{} is not for {}: it {why}{others}",
+            device.name, tag.name, service.title
+        );
+        let hint = "change topics.tag, prefix, or what is sent with send";
+        out.error(spot, Complaint::new(message).hint(hint));
     }
 }
 

@@ -8,5 +8,6 @@ mod faults;
 mod local;
 mod notices;
 mod packing;
+mod storm;
 mod tls;
 mod world;

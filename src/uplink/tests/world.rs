@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{BacklogPayload, Policy, RatePlan, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
     TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
@@ -44,6 +44,10 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         backlog: BacklogPayload::Columnar,
         notices_topic: None,
         window_messages: 20,
+        reconnect_max: Duration::from_secs(60),
+        rate: RatePlan::default(),
+        retain: true,
+        service: None,
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::url::Url;
 use crate::config::check::files;
+use crate::config::clouds::CLIENT_ID;
 use crate::config::keys;
 use crate::config::plan::{Secret, TlsPlan};
 use crate::config::problem::{Complaint, Findings};
@@ -20,6 +21,24 @@ pub(super) fn tls(section: &Section<'_>, url: Option<&Url>, out: &mut Findings) 
         return None;
     }
     Some(plan)
+}
+
+/// Longest user name and client id that are taken.
+pub(super) const IDENTITY_BYTES_MAX: usize = 256;
+
+/// As it is written; a service's own has places for the host and the client id.
+pub(super) fn username(
+    section: &Section<'_>,
+    url: Option<&Url>,
+    client_id: &str,
+    out: &mut Findings,
+) -> Option<String> {
+    let username = section.scalar("username", out, values::text(IDENTITY_BYTES_MAX))?;
+    if section.is_own("username") {
+        return Some(username);
+    }
+    let host = url.map_or("", |url| url.host.as_str());
+    Some(username.replace("{host}", host).replace(CLIENT_ID, client_id))
 }
 
 /// Only ever a file; what else stands there is not repeated in a message.

@@ -9,18 +9,22 @@ use crate::config::template::Template;
 use crate::config::values;
 use crate::model::{Name, TopicFilter, TopicName};
 
-const PLACEHOLDERS: [&str; 3] = ["site", "gateway", "uplink"];
+const PLACEHOLDERS: [&str; 4] = ["site", "gateway", "uplink", "client-id"];
 
 /// Makes the topics of one uplink from what is written.
 pub(super) struct Topics<'a> {
-    values: [(&'static str, Option<&'a str>); 3],
+    values: [(&'static str, Option<&'a str>); 4],
 }
 
 impl<'a> Topics<'a> {
-    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name) -> Self {
-        let site = gateway.site.as_ref().map(Name::as_str);
-        let gateway = Some(gateway.name.as_str());
-        Self { values: [("site", site), ("gateway", gateway), ("uplink", Some(uplink.as_str()))] }
+    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name, client_id: &'a str) -> Self {
+        let values = [
+            ("site", gateway.site.as_ref().map(Name::as_str)),
+            ("gateway", Some(gateway.name.as_str())),
+            ("uplink", Some(uplink.as_str())),
+            ("client-id", Some(client_id)),
+        ];
+        Self { values }
     }
 
     pub(super) fn render(&self, text: &str) -> Result<TopicName, Complaint> {
