@@ -17,6 +17,7 @@ mod simulate;
 mod status;
 mod store;
 mod trace;
+mod uplink;
 mod view;
 
 use std::path::PathBuf;
@@ -58,6 +59,8 @@ enum Command {
     Demo(demo::Arguments),
     /// The LAN broker: clients, topics, retained messages, passwords
     Broker(broker::Arguments),
+    /// Uplinks: the cloud services that are known
+    Uplink(uplink::Arguments),
     /// Look into the store
     Store(store::Arguments),
 }
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
+        Command::Uplink(arguments) => uplink::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
     result.unwrap_or_else(|error| {

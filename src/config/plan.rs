@@ -240,6 +240,14 @@ pub struct UplinkPlan {
     pub policy: Policy,
 }
 
+impl UplinkPlan {
+    /// Whether the service would take a message with this topic, the prefix included.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        let refuses = |service: &Arc<Service>| service.refuses_topic(topic, &self.client_id);
+        self.service.as_ref().and_then(refuses).is_none()
+    }
+}
+
 /// How much may be sent in any second; `None` for as much as can be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RatePlan {

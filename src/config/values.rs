@@ -225,16 +225,18 @@ pub fn show_duration(value: Duration) -> String {
     show(millis, &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)], "ms")
 }
 
+/// Decimal units where they show it without a fraction, as services publish theirs.
 pub fn show_size(bytes: u64) -> String {
     show(
         bytes,
         &[
+            ("GB", 1_000_000_000),
+            ("MB", 1_000_000),
+            ("kB", 1_000),
             ("TiB", 1 << 40),
             ("GiB", 1 << 30),
             ("MiB", 1 << 20),
             ("KiB", 1 << 10),
-            ("GB", 1_000_000_000),
-            ("MB", 1_000_000),
         ],
         "B",
     )

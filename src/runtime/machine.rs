@@ -53,7 +53,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Clock, ManualClock};
+    use crate::model::{Clock, ManualClock, Mono, Wall};
     use crate::store::Options;
 
     fn store() -> Store {
@@ -66,7 +66,7 @@ mod tests {
             max_age: Duration::from_secs(3600),
             ram_bytes: 1 << 20,
         };
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
         Store::open(options, clock).unwrap()
     }
 

@@ -158,7 +158,9 @@ impl Packer {
             return Err(Fate::Excluded);
         }
         TopicName::new(&format!("{}{topic}", self.plan.prefix))
-            .map_err(|_| Fate::Dead(DeadReason::BadTopic))
+            .ok()
+            .filter(|topic| self.plan.takes_topic(topic.as_str()))
+            .ok_or(Fate::Dead(DeadReason::BadTopic))
     }
 
     fn tag(&mut self, id: TagId) -> Tag {

@@ -68,7 +68,7 @@ fn every_limit_of_a_service_is_held_against_what_is_written() {
         "uplinks.u.keep-alive: AWS IoT Core takes a keep-alive of 5s to 20min",
         "uplinks.u.window: AWS IoT Core takes unacknowledged messages of at most 100",
         "uplinks.u.rate: AWS IoT Core takes a rate of messages of at most 100/s",
-        "uplinks.u.rate: AWS IoT Core takes a rate of bytes of at most 512000B/s",
+        "uplinks.u.rate: AWS IoT Core takes a rate of bytes of at most 512kB/s",
         "uplinks.u.receive: AWS IoT Core has no QoS 2, which is asked for with x; write qos: 1",
     ] {
         assert!(said.contains(want), "{want}\n{said}");

@@ -3,11 +3,13 @@
 mod away;
 mod commanding;
 mod delivery;
+mod emulated;
 mod fake;
 mod faults;
 mod local;
 mod notices;
 mod packing;
+mod services;
 mod storm;
 mod tls;
 mod world;

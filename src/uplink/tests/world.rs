@@ -54,6 +54,12 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
     }
 }
 
+/// A plan that was read from a configuration, for a broker at this address.
+pub fn bare_plan(plan: UplinkPlan, addr: SocketAddr) -> UplinkPlan {
+    let host = addr.ip().to_string();
+    UplinkPlan { host, port: addr.port(), tls: None, password: None, ..plan }
+}
+
 /// Quick where nothing depends on it, and patient where a busy machine must not look like a fault.
 fn timing() -> Timing {
     Timing {
@@ -141,6 +147,13 @@ impl World {
             self.store.append(Batch { class: Class::Normal, readings });
             self.appended += self.tags.len() as u64;
         }
+    }
+
+    /// Appends a message of a LAN client.
+    pub fn forward(&self, topic: TopicName) {
+        let (payload, qos) = (b"x".as_slice().into(), Qos::AtLeastOnce);
+        let message = Message { topic, payload, qos, retain: true, at: self.clock.mono() };
+        drop(self.store.append_message(Class::Normal, message));
     }
 
     pub fn start(&self, plan: UplinkPlan) -> Running {
