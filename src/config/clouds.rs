@@ -12,7 +12,7 @@ use super::defaults::{
     WINDOW_MESSAGES_RANGE,
 };
 use super::keys;
-use super::plan::RatePlan;
+use super::plan::{MQTT_VERSIONS, MqttVersion, RatePlan};
 use super::problem::{Complaint, Findings, Origin};
 use super::raw::{self, Node};
 use super::section::{Field, Section};
@@ -61,8 +61,8 @@ pub struct Service {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceLimits {
     pub needs_tls: bool,
-    /// Of MQTT, as in `mqtt: 5`.
-    pub versions: Vec<String>,
+    /// Of MQTT; empty for both.
+    pub versions: Vec<MqttVersion>,
     pub ports: Vec<u16>,
     pub login: Vec<Login>,
     pub client_id_bytes: Option<usize>,
@@ -197,6 +197,8 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
         ("sas", Login::Sas),
         ("certificate", Login::Certificate),
     ]);
+    let versions = list("versions");
+    let version = values::word(&MQTT_VERSIONS);
     let ports = list("ports");
     let logins = list("login");
     let window = section.section("window", &keys::WINDOW, out);
@@ -206,7 +208,7 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
         .collect();
     Some(ServiceLimits {
         needs_tls: section.required("tls", out, needs_tls)?,
-        versions: strings("versions", out),
+        versions: versions.iter().filter_map(|item| item.scalar(out, &version)).collect(),
         ports: ports
             .iter()
             .filter_map(|item| item.scalar(out, values::integer(1..=65_535)))

@@ -260,6 +260,7 @@ pub(super) static UPLINK: Shape = Shape {
     keys: &[
         "preset",
         "url",
+        "mqtt",
         "client-id",
         "username",
         "password",
@@ -280,6 +281,7 @@ pub(super) static UPLINK: Shape = Shape {
         "policy",
     ],
     refused: &[
+        ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),

@@ -205,6 +205,7 @@ pub struct UplinkPlan {
     pub port: u16,
     /// `None` for plain TCP.
     pub tls: Option<TlsPlan>,
+    pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
@@ -255,6 +256,26 @@ pub struct RatePlan {
     /// Of whole packets.
     pub bytes: Option<u64>,
 }
+
+/// Which version of the protocol is spoken with a cloud broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    V311,
+    V5,
+}
+
+impl MqttVersion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V311 => "3.1.1",
+            Self::V5 => "5",
+        }
+    }
+}
+
+/// As they are written; `5` by its full name as well.
+pub(super) const MQTT_VERSIONS: [(&str, MqttVersion); 3] =
+    [("3.1.1", MqttVersion::V311), ("5", MqttVersion::V5), ("5.0", MqttVersion::V5)];
 
 /// Messages of the cloud that are published on the LAN broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

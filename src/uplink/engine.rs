@@ -2,13 +2,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rumqttc::Publish;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::cause::{Cause, Ended};
+use super::client::Received;
 use super::commands;
 use super::local;
+use super::pace::Pace;
 use super::pack::Packer;
 use super::reply::Reply;
 use super::settling::{Fate, Settlement, rows_in};
@@ -28,6 +31,8 @@ pub struct Closing {
     pub out: usize,
     /// Whether anything was acknowledged.
     pub acknowledged: bool,
+    /// Whether it ended because the broker does not take a message.
+    pub refused: bool,
     /// Whether it was there for longer than the longest back-off.
     pub lasted: bool,
 }
@@ -42,6 +47,9 @@ pub struct Engine {
     pub packer: Packer,
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
     pub replies: VecDeque<Reply>,
+    /// What was sent lately, of all connections.
+    pub pace: Pace,
+    started: Instant,
     /// Connections in a row that the broker ended without acknowledging anything of what was out.
     barren: u32,
     /// What the log last said about the connection, so that it says it once.
@@ -57,6 +65,7 @@ impl Engine {
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
+        let pace = Pace::new(plan.rate);
         Self {
             plan,
             timing,
@@ -66,9 +75,21 @@ impl Engine {
             board,
             packer,
             replies: VecDeque::new(),
+            pace,
+            started: Instant::now(),
             barren: 0,
             said: None,
         }
+    }
+
+    /// Time as [`Pace`] counts it.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// When there may be room that the rate has not now.
+    pub fn paced_until(&self) -> Instant {
+        self.started + Pace::again(self.uptime())
     }
 
     pub fn connecting(&self) {
@@ -113,7 +134,7 @@ impl Engine {
     }
 
     /// A publish came from the broker: a command, or a message for the network.
-    pub fn received(&self, publish: &Publish) {
+    pub fn received(&self, publish: &Received) {
         let plan = &self.plan;
         let mut filters = plan.receive.iter();
         let is_asked = filters.any(|filter| filter.matches(&publish.topic));

@@ -1,6 +1,6 @@
 //! Uplinks: what the store holds goes to a cloud broker, commands and messages come back.
 //!
-//! One engine per uplink over rumqttc (MQTT 3.1.1; the only place that knows it). What is trusted:
+//! One engine per uplink over one client (`client/`, the only place that knows the protocol). What is trusted:
 //! the stored row, and a PUBACK for it. Not trusted: the client's queue, an open socket, a session
 //! on the broker. Invariants:
 //!
@@ -14,11 +14,13 @@
 //! * Losses, jumps of positions and corrected times are told like rows: until they are acknowledged.
 //! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
 //!   until it is stopped.
+//! * Nothing is sent beyond the rate of the plan, replies and notices included.
 //! * What comes for the network is handed to it at once and never sent up again.
 //!
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
 mod cause;
+mod client;
 mod commands;
 mod drive;
 mod engine;
@@ -141,7 +143,8 @@ impl UplinkPort {
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
         let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
-        let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
+        let taken = reply.filter(|reply| self.plan.takes_topic(reply.topic.as_str()));
+        let sent = taken.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {
             self.board.update(|progress| progress.commands.replies_dropped += 1);
         }

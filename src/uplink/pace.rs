@@ -4,12 +4,13 @@
 //! included, stays within the rate, and the last tenth of it within an eighth of that: the first is
 //! what a service enforces, the second leaves no long waits for a live reading behind a burst. The
 //! second is a little longer here than over there, so that messages which come together on their way
-//! still keep the rate when they arrive. It goes on through reconnections. Pure: time comes in.
+//! still keep the rate when they arrive. It goes on through reconnections. Pure: time
+//! comes in.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::config::RatePlan;
-use crate::model::Mono;
 
 const SLICE_MS: i64 = 10;
 /// A second, and what messages may be delayed against each other on their way.
@@ -31,8 +32,8 @@ pub struct Pace {
     sent: VecDeque<(i64, Amount)>,
 }
 
-fn slice(at: Mono) -> i64 {
-    at.0.div_euclid(SLICE_MS)
+fn slice(at: Duration) -> i64 {
+    i64::try_from(at.as_millis()).unwrap_or(i64::MAX).div_euclid(SLICE_MS)
 }
 
 fn wide(bytes: usize) -> u64 {
@@ -46,7 +47,7 @@ impl Pace {
 
     /// Whether a packet of this size may be sent now. One that is larger than a second's rate goes
     /// when nothing else went for a second; the configuration allows none.
-    pub fn room(&self, now: Mono, bytes: usize) -> bool {
+    pub fn room(&self, now: Duration, bytes: usize) -> bool {
         let now = slice(now);
         let (long, short) = (self.since(now - LONG), self.since(now - SHORT));
         let messages = self.rate.messages.is_none_or(|rate| {
@@ -61,7 +62,7 @@ impl Pace {
         messages && bytes
     }
 
-    pub fn sent(&mut self, now: Mono, bytes: usize) {
+    pub fn sent(&mut self, now: Duration, bytes: usize) {
         if self.rate == RatePlan::default() {
             return;
         }
@@ -84,8 +85,8 @@ impl Pace {
     }
 
     /// When there may be room that is not there at `now`.
-    pub fn again(now: Mono) -> Mono {
-        Mono((slice(now) + 1) * SLICE_MS)
+    pub fn again(now: Duration) -> Duration {
+        Duration::from_millis(u64::try_from((slice(now) + 1) * SLICE_MS).unwrap_or(0))
     }
 
     /// The sum of this slice and all after it.
@@ -104,6 +105,10 @@ mod tests {
 
     use super::*;
 
+    fn millis(at: i64) -> Duration {
+        Duration::from_millis(at.unsigned_abs())
+    }
+
     /// Sends whatever there is room for at these times; what went, and when.
     fn greedy(
         pace: &mut Pace,
@@ -114,8 +119,8 @@ mod tests {
         let mut sizes = sizes.iter().cycle().copied();
         let mut next = sizes.next().unwrap();
         for at in times {
-            while pace.room(Mono(at), next) {
-                pace.sent(Mono(at), next);
+            while pace.room(millis(at), next) {
+                pace.sent(millis(at), next);
                 sent.push((at, next));
                 next = sizes.next().unwrap();
             }
@@ -150,8 +155,8 @@ mod tests {
     fn without_a_rate_there_is_always_room_and_nothing_is_remembered() {
         let mut pace = Pace::new(RatePlan::default());
         for _ in 0..1_000 {
-            assert!(pace.room(Mono(5), 1 << 30));
-            pace.sent(Mono(5), 1 << 30);
+            assert!(pace.room(millis(5), 1 << 30));
+            pace.sent(millis(5), 1 << 30);
         }
         assert!(pace.sent.is_empty());
     }

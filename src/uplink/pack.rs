@@ -246,7 +246,10 @@ impl Packing<'_> {
 
     fn message(&mut self, seq: Seq, message: &Message) {
         match self.packer.route(&message.topic) {
-            Ok(topic) => self.item(seq, topic, message.payload.to_vec(), message.retain),
+            Ok(topic) => {
+                let retain = message.retain && self.packer.plan.retain;
+                self.item(seq, topic, message.payload.to_vec(), retain);
+            }
             Err(fate) => self.settled(fate, seq),
         }
     }

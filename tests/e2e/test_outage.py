@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Gateway, Mosquitto, Recorder, free_port, readings, wait_for
+from conftest import BACK_ONLINE, Gateway, Mosquitto, Recorder, free_port, readings, wait_for
 from plant import CountingDevice
 
 CYCLES = int(os.environ.get("FIELDHOLD_KILL_CYCLES", "100"))
@@ -50,7 +50,7 @@ def check_nothing_lost(recorder, device, gateway, allowed=0):
         status = gateway.status()
         return status and sum(c["waiting"] for c in consumers(status)) < 5 and status
 
-    status = wait_for(all_there, 60, "the backlog drained")
+    status = wait_for(all_there, BACK_ONLINE + 30, "the backlog drained")
     served = device.served
     wait_for(lambda: any(v >= served for _, v, q, _ in readings(recorder.messages) if q == "good"), 20, "the newest value")
     seen, bad = {}, []

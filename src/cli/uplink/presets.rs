@@ -65,6 +65,7 @@ fn limits(limits: &ServiceLimits) -> Vec<(&'static str, String)> {
     let size = |value: Option<usize>| {
         value.and_then(|n| u64::try_from(n).ok()).map(show_size).unwrap_or_default()
     };
+    let versions: Vec<&str> = limits.versions.iter().map(|version| version.as_str()).collect();
     let ports: Vec<String> = limits.ports.iter().map(u16::to_string).collect();
     let tls = if limits.needs_tls { "required" } else { "optional" };
     let per_second = |value: Option<String>| value.map(|n| format!("{n}/s")).unwrap_or_default();
@@ -79,7 +80,7 @@ fn limits(limits: &ServiceLimits) -> Vec<(&'static str, String)> {
     vec![
         ("tls", tls.to_owned()),
         ("ports", ports.join(", ")),
-        ("mqtt", limits.versions.join(", ")),
+        ("mqtt", versions.join(", ")),
         ("messages", per_second(limits.rate.messages.map(|n| n.to_string()))),
         ("bytes", per_second(limits.rate.bytes.map(show_size))),
         ("packet", size(limits.packet_bytes)),

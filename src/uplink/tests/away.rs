@@ -40,7 +40,7 @@ async fn every_way_to_be_away_has_its_words() {
             "username or password",
         ),
         (Some(refused(ConnectReturnCode::BadClientId)), Cause::Refused, "client id"),
-        (Some(silent), Cause::Unreachable, "does not answer"),
+        (Some(silent), Cause::NoAnswer, "does not answer CONNECT"),
         (None, Cause::NameNotFound, "has no address"),
     ];
     for (mood, cause, words) in cases {

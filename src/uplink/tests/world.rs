@@ -1,6 +1,7 @@
 //! A store, an uplink and an oracle that knows what was appended.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, Policy, RatePlan, UplinkPlan};
+use crate::config::{BacklogPayload, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
-    TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, FromCloud, Lan, ManualClock, Message, Mono, Name, Qos, Reading,
+    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -32,6 +33,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         host: fake.addr.ip().to_string(),
         port: fake.addr.port(),
         tls: None,
+        mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
@@ -57,7 +59,8 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
 /// A plan that was read from a configuration, for a broker at this address.
 pub fn bare_plan(plan: UplinkPlan, addr: SocketAddr) -> UplinkPlan {
     let host = addr.ip().to_string();
-    UplinkPlan { host, port: addr.port(), tls: None, password: None, ..plan }
+    let mqtt = MqttVersion::V311;
+    UplinkPlan { host, port: addr.port(), tls: None, password: None, mqtt, ..plan }
 }
 
 /// Quick where nothing depends on it, and patient where a busy machine must not look like a fault.

@@ -17,7 +17,7 @@ use crate::config::defaults::{
     DEFAULT_RECONNECT_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, RECONNECT_MAX_RANGE,
 };
 use crate::config::keys;
-use crate::config::plan::{Gateway, Policy, RatePlan, UplinkPlan};
+use crate::config::plan::{Gateway, MQTT_VERSIONS, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::config::problem::Findings;
 use crate::config::section::Field;
 use crate::config::values;
@@ -39,6 +39,7 @@ pub(super) fn check(
     let limits = preset.as_ref().map(|preset| &preset.service.limits);
     let url = section.required("url", out, url::url);
     let tls = credentials::tls(&section, url.as_ref(), out);
+    let mqtt = section.scalar("mqtt", out, values::word(&MQTT_VERSIONS));
     let client_id = section.scalar("client-id", out, values::text(IDENTITY_BYTES_MAX));
     let client_id = client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name));
     let username = credentials::username(&section, url.as_ref(), &client_id, out);
@@ -65,6 +66,7 @@ pub(super) fn check(
         host: url.host,
         port: url.port,
         tls,
+        mqtt: mqtt.unwrap_or(MqttVersion::V311),
         client_id,
         username,
         password,

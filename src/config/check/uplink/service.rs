@@ -104,6 +104,13 @@ fn connection(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: 
             format!("{title} listens on port {}, not on {}", ports.join(" or "), plan.port);
         out.warning(&section.spot_of("url"), message);
     }
+    let versions = &service.limits.versions;
+    if !versions.is_empty() && !versions.contains(&plan.mqtt) {
+        let known: Vec<&str> = versions.iter().map(|version| version.as_str()).collect();
+        let message = format!("{title} doesn't speak MQTT {}", plan.mqtt.as_str());
+        let hint = format!("write mqtt: {}", known.join(" or "));
+        out.error(&section.spot_of("mqtt"), Complaint::new(message).hint(hint));
+    }
     if let Some(range) = keep_alive.as_ref().filter(|range| !range.contains(&plan.keep_alive)) {
         let [least, most] = [range.start(), range.end()].map(|bound| show_duration(*bound));
         let message = format!("{title} takes a keep-alive of {least} to {most}");
