@@ -91,8 +91,6 @@ pub enum Login {
     Password,
     /// By a user's name that is a secret itself.
     Token,
-    /// By a signed token that expires.
-    Sas,
     Certificate,
 }
 
@@ -194,7 +192,6 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
         ("none", Login::None),
         ("password", Login::Password),
         ("token", Login::Token),
-        ("sas", Login::Sas),
         ("certificate", Login::Certificate),
     ]);
     let versions = list("versions");

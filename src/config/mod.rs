@@ -112,7 +112,7 @@ fn parse_with(text: &str, name: &str, beside: &dyn Beside) -> Result<Loaded, Pro
     let plan = match raw::tree(text) {
         Ok(mut root) => {
             let known = variables::known(&root, beside, &mut out);
-            variables::fill(&mut root, &known, &|name| beside.environment(name), &mut out);
+            variables::fill(&mut root, &known, &|name: &str| beside.environment(name), &mut out);
             let wanted = Wanted::of(&root);
             let own = beside.profiles(&wanted);
             let profiles = Profiles::gather(&wanted.names, own);

@@ -260,7 +260,8 @@ impl<'a> Section<'a> {
     #[must_use]
     pub(super) fn filled_from(mut self, base: &Self) -> Self {
         for (key, field) in &mut self.fields {
-            let below = base.fields.iter().find(|(known, _)| known == key).map(|(_, below)| below);
+            let below =
+                base.fields.iter().find(|(known, _)| *known == *key).map(|(_, below)| below);
             field.under = below
                 .filter(|below| field.is_mapping() && below.is_mapping())
                 .map(|below| Rc::new(below.clone()));

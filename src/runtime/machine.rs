@@ -49,6 +49,8 @@ fn hash(texts: &[&str]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -75,11 +77,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("machine-id");
         let store = store();
-        std::fs::write(&file, "uninitialized\n").unwrap();
+        let write = |text: &str| {
+            File::create(&file).unwrap().write_all(text.as_bytes()).unwrap();
+        };
+        write("uninitialized\n");
         let drawn = seed_from(&file, &store, "g1-cloud");
         assert_eq!(drawn, seed_from(&file, &store, "g1-cloud"), "drawn once");
         assert_ne!(drawn, seed_from(&file, &self::store(), "g1-cloud"), "another gateway");
-        std::fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
+        write("0123456789abcdef0123456789abcdef\n");
         let own = seed_from(&file, &store, "g1-cloud");
         assert_ne!(own, drawn);
         assert_eq!(own, seed_from(&file, &self::store(), "g1-cloud"), "needs no store");

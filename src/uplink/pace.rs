@@ -187,13 +187,13 @@ mod tests {
             prop_assert!(!sent.is_empty());
             let keeps = |sent: &[(i64, usize)]| {
                 let (n, sum) = most_in(sent, 1_000);
-                n <= messages as usize && sum as u64 <= bytes
+                n <= usize::try_from(messages).unwrap() && u64::try_from(sum).unwrap() <= bytes
             };
             prop_assert!(keeps(&sent));
-            for seconds in 2..5_u64 {
-                let (n, sum) = most_in(&sent, 1_000 * seconds as i64);
-                prop_assert!(n as u64 <= u64::from(messages) * seconds);
-                prop_assert!(sum as u64 <= bytes * seconds);
+            for seconds in 2..5_u32 {
+                let (n, sum) = most_in(&sent, 1_000 * i64::from(seconds));
+                prop_assert!(u32::try_from(n).unwrap() <= messages * seconds);
+                prop_assert!(u64::try_from(sum).unwrap() <= bytes * u64::from(seconds));
             }
             let mut arrived: Vec<_> = sent
                 .iter()

@@ -14,7 +14,6 @@ use super::cause::{self, Cause, Ended};
 use super::client::{Client, Event, Failure, Message, Reason, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
-use super::lanes::Lane;
 use super::notices::Notices;
 use super::pack::{PUBLISH_OVERHEAD, Rows};
 use super::reply::{REPLIES_MAX, Reply};
@@ -198,8 +197,8 @@ impl<'a> Session<'a> {
         if self.stopping() || self.refused.is_some() {
             return Ok(());
         }
-        while let Some(next) = self.engine.replies.front()
-            && self.room(next.bytes(), 0)
+        while let Some(bytes) = self.engine.replies.front().map(Reply::bytes)
+            && self.room(bytes, 0)
             && let Some(reply) = self.engine.replies.pop_front()
         {
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());

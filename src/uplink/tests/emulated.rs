@@ -204,13 +204,21 @@ impl Connection {
         self.recent.push_back((now, packet.size));
         self.recent_bytes += packet.size;
         counts.messages += 1;
-        counts.bytes += packet.size as u64;
+        counts.bytes += u64::try_from(packet.size).expect("64 bits");
         counts.peak_messages = counts.peak_messages.max(self.recent.len());
         counts.peak_bytes = counts.peak_bytes.max(self.recent_bytes);
-        if limits.rate.messages.is_some_and(|max| self.recent.len() > max as usize) {
+        if limits
+            .rate
+            .messages
+            .is_some_and(|max| self.recent.len() > usize::try_from(max).expect("32 bits"))
+        {
             return Err(format!("{} messages in a second", self.recent.len()));
         }
-        if limits.rate.bytes.is_some_and(|max| self.recent_bytes as u64 > max) {
+        if limits
+            .rate
+            .bytes
+            .is_some_and(|max| u64::try_from(self.recent_bytes).expect("64 bits") > max)
+        {
             return Err(format!("{} bytes in a second", self.recent_bytes));
         }
         if qos > 0 {

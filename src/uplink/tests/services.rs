@@ -127,16 +127,17 @@ async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
             println!("{} {backlog:?}: {took:?} {counts:?}", service.name);
             assert_eq!(counts.connects, 1, "{}", service.name);
             if let (Some(rate), BacklogPayload::Tag) = (service.limits.rate.messages, backlog) {
-                let least = f64::from(rate) * 0.85;
-                let rate = counts.messages as f64 / took.as_secs_f64();
-                assert!(counts.messages < 1_000 || rate > least, "{}: {rate}/s", service.name);
+                // Where the rate is what it waits for, it is used.
+                let messages = f64::from(u32::try_from(counts.messages).unwrap());
+                let used = messages / took.as_secs_f64();
+                assert!(rate > 100 || used > f64::from(rate) * 0.8, "{}: {used}/s", service.name);
             }
         }
     }
 }
 
 /// The emulation is no good if it takes everything.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_emulation_ends_a_connection_beyond_its_limits() {
     let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
     let good = |addr| plan(&aws, addr, BacklogPayload::Tag);
@@ -176,11 +177,11 @@ async fn the_emulation_ends_a_connection_beyond_its_limits() {
 }
 
 /// A LAN client may choose any topic; one that the service refuses is given up, and counted.
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_forwarded_topic_that_the_service_refuses_is_a_dead_letter() {
     let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
     let emulation = Emulation::of(&aws.limits).await;
-    let mut world = World::new();
+    let world = World::new();
     let plan = UplinkPlan {
         send: vec![crate::model::TopicFilter::new("#").unwrap()],
         ..plan(&aws, emulation.addr, BacklogPayload::Tag)

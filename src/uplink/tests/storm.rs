@@ -65,7 +65,7 @@ fn ten_thousand_gateways_come_back_after_ten_minutes_and_none_is_refused() {
 /// The rule of docs/fleet.md: a cap of two seconds for as many gateways as are admitted in one.
 #[test]
 fn a_larger_fleet_needs_a_larger_cap() {
-    let long = Duration::from_secs(3_600);
+    let long = Duration::from_secs(1_200);
     let small = storm(50_000, long, Duration::from_secs(60));
     let large = storm(50_000, long, Duration::from_secs(300));
     println!("50,000 with a cap of 60 s: {small:?}; of 300 s: {large:?}");
@@ -74,13 +74,13 @@ fn a_larger_fleet_needs_a_larger_cap() {
     assert!(large.all_back <= 300_000);
 }
 
-/// A broker that restarts finds the first, short waits: some are refused, and all are back soon.
+/// A broker that restarts finds short waits: a gateway is refused a few times, no more.
 #[test]
-fn after_a_short_outage_all_are_back_within_the_cap() {
-    for seconds in [0, 5, 30] {
+fn after_a_short_outage_some_are_refused_and_all_are_back_soon() {
+    for seconds in [0, 5, 30, 120] {
         let outcome = storm(GATEWAYS, Duration::from_secs(seconds), DEFAULT_RECONNECT_MAX);
         println!("{seconds} s: {outcome:?}");
-        assert!(outcome.all_back <= 60_000, "{seconds} s: {outcome:?}");
+        assert!(outcome.all_back <= 90_000, "{seconds} s: {outcome:?}");
         assert!(outcome.refused <= 4 * GATEWAYS, "{seconds} s: {outcome:?}");
     }
 }

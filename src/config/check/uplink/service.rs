@@ -71,13 +71,7 @@ pub(super) fn check(
         format!("{}/s", show_size(n))
     });
     let subscriptions = plan.receive.len() + plan.local.len();
-    most(
-        "receive",
-        wide(subscriptions),
-        limits.subscriptions.map(wide),
-        "numbers of filters",
-        count,
-    );
+    most("receive", wide(subscriptions), limits.subscriptions.map(wide), "lists of filters", count);
     wishes(service, section, plan, out);
     topics(service, section, plan, out);
 }
@@ -125,7 +119,6 @@ fn login(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut 
         Login::None => true,
         Login::Password => plan.username.is_some() && plan.password.is_some(),
         Login::Token => plan.username.is_some(),
-        Login::Sas => section.has("sas"),
         Login::Certificate => has_certificate,
     };
     if service.limits.login.iter().any(accepted) {
@@ -141,7 +134,6 @@ fn way(login: Login) -> &'static str {
         Login::None => "nothing",
         Login::Password => "username: … and password: { file: … }",
         Login::Token => "username: with the access token",
-        Login::Sas => "sas: { key: { file: … } }",
         Login::Certificate => "certificate: … and key: …",
     }
 }
