@@ -253,9 +253,13 @@ pub(super) static UPLINK: Shape = Shape {
         "client-id",
         "username",
         "password",
+        "sas",
         "ca",
         "certificate",
         "key",
+        "alpn",
+        "server-name",
+        "proxy",
         "keep-alive",
         "send",
         "receive",
@@ -271,6 +275,7 @@ pub(super) static UPLINK: Shape = Shape {
         ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
+        ("sni", "the name that the broker has to have is called server-name"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
     ],
@@ -286,6 +291,18 @@ pub(super) static RECEIVE: Shape = Shape {
 };
 
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
+
+pub(super) static PROXY: Shape = Shape {
+    name: "proxy",
+    keys: &["url", "username", "password"],
+    refused: &[("host", "write url: http://host:3128"), ("port", "write url: http://host:3128")],
+};
+
+pub(super) static SAS: Shape = Shape {
+    name: "sas",
+    keys: &["key", "lifetime", "resource", "policy"],
+    refused: &[("token", "a token expires; write key: { file: … }, of which it is made")],
+};
 
 pub(super) static BACKLOG: Shape =
     Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
@@ -390,6 +407,8 @@ pub(super) static ALL: [&Shape; 42] = [
     &UPLINK,
     &RECEIVE,
     &PASSWORD,
+    &PROXY,
+    &SAS,
     &BACKLOG,
     &WINDOW,
     &STORE,

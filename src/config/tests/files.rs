@@ -95,7 +95,10 @@ fn the_reference_shows_the_defaults_of_the_code() {
     let default = bare.uplinks.first().unwrap().clone();
     // What has no default to show, in the reference's words.
     let shown = UplinkPlan {
-        host: "b".to_owned(),
+        brokers: default.brokers.clone(),
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         username: None,
         password: None,
         receive: Vec::new(),

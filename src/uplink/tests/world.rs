@@ -1,6 +1,7 @@
 //! A store, an uplink and an oracle that knows what was appended.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, MqttVersion, Policy, UplinkPlan};
+use crate::config::{BacklogPayload, BrokerUrl, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
     TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
@@ -26,16 +27,24 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// The wall clock before the first batch.
 const START: Wall = Wall(1_700_000_000_000);
 
+/// Plain TCP at this address.
+pub fn broker(addr: SocketAddr) -> BrokerUrl {
+    BrokerUrl { host: addr.ip().to_string(), port: addr.port(), secure: false, path: None }
+}
+
 pub fn plan(fake: &Fake) -> UplinkPlan {
     UplinkPlan {
         name: Name::new("cloud").unwrap(),
-        host: fake.addr.ip().to_string(),
-        port: fake.addr.port(),
+        brokers: vec![broker(fake.addr)],
         tls: None,
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
+        sas: None,
         keep_alive: Duration::from_secs(30),
         send: vec![TopicFilter::new("#").unwrap()],
         receive: Vec::new(),

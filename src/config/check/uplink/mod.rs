@@ -1,6 +1,7 @@
 //! Uplinks: which cloud broker, as whom, what is sent and how much at once. One file per concern.
 
 mod credentials;
+mod proxy;
 mod receive;
 mod topics;
 mod url;
@@ -8,6 +9,7 @@ mod window;
 
 use self::receive::Received;
 use self::topics::Topics;
+use super::link;
 use crate::config::defaults::{KEEP_ALIVE, KEEP_ALIVE_RANGE};
 use crate::config::keys;
 use crate::config::plan::{Gateway, MqttVersion, Policy, UplinkPlan};
@@ -27,10 +29,14 @@ pub(super) fn check(
     out: &mut Findings,
 ) -> Option<UplinkPlan> {
     let section = field.section(&keys::UPLINK, out);
-    let url = section.required("url", out, url::url);
-    let tls = credentials::tls(&section, url.as_ref(), out);
+    let brokers = url::brokers(&section, out);
+    let tls = credentials::tls(&section, &brokers, out);
+    let alpn = credentials::alpn(&section, out);
+    let server_name = section.scalar("server-name", out, link::host);
+    let proxy = proxy::proxy(&section, out);
     let username = section.scalar("username", out, values::text(IDENTITY_BYTES_MAX));
-    let password = credentials::password(&section, url.as_ref(), out);
+    let password = credentials::password(&section, &brokers, out);
+    let sas = credentials::sas(&section, out);
     let words = [("3.1.1", MqttVersion::V311), ("5", MqttVersion::V5), ("5.0", MqttVersion::V5)];
     let mqtt = section.scalar("mqtt", out, values::word(&words));
     let client_id = section.scalar("client-id", out, values::text(IDENTITY_BYTES_MAX));
@@ -45,15 +51,20 @@ pub(super) fn check(
     let policy = section.scalar("policy", out, values::word(&words));
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, out);
-    let url = url?;
+    if brokers.is_empty() {
+        return None;
+    }
     Some(UplinkPlan {
-        host: url.host,
-        port: url.port,
+        brokers,
         tls,
+        alpn,
+        server_name,
+        proxy,
         mqtt: mqtt.unwrap_or(MqttVersion::V311),
         client_id: client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name)),
         username,
         password,
+        sas,
         keep_alive: keep_alive.unwrap_or(KEEP_ALIVE),
         send,
         receive: commands,
