@@ -64,7 +64,7 @@ pub enum Event {
         refused: usize,
     },
     /// The ping of this number was answered, see [`Client::ping`].
-    #[expect(dead_code, reason = "the number is for Sparkplug's data, which nobody acknowledges")]
+    #[allow(dead_code, reason = "the number is for Sparkplug's data, which nobody acknowledges")]
     PingAcked(u64),
 }
 
