@@ -57,10 +57,10 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
+    /// The way to a cloud broker: try it, show it, and the services that are known
+    Uplink(uplink::Arguments),
     /// The LAN broker: clients, topics, retained messages, passwords
     Broker(broker::Arguments),
-    /// Uplinks: the cloud services that are known
-    Uplink(uplink::Arguments),
     /// Look into the store
     Store(store::Arguments),
 }
@@ -87,8 +87,8 @@ pub fn main() -> ExitCode {
         Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Broker(arguments) => broker::run(&arguments),
         Command::Uplink(arguments) => uplink::run(&arguments),
+        Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };
     result.unwrap_or_else(|error| {

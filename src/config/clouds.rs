@@ -91,6 +91,8 @@ pub enum Login {
     Password,
     /// By a user's name that is a secret itself.
     Token,
+    /// By tokens that are made of a key.
+    Sas,
     Certificate,
 }
 
@@ -192,6 +194,7 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
         ("none", Login::None),
         ("password", Login::Password),
         ("token", Login::Token),
+        ("sas", Login::Sas),
         ("certificate", Login::Certificate),
     ]);
     let versions = list("versions");

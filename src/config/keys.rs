@@ -264,9 +264,13 @@ pub(super) static UPLINK: Shape = Shape {
         "client-id",
         "username",
         "password",
+        "sas",
         "ca",
         "certificate",
         "key",
+        "alpn",
+        "server-name",
+        "proxy",
         "keep-alive",
         "reconnect-max",
         "send",
@@ -284,6 +288,7 @@ pub(super) static UPLINK: Shape = Shape {
         ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
+        ("sni", "the name that the broker has to have is called server-name"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
     ],
@@ -299,6 +304,18 @@ pub(super) static RECEIVE: Shape = Shape {
 };
 
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
+
+pub(super) static PROXY: Shape = Shape {
+    name: "proxy",
+    keys: &["url", "username", "password"],
+    refused: &[("host", "write url: http://host:3128"), ("port", "write url: http://host:3128")],
+};
+
+pub(super) static SAS: Shape = Shape {
+    name: "sas",
+    keys: &["key", "lifetime", "resource", "policy"],
+    refused: &[("token", "a token expires; write key: { file: … }, of which it is made")],
+};
 
 pub(super) static BACKLOG: Shape =
     Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
@@ -435,6 +452,8 @@ pub(super) static ALL: [&Shape; 43] = [
     &UPLINK,
     &RECEIVE,
     &PASSWORD,
+    &PROXY,
+    &SAS,
     &BACKLOG,
     &WINDOW,
     &RATE,

@@ -201,14 +201,21 @@ pub enum Deadband {
 #[derive(Debug, Clone, PartialEq)]
 pub struct UplinkPlan {
     pub name: Name,
-    pub host: String,
-    pub port: u16,
-    /// `None` for plain TCP.
+    /// At least one, tried in this order; the one that works is kept until it fails.
+    pub brokers: Vec<BrokerUrl>,
+    /// For those that are reached over TLS; `None` if none is.
     pub tls: Option<TlsPlan>,
+    /// Protocols offered in the TLS handshake.
+    pub alpn: Vec<String>,
+    /// The name that is asked for and that the broker's certificate must have; `None`: its host.
+    pub server_name: Option<String>,
+    pub proxy: Option<ProxyPlan>,
     pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
+    /// A token that is made anew for every connection, in the place of a password.
+    pub sas: Option<SasPlan>,
     pub keep_alive: Duration,
     /// The longest wait between two attempts to connect; each is drawn between nothing and the limit.
     pub reconnect_max: Duration,
@@ -255,6 +262,49 @@ pub struct RatePlan {
     pub messages: Option<u32>,
     /// Of whole packets.
     pub bytes: Option<u64>,
+}
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    pub host: String,
+    pub port: u16,
+    /// Over TLS.
+    pub secure: bool,
+    /// Over WebSocket at this path.
+    pub path: Option<String>,
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// An HTTP proxy that connects further (CONNECT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyPlan {
+    pub host: String,
+    pub port: u16,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+}
+
+/// Shared access signatures, as Azure takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SasPlan {
+    /// The file holds the key in base64.
+    pub key: Secret,
+    /// How long a token is good. The connection is made anew before it ends.
+    pub lifetime: Duration,
+    /// What it is for; `None`: `<host>/devices/<client id>`.
+    pub resource: Option<String>,
+    /// The name of the shared key, where it is not that of a device.
+    pub policy: Option<String>,
 }
 
 /// Which version of the protocol is spoken with a cloud broker.

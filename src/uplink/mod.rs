@@ -24,6 +24,7 @@ mod client;
 mod commands;
 mod drive;
 mod engine;
+mod failover;
 mod inflight;
 mod lanes;
 mod local;
@@ -32,12 +33,14 @@ mod pace;
 mod pack;
 mod rate;
 mod reply;
+mod sas;
 mod session;
 mod settings;
 mod settling;
 mod status;
 mod supply;
 mod timing;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,8 +54,9 @@ use crate::store::Store;
 
 pub use cause::Cause;
 pub use lanes::LanePosition;
-pub use status::{Commands, Connection, Local, UplinkStatus};
+pub use status::{Certificate, Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
+pub use trial::{Tried, trial};
 
 /// What an uplink needs from others.
 pub struct Deps {
@@ -124,7 +128,8 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     let doors = (deps.inbox, deps.lan);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
-    let life = drive::Life { store: deps.store, places, replies, backoff };
+    let failover = failover::Failover::new(engine.plan.brokers.len());
+    let life = drive::Life { store: deps.store, places, replies, backoff, failover };
     (port, UplinkRunner { engine, life })
 }
 
@@ -135,7 +140,8 @@ impl UplinkPort {
             let of = |class| settling::rows_in(&consumer.position(class).unsettled);
             Class::ALL.into_iter().map(of).sum()
         });
-        let peer = format!("{}:{}", self.plan.host, self.plan.port);
+        let broker = self.board.update(|progress| progress.broker);
+        let peer = self.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
         self.board.snapshot(name, &peer, waiting, self.clock.mono())
     }
 

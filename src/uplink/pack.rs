@@ -82,6 +82,8 @@ pub struct Packer {
     plan: Arc<UplinkPlan>,
     store: Store,
     tags: HashMap<TagId, Tag>,
+    /// The largest packet that the broker takes.
+    broker_bytes: usize,
 }
 
 /// The columnar message that is being filled, if one is.
@@ -109,7 +111,12 @@ struct Packing<'a> {
 
 impl Packer {
     pub fn new(plan: Arc<UplinkPlan>, store: Store) -> Self {
-        Self { plan, store, tags: HashMap::new() }
+        Self { plan, store, tags: HashMap::new(), broker_bytes: PROTOCOL_BYTES_MAX }
+    }
+
+    /// What the broker of this connection takes.
+    pub fn limit(&mut self, broker_bytes: usize) {
+        self.broker_bytes = broker_bytes;
     }
 
     /// Packs entries that were read for this work.
@@ -145,7 +152,7 @@ impl Packer {
     }
 
     fn packet_bytes(&self) -> usize {
-        self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX)
+        self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX).min(self.broker_bytes)
     }
 
     fn fits(&self, topic: &TopicName, payload: usize) -> bool {

@@ -96,8 +96,11 @@ impl<'a> Session<'a> {
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
+        let packet_bytes = client.limits().packet_bytes;
+        engine.packer.limit(packet_bytes);
+        let packet_bytes = plan.packet_bytes.min(packet_bytes);
         let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
-        let notices = Notices::new(consumer.clone(), topic, plan.packet_bytes, pause);
+        let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
         let now = Instant::now();
         Ok(Self {
@@ -148,6 +151,11 @@ impl<'a> Session<'a> {
 
     pub fn stop(&mut self) {
         self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
+    }
+
+    /// Nothing more goes out; what is out has as long as it ever has.
+    pub fn finish(&mut self) {
+        self.stop_by = Some(Instant::now() + self.engine.timing.watchdog);
     }
 
     /// Takes what the client reports.

@@ -5,7 +5,6 @@
 
 mod door;
 mod half_open;
-mod websocket;
 
 use std::io;
 use std::pin::Pin;
@@ -29,6 +28,7 @@ use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
 use crate::config::BrokerLimits;
+use crate::websocket;
 
 use door::Stream;
 pub use door::{Door, Settings, Socket};

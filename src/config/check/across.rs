@@ -198,17 +198,18 @@ fn refused_topics(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
 
 /// A broker cuts a client off when another one comes with the same id: the two would fight.
 fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
-    let mut clients: HashMap<(&str, u16, &str), u32> = HashMap::new();
+    let mut clients: HashMap<(String, u16, &str), u32> = HashMap::new();
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let client = (uplink.host.as_str(), uplink.port, uplink.client_id.as_str());
-        if let Some(line) = clients.get(&client) {
+        let client =
+            |broker: &'_ BrokerUrl| (broker.host.clone(), broker.port, uplink.client_id.as_str());
+        if let Some(line) = uplink.brokers.iter().find_map(|broker| clients.get(&client(broker))) {
             let message = format!(
                 "the client id {} is used at the same broker by the uplink in line {line}",
                 quoted(&uplink.client_id)
             );
             out.error(spot, message);
         } else {
-            clients.insert(client, spot.at.line);
+            clients.extend(uplink.brokers.iter().map(|broker| (client(broker), spot.at.line)));
         }
     }
 }

@@ -95,7 +95,10 @@ fn the_reference_shows_the_defaults_of_the_code() {
     let default = bare.uplinks.first().unwrap().clone();
     // What has no default to show, in the reference's words.
     let shown = UplinkPlan {
-        host: "b".to_owned(),
+        brokers: default.brokers.clone(),
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         username: None,
         password: None,
         receive: Vec::new(),
@@ -139,7 +142,8 @@ fn the_reference_names_the_bounds_of_the_code() {
 #[test]
 fn a_template_takes_its_variables_from_the_file_beside_it() {
     let write = |path: &Path, text: &str| {
-        std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes()).unwrap();
+        std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes())
+            .unwrap();
     };
     let dir = tempfile::tempdir().unwrap();
     let template = dir.path().join("fieldhold.yaml");

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, MqttVersion, Policy, RatePlan, UplinkPlan};
+use crate::config::{BacklogPayload, BrokerUrl, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, FromCloud, Lan, ManualClock, Message, Mono, Name, Qos, Reading,
     SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
@@ -27,16 +27,24 @@ const DEADLINE: Duration = Duration::from_secs(15);
 /// The wall clock before the first batch.
 const START: Wall = Wall(1_700_000_000_000);
 
+/// Plain TCP at this address.
+pub fn broker(addr: SocketAddr) -> BrokerUrl {
+    BrokerUrl { host: addr.ip().to_string(), port: addr.port(), secure: false, path: None }
+}
+
 pub fn plan(fake: &Fake) -> UplinkPlan {
     UplinkPlan {
         name: Name::new("cloud").unwrap(),
-        host: fake.addr.ip().to_string(),
-        port: fake.addr.port(),
+        brokers: vec![broker(fake.addr)],
         tls: None,
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
+        sas: None,
         keep_alive: Duration::from_secs(30),
         send: vec![TopicFilter::new("#").unwrap()],
         receive: Vec::new(),
@@ -58,9 +66,10 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
 
 /// A plan that was read from a configuration, for a broker at this address.
 pub fn bare_plan(plan: UplinkPlan, addr: SocketAddr) -> UplinkPlan {
-    let host = addr.ip().to_string();
+    let (host, port) = (addr.ip().to_string(), addr.port());
+    let brokers = vec![BrokerUrl { host, port, secure: false, path: None }];
     let mqtt = MqttVersion::V311;
-    UplinkPlan { host, port: addr.port(), tls: None, password: None, mqtt, ..plan }
+    UplinkPlan { brokers, tls: None, password: None, sas: None, mqtt, ..plan }
 }
 
 /// Quick where nothing depends on it, and patient where a busy machine must not look like a fault.

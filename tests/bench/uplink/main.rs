@@ -111,9 +111,10 @@ fn plan(service: &Service, addr: SocketAddr) -> UplinkPlan {
     );
     let loaded = config::parse(&text, "bench").unwrap_or_else(|why| panic!("{why}"));
     let plan = loaded.plan.uplinks.into_iter().next().unwrap();
-    let host = addr.ip().to_string();
+    let (host, port) = (addr.ip().to_string(), addr.port());
+    let brokers = vec![config::BrokerUrl { host, port, secure: false, path: None }];
     let mqtt = config::MqttVersion::V311;
-    UplinkPlan { host, port: addr.port(), tls: None, password: None, mqtt, ..plan }
+    UplinkPlan { brokers, tls: None, password: None, mqtt, ..plan }
 }
 
 /// The emulated service, on threads of its own.

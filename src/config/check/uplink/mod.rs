@@ -1,6 +1,7 @@
 //! Uplinks: which cloud broker, as whom, what is sent and how much at once. One file per concern.
 
 mod credentials;
+mod proxy;
 mod receive;
 mod service;
 mod topics;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use self::credentials::IDENTITY_BYTES_MAX;
 use self::receive::Received;
 use self::topics::Topics;
+use super::link;
 use crate::config::clouds;
 use crate::config::defaults::{
     DEFAULT_RECONNECT_MAX, KEEP_ALIVE, KEEP_ALIVE_RANGE, RECONNECT_MAX_RANGE,
@@ -37,13 +39,17 @@ pub(super) fn check(
         None => section,
     };
     let limits = preset.as_ref().map(|preset| &preset.service.limits);
-    let url = section.required("url", out, url::url);
-    let tls = credentials::tls(&section, url.as_ref(), out);
+    let brokers = url::brokers(&section, out);
+    let tls = credentials::tls(&section, &brokers, out);
+    let alpn = credentials::alpn(&section, out);
+    let server_name = section.scalar("server-name", out, link::host);
+    let proxy = proxy::proxy(&section, out);
     let mqtt = section.scalar("mqtt", out, values::word(&MQTT_VERSIONS));
     let client_id = section.scalar("client-id", out, values::text(IDENTITY_BYTES_MAX));
     let client_id = client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name));
-    let username = credentials::username(&section, url.as_ref(), &client_id, out);
-    let password = credentials::password(&section, url.as_ref(), out);
+    let username = credentials::username(&section, &brokers, &client_id, out);
+    let password = credentials::password(&section, &brokers, out);
+    let sas = credentials::sas(&section, out);
     let keep_alive = section.scalar("keep-alive", out, values::duration(KEEP_ALIVE_RANGE));
     let reconnect_max = section.scalar("reconnect-max", out, values::duration(RECONNECT_MAX_RANGE));
     let send = topics::send(&section, out);
@@ -61,15 +67,20 @@ pub(super) fn check(
     let rate =
         RatePlan { messages: rate.messages.or(most.messages), bytes: rate.bytes.or(most.bytes) };
     let retain = section.scalar("retain", out, values::boolean);
-    let url = url?;
+    if brokers.is_empty() {
+        return None;
+    }
     let plan = UplinkPlan {
-        host: url.host,
-        port: url.port,
+        brokers,
         tls,
+        alpn,
+        server_name,
+        proxy,
         mqtt: mqtt.unwrap_or(MqttVersion::V311),
         client_id,
         username,
         password,
+        sas,
         keep_alive: keep_alive.unwrap_or(KEEP_ALIVE),
         reconnect_max: reconnect_max.unwrap_or(DEFAULT_RECONNECT_MAX),
         send,

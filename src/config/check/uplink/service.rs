@@ -89,13 +89,15 @@ fn inner(section: &Section<'_>, key: &str) -> Spot {
 fn connection(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut Findings) {
     let ServiceLimits { needs_tls, ports, keep_alive, .. } = &service.limits;
     let title = &service.title;
-    if *needs_tls && plan.tls.is_none() {
+    let open = plan.brokers.iter().any(|broker| !broker.secure);
+    let other = plan.brokers.iter().find(|broker| !ports.contains(&broker.port));
+    if *needs_tls && open {
         let message = format!("{title} takes connections over TLS only");
         out.error(&section.spot_of("url"), Complaint::new(message).hint("write mqtts://"));
-    } else if !ports.contains(&plan.port) {
+    } else if let Some(other) = other {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         let message =
-            format!("{title} listens on port {}, not on {}", ports.join(" or "), plan.port);
+            format!("{title} listens on port {}, not on {}", ports.join(" or "), other.port);
         out.warning(&section.spot_of("url"), message);
     }
     let versions = &service.limits.versions;
@@ -119,6 +121,7 @@ fn login(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut 
         Login::None => true,
         Login::Password => plan.username.is_some() && plan.password.is_some(),
         Login::Token => plan.username.is_some(),
+        Login::Sas => plan.sas.is_some(),
         Login::Certificate => has_certificate,
     };
     if service.limits.login.iter().any(accepted) {
@@ -134,6 +137,7 @@ fn way(login: Login) -> &'static str {
         Login::None => "nothing",
         Login::Password => "username: … and password: { file: … }",
         Login::Token => "username: with the access token",
+        Login::Sas => "sas: { key: { file: … } }",
         Login::Certificate => "certificate: … and key: …",
     }
 }
