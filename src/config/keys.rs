@@ -33,7 +33,11 @@ pub(super) static ROOT: Shape = Shape {
     refused: &[("web", "the web page comes in a later version")],
 };
 
-pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
+pub(super) static GATEWAY: Shape = Shape {
+    name: "gateway",
+    keys: &["name", "enterprise", "site", "area", "line", "cell"],
+    refused: &[],
+};
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
@@ -186,7 +190,7 @@ pub(super) static SAFE: Shape =
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
     keys: &["tag"],
-    refused: &[("payload", "the payload is JSON; other formats come in a later version")],
+    refused: &[("payload", "an uplink's form is chosen there: uplinks: { NAME: { payload: … } }")],
 };
 
 pub(super) static BROKER: Shape = Shape {
@@ -276,6 +280,8 @@ pub(super) static UPLINK: Shape = Shape {
         "send",
         "receive",
         "prefix",
+        "topic",
+        "payload",
         "backlog",
         "notices",
         "window",
@@ -317,8 +323,13 @@ pub(super) static SAS: Shape = Shape {
     refused: &[("token", "a token expires; write key: { file: … }, of which it is made")],
 };
 
-pub(super) static BACKLOG: Shape =
-    Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+pub(super) static BACKLOG: Shape = Shape {
+    name: "backlog",
+    keys: &["topic", "payload", "deflate"],
+    refused: &[("gzip", "write deflate: true")],
+};
+
+pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -412,7 +423,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 43] = [
+pub(super) static ALL: [&Shape; 46] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -455,6 +466,7 @@ pub(super) static ALL: [&Shape; 43] = [
     &PROXY,
     &SAS,
     &BACKLOG,
+    &PAYLOAD,
     &WINDOW,
     &RATE,
     &STORE,

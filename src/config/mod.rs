@@ -40,6 +40,7 @@ pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
+pub use template::{LiveTopic, TopicPattern};
 pub use values::{parse_duration, show_duration, show_size};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 

@@ -13,8 +13,9 @@ use super::broker::{BrokerPlan, Place};
 use super::clouds::Service;
 use super::link::Link;
 use super::share::SharePlan;
+use super::template::LiveTopic;
 use super::write_rule::{WriteRule, WriteWith};
-use crate::model::{Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
+use crate::model::{Class, Coding, Form, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
 
 /// A whole configuration that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,28 @@ pub struct Plan {
 pub struct Gateway {
     pub name: Name,
     pub site: Option<Name>,
+    /// Where in the plant it stands, by the levels of ISA-95 beside the site.
+    pub enterprise: Option<Name>,
+    pub area: Option<Name>,
+    pub line: Option<Name>,
+    pub cell: Option<Name>,
+}
+
+impl Gateway {
+    /// What placeholders stand for that are the same in every topic.
+    pub(super) fn places(&self) -> [(&'static str, Option<&str>); 6] {
+        fn text(name: Option<&Name>) -> Option<&str> {
+            name.map(Name::as_str)
+        }
+        [
+            ("enterprise", text(self.enterprise.as_ref())),
+            ("site", text(self.site.as_ref())),
+            ("area", text(self.area.as_ref())),
+            ("line", text(self.line.as_ref())),
+            ("cell", text(self.cell.as_ref())),
+            ("gateway", Some(self.name.as_str())),
+        ]
+    }
 }
 
 /// One line or one TCP endpoint, with the devices on it.
@@ -229,9 +252,15 @@ pub struct UplinkPlan {
     pub local: Vec<LocalPlan>,
     /// Put before every topic sent, with its slash; empty for none.
     pub prefix: String,
-    /// Where columnar backlog messages go (the prefix already applied).
+    /// What one live message looks like, and where it goes; so do messages of a backlog in a form
+    /// that does not hold readings of several devices.
+    pub live: Form,
+    pub live_topic: LiveTopic,
+    pub backlog: Form,
+    /// Where backlog messages of many readings go (the prefix already applied).
     pub backlog_topic: TopicName,
-    pub backlog: BacklogPayload,
+    /// Whether messages of a backlog are sent in the zlib format.
+    pub backlog_deflate: bool,
     /// Where gaps and corrections are told (the prefix already applied); `None` for nowhere.
     pub notices_topic: Option<TopicName>,
     /// Messages handed over and not yet acknowledged.
@@ -337,14 +366,6 @@ pub struct LocalPlan {
     pub qos: Qos,
     /// Whether the LAN broker retains them.
     pub retain: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BacklogPayload {
-    /// Many readings in one columnar JSON message (the default).
-    Columnar,
-    /// One JSON message per reading, as when live.
-    Tag,
 }
 
 /// Whether the store holds data back for this uplink until the quota, or lets it fall behind.

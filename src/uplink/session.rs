@@ -5,6 +5,7 @@
 //! the next connection starts from the store again. The driver (`drive.rs`) owns the client and the
 //! waiting; here nothing waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::client::{Client, Event, Failure, Message, Reason, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::notices::Notices;
-use super::pack::{PUBLISH_OVERHEAD, Rows};
+use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
@@ -26,6 +27,21 @@ use crate::store::{Consumer, Settled};
 struct Sent {
     topic: TopicName,
     what: Out,
+}
+
+/// A message for the hand-over.
+struct Letter {
+    topic: TopicName,
+    payload: Bytes,
+    retain: bool,
+    /// Where it is not plain JSON, or another's.
+    content_type: Option<Arc<str>>,
+}
+
+impl Letter {
+    fn json(topic: TopicName, payload: Bytes) -> Self {
+        Self { topic, payload, retain: false, content_type: None }
+    }
 }
 
 /// What the acknowledgement settles.
@@ -210,7 +226,7 @@ impl<'a> Session<'a> {
             && let Some(reply) = self.engine.replies.pop_front()
         {
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
-            self.hand_over(client, topic, false, payload, Out::Reply(reply))?;
+            self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
         }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
@@ -218,7 +234,7 @@ impl<'a> Session<'a> {
             && self.room(bytes, 0)
             && let Some(told) = self.notices.next()
         {
-            self.hand_over(client, told.topic, false, told.payload, Out::Notice(told.id))?;
+            self.hand_over(client, Letter::json(told.topic, told.payload), Out::Notice(told.id))?;
         }
         loop {
             let [live, backlog] = self.supply.next_bytes();
@@ -229,7 +245,9 @@ impl<'a> Session<'a> {
             let backlog =
                 (live || !waits) && backlog.is_some_and(|bytes| self.room(bytes, reserved));
             let Some(item) = self.supply.next(live, backlog) else { break };
-            self.hand_over(client, item.topic, item.retain, item.payload, Out::Rows(item.rows))?;
+            let Item { topic, payload, retain, content_type, rows } = item;
+            let letter = Letter { topic, payload, retain, content_type };
+            self.hand_over(client, letter, Out::Rows(rows))?;
         }
         self.supply.read_ahead();
         Ok(())
@@ -253,20 +271,15 @@ impl<'a> Session<'a> {
         self.paced
     }
 
-    fn hand_over(
-        &mut self,
-        client: &mut Client,
-        topic: TopicName,
-        retain: bool,
-        payload: Bytes,
-        what: Out,
-    ) -> Result<(), Failure> {
+    fn hand_over(&mut self, client: &mut Client, letter: Letter, what: Out) -> Result<(), Failure> {
+        let Letter { topic, payload, retain, content_type } = letter;
         let bytes = topic.as_str().len() + payload.len() + PUBLISH_OVERHEAD;
         if self.inflight.messages() == 0 {
             self.quiet_since = Instant::now();
         }
         let qos = Qos::AtLeastOnce;
-        let message = Message { topic: topic.as_str(), payload, qos, retain, content_type: None };
+        let content_type = content_type.as_deref();
+        let message = Message { topic: topic.as_str(), payload, qos, retain, content_type };
         // If this fails, the row is simply still in the store, unsettled.
         let id = client.publish(message)?;
         self.engine.pace.sent(self.engine.uptime(), bytes);

@@ -40,7 +40,7 @@ fn what_a_service_would_refuse_is_said_where_it_is_written() {
             "t:6:39 warning: uplinks.u.url: Azure Event Grid listens on port 8883 or 443, not on 1883",
         ),
         (
-            "preset: thingsboard, url: 'mqtts://h', prefix: v1/gateway",
+            "preset: thingsboard, url: 'mqtts://h'",
             "t:6:3 uplinks.u: ThingsBoard knows nobody without credentials; write username: with the \
              access token, or certificate: … and key: …",
         ),
@@ -92,13 +92,13 @@ fn topics_that_a_service_refuses_name_a_tag() {
     assert_eq!(
         about("'1/2/3/4/5/6/7/{device}/{tag}'", AWS),
         "t:6:3 uplinks.u: the topic 1/2/3/4/5/6/7/d/t of devices.d.tags.t is not for AWS IoT Core: \
-         it has 9 levels, at most 8 are taken; change topics.tag, prefix, or what is sent with send"
+         it has 9 levels, at most 8 are taken; change topic, topics.tag, prefix, or what is sent with send"
     );
     let unsent = format!("{AWS}, send: [x]");
     assert_eq!(about("'1/2/3/4/5/6/7/{device}/{tag}'", &unsent), "");
     let said = about(
         "'{device}/{tag}'",
-        "preset: thingsboard, url: 'mqtts://h', username: token, notices: off, backlog: { topic: v1/gateway/x }",
+        "preset: thingsboard, url: 'mqtts://h', username: token, payload: tag, topic: '{device}/{tag}'",
     );
     assert!(
         said.contains(
@@ -141,7 +141,7 @@ fn no_preset_breaks_the_limits_of_its_own_service() {
     for service in clouds::services() {
         let text = format!(
             "preset: {}, url: 'mqtts://h', username: u, password: {{ file: f }}, certificate: a, \
-             key: b, send: [none], backlog: {{ topic: v1/gateway/x }}, notices: off",
+             key: b",
             service.name
         );
         let said = about("'{device}/{tag}'", &text);

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::emulated::{Connection, Counts};
 use super::world::{World, bare_plan};
+use crate::config::UplinkPlan;
 use crate::config::clouds::{self, Service, ServiceLimits};
-use crate::config::{BacklogPayload, UplinkPlan};
-use crate::model::TopicName;
+use crate::model::{Form, TopicFilter, TopicName};
 
 /// An acknowledgement from a cloud, on a good line.
 const LATENCY: Duration = Duration::from_millis(40);
@@ -76,17 +76,12 @@ async fn serve(
 }
 
 /// What the preset makes of an uplink, at the emulation's address and without TLS.
-fn plan(service: &Service, addr: SocketAddr, backlog: BacklogPayload) -> UplinkPlan {
+fn plan(service: &Service, addr: SocketAddr, backlog: Form) -> UplinkPlan {
     let text = format!(
         "gateway: {{ name: g }}\nuplinks:\n  cloud: {{ preset: {}, url: 'mqtts://h', certificate: a, \
-         key: b, username: u, password: {{ file: f }}, notices: off, send: [press/#], prefix: PREFIX, backlog: {{ topic: backlog }} }}",
+         key: b, username: u, password: {{ file: f }} }}",
         service.name
     );
-    let prefix = match service.limits.topics.first() {
-        Some(filter) => filter.trim_end_matches("/#"),
-        None => "site",
-    };
-    let text = text.replace("PREFIX", &format!("'{prefix}'"));
     let loaded = crate::config::parse(&text, service.name).unwrap_or_else(|why| panic!("{why}"));
     let wanted = loaded.plan.uplinks.into_iter().next().unwrap();
     UplinkPlan { backlog, ..bare_plan(wanted, addr) }
@@ -95,7 +90,7 @@ fn plan(service: &Service, addr: SocketAddr, backlog: BacklogPayload) -> UplinkP
 /// Rows in the backlog of each.
 const BATCHES: u64 = 500;
 
-async fn drain(service: &Service, backlog: BacklogPayload) -> (Counts, Duration) {
+async fn drain(service: &Service, backlog: Form) -> (Counts, Duration) {
     let emulation = Emulation::of(&service.limits).await;
     let mut world = World::new();
     world.append(BATCHES);
@@ -122,11 +117,11 @@ async fn drain(service: &Service, backlog: BacklogPayload) -> (Counts, Duration)
 #[tokio::test(start_paused = true)]
 async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
     for service in clouds::services() {
-        for backlog in [BacklogPayload::Tag, BacklogPayload::Columnar] {
-            let (counts, took) = drain(&service, backlog).await;
+        for backlog in [Form::Tag, Form::Columnar] {
+            let (counts, took) = drain(&service, backlog.clone()).await;
             println!("{} {backlog:?}: {took:?} {counts:?}", service.name);
             assert_eq!(counts.connects, 1, "{}", service.name);
-            if let (Some(rate), BacklogPayload::Tag) = (service.limits.rate.messages, backlog) {
+            if let (Some(rate), Form::Tag) = (service.limits.rate.messages, backlog) {
                 // Where the rate is what it waits for, it is used.
                 let messages = f64::from(u32::try_from(counts.messages).unwrap());
                 let used = messages / took.as_secs_f64();
@@ -140,7 +135,7 @@ async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
 #[tokio::test]
 async fn the_emulation_ends_a_connection_beyond_its_limits() {
     let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
-    let good = |addr| plan(&aws, addr, BacklogPayload::Tag);
+    let good = |addr| plan(&aws, addr, Form::Tag);
     type Change = fn(UplinkPlan) -> UplinkPlan;
     let changes: [(&str, Change); 4] = [
         ("messages in a second", |plan| UplinkPlan { rate: Default::default(), ..plan }),
@@ -183,8 +178,8 @@ async fn a_forwarded_topic_that_the_service_refuses_is_a_dead_letter() {
     let emulation = Emulation::of(&aws.limits).await;
     let world = World::new();
     let plan = UplinkPlan {
-        send: vec![crate::model::TopicFilter::new("#").unwrap()],
-        ..plan(&aws, emulation.addr, BacklogPayload::Tag)
+        send: vec![TopicFilter::new("#").unwrap()],
+        ..plan(&aws, emulation.addr, Form::Tag)
     };
     let running = world.start(plan);
     running.until("online", |status| status.connects == 1).await;

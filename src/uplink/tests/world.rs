@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, BrokerUrl, MqttVersion, Policy, RatePlan, UplinkPlan};
+use crate::config::{BrokerUrl, LiveTopic, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, FromCloud, Lan, ManualClock, Message, Mono, Name, Qos, Reading,
+    Batch, Class, Clock, Form, FromCloud, Lan, ManualClock, Message, Mono, Name, Qos, Reading,
     SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
@@ -51,7 +51,10 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         local: Vec::new(),
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
-        backlog: BacklogPayload::Columnar,
+        live: Form::Tag,
+        live_topic: LiveTopic::OfTag,
+        backlog: Form::Columnar,
+        backlog_deflate: false,
         notices_topic: None,
         window_messages: 20,
         reconnect_max: Duration::from_secs(60),

@@ -1,6 +1,7 @@
 //! Uplinks: which cloud broker, as whom, what is sent and how much at once. One file per concern.
 
 mod credentials;
+mod payload;
 mod proxy;
 mod receive;
 mod service;
@@ -57,7 +58,7 @@ pub(super) fn check(
     let received = section.get("receive").map(|field| receive::check(field, &topics, out));
     let Received { commands, local } = received.unwrap_or_default();
     let prefix = topics::prefix(&section, &topics, out);
-    let (backlog_topic, backlog) = topics::backlog(&section, &prefix, &topics, out);
+    let payload = payload::check(&section, &prefix, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
@@ -87,8 +88,11 @@ pub(super) fn check(
         receive: commands,
         local,
         prefix,
-        backlog_topic: backlog_topic?,
-        backlog,
+        live: payload.live,
+        live_topic: payload.live_topic,
+        backlog: payload.backlog,
+        backlog_topic: payload.backlog_topic?,
+        backlog_deflate: payload.deflate,
         notices_topic: notices_topic?,
         window_messages,
         window_bytes,

@@ -1,30 +1,33 @@
 //! What is sent, and under which topics beside those of the tags.
 
-use crate::config::defaults::{FILTERS_MAX, SEND, TOPIC_BACKLOG, TOPIC_NOTICES};
+use crate::config::defaults::{FILTERS_MAX, SEND, TOPIC_NOTICES};
 use crate::config::keys;
-use crate::config::plan::{BacklogPayload, Gateway};
+use crate::config::plan::Gateway;
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::Section;
 use crate::config::template::Template;
 use crate::config::values;
 use crate::model::{Name, TopicFilter, TopicName};
 
-const PLACEHOLDERS: [&str; 4] = ["site", "gateway", "uplink", "client-id"];
+const PLACEHOLDERS: [&str; 8] =
+    ["enterprise", "site", "area", "line", "cell", "gateway", "uplink", "client-id"];
 
 /// Makes the topics of one uplink from what is written.
 pub(super) struct Topics<'a> {
-    values: [(&'static str, Option<&'a str>); 4],
+    pub(super) values: Vec<(&'static str, Option<&'a str>)>,
 }
 
 impl<'a> Topics<'a> {
     pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name, client_id: &'a str) -> Self {
-        let values = [
-            ("site", gateway.site.as_ref().map(Name::as_str)),
-            ("gateway", Some(gateway.name.as_str())),
-            ("uplink", Some(uplink.as_str())),
-            ("client-id", Some(client_id)),
-        ];
+        let mut values = gateway.places().to_vec();
+        values.push(("uplink", Some(uplink.as_str())));
+        values.push(("client-id", Some(client_id)));
         Self { values }
+    }
+
+    /// Known to every topic of an uplink.
+    pub(super) fn placeholders() -> &'static [&'static str] {
+        &PLACEHOLDERS
     }
 
     pub(super) fn render(&self, text: &str) -> Result<TopicName, Complaint> {
@@ -50,25 +53,6 @@ pub(super) fn send(section: &Section<'_>, out: &mut Findings) -> Vec<TopicFilter
         out.error(&field.key_spot(), format!("more than {FILTERS_MAX} filters"));
     }
     items.iter().filter_map(|item| item.scalar(out, values::filter)).collect()
-}
-
-/// Where a backlog goes and in which form. No topic only after something was reported.
-pub(super) fn backlog(
-    section: &Section<'_>,
-    prefix: &str,
-    topics: &Topics<'_>,
-    out: &mut Findings,
-) -> (Option<TopicName>, BacklogPayload) {
-    let backlog = section.section("backlog", &keys::BACKLOG, out);
-    let topic = backlog.scalar("topic", out, |text| topics.render(text));
-    let topic = topic.or_else(|| topics.render(TOPIC_BACKLOG).ok());
-    let topic = topic.and_then(|topic| TopicName::new(&format!("{prefix}{topic}")).ok());
-    let words = [("columnar", BacklogPayload::Columnar), ("tag", BacklogPayload::Tag)];
-    let payload = backlog.scalar("payload", out, values::word(&words));
-    if topic.is_none() {
-        out.error(&backlog.spot, "the backlog has no valid topic");
-    }
-    (topic, payload.unwrap_or(BacklogPayload::Columnar))
 }
 
 /// Where notices go, or `notices: off`. `None` only after something was reported.
