@@ -289,6 +289,7 @@ pub(super) static UPLINK: Shape = Shape {
         "packet-max",
         "retain",
         "policy",
+        "sparkplug",
     ],
     refused: &[
         ("version", "the version of the protocol is called mqtt"),
@@ -297,6 +298,17 @@ pub(super) static UPLINK: Shape = Shape {
         ("sni", "the name that the broker has to have is called server-name"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
+    ],
+};
+
+pub(super) static SPARKPLUG: Shape = Shape {
+    name: "sparkplug",
+    keys: &["group", "node", "primary-host"],
+    refused: &[
+        ("group-id", "it is called group"),
+        ("edge-node-id", "it is called node"),
+        ("host", "the host application to wait for is called primary-host"),
+        ("device", "every device of the gateway is one, under its own name"),
     ],
 };
 
@@ -423,7 +435,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 46] = [
+pub(super) static ALL: [&Shape; 47] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -461,6 +473,7 @@ pub(super) static ALL: [&Shape; 46] = [
     &ROLE,
     &LIMITS,
     &UPLINK,
+    &SPARKPLUG,
     &RECEIVE,
     &PASSWORD,
     &PROXY,

@@ -52,6 +52,8 @@ pub enum Cause {
     Protocol,
     /// The store has no place for this uplink.
     Store,
+    /// The primary host of an edge node is offline, or was never heard of.
+    HostAway,
 }
 
 impl Cause {

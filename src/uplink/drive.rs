@@ -18,6 +18,7 @@ use super::failover::Failover;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
+use super::sparkplug::{self, Edge};
 use crate::model::Backoff;
 use crate::store::{Consumer, Store};
 
@@ -28,6 +29,8 @@ pub struct Life {
     pub replies: mpsc::Receiver<Reply>,
     pub backoff: Backoff,
     pub failover: Failover,
+    /// For an edge node of Sparkplug.
+    pub edge: Option<Edge>,
 }
 
 /// How a connection ended.
@@ -130,26 +133,39 @@ async fn connection(
     let (broker, now) = (life.failover.current(), engine.clock.wall());
     let dial =
         tokio::task::spawn_blocking(move || settings::dial(&plan, &places, broker, now)).await?;
-    let dial = match dial {
+    let mut dial = match dial {
         Ok(dial) => dial,
         Err(error) => return Ok((Closing::default(), Over::Failed(error.into()))),
     };
     engine.certificates(&dial.certificates);
+    let mut edge = life.edge.take();
+    if let Some(edge) = &mut edge {
+        dial.hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
+    }
     let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
     let mut ignore = |_| {};
     let connecting = client::connect(&dial.target, &dial.hello, patience, &mut ignore);
     let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
         return Ok((Closing::default(), Over::Stopped));
     };
-    let (closing, end) = match connected {
-        Ok(client) => session(engine, life, client, consumer, dial.good_for, stop).await,
-        Err(failure) => (Closing::default(), Err(End::Failed(failure))),
+    let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
+    if let Some(edge) = &mut edge {
+        edge.connected(connected.as_ref());
+    }
+    let (closing, end) = match (connected, &mut edge) {
+        (Ok(client), None) => session(engine, life, client, consumer, dial.good_for, stop).await,
+        (Ok(client), Some(edge)) => {
+            let several = engine.plan.brokers.len() > 1;
+            let (place, replies) = ((peer.as_str(), several), &mut life.replies);
+            sparkplug::run(engine, edge, client, consumer, place, replies, stop).await
+        }
+        (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
     };
-    let peer = || engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
+    life.edge = edge;
     let over = match end {
         Ok(()) if stop.is_cancelled() => Over::Stopped,
         Ok(()) => Over::Renewed,
-        Err(End::Failed(failure)) => Over::Failed(explain(&failure, &peer(), engine.clock.wall())),
+        Err(End::Failed(failure)) => Over::Failed(explain(&failure, &peer, engine.clock.wall())),
         Err(End::Ours(ended)) => Over::Failed(ended),
     };
     Ok((closing, over))
@@ -207,7 +223,7 @@ async fn drive(
             () = at(renew), if !session.stopping() => session.finish(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
-            () = sleep_until(paced.unwrap_or_else(Instant::now)), if paced.is_some() => {}
+            () = at(paced) => {}
             Some(reply) = replies.recv(), if session.takes_replies() => session.reply(reply),
             _ = tick.tick(), if session.ticking() => session.tick()?,
         }
@@ -215,7 +231,7 @@ async fn drive(
 }
 
 /// Waits for this moment; for ever if there is none.
-async fn at(moment: Option<Instant>) {
+pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,

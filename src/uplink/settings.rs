@@ -128,6 +128,7 @@ pub fn dial(
         client_id: plan.client_id.clone(),
         keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
         login,
+        will: None,
     };
     let target = target(plan, places, broker)?;
     let certificates = plan.tls.as_ref().map(tls::expiries).unwrap_or_default();

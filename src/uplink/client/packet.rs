@@ -25,6 +25,15 @@ pub struct Hello {
     pub keep_alive: u16,
     /// Username and password.
     pub login: Option<(String, String)>,
+    pub will: Option<Will>,
+}
+
+/// What the broker publishes when the connection ends without a goodbye; never retained.
+#[derive(Clone)]
+pub struct Will {
+    pub topic: String,
+    pub payload: Bytes,
+    pub qos: Qos,
 }
 
 /// What the broker said of itself in CONNACK.
@@ -104,13 +113,22 @@ impl Reason {
 /// What a client sends.
 pub enum Outgoing<'a> {
     Hello(&'a Hello),
-    Publish { id: u16, message: Message<'a> },
-    Subscribe { id: u16, to: Subscription<'a> },
+    Publish {
+        id: u16,
+        message: Message<'a>,
+    },
+    Subscribe {
+        id: u16,
+        to: Subscription<'a>,
+    },
     PubAck(u16),
     PubRec(u16),
     PubComp(u16),
     Ping,
-    Goodbye,
+    /// Whether the will is to be published all the same; MQTT 5 only.
+    Goodbye {
+        with_will: bool,
+    },
 }
 
 /// What a broker sends.

@@ -9,7 +9,7 @@ use rumqttc::v5::mqttbytes::v5;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::frame::split;
-use super::packet::{Hello, Incoming, Limits, Outgoing, Version};
+use super::packet::{Hello, Incoming, Limits, Outgoing, Version, Will};
 use super::wire::Wire;
 use super::{Client, Event, Failure, Message, Reason, v4 as ours4, v5 as ours5};
 use crate::model::Qos;
@@ -212,11 +212,13 @@ proptest! {
 
 #[test]
 fn a_connect_is_clean_and_says_who() {
+    let will = Will { topic: "t/dead".to_owned(), payload: "7".into(), qos: Qos::AtLeastOnce };
     let hello = |version| Hello {
         version,
         client_id: "me".to_owned(),
         keep_alive: 30,
         login: Some(("u".to_owned(), "p".to_owned())),
+        will: Some(will.clone()),
     };
     let mut bytes = BytesMut::new();
     ours4::encode(Outgoing::Hello(&hello(Version::V4)), &mut bytes).unwrap();
@@ -225,13 +227,21 @@ fn a_connect_is_clean_and_says_who() {
     };
     assert!(connect.clean_session && connect.keep_alive == 30 && connect.client_id == "me");
     assert_eq!(connect.login.unwrap().password, "p");
+    let said = connect.last_will.unwrap();
+    assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], false));
+    assert_eq!(said.qos, rumqttc::QoS::AtLeastOnce);
     ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
-    let v5::Packet::Connect(connect, None, login) = v5::Packet::read(&mut bytes, None).unwrap()
+    let v5::Packet::Connect(connect, Some(said), login) =
+        v5::Packet::read(&mut bytes, None).unwrap()
     else {
         panic!("no CONNECT");
     };
     assert!(connect.clean_start && login.unwrap().username == "u");
+    assert_eq!(
+        (&said.topic[..], &said.message[..], said.retain),
+        (&b"t/dead"[..], &b"7"[..], false)
+    );
     let properties = connect.properties.unwrap();
-    assert_eq!(properties.session_expiry_interval, None, "the session ends with the connection");
+    assert_eq!(properties.session_expiry_interval, Some(0), "the session ends with the connection");
     assert_eq!(properties.max_packet_size, Some(1 << 20));
 }

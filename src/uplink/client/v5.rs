@@ -5,9 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAckProperties, Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter, Login,
-    Packet, PingReq, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule,
-    Subscribe, SubscribeReasonCode,
+    ConnAckProperties, Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter,
+    LastWill, Login, Packet, PingReq, PubAck, PubComp, PubRec, Publish, PublishProperties,
+    RetainForwardRule, Subscribe, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error, QoS};
 
@@ -31,16 +31,17 @@ fn packet_of(packet: Outgoing<'_>) -> Packet {
         Outgoing::PubRec(id) => Packet::PubRec(PubRec::new(id, None)),
         Outgoing::PubComp(id) => Packet::PubComp(PubComp::new(id, None)),
         Outgoing::Ping => Packet::PingReq(PingReq),
-        Outgoing::Goodbye => {
-            Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))
-        }
+        Outgoing::Goodbye { with_will } => Packet::Disconnect(Disconnect::new(match with_will {
+            true => DisconnectReasonCode::DisconnectWithWillMessage,
+            false => DisconnectReasonCode::NormalDisconnection,
+        })),
     }
 }
 
-/// Without a session expiry: the session ends with the connection.
 fn connect(hello: &Hello) -> Packet {
     let properties = ConnectProperties {
-        session_expiry_interval: None,
+        // The session ends with the connection.
+        session_expiry_interval: Some(0),
         receive_maximum: Some(RECEIVE_MAXIMUM),
         max_packet_size: u32::try_from(INCOMING_BYTES_MAX).ok(),
         topic_alias_max: None,
@@ -57,7 +58,14 @@ fn connect(hello: &Hello) -> Packet {
         properties: Some(properties),
     };
     let login = hello.login.clone().map(|(username, password)| Login { username, password });
-    Packet::Connect(connect, None, login)
+    let will = hello.will.as_ref().map(|will| LastWill {
+        topic: Bytes::copy_from_slice(will.topic.as_bytes()),
+        message: will.payload.clone(),
+        qos: qos(will.qos),
+        retain: false,
+        properties: None,
+    });
+    Packet::Connect(connect, will, login)
 }
 
 fn publish(id: u16, message: Message<'_>) -> Publish {

@@ -16,8 +16,8 @@ use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
 use crate::config::{BrokerUrl, LiveTopic, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, Form, FromCloud, Lan, ManualClock, Message, Mono, Name, Qos, Reading,
-    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Message, Mono, Name, Qos,
+    Reading, SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -64,6 +64,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        sparkplug: None,
     }
 }
 
@@ -97,6 +98,15 @@ pub struct World {
     pub appended: u64,
     pub timing: Timing,
     pub lan: Arc<Network>,
+}
+
+/// A gateway that has read nothing.
+struct Nothing;
+
+impl Latest for Nothing {
+    fn latest(&self, _: TagId) -> Option<Reading> {
+        None
+    }
 }
 
 /// Clients of a LAN broker that takes a number of messages.
@@ -181,6 +191,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             inbox,
+            latest: Arc::new(Nothing),
             lan: self.lan.clone(),
             seed: 7,
             secrets_dir,

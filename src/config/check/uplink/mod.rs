@@ -5,6 +5,7 @@ mod payload;
 mod proxy;
 mod receive;
 mod service;
+pub(super) mod sparkplug;
 mod topics;
 mod url;
 mod window;
@@ -63,6 +64,7 @@ pub(super) fn check(
     let policy = section.scalar("policy", out, values::word(&words));
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, limits, out);
+    let sparkplug = sparkplug::check(&section, gateway, out);
     let rate = clouds::rate(&section, out);
     let most = limits.map(|limits| limits.rate).unwrap_or_default();
     let rate =
@@ -101,6 +103,7 @@ pub(super) fn check(
         retain: retain.unwrap_or(true),
         service: preset.as_ref().map(|preset| Arc::new(preset.service.clone())),
         policy: policy.unwrap_or(Policy::Required),
+        sparkplug,
         name,
     };
     if let Some(service) = &plan.service {
