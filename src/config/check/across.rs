@@ -216,7 +216,9 @@ fn from_clouds(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
 fn refused_topics(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
     let metas = plan.metas();
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let Some(service) = &uplink.service else { continue };
+        let Some(service) = uplink.service.as_ref().filter(|_| uplink.sparkplug.is_none()) else {
+            continue;
+        };
         let mut refused = metas.iter().filter_map(|tag| {
             if !uplink.send.iter().any(|filter| filter.matches(tag.topic.as_str())) {
                 return None;

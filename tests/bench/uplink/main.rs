@@ -28,7 +28,9 @@ use std::time::{Duration, Instant};
 
 use fieldhold::config::clouds::{Service, services};
 use fieldhold::config::{self, UplinkPlan};
-use fieldhold::model::{self, Class, Clock, Lan, Name, TagMeta, TopicName, Turned};
+use fieldhold::model::{
+    self, Class, Clock, Lan, Latest, Name, Reading, TagId, TagMeta, TopicName, Turned,
+};
 use fieldhold::runtime::SystemClock;
 use fieldhold::store::Store;
 use fieldhold::uplink;
@@ -153,12 +155,18 @@ fn talk(socket: &mut TcpStream, connection: &mut Connection, counts: &Mutex<Coun
     }
 }
 
-/// There is no network behind this gateway.
+/// There is no network behind this gateway, and nobody asks for its newest readings.
 struct NoLan;
 
 impl Lan for NoLan {
     fn publish(&self, _: model::FromCloud) -> Result<(), Turned> {
         Err(Turned::Full)
+    }
+}
+
+impl Latest for NoLan {
+    fn latest(&self, _: TagId) -> Option<Reading> {
+        None
     }
 }
 
@@ -169,6 +177,7 @@ async fn drain(plan: UplinkPlan, store: Store, clock: Arc<SystemClock>) -> f64 {
         clock,
         inbox,
         lan: Arc::new(NoLan),
+        latest: Arc::new(NoLan),
         seed: 1,
         secrets_dir: PathBuf::new(),
     };
