@@ -58,7 +58,7 @@ pub enum Cause {
 
 impl Cause {
     /// What a person can do next.
-    fn advice(self) -> &'static str {
+    pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Settings => {
                 "put the file or the setting right; it is read again at every attempt"
@@ -90,6 +90,7 @@ impl Cause {
             Self::NotTaken => "ask who runs the broker for the right to publish on this topic",
             Self::Protocol => "check whether the port is that of MQTT, and mqtt: 3.1.1 or 5",
             Self::Store => "restart the gateway",
+            Self::HostAway => "look after the host application, and after primary-host here",
         }
     }
 }

@@ -255,6 +255,7 @@ impl Progress {
         self.connection = Connection::Offline {
             cause: Some(Cause::HostAway),
             reason: reason.to_owned(),
+            advice: Cause::HostAway.advice(),
             since,
             next_try_ms: 0,
         };
