@@ -367,7 +367,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 42] = [
+pub(super) static ALL: [&Shape; 44] = [
     &SERIAL,
     &POLL,
     &FRAMING,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
-use crate::config::plan::{DevicePlan, Plan, Registers, TagPlan};
+use crate::config::plan::{BrokerUrl, DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::values::quoted;
 use crate::model::{Kind, Name, TopicName};
