@@ -123,7 +123,9 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
             let words = format!("the name of {peer} has no address: {error}");
             Ended::new(Cause::NameNotFound, words)
         }
-        Failure::Connect(error) | Failure::Io(error) => io_error(error, peer),
+        Failure::Connect(error)
+        | Failure::Io(error)
+        | Failure::WebSocket(websocket::Refused::Io(error)) => io_error(error, peer),
         Failure::Tls(error) => tls_error(error, peer, now),
         Failure::Timeout(step) => timeout(*step, peer),
         Failure::ServerName(name) => {
@@ -139,7 +141,6 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
         Failure::Proxy(ProxyRefusal::NotHttp) => {
             Ended::new(Cause::Proxy, "the proxy does not answer as an HTTP proxy does")
         }
-        Failure::WebSocket(websocket::Refused::Io(error)) => io_error(error, peer),
         Failure::WebSocket(refused) => Ended::new(Cause::WebSocket, format!("{peer}: {refused}")),
         Failure::Refused(reason) => {
             let cause = match reason.code {
@@ -259,12 +260,20 @@ fn io_error(error: &io::Error, peer: &str) -> Ended {
             Cause::Unreachable,
             format!("nothing listens on {peer}, or a firewall rejects the connection"),
         ),
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => closed(peer),
+        kind if is_end(kind) => closed(peer),
         _ => Ended::new(Cause::Unreachable, format!("{peer} can't be reached: {error}")),
     }
+}
+
+/// The other side ended it.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
 }
 
 fn tls_error(error: &io::Error, peer: &str, now: Wall) -> Ended {
@@ -276,7 +285,7 @@ fn tls_error(error: &io::Error, peer: &str, now: Wall) -> Ended {
             Ended::new(Cause::Tls, format!("{peer} does not answer in TLS"))
         }
         Some(error) => Ended::new(Cause::Tls, format!("TLS to {peer} failed: {error}")),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => Ended::new(
+        None if is_end(error.kind()) => Ended::new(
             Cause::Tls,
             format!("{peer} closed the connection instead of agreeing on TLS"),
         ),

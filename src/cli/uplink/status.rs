@@ -36,7 +36,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             anyhow::bail!(BadInput(format!("no uplink {name}; there is {}", names.join(", "))));
         };
         let uplink = uplink.clone();
-        found["uplinks"] = json!({ name.as_str(): uplink });
+        if let Some(all) = found.get_mut("uplinks") {
+            *all = json!({ name.as_str(): uplink });
+        }
     }
     if arguments.json {
         println!("{}", found.get("uplinks").unwrap_or(&Value::Null));

@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(shown(&tried("settings", None)), "settings ● ok 7 ms b:1883");
         assert_eq!(
             shown(&tried("login", Some("do this"))),
-            "login ✖ failed 7 ms it is wrong next: do this"
+            "login ✕ failed 7 ms it is wrong next: do this"
         );
     }
 }
