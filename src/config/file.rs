@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Complaint, Findings, Problem, Problems, Spot};
 use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Loaded, parse_with};
+use super::{Beside, Loaded, parse_with};
 use crate::model::{Blame, Retry};
 
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -56,11 +56,10 @@ impl SaveError {
 /// Reads and checks a file. That it can't be read is a problem like any other. Relative paths in
 /// it start at its own directory, wherever the process was started.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let name = path.display().to_string();
     match read(path) {
         Ok(text) => parse_as(path, &text),
         Err((at, complaint)) => {
-            let mut out = Findings::new(&name);
+            let mut out = Findings::new(&path.display().to_string());
             out.error(&Spot::at(at), complaint);
             Err(Problems(out.into_problems()))
         }
@@ -77,7 +76,25 @@ pub fn parse_as(path: &Path, text: &str) -> Result<Loaded, Problems> {
 
 /// Checks a text as if it were a file of this directory, with the profiles that are there.
 pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Problems> {
-    parse_with(text, name, |wanted| own_profiles(directory, wanted))
+    parse_with(text, name, &Directory(directory))
+}
+
+/// Where a configuration lies, with all that is there.
+struct Directory<'a>(&'a Path);
+
+impl Beside for Directory<'_> {
+    fn profiles(&self, wanted: &Wanted<'_>) -> Own {
+        own_profiles(self.0, wanted)
+    }
+
+    fn text(&self, name: &str) -> (String, Result<String, (Place, Complaint)>) {
+        let path = self.0.join(name);
+        (path.display().to_string(), read(&path))
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 /// Reads and checks one profile.

@@ -16,6 +16,7 @@ use super::doors::Doors;
 use super::files;
 use super::live::{self, Board, Intake};
 use super::locks::lock;
+use super::machine;
 use super::remote;
 use super::setup::{self, SetupStatus};
 use super::units::Units;
@@ -310,7 +311,7 @@ impl Gateway {
                 lan: doors.clone(),
                 remote: remote.clone(),
                 latest: board.clone(),
-                seed: fastrand::u64(..),
+                seed: machine::seed(&store, &plan.client_id),
                 secrets_dir: secrets_dir.clone(),
             };
             let (port, runner) = uplink::uplink(plan.clone(), deps);

@@ -109,22 +109,21 @@ impl Telling {
         self.due = true;
     }
 
-    /// What is to be published now.
-    pub fn next(&mut self, room: impl Fn(usize) -> bool) -> Option<(TopicName, Told)> {
+    /// How large is what is to be published now; `None` if nothing is.
+    pub fn next_bytes(&mut self) -> Option<usize> {
         if !self.due || self.unanswered > 0 {
             return None;
         }
-        let told = self.door.told.borrow().clone();
-        let bytes = self.topic.as_str().len() + told.payload.len();
-        if told.payload.is_empty() || bytes + PUBLISH_OVERHEAD > self.packet_bytes {
-            self.due = false;
-            return None;
-        }
-        if !room(bytes) {
-            return None;
-        }
+        let payload = self.door.told.borrow().payload.len();
+        let bytes = self.topic.as_str().len() + payload;
+        self.due = payload > 0 && bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        self.due.then_some(bytes)
+    }
+
+    /// What is to be published: the newest, be it that it has grown since.
+    pub fn next(&mut self) -> (TopicName, Told) {
         self.due = false;
-        Some((self.topic.clone(), told))
+        (self.topic.clone(), self.door.told.borrow().clone())
     }
 
     pub fn acknowledged(&self, revision: u64) {

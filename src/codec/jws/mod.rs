@@ -6,8 +6,7 @@
 //! without padding and without spare bits; nothing before, between or after. So one message has one
 //! spelling. Knows nothing of what the payload means, and no time.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -80,7 +79,7 @@ pub fn verify(message: &[u8], keys: &impl Keys) -> Result<Verified, JwsError> {
 }
 
 fn decode(what: &'static str, text: &str) -> Result<Vec<u8>, JwsError> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| JwsError::Base64(what))
+    Base64UrlUnpadded::decode_vec(text).map_err(|_| JwsError::Base64(what))
 }
 
 /// A private key, for those who sign.
@@ -109,10 +108,10 @@ impl SigningKey {
     /// The message that says `payload`; `id` is what receivers call this key.
     pub fn sign(&self, id: &str, payload: &[u8]) -> String {
         let header = serde_json::json!({ "alg": ALGORITHM, "kid": id }).to_string();
-        let signed = [header.as_bytes(), payload].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let signed = [header.as_bytes(), payload].map(Base64UrlUnpadded::encode_string);
         let signed = signed.join(".");
         let signature = self.0.sign(signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        format!("{signed}.{}", Base64UrlUnpadded::encode_string(signature.as_ref()))
     }
 }
 

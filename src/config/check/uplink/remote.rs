@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64ct::{Base64, Encoding};
 
 use super::topics::Topics;
 use crate::config::defaults::{
@@ -92,7 +91,7 @@ fn public_key(text: &str) -> Result<[u8; 32], Complaint> {
     let form = "write what stands between BEGIN and END of `openssl pkey -in ops.pem -pubout`";
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
     let wrong = || Complaint::new("this is no Ed25519 public key").hint(form);
-    let der = STANDARD.decode(lines.collect::<String>()).map_err(|_| wrong())?;
+    let der = Base64::decode_vec(&lines.collect::<String>()).map_err(|_| wrong())?;
     if der.starts_with(&PKCS8.0) && der.len() == PKCS8.1 {
         return Err(Complaint::new("this is a private key, which belongs to nobody but its owner")
             .hint("make a new one, and write its public key here"));
