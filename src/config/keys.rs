@@ -267,6 +267,7 @@ pub(super) static UPLINK: Shape = Shape {
         "topic",
         "payload",
         "backlog",
+        "home-assistant",
         "notices",
         "window",
         "packet-max",
@@ -300,6 +301,15 @@ pub(super) static BACKLOG: Shape = Shape {
 };
 
 pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
+
+pub(super) static HOME_ASSISTANT: Shape = Shape {
+    name: "home-assistant",
+    keys: &["discovery", "status"],
+    refused: &[
+        ("prefix", "the prefix of discovery topics is called discovery"),
+        ("availability", "the topic of the gateway's availability is called status"),
+    ],
+};
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -361,7 +371,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 43] = [
+pub(super) static ALL: [&Shape; 44] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -403,6 +413,7 @@ pub(super) static ALL: [&Shape; 43] = [
     &PASSWORD,
     &BACKLOG,
     &PAYLOAD,
+    &HOME_ASSISTANT,
     &WINDOW,
     &STORE,
 ];

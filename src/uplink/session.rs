@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
-use super::client::{Client, Event, Failure, Message, Reason, Subscription};
+use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::lanes::Lane;
@@ -50,6 +51,8 @@ enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
+    /// Made anew by the next connection.
+    Announcement,
 }
 
 /// Why a session ends.
@@ -74,6 +77,7 @@ pub struct Session<'a> {
     inflight: Inflight<Sent>,
     supply: Supply,
     notices: Notices,
+    announcer: Announcer,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -109,6 +113,10 @@ impl<'a> Session<'a> {
         for (filter, qos) in commands.chain(local) {
             client.subscribe(Subscription { filter, qos, no_local: true })?;
         }
+        let announcer = Announcer::new(&plan);
+        for filter in &announcer.filters() {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
@@ -123,6 +131,7 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(window),
             supply,
             notices,
+            announcer,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
@@ -162,6 +171,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn stop(&mut self) {
+        self.announcer.stop();
         self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
     }
 
@@ -169,9 +179,19 @@ impl<'a> Session<'a> {
     pub fn event(&mut self, event: Event) {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
-            Event::Received(message) => self.engine.received(&message),
+            Event::Received(message) => self.received(&message),
             Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
             Event::PingAcked(_) => {}
+        }
+    }
+
+    fn received(&mut self, message: &Received) {
+        let Received { topic, payload, retain, .. } = message;
+        let ours = self.announcer.received(topic, payload, *retain);
+        let mut local = self.engine.plan.local.iter();
+        // The clients of the network may want to see what others announce.
+        if !ours || local.any(|local| local.filter.matches(topic)) {
+            self.engine.received(message);
         }
     }
 
@@ -208,7 +228,15 @@ impl<'a> Session<'a> {
 
     /// Hands over as much as the window allows and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
-        if self.stopping() || self.refused.is_some() {
+        if self.refused.is_some() {
+            return Ok(());
+        }
+        while let Some(told) = self.announcer.next(|bytes| self.inflight.room(bytes, 0)) {
+            let Announcement { topic, payload, retain } = told;
+            let letter = Letter { topic, payload, retain, content_type: None };
+            self.hand_over(client, letter, Out::Announcement)?;
+        }
+        if self.stopping() {
             return Ok(());
         }
         while self.engine.replies.front().is_some_and(|next| self.inflight.room(next.bytes(), 0)) {
@@ -259,7 +287,8 @@ impl<'a> Session<'a> {
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let waits = !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_));
+        let kept = matches!(what, Out::Rows(_) | Out::Notice(_));
+        let waits = !good && !cause::is_final(reason) && kept;
         if waits {
             self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
             return;
@@ -279,6 +308,7 @@ impl<'a> Session<'a> {
                 true => progress.commands.replies += 1,
                 false => progress.commands.replies_dropped += 1,
             }),
+            Out::Announcement => {}
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -361,7 +391,7 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) => {} // The store has it.
+                Out::Notice(_) | Out::Announcement => {} // The store has it, or the plan.
             }
         }
         for reply in replies.into_iter().rev() {

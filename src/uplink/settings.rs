@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::announce;
 use super::client::{Hello, Secure, Target, Version};
 use crate::config::{MqttVersion, Secret, UplinkPlan};
 use crate::tls::{self, TlsError};
@@ -89,6 +90,7 @@ pub fn dial(plan: &UplinkPlan, places: &SecretPlaces) -> Result<(Target, Hello),
         client_id: plan.client_id.clone(),
         keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
         login,
+        will: plan.home_assistant.as_ref().map(announce::will),
     };
     Ok((target, hello))
 }

@@ -78,13 +78,14 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
     let uplinks = uplinks(&root, &gateway, out);
     let store = store::check(&root, out);
 
-    let plan = Plan {
+    let mut plan = Plan {
         gateway,
         buses: buses.all.into_iter().map(|bus| bus.plan).collect(),
         broker,
         uplinks: uplinks.iter().map(|(uplink, _)| uplink.clone()).collect(),
         store,
     };
+    plan.describe_devices();
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();
     across::check(&plan, &root.spot, &places, &uplink_spots, out);
     (out.errors() == 0).then_some(plan)

@@ -39,7 +39,7 @@ use crate::model::Qos;
 
 pub use dial::{Patience, Secure, Target, connect};
 pub use failure::{Failure, Step};
-pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version};
+pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version, Will};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
 /// a retained one would come again at each subscription.

@@ -25,6 +25,16 @@ pub struct Hello {
     pub keep_alive: u16,
     /// Username and password.
     pub login: Option<(String, String)>,
+    pub will: Option<Will>,
+}
+
+/// What the broker publishes when the connection ends without a goodbye.
+#[derive(Clone)]
+pub struct Will {
+    pub topic: String,
+    pub payload: Bytes,
+    pub qos: Qos,
+    pub retain: bool,
 }
 
 /// What the broker said of itself in CONNACK.

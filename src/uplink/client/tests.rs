@@ -9,7 +9,7 @@ use rumqttc::v5::mqttbytes::v5;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::frame::split;
-use super::packet::{Hello, Incoming, Limits, Outgoing, Version};
+use super::packet::{Hello, Incoming, Limits, Outgoing, Version, Will};
 use super::wire::Wire;
 use super::{Client, Event, Failure, Message, Reason, v4 as ours4, v5 as ours5};
 use crate::model::Qos;
@@ -217,6 +217,12 @@ fn a_connect_is_clean_and_says_who() {
         client_id: "me".to_owned(),
         keep_alive: 30,
         login: Some(("u".to_owned(), "p".to_owned())),
+        will: Some(Will {
+            topic: "t/status".to_owned(),
+            payload: "offline".into(),
+            qos: Qos::AtLeastOnce,
+            retain: true,
+        }),
     };
     let mut bytes = BytesMut::new();
     ours4::encode(Outgoing::Hello(&hello(Version::V4)), &mut bytes).unwrap();
@@ -225,11 +231,21 @@ fn a_connect_is_clean_and_says_who() {
     };
     assert!(connect.clean_session && connect.keep_alive == 30 && connect.client_id == "me");
     assert_eq!(connect.login.unwrap().password, "p");
+    let will = connect.last_will.unwrap();
+    assert_eq!(
+        (will.topic.as_str(), &will.message[..], will.retain),
+        ("t/status", &b"offline"[..], true)
+    );
     ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
-    let v5::Packet::Connect(connect, None, login) = v5::Packet::read(&mut bytes, None).unwrap()
+    let v5::Packet::Connect(connect, Some(will), login) =
+        v5::Packet::read(&mut bytes, None).unwrap()
     else {
         panic!("no CONNECT");
     };
+    assert_eq!(
+        (&will.topic[..], &will.message[..], will.retain),
+        (&b"t/status"[..], &b"offline"[..], true)
+    );
     assert!(connect.clean_start && login.unwrap().username == "u");
     let properties = connect.properties.unwrap();
     assert_eq!(properties.session_expiry_interval, None, "the session ends with the connection");

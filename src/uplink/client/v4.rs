@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{
-    Connect, Login, Packet, PubAck, PubComp, PubRec, Publish, Subscribe, SubscribeFilter,
+    Connect, LastWill, Login, Packet, PubAck, PubComp, PubRec, Publish, Subscribe, SubscribeFilter,
     SubscribeReasonCode,
 };
 
@@ -43,6 +43,12 @@ fn connect(hello: &Hello) -> Connect {
     let mut connect = Connect::new(hello.client_id.clone());
     connect.keep_alive = hello.keep_alive;
     connect.clean_session = true;
+    connect.last_will = hello.will.as_ref().map(|will| LastWill {
+        topic: will.topic.clone(),
+        message: will.payload.clone(),
+        qos: qos(will.qos),
+        retain: will.retain,
+    });
     connect.login = hello.login.clone().map(|(username, password)| Login { username, password });
     connect
 }

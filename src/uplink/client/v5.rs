@@ -5,9 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAckProperties, Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter, Login,
-    Packet, PingReq, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule,
-    Subscribe, SubscribeReasonCode,
+    ConnAckProperties, Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter,
+    LastWill, Login, Packet, PingReq, PubAck, PubComp, PubRec, Publish, PublishProperties,
+    RetainForwardRule, Subscribe, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error, QoS};
 
@@ -57,7 +57,14 @@ fn connect(hello: &Hello) -> Packet {
         properties: Some(properties),
     };
     let login = hello.login.clone().map(|(username, password)| Login { username, password });
-    Packet::Connect(connect, None, login)
+    let will = hello.will.as_ref().map(|will| LastWill {
+        topic: Bytes::copy_from_slice(will.topic.as_bytes()),
+        message: will.payload.clone(),
+        qos: qos(will.qos),
+        retain: will.retain,
+        properties: None,
+    });
+    Packet::Connect(connect, will, login)
 }
 
 fn publish(id: u16, message: Message<'_>) -> Publish {
