@@ -9,3 +9,4 @@ pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod sparkplug;

@@ -272,6 +272,7 @@ pub(super) static UPLINK: Shape = Shape {
         "window",
         "packet-max",
         "policy",
+        "sparkplug",
     ],
     refused: &[
         ("preset", "presets of cloud services come in a later version"),
@@ -280,6 +281,17 @@ pub(super) static UPLINK: Shape = Shape {
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
+    ],
+};
+
+pub(super) static SPARKPLUG: Shape = Shape {
+    name: "sparkplug",
+    keys: &["group", "node", "primary-host"],
+    refused: &[
+        ("group-id", "it is called group"),
+        ("edge-node-id", "it is called node"),
+        ("host", "the host application to wait for is called primary-host"),
+        ("device", "every device of the gateway is one, under its own name"),
     ],
 };
 
@@ -409,6 +421,7 @@ pub(super) static ALL: [&Shape; 44] = [
     &ROLE,
     &LIMITS,
     &UPLINK,
+    &SPARKPLUG,
     &RECEIVE,
     &PASSWORD,
     &BACKLOG,

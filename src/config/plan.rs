@@ -3,6 +3,7 @@
 //! A `Plan` holds no reference to files or tasks; comparing two plans part by part tells what has
 //! to restart ([`Plan::diff`]).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,12 @@ use super::broker::{BrokerPlan, Place};
 use super::home_assistant::HomeAssistantPlan;
 use super::link::Link;
 use super::share::SharePlan;
+use super::sparkplug::SparkplugPlan;
 use super::template::LiveTopic;
 use super::write_rule::{WriteRule, WriteWith};
-use crate::model::{Class, Coding, Form, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
+use crate::model::{
+    Class, Coding, Form, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName, ValueKind,
+};
 
 /// A whole configuration that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +125,7 @@ pub struct FieldSource {
     pub name: std::sync::Arc<str>,
     /// How that description makes it, as text.
     pub made: String,
+    pub kind: ValueKind,
 }
 
 /// A value in the registers or bits of a Modbus device.
@@ -275,6 +280,8 @@ pub struct UplinkPlan {
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
     pub policy: Policy,
+    /// As an edge node of Sparkplug, instead of topics and payloads of ours.
+    pub sparkplug: Option<SparkplugPlan>,
 }
 
 /// Which version of the protocol is spoken with a cloud broker.
@@ -391,6 +398,13 @@ impl Plan {
         let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
         for (tag, id) in tags.zip(ids) {
             tag.id = *id;
+        }
+        let ids: HashMap<_, _> =
+            self.tags().map(|(_, _, tag)| (tag.topic.clone(), tag.id)).collect();
+        let nodes = self.uplinks.iter_mut().filter_map(|uplink| uplink.sparkplug.as_mut());
+        let devices = nodes.flat_map(|node| &mut node.devices);
+        for metric in devices.flat_map(|device| &mut device.metrics) {
+            metric.tag = ids.get(&metric.topic).copied().unwrap_or_default();
         }
     }
 

@@ -741,3 +741,16 @@ fn wrong_times_that_were_delivered_are_corrected_across_a_restart() {
     let entries = run(cloud.read(Class::Normal, Seq(4)..Seq(6), 1 << 20)).unwrap();
     assert_eq!(store.wall(entries[0].boot, Mono(5_000)), Wall(1_750_000_000_000));
 }
+
+/// A process that is started again on the same kernel, with a clock that went on as before.
+#[test]
+fn times_are_known_after_a_restart() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.append(batch(Class::Normal, 0, 1));
+    let (boot, at) = (store.boot(), Mono(1_000_000));
+    store.close();
+    let store = bench.open();
+    assert_eq!(store.boot(), boot);
+    assert_eq!(store.times().wall(boot, at), Wall(1_700_000_000_000));
+}

@@ -36,6 +36,8 @@ pub enum Cause {
     Protocol,
     /// The store has no place for this uplink.
     Store,
+    /// The primary host of an edge node is offline, or was never heard of.
+    HostAway,
 }
 
 /// The end of a connection, or of the attempt at one.

@@ -17,6 +17,7 @@ use super::engine::{Closing, Engine};
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
+use super::sparkplug::{self, Edge};
 use crate::model::Backoff;
 use crate::store::{Consumer, Store};
 
@@ -26,6 +27,8 @@ pub struct Life {
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
     pub backoff: Backoff,
+    /// For an edge node of Sparkplug.
+    pub edge: Option<Edge>,
 }
 
 pub async fn run(
@@ -100,10 +103,14 @@ async fn connection(
     };
     let (plan, places) = (engine.plan.clone(), life.places.clone());
     let dial = tokio::task::spawn_blocking(move || settings::dial(&plan, &places)).await?;
-    let (target, hello) = match dial {
+    let (target, mut hello) = match dial {
         Ok(dial) => dial,
         Err(error) => return Ok((Closing::default(), Some(error.into()))),
     };
+    let mut edge = life.edge.take();
+    if let Some(edge) = &mut edge {
+        hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
+    }
     let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
     let mut ignore = |_| {};
     let connecting = client::connect(&target, &hello, patience, &mut ignore);
@@ -111,10 +118,18 @@ async fn connection(
         return Ok((Closing::default(), None));
     };
     let peer = format!("{}:{}", target.host, target.port);
-    let (closing, end) = match connected {
-        Ok(client) => session(engine, life, client, consumer, stop).await,
-        Err(failure) => (Closing::default(), Err(End::Failed(failure))),
+    if let Some(edge) = &mut edge {
+        edge.connected(connected.as_ref());
+    }
+    let (closing, end) = match (connected, &mut edge) {
+        (Ok(client), None) => session(engine, life, client, consumer, stop).await,
+        (Ok(client), Some(edge)) => {
+            let (place, replies) = ((peer.as_str(), false), &mut life.replies);
+            sparkplug::run(engine, edge, client, consumer, place, replies, stop).await
+        }
+        (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
     };
+    life.edge = edge;
     Ok((
         closing,
         end.err().map(|end| match end {

@@ -84,6 +84,12 @@ impl Engine {
         tracing::info!(uplink = %self.plan.name, "online");
     }
 
+    /// Connected, and not to be used before something else happens.
+    pub fn waiting(&self, reason: &str) {
+        let since = self.clock.wall();
+        self.board.update(|progress| progress.waiting(reason, since));
+    }
+
     /// Counts the end of a connection or attempt; logs it when it is news.
     pub fn ended(&mut self, mut ended: Ended, closing: Closing, next_try: Mono) {
         if closing.acknowledged {

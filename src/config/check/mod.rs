@@ -87,6 +87,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
     };
     plan.describe_devices();
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();
+    uplink::sparkplug::complete(&mut plan, &uplink_spots, out);
     across::check(&plan, &root.spot, &places, &uplink_spots, out);
     (out.errors() == 0).then_some(plan)
 }

@@ -65,7 +65,10 @@ pub async fn connect(
         .map_err(|_| Failure::Timeout(Step::Mqtt))??;
     done(Step::Mqtt);
     let keep_alive = limits.keep_alive.unwrap_or(hello.keep_alive);
-    Ok(Client::new(wire, limits, Duration::from_secs(keep_alive.into()), patience.answer))
+    let keep_alive = Duration::from_secs(keep_alive.into());
+    let mut client = Client::new(wire, limits, keep_alive, patience.answer);
+    client.has_will = hello.will.is_some();
+    Ok(client)
 }
 
 async fn stream(

@@ -62,13 +62,14 @@ pub enum Event {
         refused: usize,
     },
     /// The ping of this number was answered, see [`Client::ping`].
-    #[allow(dead_code, reason = "the number is for Sparkplug's data, which nobody acknowledges")]
     PingAcked(u64),
 }
 
 pub struct Client {
     wire: Wire,
     limits: Limits,
+    /// The broker has a will, which a goodbye lets it publish (MQTT 5).
+    has_will: bool,
     ids: Ids,
     /// Packet ids of QoS 2 messages that came and are not released.
     held: HashSet<u16>,
@@ -99,7 +100,7 @@ impl Client {
             waiting_since: now,
             timer: Box::pin(sleep_until(now + every.unwrap_or(patience))),
         };
-        Self { wire, limits, ids: Ids::default(), held: HashSet::new(), pings }
+        Self { wire, limits, has_will: false, ids: Ids::default(), held: HashSet::new(), pings }
     }
 
     /// What the broker said of itself.
@@ -216,7 +217,8 @@ impl Client {
 
     /// Says DISCONNECT, if the other side still listens.
     pub async fn goodbye(mut self) {
-        if self.wire.send(Outgoing::Goodbye).is_ok() {
+        let with_will = self.has_will;
+        if self.wire.send(Outgoing::Goodbye { with_will }).is_ok() {
             let _late = timeout(FAREWELL, self.wire.finish()).await;
         }
     }

@@ -114,13 +114,22 @@ impl Reason {
 /// What a client sends.
 pub enum Outgoing<'a> {
     Hello(&'a Hello),
-    Publish { id: u16, message: Message<'a> },
-    Subscribe { id: u16, to: Subscription<'a> },
+    Publish {
+        id: u16,
+        message: Message<'a>,
+    },
+    Subscribe {
+        id: u16,
+        to: Subscription<'a>,
+    },
     PubAck(u16),
     PubRec(u16),
     PubComp(u16),
     Ping,
-    Goodbye,
+    /// Whether the will is to be published all the same; MQTT 5 only.
+    Goodbye {
+        with_will: bool,
+    },
 }
 
 /// What a broker sends.

@@ -212,17 +212,18 @@ proptest! {
 
 #[test]
 fn a_connect_is_clean_and_says_who() {
+    let will = Will {
+        topic: "t/dead".to_owned(),
+        payload: "7".into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+    };
     let hello = |version| Hello {
         version,
         client_id: "me".to_owned(),
         keep_alive: 30,
         login: Some(("u".to_owned(), "p".to_owned())),
-        will: Some(Will {
-            topic: "t/status".to_owned(),
-            payload: "offline".into(),
-            qos: Qos::AtLeastOnce,
-            retain: true,
-        }),
+        will: Some(will.clone()),
     };
     let mut bytes = BytesMut::new();
     ours4::encode(Outgoing::Hello(&hello(Version::V4)), &mut bytes).unwrap();
@@ -231,23 +232,21 @@ fn a_connect_is_clean_and_says_who() {
     };
     assert!(connect.clean_session && connect.keep_alive == 30 && connect.client_id == "me");
     assert_eq!(connect.login.unwrap().password, "p");
-    let will = connect.last_will.unwrap();
-    assert_eq!(
-        (will.topic.as_str(), &will.message[..], will.retain),
-        ("t/status", &b"offline"[..], true)
-    );
+    let said = connect.last_will.unwrap();
+    assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], true));
+    assert_eq!(said.qos, rumqttc::QoS::AtLeastOnce);
     ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
-    let v5::Packet::Connect(connect, Some(will), login) =
+    let v5::Packet::Connect(connect, Some(said), login) =
         v5::Packet::read(&mut bytes, None).unwrap()
     else {
         panic!("no CONNECT");
     };
-    assert_eq!(
-        (&will.topic[..], &will.message[..], will.retain),
-        (&b"t/status"[..], &b"offline"[..], true)
-    );
     assert!(connect.clean_start && login.unwrap().username == "u");
+    assert_eq!(
+        (&said.topic[..], &said.message[..], said.retain),
+        (&b"t/dead"[..], &b"7"[..], true)
+    );
     let properties = connect.properties.unwrap();
-    assert_eq!(properties.session_expiry_interval, None, "the session ends with the connection");
+    assert_eq!(properties.session_expiry_interval, Some(0), "the session ends with the connection");
     assert_eq!(properties.max_packet_size, Some(1 << 20));
 }

@@ -35,7 +35,7 @@ fn packet_of(packet: Outgoing<'_>) -> Packet {
         Outgoing::PubRec(id) => Packet::PubRec(PubRec::new(id)),
         Outgoing::PubComp(id) => Packet::PubComp(PubComp::new(id)),
         Outgoing::Ping => Packet::PingReq,
-        Outgoing::Goodbye => Packet::Disconnect,
+        Outgoing::Goodbye { .. } => Packet::Disconnect,
     }
 }
 

@@ -31,16 +31,17 @@ fn packet_of(packet: Outgoing<'_>) -> Packet {
         Outgoing::PubRec(id) => Packet::PubRec(PubRec::new(id, None)),
         Outgoing::PubComp(id) => Packet::PubComp(PubComp::new(id, None)),
         Outgoing::Ping => Packet::PingReq(PingReq),
-        Outgoing::Goodbye => {
-            Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))
-        }
+        Outgoing::Goodbye { with_will } => Packet::Disconnect(Disconnect::new(match with_will {
+            true => DisconnectReasonCode::DisconnectWithWillMessage,
+            false => DisconnectReasonCode::NormalDisconnection,
+        })),
     }
 }
 
-/// Without a session expiry: the session ends with the connection.
 fn connect(hello: &Hello) -> Packet {
     let properties = ConnectProperties {
-        session_expiry_interval: None,
+        // The session ends with the connection.
+        session_expiry_interval: Some(0),
         receive_maximum: Some(RECEIVE_MAXIMUM),
         max_packet_size: u32::try_from(INCOMING_BYTES_MAX).ok(),
         topic_alias_max: None,

@@ -45,8 +45,14 @@ async fn home_assistant_is_told_at_the_start_when_it_starts_and_at_the_end() {
     assert_eq!(count("homeassistant/device/"), 2);
     running.stop().await;
     let last = fake.log(|log| log.seen.last().map(|seen| seen.publish.clone())).unwrap();
-    assert_eq!((last.topic.as_str(), &last.payload[..], last.retain), ("s/g/status", &b"offline"[..], true));
+    assert_eq!(
+        (last.topic.as_str(), &last.payload[..], last.retain),
+        ("s/g/status", &b"offline"[..], true)
+    );
     let will = fake.log(|log| log.connects.first().and_then(|connect| connect.last_will.clone()));
     let will = will.unwrap();
-    assert_eq!((will.topic, &will.message[..], will.retain), ("s/g/status".to_owned(), &b"offline"[..], true));
+    assert_eq!(
+        (will.topic, &will.message[..], will.retain),
+        ("s/g/status".to_owned(), &b"offline"[..], true)
+    );
 }

@@ -15,8 +15,8 @@ use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
 use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, Form, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
-    TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading,
+    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -53,6 +53,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        sparkplug: None,
     }
 }
 
@@ -78,6 +79,15 @@ pub struct World {
     pub appended: u64,
     pub timing: Timing,
     pub lan: Arc<Network>,
+}
+
+/// A gateway that has read nothing.
+struct Nothing;
+
+impl Latest for Nothing {
+    fn latest(&self, _: TagId) -> Option<Reading> {
+        None
+    }
 }
 
 /// Clients of a LAN broker that takes a number of messages.
@@ -155,6 +165,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             inbox,
+            latest: Arc::new(Nothing),
             lan: self.lan.clone(),
             seed: 7,
             secrets_dir,

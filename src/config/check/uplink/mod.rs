@@ -4,6 +4,7 @@ mod credentials;
 mod home_assistant;
 mod payload;
 mod receive;
+pub(super) mod sparkplug;
 mod topics;
 mod url;
 mod window;
@@ -49,6 +50,7 @@ pub(super) fn check(
     let policy = section.scalar("policy", out, values::word(&words));
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, out);
+    let sparkplug = sparkplug::check(&section, gateway, out);
     let url = url?;
     Some(UplinkPlan {
         host: url.host,
@@ -75,6 +77,7 @@ pub(super) fn check(
         window_bytes,
         packet_bytes,
         policy: policy.unwrap_or(Policy::Required),
+        sparkplug,
         name,
     })
 }
