@@ -383,7 +383,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 44] = [
+pub(super) static ALL: [&Shape; 45] = [
     &SERIAL,
     &POLL,
     &FRAMING,

@@ -15,7 +15,7 @@ use crate::config::values::{self, quoted};
 const ID_BYTES_MAX: usize = 256;
 
 /// Keys that say how topics and payloads of our own look.
-const UNUSED: [(&str, &str); 6] = [
+const UNUSED: [(&str, &str); 7] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
     ("topic", "Sparkplug says which topics there are"),
     ("payload", "Sparkplug says what payloads look like"),
