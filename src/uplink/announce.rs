@@ -18,6 +18,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use super::client::Will;
+use super::pack::PUBLISH_OVERHEAD;
 use crate::config::{HomeAssistantPlan, UplinkPlan};
 use crate::model::{Qos, TopicFilter, TopicName};
 
@@ -65,7 +66,15 @@ impl Announcer {
             }));
         }
         let described = plan.home_assistant.clone();
-        let documents = described.as_ref().map(document::documents).unwrap_or_default();
+        let mut documents = described.as_ref().map(document::documents).unwrap_or_default();
+        documents.retain(|topic, json| {
+            let bytes = document(topic, json).bytes() + PUBLISH_OVERHEAD;
+            let fits = bytes <= plan.packet_bytes;
+            if !fits {
+                tracing::error!(%topic, bytes, "a device's document is larger than packet-max");
+            }
+            fits
+        });
         let mut announcer = Self { plan: described, documents, waiting };
         announcer.all();
         announcer

@@ -129,3 +129,14 @@ fn thingsboard_hears_of_each_device() {
     assert_eq!((&one.payload[..], one.retain), (&br#"{"device":"m2"}"#[..], false));
     assert!(all(&mut Announcer::new(&plan(devices, "payload: tag"))).is_empty());
 }
+
+#[test]
+fn a_document_that_the_broker_would_refuse_is_not_sent() {
+    let tags: String = (0..100).map(|n| format!("tag{n}: {{ input: {n}, type: u16 }},")).collect();
+    let device = format!(
+        "big: {{ bus: b, tags: {{ {tags} }} }}, m1: {{ bus: b, tags: {{ u: {{ input: 0, type: u16 }} }} }}"
+    );
+    let told = all(&mut Announcer::new(&plan(&device, "home-assistant: {}, packet-max: 4KiB")));
+    let [document, _] = &told[..] else { panic!("{}", told.len()) };
+    assert!(document.topic.as_str().contains("_m1_"), "{}", document.topic);
+}
