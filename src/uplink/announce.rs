@@ -42,7 +42,7 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    pub fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         self.topic.as_str().len() + self.payload.len()
     }
 }
@@ -88,9 +88,12 @@ impl Announcer {
         filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect()
     }
 
-    /// The next one, if there is room for it.
-    pub fn next(&mut self, room: impl Fn(usize) -> bool) -> Option<Announcement> {
-        self.waiting.front().filter(|next| room(next.bytes()))?;
+    /// Bytes of the next one.
+    pub fn front(&self) -> Option<usize> {
+        self.waiting.front().map(Announcement::bytes)
+    }
+
+    pub fn pop(&mut self) -> Option<Announcement> {
         self.waiting.pop_front()
     }
 

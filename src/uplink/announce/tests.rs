@@ -19,7 +19,7 @@ const TAGS: &str = "\
     name: { holding: 20, type: 'text:4' }, Öl: { input: 4, type: u16, unit: kWh }";
 
 fn all(announcer: &mut Announcer) -> Vec<Announcement> {
-    std::iter::from_fn(|| announcer.next(|_| true)).collect()
+    std::iter::from_fn(|| announcer.pop()).collect()
 }
 
 fn with(tags: &str) -> Announcer {
