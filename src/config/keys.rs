@@ -290,6 +290,7 @@ pub(super) static UPLINK: Shape = Shape {
         "packet-max",
         "retain",
         "policy",
+        "remote",
         "sparkplug",
     ],
     refused: &[
@@ -319,6 +320,15 @@ pub(super) static RECEIVE: Shape = Shape {
     refused: &[
         ("topic", "what is subscribed to is called filter"),
         ("prefix", "what is put before the topics on this network is called under"),
+    ],
+};
+
+pub(super) static REMOTE: Shape = Shape {
+    name: "remote",
+    keys: &["keys", "topic", "groups", "group-topic", "confirm"],
+    refused: &[
+        ("key", "write keys: { ops: … }, a name and a public key for each"),
+        ("group", "write groups: [ … ]"),
     ],
 };
 
@@ -445,7 +455,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 48] = [
+pub(super) static ALL: [&Shape; 49] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -485,6 +495,7 @@ pub(super) static ALL: [&Shape; 48] = [
     &UPLINK,
     &SPARKPLUG,
     &RECEIVE,
+    &REMOTE,
     &PASSWORD,
     &PROXY,
     &SAS,

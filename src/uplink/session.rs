@@ -18,6 +18,7 @@ use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::notices::Notices;
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
+use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
@@ -52,6 +53,8 @@ enum Out {
     Notice(i64),
     /// Made anew by the next connection.
     Announcement,
+    /// What is told of the configuration, by its revision.
+    Told(u64),
 }
 
 /// Why a session ends.
@@ -77,6 +80,8 @@ pub struct Session<'a> {
     supply: Supply,
     notices: Notices,
     announcer: Announcer,
+    /// `None` if nobody configures the gateway over this uplink.
+    telling: Option<Telling>,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -108,6 +113,10 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        for filter in &remote::filters(&plan) {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
+        let telling = Telling::start(&plan, &engine.remote);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
@@ -135,6 +144,7 @@ impl<'a> Session<'a> {
             supply,
             notices,
             announcer,
+            telling,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
@@ -189,7 +199,10 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
+            Event::Subscribed { granted, refused } => {
+                self.engine.subscribed(granted, refused);
+                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+            }
             Event::PingAcked(_) => {}
         }
     }
@@ -218,6 +231,11 @@ impl<'a> Session<'a> {
 
     pub fn reply(&mut self, reply: Reply) {
         self.engine.replies.push_back(reply);
+    }
+
+    /// There is something new to say of the configuration.
+    pub fn told(&mut self) {
+        self.telling.iter_mut().for_each(Telling::renew);
     }
 
     /// The read of the store that is under way; waits for ever if there is none.
@@ -258,6 +276,13 @@ impl<'a> Session<'a> {
         {
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
             self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
+        }
+        if let Some(bytes) = self.telling.as_mut().and_then(Telling::next_bytes)
+            && self.room(bytes, 0)
+            && let Some((topic, told)) = self.telling.as_mut().map(Telling::next)
+        {
+            let letter = Letter { retain: true, ..Letter::json(topic, told.payload) };
+            self.hand_over(client, letter, Out::Told(told.revision))?;
         }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
@@ -349,6 +374,10 @@ impl<'a> Session<'a> {
                 false => progress.commands.replies_dropped += 1,
             }),
             Out::Announcement => {}
+            Out::Told(revision) => {
+                let telling = self.telling.as_ref().filter(|_| good);
+                telling.into_iter().for_each(|telling| telling.acknowledged(revision));
+            }
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -431,7 +460,8 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) | Out::Announcement => {} // The store has it, or the plan.
+                // Told again at the next connection.
+                Out::Notice(_) | Out::Announcement | Out::Told(_) => {}
             }
         }
         for reply in replies.into_iter().rev() {

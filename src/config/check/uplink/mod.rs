@@ -5,6 +5,7 @@ mod home_assistant;
 mod payload;
 mod proxy;
 mod receive;
+mod remote;
 mod service;
 pub(super) mod sparkplug;
 mod topics;
@@ -65,6 +66,10 @@ pub(super) fn check(
         home_assistant::check(&section, &payload.live, &prefix, gateway, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
+    let remote = match section.get("remote") {
+        Some(field) => Some(remote::check(field, &topics, &prefix, out)?),
+        None => None,
+    };
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, limits, out);
     let sparkplug = sparkplug::check(&section, gateway, out);
@@ -108,6 +113,7 @@ pub(super) fn check(
         retain: retain.unwrap_or(true),
         service: preset.as_ref().map(|preset| Arc::new(preset.service.clone())),
         policy: policy.unwrap_or(Policy::Required),
+        remote,
         sparkplug,
         name,
     };

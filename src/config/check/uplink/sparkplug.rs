@@ -14,8 +14,8 @@ use crate::config::values::{self, quoted};
 /// Longest group, node and host: every message carries two of them.
 const ID_BYTES_MAX: usize = 256;
 
-/// Keys that say how topics and payloads of our own look.
-const UNUSED: [(&str, &str); 7] = [
+/// Keys about topics and payloads of our own.
+const UNUSED: [(&str, &str); 8] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
     ("topic", "Sparkplug says which topics there are"),
     ("payload", "Sparkplug says what payloads look like"),
@@ -23,6 +23,7 @@ const UNUSED: [(&str, &str); 7] = [
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
     ("notices", "Sparkplug has no place for them"),
+    ("remote", "configure the gateway over another uplink"),
 ];
 
 /// `None` if the uplink is none, or after something was reported.
