@@ -56,7 +56,8 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    pub fn new(plan: &UplinkPlan) -> Self {
+    /// `packet_bytes` is the largest packet that the broker takes.
+    pub fn new(plan: &UplinkPlan, packet_bytes: usize) -> Self {
         let mut waiting = VecDeque::new();
         if let Ok(topic) = TopicName::new(&format!("{}{CONNECT}", plan.prefix)) {
             waiting.extend(plan.thingsboard_devices.iter().map(|device| Announcement {
@@ -69,7 +70,7 @@ impl Announcer {
         let mut documents = described.as_ref().map(document::documents).unwrap_or_default();
         documents.retain(|topic, json| {
             let bytes = document(topic, json).bytes() + PUBLISH_OVERHEAD;
-            let fits = bytes <= plan.packet_bytes;
+            let fits = bytes <= packet_bytes;
             if !fits {
                 tracing::error!(%topic, bytes, "a device's document is larger than packet-max");
             }

@@ -122,16 +122,15 @@ impl<'a> Session<'a> {
         for (filter, qos) in commands.chain(local) {
             client.subscribe(Subscription { filter, qos, no_local: true })?;
         }
-        let announcer = Announcer::new(&plan);
+        let packet_bytes = plan.packet_bytes.min(client.limits().packet_bytes);
+        let announcer = Announcer::new(&plan, packet_bytes);
         for filter in &announcer.filters() {
             client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
         }
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
-        let packet_bytes = client.limits().packet_bytes;
-        engine.packer.limit(packet_bytes);
-        let packet_bytes = plan.packet_bytes.min(packet_bytes);
+        engine.packer.limit(client.limits().packet_bytes);
         let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
         let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);

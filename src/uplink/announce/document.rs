@@ -98,13 +98,12 @@ fn part(tag: &Part, id: &str) -> Json {
         Entity::Switch => json!({
             "p": "switch", "pl_on": "true", "pl_off": "false", "stat_on": TRUE, "stat_off": FALSE,
         }),
-        Entity::Number { min, max, step } => {
-            let mut number = json!({ "p": "number", "min": min, "max": max, "step": step });
-            if !tag.unit.is_empty() {
-                number["unit_of_meas"] = tag.unit.as_str().into();
-            }
-            number
+        Entity::Number { min, max, step } if tag.unit.is_empty() => {
+            json!({ "p": "number", "min": min, "max": max, "step": step })
         }
+        Entity::Number { min, max, step } => json!({
+            "p": "number", "min": min, "max": max, "step": step, "unit_of_meas": tag.unit.as_str(),
+        }),
         // A text is a JSON string to us.
         Entity::Select(texts) => {
             json!({ "p": "select", "ops": texts, "cmd_tpl": "{{ value | tojson }}" })
@@ -120,18 +119,16 @@ fn part(tag: &Part, id: &str) -> Json {
 }
 
 fn sensor(unit: &str, is_number: bool) -> Json {
-    let mut json = json!({ "p": "sensor" });
-    let known = CLASSES.iter().find(|(known, ..)| *known == unit);
-    if is_number {
-        json["stat_cla"] = known.map_or("measurement", |(.., state)| *state).into();
+    if !is_number {
+        return json!({ "p": "sensor" });
     }
-    if is_number && !unit.is_empty() {
-        json["unit_of_meas"] = unit.into();
+    match CLASSES.iter().find(|(known, ..)| *known == unit) {
+        Some((_, class, state)) => json!({
+            "p": "sensor", "unit_of_meas": unit, "dev_cla": class, "stat_cla": state,
+        }),
+        None if unit.is_empty() => json!({ "p": "sensor", "stat_cla": "measurement" }),
+        None => json!({ "p": "sensor", "unit_of_meas": unit, "stat_cla": "measurement" }),
     }
-    if let (true, Some((_, class, _))) = (is_number, known) {
-        json["dev_cla"] = (*class).into();
-    }
-    json
 }
 
 /// A name in the letters that Home Assistant allows in topics; two names never become one.

@@ -18,13 +18,17 @@ const TAGS: &str = "\
     goal: { holding: 11, type: i16, scale: 0.1, unit: °C, write: { min: 5, max: 80, step: 0.5 } }, \
     name: { holding: 20, type: 'text:4' }, Öl: { input: 4, type: u16, unit: kWh }";
 
+fn told_of(plan: &UplinkPlan) -> Announcer {
+    Announcer::new(plan, plan.packet_bytes)
+}
+
 fn all(announcer: &mut Announcer) -> Vec<Announcement> {
     std::iter::from_fn(|| announcer.pop()).collect()
 }
 
 fn with(tags: &str) -> Announcer {
     let device = format!("m1: {{ bus: b, tags: {{ {tags} }} }}");
-    Announcer::new(&plan(&device, "receive: 's1/g1/+/+/set', home-assistant: {}"))
+    told_of(&plan(&device, "receive: 's1/g1/+/+/set', home-assistant: {}"))
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn a_device_is_described_part_by_part() {
 #[test]
 fn what_does_not_receive_commands_can_only_be_looked_at() {
     let plan = plan(&format!("m1: {{ bus: b, tags: {{ {TAGS} }} }}"), "home-assistant: {}");
-    let [document, _] = &all(&mut Announcer::new(&plan))[..] else { panic!("one device") };
+    let [document, _] = &all(&mut told_of(&plan))[..] else { panic!("one device") };
     let json: Json = serde_json::from_slice(&document.payload).unwrap();
     for part in json["cmps"].as_object().unwrap().values() {
         assert!(part["p"].as_str().unwrap().ends_with("sensor") && part.get("cmd_t").is_none());
@@ -123,11 +127,11 @@ fn what_is_no_longer_configured_is_removed_and_nothing_else() {
 #[test]
 fn thingsboard_hears_of_each_device() {
     let devices = "m1: { bus: b, tags: { u: { input: 0, type: u16 } } }, m2: { bus: b, tags: { i: { input: 1, type: u16 } } }";
-    let told = all(&mut Announcer::new(&plan(devices, "payload: thingsboard, send: 's1/g1/m2/#'")));
+    let told = all(&mut told_of(&plan(devices, "payload: thingsboard, send: 's1/g1/m2/#'")));
     let [one] = &told[..] else { panic!("{told:?}") };
     assert_eq!(one.topic.as_str(), "v1/gateway/connect");
     assert_eq!((&one.payload[..], one.retain), (&br#"{"device":"m2"}"#[..], false));
-    assert!(all(&mut Announcer::new(&plan(devices, "payload: tag"))).is_empty());
+    assert!(all(&mut told_of(&plan(devices, "payload: tag"))).is_empty());
 }
 
 #[test]
@@ -136,7 +140,7 @@ fn a_document_that_the_broker_would_refuse_is_not_sent() {
     let device = format!(
         "big: {{ bus: b, tags: {{ {tags} }} }}, m1: {{ bus: b, tags: {{ u: {{ input: 0, type: u16 }} }} }}"
     );
-    let told = all(&mut Announcer::new(&plan(&device, "home-assistant: {}, packet-max: 4KiB")));
+    let told = all(&mut told_of(&plan(&device, "home-assistant: {}, packet-max: 4KiB")));
     let [document, _] = &told[..] else { panic!("{}", told.len()) };
     assert!(document.topic.as_str().contains("_m1_"), "{}", document.topic);
 }
