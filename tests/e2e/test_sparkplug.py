@@ -370,7 +370,7 @@ def test_no_value_is_lost_under_faults(tmp_path, started, broker):
     assert max(seen() - {None}) <= press.served
     assert gateway.stop() == 0
     wait_for(lambda: proxy.snapshot()[-1]["packet"] == "close", what="the end of the connection")
-    recording = checker.Recording(proxy.snapshot(), host="scada-host", writable=["press"])
+    recording = checker.Recording(proxy.snapshot(), host="scada-host", writable=["press"], late_ms=30_000)
     found = checker.judge(recording)
     # A kill between the store's commit and CONNECT leaves out a number; freezing holds packets back in the recorder.
     for assertion in ("message-flow-edge-node-birth-publish-will-message-payload-bdSeq", "topics-nbirth-bdseq-increment"):
