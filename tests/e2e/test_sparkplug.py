@@ -309,12 +309,13 @@ def test_a_host_application_of_others(tmp_path, started, broker):
     assert of("NDEATH")[-1]["bd_seq"] == recording.sessions[-1].bd_seq > 0
 
 
-def test_no_value_is_lost_under_faults(tmp_path, started, broker):
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_no_value_is_lost_under_faults(tmp_path, started, broker, version):
     """Truth is what the broker passed on. After a SIGKILL of the gateway the store may miss its commit window."""
     server, proxy, watcher = broker
     press = started(CountingDevice())
     watcher.state(True, 1)
-    gateway = started(Gateway(tmp_path / "gw", config(press, proxy.port, host="scada-host", every="20ms")))
+    gateway = started(Gateway(tmp_path / "gw", config(press, proxy.port, mqtt=version, host="scada-host", every="20ms")))
     count_goes_on(watcher, press, 30)
     seed = random.randrange(1 << 30)
     chance, may_miss, stamp, kinds = random.Random(seed), set(), 1, {}
@@ -368,6 +369,8 @@ def test_no_value_is_lost_under_faults(tmp_path, started, broker):
           f"{late()} readings without a value, faults: {kinds}")
     assert len(unexcused) <= late(), f"lost: {sorted(unexcused)[:20]}, seed {seed}"
     assert max(seen() - {None}) <= press.served
+    told = lambda: [json.loads(m["string_value"]) for p in watcher.of("NDATA") for m in p["metrics"]]
+    wait_for(lambda: any(n["notice"] == "resume" for n in told()), what="the notice of a jump after a kill")
     assert gateway.stop() == 0
     wait_for(lambda: proxy.snapshot()[-1]["packet"] == "close", what="the end of the connection")
     recording = checker.Recording(proxy.snapshot(), host="scada-host", writable=["press"], late_ms=30_000)

@@ -1,3 +1,5 @@
+//! Births, deaths, sequence numbers, rebirths, the primary host.
+
 use super::*;
 use crate::codec::sparkplug::{Content, PropertyContent};
 use crate::model::{Fault, Qos};
