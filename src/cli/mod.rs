@@ -17,6 +17,7 @@ mod simulate;
 mod status;
 mod store;
 mod trace;
+mod uplink;
 mod view;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
+    /// The way to a cloud broker: try it, show it, and the services that are known
+    Uplink(uplink::Arguments),
     /// The LAN broker: clients, topics, retained messages, passwords
     Broker(broker::Arguments),
     /// Look into the store
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Uplink(arguments) => uplink::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Complaint, Findings, Problem, Problems, Spot};
 use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Loaded, parse_with};
+use super::{Beside, Loaded, parse_with};
 use crate::model::{Blame, Retry};
 
 /// Ending of the copy that last started the gateway.
@@ -57,11 +57,14 @@ impl SaveError {
 /// Reads and checks a file. That it can't be read is a problem like any other. Relative paths in
 /// it start at its own directory, wherever the process was started.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    load_beside(path, path.parent().unwrap_or(Path::new("")))
+}
+
+fn load_beside(path: &Path, directory: &Path) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     match read(path) {
         Ok(text) => {
-            let directory = path.parent().unwrap_or(Path::new(""));
-            let mut loaded = parse_with(&text, &name, |wanted| own_profiles(directory, wanted))?;
+            let mut loaded = parse_with(&text, &name, &Directory(directory))?;
             loaded.plan.anchor(directory);
             Ok(loaded)
         }
@@ -75,7 +78,25 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 
 /// Checks a text as if it were a file of this directory, with the profiles that are there.
 pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Problems> {
-    parse_with(text, name, |wanted| own_profiles(directory, wanted))
+    parse_with(text, name, &Directory(directory))
+}
+
+/// Where a configuration lies, with all that is there.
+struct Directory<'a>(&'a Path);
+
+impl Beside for Directory<'_> {
+    fn profiles(&self, wanted: &Wanted<'_>) -> Own {
+        own_profiles(self.0, wanted)
+    }
+
+    fn text(&self, name: &str) -> (String, Result<String, (Place, Complaint)>) {
+        let path = self.0.join(name);
+        (path.display().to_string(), read(&path))
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 /// Reads and checks one profile.
@@ -164,9 +185,8 @@ fn read(path: &Path) -> Result<String, (Place, Complaint)> {
 /// Checks `text` and, only if it has no errors, writes it to `path` in one step.
 pub fn save(path: &Path, text: &str) -> Result<Loaded, SaveError> {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let own = |wanted: &Wanted<'_>| own_profiles(directory, wanted);
     let name = path.display().to_string();
-    let loaded = parse_with(text, &name, own).map_err(SaveError::Refused)?;
+    let loaded = parse_with(text, &name, &Directory(directory)).map_err(SaveError::Refused)?;
     replace(path, text)?;
     Ok(loaded)
 }
@@ -182,9 +202,9 @@ pub fn keep_good(path: &Path, directory: &Path, text: &str) -> Result<(), SaveEr
     replace(&good, text)
 }
 
-/// Loads the copy that [`keep_good`] wrote.
+/// Loads the copy that [`keep_good`] wrote; what belongs to it still lies beside the original.
 pub fn load_good(path: &Path, directory: &Path) -> Result<Loaded, Problems> {
-    load(&good_path(path, directory))
+    load_beside(&good_path(path, directory), path.parent().unwrap_or(Path::new("")))
 }
 
 /// Where the last good copy of `path` lies.

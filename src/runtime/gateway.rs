@@ -16,6 +16,7 @@ use super::doors::Doors;
 use super::files;
 use super::live::{self, Board, Intake};
 use super::locks::lock;
+use super::machine;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
@@ -257,7 +258,7 @@ impl Gateway {
                 inbox: inbox.clone(),
                 lan: doors.clone(),
                 latest: board.clone(),
-                seed: fastrand::u64(..),
+                seed: machine::seed(&store, &plan.client_id),
                 secrets_dir: secrets_dir.clone(),
             };
             let (port, runner) = uplink::uplink(plan.clone(), deps);

@@ -9,6 +9,7 @@ mod files;
 mod gateway;
 mod live;
 mod locks;
+mod machine;
 mod status;
 mod units;
 

@@ -245,6 +245,35 @@ def test_the_primary_host(tmp_path, started, broker):
     judge(proxy, host="scada-host")
 
 
+def test_several_servers(tmp_path, started):
+    """The node goes where the primary host is, and is on one server at a time."""
+    press = started(CountingDevice())
+    servers = [started(Mosquitto(tmp_path / name)) for name in "ab"]
+    proxies = [started(Proxy(server.port)) for server in servers]
+    a, b = [started(Watcher(server.port)) for server in servers]
+    a.state(False, 100)
+    b.state(True, 50)
+    text = config(press, proxies[0].port, host="scada-host")
+    urls = ", ".join(f'"mqtt://127.0.0.1:{proxy.port}"' for proxy in proxies)
+    gateway = started(Gateway(tmp_path / "gw", text.replace(f'"mqtt://127.0.0.1:{proxies[0].port}"', f"[{urls}]")))
+    count_goes_on(b, press, 40)
+    assert not a.of("NBIRTH")
+    a.state(True, 200)
+    b.state(False, 60)
+    count_goes_on(a, press, 60)
+    wait_for(lambda: b.of("NDEATH"), what="the death certificate on the server that was left")
+    last = press.served - 5
+    seen = lambda: {v for watcher in (a, b) for v, _ in watcher.values("press", "count")}
+    wait_for(lambda: set(range(1, last)) <= seen(), 30, "every value, on one server or the other")
+    assert gateway.stop() == 0
+    for proxy in proxies:
+        wait_for(lambda: proxy.snapshot()[-1]["packet"] == "close", what="the end of the connection")
+    records = sorted((r | {"connection": (n, r["connection"])} for n, p in enumerate(proxies) for r in p.snapshot()),
+                     key=lambda r: r["t"])
+    found = checker.judge(checker.Recording(records, host="scada-host", writable=["press"]))
+    assert found == {}, json.dumps({k: v[:3] for k, v in found.items()}, indent=1)
+
+
 def test_a_host_application_of_others(tmp_path, started, broker):
     server, proxy, watcher = broker
     press = started(CountingDevice())

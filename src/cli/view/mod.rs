@@ -17,6 +17,7 @@ use serde_json::Value;
 
 pub use account::{equation, equation_holds};
 pub use line::{Line, Tone};
+pub use north::uplinks;
 pub use store::lines as store;
 
 use crate::model::Wall;

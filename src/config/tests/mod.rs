@@ -1,6 +1,7 @@
 //! Texts and what is said about them.
 
 mod access_problems;
+mod cloud_problems;
 mod files;
 mod mutations;
 mod plans;

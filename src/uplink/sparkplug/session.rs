@@ -25,6 +25,7 @@ use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscript
 use crate::uplink::engine::{Closing, Engine};
 use crate::uplink::lanes::Work;
 use crate::uplink::notices::Notices;
+use crate::uplink::pack::PUBLISH_OVERHEAD;
 use crate::uplink::session::End;
 use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
 
@@ -58,6 +59,7 @@ pub struct Session<'a> {
     acknowledged: bool,
     owed: bool,
     stale: bool,
+    paced: Option<Instant>,
 }
 
 /// The steps of an intended end.
@@ -124,6 +126,7 @@ impl<'a> Session<'a> {
             acknowledged: false,
             owed: false,
             stale: true,
+            paced: None,
         })
     }
 
@@ -293,7 +296,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says what is due, sends as much as the window allows, and reads ahead.
+    /// Until when something waits for the rate alone.
+    pub fn paced(&self) -> Option<Instant> {
+        self.paced
+    }
+
+    /// Says what is due, sends as much as the window and the rate allow, and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         match self.leaving {
             None => self.speak(),
@@ -306,7 +314,16 @@ impl<'a> Session<'a> {
             }
             Some(_) => {}
         }
-        while let Some(out) = self.edge.node.outbox.pop_front() {
+        self.paced = None;
+        while let Some(out) = self.edge.node.outbox.front() {
+            let bytes = out.topic.len() + out.payload.len() + PUBLISH_OVERHEAD;
+            if !self.engine.pace.room(self.engine.uptime(), bytes) {
+                // A ping now would prove what was not sent.
+                self.paced = Some(self.engine.paced_until());
+                return Ok(());
+            }
+            let Some(out) = self.edge.node.outbox.pop_front() else { break };
+            self.engine.pace.sent(self.engine.uptime(), bytes);
             self.stale = true;
             let id = client.publish(Message {
                 topic: &out.topic,
@@ -438,11 +455,13 @@ impl<'a> Session<'a> {
     pub fn close(mut self) -> (Closing, Option<Ended>, bool) {
         self.settle();
         let told = matches!(self.leaving, Some(Leaving::Gone(true)));
+        // Where the host is not, the next server is tried, however well this one worked.
+        let moves = self.can_move && self.end.is_some();
         let closing = Closing {
             out: self.barrier.messages(),
             acknowledged: self.acknowledged,
-            refused: false,
-            lasted: self.connected.elapsed() >= self.engine.timing.backoff_cap,
+            refused: moves,
+            lasted: !moves && self.connected.elapsed() >= self.engine.timing.backoff_cap,
         };
         let rest = self.barrier.into_rest().flat_map(|sent| sent.rows);
         let delivered = rest.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));

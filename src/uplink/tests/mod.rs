@@ -3,10 +3,15 @@
 mod away;
 mod commanding;
 mod delivery;
+mod emulated;
 mod fake;
 mod faults;
+mod five;
 mod local;
 mod notices;
 mod packing;
+mod services;
+mod storm;
 mod tls;
+mod ways;
 mod world;

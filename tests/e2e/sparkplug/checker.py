@@ -416,8 +416,10 @@ def host_walk(session, host):
       "operational-behavior-edge-node-birth-sequence-wait")
 def waits_for_host(recording):
     for session in recording.sessions if recording.host else ():
+        heard = False  # after it was online once, `leaves_with_host` judges: data may be on its way
         for item, online in host_walk(session, recording.host):
-            if isinstance(item, Message) and item.type != "NDEATH" and online is False:
+            heard = heard or online is True
+            if isinstance(item, Message) and item.type != "NDEATH" and not heard:
                 yield item
 
 

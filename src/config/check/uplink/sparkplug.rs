@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::config::keys;
-use crate::config::plan::{DevicePlan, Gateway, Plan, Source, TagPlan, UplinkPlan};
+use crate::config::plan::{BrokerUrl, DevicePlan, Gateway, Plan, Source, TagPlan, UplinkPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::Section;
 use crate::config::sparkplug::{SparkplugDevice, SparkplugMetric, SparkplugPlan};
@@ -72,9 +72,12 @@ pub(in crate::config::check) fn complete(plan: &mut Plan, uplinks: &[Spot], out:
             continue;
         };
         let Some(node) = &uplink.sparkplug else { continue };
-        let (host, port) = (&uplink.host, uplink.port);
-        let descriptor = format!("{host}:{port} {}/{}", node.group, node.node).to_lowercase();
-        if nodes.insert(descriptor, index).is_some() {
+        let name =
+            |broker: &BrokerUrl| format!("{broker} {}/{}", node.group, node.node).to_lowercase();
+        let names: Vec<String> = uplink.brokers.iter().map(name).collect();
+        let is_taken = names.iter().any(|name| nodes.get(name).is_some_and(|by| *by != index));
+        nodes.extend(names.into_iter().map(|name| (name, index)));
+        if is_taken {
             let message = format!(
                 "another uplink is the edge node {} of {} on the same broker",
                 quoted(&node.node),

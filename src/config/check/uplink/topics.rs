@@ -9,7 +9,8 @@ use crate::config::template::Template;
 use crate::config::values;
 use crate::model::{Name, TopicFilter, TopicName};
 
-const PLACEHOLDERS: [&str; 7] = ["enterprise", "site", "area", "line", "cell", "gateway", "uplink"];
+const PLACEHOLDERS: [&str; 8] =
+    ["enterprise", "site", "area", "line", "cell", "gateway", "uplink", "client-id"];
 
 /// Makes the topics of one uplink from what is written.
 pub(super) struct Topics<'a> {
@@ -17,9 +18,10 @@ pub(super) struct Topics<'a> {
 }
 
 impl<'a> Topics<'a> {
-    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name, client_id: &'a str) -> Self {
         let mut values = gateway.places().to_vec();
         values.push(("uplink", Some(uplink.as_str())));
+        values.push(("client-id", Some(client_id)));
         Self { values }
     }
 
