@@ -355,7 +355,9 @@ impl<'a> Session<'a> {
         let wall = millis(self.engine.clock.wall());
         // Before the rows that follow what they tell of.
         self.notices.look(self.edge.store.epoch());
-        while let Some(told) = self.notices.next(|_| self.barrier.has_room()) {
+        while self.barrier.has_room()
+            && let Some(told) = self.notices.next()
+        {
             self.edge.node.notice(wall, String::from_utf8_lossy(&told.payload).into_owned());
             let (notices, bytes) = (vec![told.id], told.bytes());
             self.barrier.sent(Sent { notices, messages: 1, bytes, ..Sent::default() });
