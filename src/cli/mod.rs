@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod broker;
 mod check;
+mod config;
 mod demo;
 mod frame;
 mod link;
@@ -39,6 +40,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a configuration: every mistake at once, or the plan
     Check(check::Arguments),
+    /// Versions of the configuration: list, show, compare, go back; sign changes from afar
+    Config(config::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
     /// Show who commanded what, and what became of it
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),

@@ -38,6 +38,15 @@ pub(super) const TOPIC_ISA_95: &str = "{enterprise}/{site}/{area}/{line}/{cell}/
 pub(super) const TEMPLATE_BYTES_MAX: usize = 4_096;
 pub(super) const TOPIC_NOTICES: &str = "{site}/{gateway}/notice";
 
+/// Where an uplink takes new configurations, and where for a group of gateways.
+pub(super) const TOPIC_REMOTE: &str = "{site}/{gateway}/config";
+pub(super) const TOPIC_GROUP: &str = "groups/{group}/config";
+pub(super) const REMOTE_KEYS_MAX: usize = 16;
+pub(super) const REMOTE_GROUPS_MAX: usize = 16;
+/// How long a new configuration has to prove itself.
+pub(super) const CONFIRM: Duration = Duration::from_secs(120);
+pub(super) const CONFIRM_RANGE: Durations = Duration::from_secs(5)..=Duration::from_secs(3_600);
+
 pub(super) const MODBUS_TCP_PORT: u16 = 502;
 /// Modbus/TCP Security V36, 5.1.
 pub(super) const MODBUS_TLS_PORT: u16 = 802;

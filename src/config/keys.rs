@@ -289,6 +289,7 @@ pub(super) static UPLINK: Shape = Shape {
         "packet-max",
         "retain",
         "policy",
+        "remote",
         "sparkplug",
     ],
     refused: &[
@@ -318,6 +319,15 @@ pub(super) static RECEIVE: Shape = Shape {
     refused: &[
         ("topic", "what is subscribed to is called filter"),
         ("prefix", "what is put before the topics on this network is called under"),
+    ],
+};
+
+pub(super) static REMOTE: Shape = Shape {
+    name: "remote",
+    keys: &["keys", "topic", "groups", "group-topic", "confirm"],
+    refused: &[
+        ("key", "write keys: { ops: … }, a name and a public key for each"),
+        ("group", "write groups: [ … ]"),
     ],
 };
 
@@ -435,7 +445,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 47] = [
+pub(super) static ALL: [&Shape; 48] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -475,6 +485,7 @@ pub(super) static ALL: [&Shape; 47] = [
     &UPLINK,
     &SPARKPLUG,
     &RECEIVE,
+    &REMOTE,
     &PASSWORD,
     &PROXY,
     &SAS,

@@ -19,6 +19,7 @@ mod plan;
 mod problem;
 pub mod profile;
 mod raw;
+mod remote;
 mod section;
 mod share;
 mod sparkplug;
@@ -40,6 +41,7 @@ pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
+pub use remote::{RemoteGroup, RemoteKey, RemotePlan};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use sparkplug::{NAMESPACE, SparkplugDevice, SparkplugMetric, SparkplugPlan};
 pub use template::{LiveTopic, TopicPattern};
@@ -59,7 +61,7 @@ pub struct Loaded {
     pub profiles: Vec<profile::Used>,
     /// Where the broker's listeners name certificates.
     pub tls_files: Vec<TlsFiles>,
-    /// The text it came from, for [`file::keep_good`].
+    /// The text it came from.
     pub text: String,
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::broker::{BrokerPlan, Place};
 use super::clouds::Service;
 use super::link::Link;
+use super::remote::RemotePlan;
 use super::share::SharePlan;
 use super::sparkplug::SparkplugPlan;
 use super::template::LiveTopic;
@@ -280,6 +281,8 @@ pub struct UplinkPlan {
     /// The cloud service whose limits hold; `None` for a broker that nothing is known of.
     pub service: Option<Arc<Service>>,
     pub policy: Policy,
+    /// `None`: nobody changes the configuration over this uplink.
+    pub remote: Option<RemotePlan>,
     /// As an edge node of Sparkplug, instead of topics and payloads of ours.
     pub sparkplug: Option<SparkplugPlan>,
 }

@@ -15,6 +15,7 @@ use super::cause::{Cause, Ended, explain};
 use super::client::{self, Client, Patience};
 use super::engine::{Closing, Engine};
 use super::failover::Failover;
+use super::remote::Told;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
@@ -27,6 +28,7 @@ pub struct Life {
     pub store: Store,
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
+    pub told: watch::Receiver<Told>,
     pub backoff: Backoff,
     pub failover: Failover,
     /// For an edge node of Sparkplug.
@@ -186,7 +188,7 @@ async fn session(
         Err(end) => return (Closing::default(), Err(end)),
     };
     let renew = good_for.map(|good_for| Instant::now() + good_for);
-    let end = drive(&mut session, &mut client, changed, &mut life.replies, renew, stop).await;
+    let end = drive(&mut session, &mut client, changed, life, renew, stop).await;
     let closing = session.close();
     if end.is_ok() {
         client.goodbye().await;
@@ -200,7 +202,7 @@ async fn drive(
     session: &mut Session<'_>,
     client: &mut Client,
     mut changed: watch::Receiver<u64>,
-    replies: &mut mpsc::Receiver<Reply>,
+    life: &mut Life,
     renew: Option<Instant>,
     stop: &CancellationToken,
 ) -> Result<(), End> {
@@ -224,7 +226,8 @@ async fn drive(
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
             () = at(paced) => {}
-            Some(reply) = replies.recv(), if session.takes_replies() => session.reply(reply),
+            Some(reply) = life.replies.recv(), if session.takes_replies() => session.reply(reply),
+            Ok(()) = life.told.changed() => session.told(),
             _ = tick.tick(), if session.ticking() => session.tick()?,
         }
     }

@@ -13,6 +13,7 @@ use super::commands;
 use super::local;
 use super::pace::Pace;
 use super::pack::Packer;
+use super::remote::{self, Arrived, RemoteDoor};
 use super::reply::Reply;
 use super::settling::{Fate, Settlement, rows_in};
 use super::status::{Board, Certificate, Connection};
@@ -47,6 +48,7 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Sender<SetRequest>,
     pub lan: Arc<dyn Lan>,
+    pub remote: RemoteDoor,
     pub board: Arc<Board>,
     pub packer: Packer,
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
@@ -67,7 +69,7 @@ impl Engine {
         plan: Arc<UplinkPlan>,
         timing: Timing,
         clock: Arc<dyn Clock>,
-        (inbox, lan): (mpsc::Sender<SetRequest>, Arc<dyn Lan>),
+        (inbox, lan, remote): (mpsc::Sender<SetRequest>, Arc<dyn Lan>, RemoteDoor),
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
@@ -78,6 +80,7 @@ impl Engine {
             clock,
             inbox,
             lan,
+            remote,
             board,
             packer,
             replies: VecDeque::new(),
@@ -169,9 +172,19 @@ impl Engine {
         self.board.update(|progress| progress.connection = Connection::Stopped);
     }
 
-    /// A publish came from the broker: a command, or a message for the network.
+    /// A publish came from the broker: about the configuration, a command, or a message for the
+    /// network.
     pub fn received(&self, publish: &Received) {
         let plan = &self.plan;
+        let what = |of| remote::what(of, &publish.topic, &publish.payload, publish.retain);
+        if let Some(what) = plan.remote.as_ref().and_then(what) {
+            let uplink = plan.name.clone();
+            if self.remote.arrived.try_send(Arrived { uplink, what }).is_err() {
+                tracing::warn!(uplink = %plan.name, "too many messages about the configuration");
+                self.board.update(|progress| progress.commands.refused += 1);
+            }
+            return;
+        }
         let mut filters = plan.receive.iter();
         let is_asked = filters.any(|filter| filter.matches(&publish.topic));
         let now = self.clock.mono();

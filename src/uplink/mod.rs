@@ -32,6 +32,7 @@ mod notices;
 mod pace;
 mod pack;
 mod rate;
+mod remote;
 mod reply;
 mod sas;
 mod session;
@@ -55,6 +56,7 @@ use crate::store::Store;
 
 pub use cause::Cause;
 pub use lanes::LanePosition;
+pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
 pub use status::{Certificate, Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
 pub use trial::{Tried, trial};
@@ -67,6 +69,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Where received messages go that are no commands.
     pub lan: Arc<dyn Lan>,
+    /// Where messages about the configuration go, and what is said of it.
+    pub remote: RemoteDoor,
     /// What is known of tags now, for those who are told when they begin to listen.
     pub latest: Arc<dyn Latest>,
     /// Makes the back-off of this gateway differ from that of others.
@@ -128,12 +132,13 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     };
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
-    let doors = (deps.inbox, deps.lan);
+    let told = deps.remote.told.clone();
+    let doors = (deps.inbox, deps.lan, deps.remote);
     let edge = sparkplug::Edge::new(&plan, deps.store.clone(), deps.latest);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
     let failover = failover::Failover::new(engine.plan.brokers.len());
-    let life = drive::Life { store: deps.store, places, replies, backoff, failover, edge };
+    let life = drive::Life { store: deps.store, places, replies, told, backoff, failover, edge };
     (port, UplinkRunner { engine, life })
 }
 
@@ -153,10 +158,24 @@ impl UplinkPort {
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
     /// An edge node of Sparkplug has no answers: the metric itself says what the device holds.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
-        if self.plan.sparkplug.is_some() {
-            return;
+        if self.plan.sparkplug.is_none() {
+            self.send(&self.plan.prefix, topic, payload);
         }
-        let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
+    }
+
+    /// As [`UplinkPort::reply`], to a topic that is whole.
+    pub fn publish(&self, topic: TopicName, payload: Vec<u8>) {
+        self.send("", topic, payload);
+    }
+
+    /// Whether the broker takes a message of this size.
+    pub fn fits(&self, topic: &TopicName, payload_bytes: usize) -> bool {
+        let bytes = topic.as_str().len() + payload_bytes + pack::PUBLISH_OVERHEAD;
+        bytes <= self.plan.packet_bytes
+    }
+
+    fn send(&self, prefix: &str, topic: TopicName, payload: Vec<u8>) {
+        let reply = reply::Reply::new(prefix, topic, payload, self.plan.packet_bytes);
         let taken = reply.filter(|reply| self.plan.takes_topic(reply.topic.as_str()));
         let sent = taken.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {

@@ -17,6 +17,7 @@ use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::notices::Notices;
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
+use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
@@ -49,6 +50,8 @@ enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
+    /// What is told of the configuration, by its revision.
+    Told(u64),
 }
 
 /// Why a session ends.
@@ -73,6 +76,8 @@ pub struct Session<'a> {
     inflight: Inflight<Sent>,
     supply: Supply,
     notices: Notices,
+    /// `None` if nobody configures the gateway over this uplink.
+    telling: Option<Telling>,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -104,6 +109,10 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        for filter in &remote::filters(&plan) {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
+        let telling = Telling::start(&plan, &engine.remote);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
@@ -126,6 +135,7 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(window),
             supply,
             notices,
+            telling,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
@@ -179,7 +189,10 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.engine.received(&message),
-            Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
+            Event::Subscribed { granted, refused } => {
+                self.engine.subscribed(granted, refused);
+                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+            }
             Event::PingAcked(_) => {}
         }
     }
@@ -198,6 +211,11 @@ impl<'a> Session<'a> {
 
     pub fn reply(&mut self, reply: Reply) {
         self.engine.replies.push_back(reply);
+    }
+
+    /// There is something new to say of the configuration.
+    pub fn told(&mut self) {
+        self.telling.iter_mut().for_each(Telling::renew);
     }
 
     /// The read of the store that is under way; waits for ever if there is none.
@@ -227,6 +245,13 @@ impl<'a> Session<'a> {
         {
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
             self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
+        }
+        if let Some(bytes) = self.telling.as_mut().and_then(Telling::next_bytes)
+            && self.room(bytes, 0)
+            && let Some((topic, told)) = self.telling.as_mut().map(Telling::next)
+        {
+            let letter = Letter { retain: true, ..Letter::json(topic, told.payload) };
+            self.hand_over(client, letter, Out::Told(told.revision))?;
         }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
@@ -296,7 +321,8 @@ impl<'a> Session<'a> {
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let waits = !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_));
+        let waits =
+            !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_) | Out::Told(_));
         if waits {
             self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
             return;
@@ -316,6 +342,10 @@ impl<'a> Session<'a> {
                 true => progress.commands.replies += 1,
                 false => progress.commands.replies_dropped += 1,
             }),
+            Out::Told(revision) => {
+                let telling = self.telling.as_ref().filter(|_| good);
+                telling.into_iter().for_each(|telling| telling.acknowledged(revision));
+            }
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -398,7 +428,7 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) => {} // The store has it.
+                Out::Notice(_) | Out::Told(_) => {} // Told again at the next connection.
             }
         }
         for reply in replies.into_iter().rev() {

@@ -8,6 +8,7 @@ use super::busy;
 use super::device::Places;
 use crate::config::plan::{BrokerUrl, DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::remote::RemotePlan;
 use crate::config::template::LiveTopic;
 use crate::config::values::quoted;
 use crate::model::{Holds, Kind, Name, TagMeta, TopicName};
@@ -75,9 +76,15 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
     }
     set_topics(plan, places, &taken, out);
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let backlog = ("backlog's", Some(&uplink.backlog_topic));
-        for (whose, topic) in [backlog, ("notices'", uplink.notices_topic.as_ref())] {
-            let Some(own) = topic.map(TopicName::as_str) else { continue };
+        let backlog = ("backlog's", Some(uplink.backlog_topic.as_str()));
+        let notices = ("notices'", uplink.notices_topic.as_ref().map(TopicName::as_str));
+        let published = uplink.remote.as_ref().map(RemotePlan::published).unwrap_or_default();
+        // A tag there would be set by what is meant for the configuration.
+        let whole = uplink.remote.as_ref().map(|remote| remote.topic.as_str());
+        let remote = published.iter().map(|topic| Some(topic.as_str())).chain([whole]);
+        let remote = remote.map(|topic| ("remote configuration's", topic));
+        for (whose, topic) in [backlog, notices].into_iter().chain(remote) {
+            let Some(own) = topic else { continue };
             let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
             if let Some((d, t)) = taken.get(own) {
                 let message = format!(
@@ -87,6 +94,10 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
                 );
                 out.error(spot, message);
             }
+        }
+        if uplink.remote.is_some() && plan.store.path.is_none() {
+            let message = "remote configuration needs a state directory, to go back from a change";
+            out.error(spot, Complaint::new(message).hint("write store: { path: … }"));
         }
         if uplink.notices_topic.as_ref() == Some(&uplink.backlog_topic) {
             out.error(spot, "the topics of backlog and notices are the same");

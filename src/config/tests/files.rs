@@ -109,6 +109,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
         live_topic: default.live_topic.clone(),
         backlog_topic: default.backlog_topic.clone(),
         notices_topic: default.notices_topic.clone(),
+        remote: None,
         ..shown
     };
     assert_eq!(shown, default);

@@ -7,6 +7,7 @@ mod mutations;
 mod plans;
 mod problems;
 mod profiles;
+mod remote_problems;
 mod sensor_problems;
 mod tag_problems;
 

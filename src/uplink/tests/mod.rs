@@ -10,6 +10,7 @@ mod five;
 mod local;
 mod notices;
 mod packing;
+mod remote;
 mod services;
 mod storm;
 mod tls;

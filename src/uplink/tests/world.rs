@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::model::{
     Reading, SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
-use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
+use crate::uplink::{Deps, RemoteDoor, Timing, Told, UplinkPort, UplinkStatus, with_timing};
 
 /// The longest wait for anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -64,8 +64,15 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        remote: None,
         sparkplug: None,
     }
+}
+
+/// To nobody: what is said of the configuration has tests of its own.
+fn door() -> RemoteDoor {
+    let (arrived, told) = (mpsc::channel(1).0, watch::channel(Told::default()).1);
+    RemoteDoor { arrived, told, acknowledged: Arc::default() }
 }
 
 /// A plan that was read from a configuration, for a broker at this address.
@@ -186,6 +193,15 @@ impl World {
     }
 
     pub fn start_in(&self, plan: UplinkPlan, secrets_dir: PathBuf) -> Running {
+        self.run(plan, secrets_dir, door())
+    }
+
+    /// With a door to whoever configures the gateway.
+    pub fn start_with(&self, plan: UplinkPlan, remote: RemoteDoor) -> Running {
+        self.run(plan, PathBuf::from("/nonexistent"), remote)
+    }
+
+    fn run(&self, plan: UplinkPlan, secrets_dir: PathBuf, remote: RemoteDoor) -> Running {
         let (inbox, requests) = mpsc::channel(4);
         let deps = Deps {
             store: self.store.clone(),
@@ -193,6 +209,7 @@ impl World {
             inbox,
             latest: Arc::new(Nothing),
             lan: self.lan.clone(),
+            remote,
             seed: 7,
             secrets_dir,
         };

@@ -4,6 +4,7 @@ mod credentials;
 mod payload;
 mod proxy;
 mod receive;
+mod remote;
 mod service;
 pub(super) mod sparkplug;
 mod topics;
@@ -62,6 +63,10 @@ pub(super) fn check(
     let payload = payload::check(&section, &prefix, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
+    let remote = match section.get("remote") {
+        Some(field) => Some(remote::check(field, &topics, &prefix, out)?),
+        None => None,
+    };
     let notices_topic = topics::notices(&section, &prefix, &topics, out);
     let (window_messages, window_bytes, packet_bytes) = window::window(&section, limits, out);
     let sparkplug = sparkplug::check(&section, gateway, out);
@@ -103,6 +108,7 @@ pub(super) fn check(
         retain: retain.unwrap_or(true),
         service: preset.as_ref().map(|preset| Arc::new(preset.service.clone())),
         policy: policy.unwrap_or(Policy::Required),
+        remote,
         sparkplug,
         name,
     };

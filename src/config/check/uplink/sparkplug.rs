@@ -14,14 +14,15 @@ use crate::config::values::{self, quoted};
 /// Longest group, node and host: every message carries two of them.
 const ID_BYTES_MAX: usize = 256;
 
-/// Keys that say how topics and payloads of our own look.
-const UNUSED: [(&str, &str); 6] = [
+/// Keys about topics and payloads of our own.
+const UNUSED: [(&str, &str); 7] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
     ("topic", "Sparkplug says which topics there are"),
     ("payload", "Sparkplug says what payloads look like"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
     ("notices", "they are told by the metric Notices of the node"),
+    ("remote", "configure the gateway over another uplink"),
 ];
 
 /// `None` if the uplink is none, or after something was reported.
