@@ -22,7 +22,7 @@ const UNUSED: [(&str, &str); 8] = [
     ("home-assistant", "Sparkplug describes devices in their births"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
-    ("notices", "Sparkplug has no place for them"),
+    ("notices", "they are told by the metric Notices of the node"),
     ("remote", "configure the gateway over another uplink"),
 ];
 
