@@ -10,8 +10,8 @@ use crate::config::blocks::{self, Item, Limits};
 use crate::config::profile::Used;
 use crate::config::wire::LineTime;
 use crate::config::{
-    BrokerPlan, BusPlan, DevicePlan, Loaded, Plan, SensorLink, ShareWrite, Source, TagPlan,
-    show_duration,
+    BrokerPlan, BusPlan, DevicePlan, Loaded, NAMESPACE, Plan, SensorLink, ShareWrite, Source,
+    SparkplugPlan, TagPlan, show_duration,
 };
 use crate::model::Table;
 use crate::model::sensor::Ask;
@@ -62,6 +62,7 @@ fn describe(plan: &Plan) -> String {
             uplink.port,
             send.join(" ")
         );
+        out += &uplink.sparkplug.as_ref().map(describe_node).unwrap_or_default();
     }
     match &plan.store.path {
         Some(path) => {
@@ -75,6 +76,24 @@ fn describe(plan: &Plan) -> String {
             out += &describe_quota(path, plan.store.max_bytes);
         }
         None => out += "store in memory only: a crash loses all that is waiting\n",
+    }
+    out
+}
+
+/// The topics of an edge node.
+fn describe_node(node: &SparkplugPlan) -> String {
+    let mut out = format!("  edge node: {}, takes {}\n", node.topic("NBIRTH"), node.topic("NCMD"));
+    if let Some(host) = &node.primary_host {
+        out += &format!("  publishes while {NAMESPACE}/STATE/{host} says online\n");
+    }
+    for device in &node.devices {
+        let (name, metrics) = (&device.name, device.metrics.len());
+        let s = if metrics == 1 { "" } else { "s" };
+        out += &format!("  {}/{name}: {metrics} metric{s}", node.topic("DDATA"));
+        if device.is_writable() {
+            out += &format!(", takes {}/{name}", node.topic("DCMD"));
+        }
+        out.push('\n');
     }
     out
 }

@@ -11,6 +11,8 @@
 //! Elements missing at the end are such tags as well. Reading k of a row has the key
 //! `<id>-<position + k>`, the same as when it was published live.
 //!
+//! In CBOR it is the same map, with the tags, the rows and each row as arrays of indefinite length.
+//!
 //! The builder never exceeds its limit, but for a single reading that is larger by itself.
 
 mod read;
@@ -21,18 +23,41 @@ use std::collections::HashMap;
 
 pub use self::read::{Point, decode};
 use super::json::{class_initial, put, put_text, put_value};
+use super::payload::cbor;
 use crate::model::{Class, Quality, Reading, Seq, TagId, TopicName, Wall};
 
 /// Tags without a reading that are still cheaper as nulls.
 const NULLS_MAX: usize = 1;
 
-/// What comes between and after the three parts.
-const ROWS: &[u8] = b"],\"rows\":[";
-const END: &[u8] = b"]]}";
+/// What a message is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notation {
+    Json,
+    Cbor,
+}
+
+impl Notation {
+    /// Between tags and rows.
+    fn rows(self) -> &'static [u8] {
+        match self {
+            Self::Json => b"],\"rows\":[",
+            Self::Cbor => b"\xFF\x64rows\x9F",
+        }
+    }
+
+    /// Behind the last element.
+    fn end(self) -> &'static [u8] {
+        match self {
+            Self::Json => b"]]}",
+            Self::Cbor => b"\xFF\xFF",
+        }
+    }
+}
 
 /// Collects readings of one class into one message.
 #[derive(Debug)]
 pub struct Builder {
+    notation: Notation,
     bytes_max: usize,
     /// Up to and including `"tags":[`; complete with the first reading.
     head: Vec<u8>,
@@ -58,10 +83,18 @@ struct Row {
 
 impl Builder {
     /// `bytes_max` bounds the whole payload.
-    pub fn new(epoch: u64, class: Class, bytes_max: usize) -> Self {
+    pub fn new(epoch: u64, class: Class, bytes_max: usize, notation: Notation) -> Self {
         let mut head = Vec::new();
-        put(&mut head, format_args!("{{\"id\":\"{epoch:x}-{}\",\"ts\":", class_initial(class)));
+        let id = format!("{epoch:x}-{}", class_initial(class));
+        match notation {
+            Notation::Json => put(&mut head, format_args!("{{\"id\":\"{id}\",\"ts\":")),
+            Notation::Cbor => {
+                cbor::put_map(&mut head, 4);
+                ["id", &id, "ts"].iter().for_each(|text| cbor::put_text(&mut head, text));
+            }
+        }
         Self {
+            notation,
             bytes_max,
             head,
             tags: Vec::new(),
@@ -84,31 +117,32 @@ impl Builder {
     pub fn push(&mut self, reading: &Reading, seq: Seq, wall: Wall, topic: &TopicName) -> bool {
         if self.readings == 0 {
             self.base = wall;
-            put(&mut self.head, format_args!("{},\"tags\":[", wall.0));
+            self.begin(wall);
         }
         let before = (self.tags.len(), self.rows.len());
         let (column, is_new) = self.column(reading.tag());
         if is_new {
-            if column > 0 {
-                self.tags.push(b',');
-            }
-            put_text(&mut self.tags, topic.as_str());
+            self.name(topic);
         }
         let continued =
             self.row.filter(|row| row.wall == wall && row.next == seq && row.column <= column);
         let free = match continued {
             Some(row) => row.column,
             None => {
-                if self.row.is_some() {
-                    self.rows.extend_from_slice(b"],");
-                }
-                let dt = wall.0.saturating_sub(self.base.0);
-                put(&mut self.rows, format_args!("[{dt},{}", seq.0));
+                self.open_row(wall, seq);
                 0
             }
         };
-        skip(&mut self.rows, column - free);
-        element(&mut self.rows, reading);
+        match self.notation {
+            Notation::Json => {
+                skip(&mut self.rows, column - free);
+                element(&mut self.rows, reading);
+            }
+            Notation::Cbor => {
+                skip_cbor(&mut self.rows, column - free);
+                element_cbor(&mut self.rows, reading);
+            }
+        }
 
         if self.readings > 0 && self.length() > self.bytes_max {
             self.tags.truncate(before.0);
@@ -130,7 +164,9 @@ impl Builder {
             return None;
         }
         let mut out = Vec::with_capacity(self.length());
-        for part in [&self.head[..], &self.tags, ROWS, &self.rows, END] {
+        for part in
+            [&self.head[..], &self.tags, self.notation.rows(), &self.rows, self.notation.end()]
+        {
             out.extend_from_slice(part);
         }
         Some(out)
@@ -138,7 +174,52 @@ impl Builder {
 
     /// Bytes of the payload if it were finished now.
     pub fn length(&self) -> usize {
-        self.head.len() + self.tags.len() + ROWS.len() + self.rows.len() + END.len()
+        let around = self.head.len() + self.notation.rows().len() + self.notation.end().len();
+        around + self.tags.len() + self.rows.len()
+    }
+
+    /// The time that the rows count from, and the beginning of the tags.
+    fn begin(&mut self, wall: Wall) {
+        match self.notation {
+            Notation::Json => put(&mut self.head, format_args!("{},\"tags\":[", wall.0)),
+            Notation::Cbor => {
+                cbor::put_signed(&mut self.head, wall.0);
+                cbor::put_text(&mut self.head, "tags");
+                self.head.push(cbor::ARRAY_OPEN);
+            }
+        }
+    }
+
+    fn name(&mut self, topic: &TopicName) {
+        match self.notation {
+            Notation::Json => {
+                if !self.tags.is_empty() {
+                    self.tags.push(b',');
+                }
+                put_text(&mut self.tags, topic.as_str());
+            }
+            Notation::Cbor => cbor::put_text(&mut self.tags, topic.as_str()),
+        }
+    }
+
+    /// Ends the row before, if there is one.
+    fn open_row(&mut self, wall: Wall, seq: Seq) {
+        let dt = wall.0.saturating_sub(self.base.0);
+        let follows = self.row.is_some();
+        match self.notation {
+            Notation::Json => {
+                let end = if follows { "]," } else { "" };
+                put(&mut self.rows, format_args!("{end}[{dt},{}", seq.0));
+            }
+            Notation::Cbor => {
+                if follows {
+                    self.rows.push(cbor::BREAK);
+                }
+                self.rows.push(cbor::ARRAY_OPEN);
+                cbor::put_signed(&mut self.rows, dt);
+                cbor::put_unsigned(&mut self.rows, seq.0);
+            }
+        }
     }
 
     /// The tag's column, and whether it is a new one.
@@ -176,5 +257,31 @@ fn element(out: &mut Vec<u8>, reading: &Reading) {
             put(out, format_args!(",\"q\":\"{quality}\"}}"));
         }
         (None, _) => put(out, format_args!("{{\"q\":\"{quality}\"}}")),
+    }
+}
+
+fn skip_cbor(out: &mut Vec<u8>, columns: usize) {
+    if columns > NULLS_MAX {
+        cbor::put_map(out, 1);
+        cbor::put_text(out, "n");
+        cbor::put_unsigned(out, u64::try_from(columns).unwrap_or(u64::MAX));
+    } else {
+        out.extend(std::iter::repeat_n(cbor::NULL, columns));
+    }
+}
+
+fn element_cbor(out: &mut Vec<u8>, reading: &Reading) {
+    let quality = reading.quality();
+    match (reading.value(), quality) {
+        (Some(value), Quality::Good) => cbor::put_value(out, value),
+        (value, _) => {
+            cbor::put_map(out, if value.is_some() { 2 } else { 1 });
+            if let Some(value) = value {
+                cbor::put_text(out, "v");
+                cbor::put_value(out, value);
+            }
+            cbor::put_text(out, "q");
+            cbor::put_text(out, &quality.to_string());
+        }
     }
 }

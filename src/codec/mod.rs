@@ -1,9 +1,12 @@
 //! Bytes ↔ meaning: registers, frames of sensors, payloads. Pure.
 
 pub mod columnar;
+pub mod deflate;
 pub mod find;
 pub mod json;
+pub mod payload;
 pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod sparkplug;

@@ -28,6 +28,14 @@ pub(super) const NOT_AVAILABLE_MAX: usize = 16;
 
 pub(super) const TOPIC_TAG: &str = "{site}/{gateway}/{device}/{tag}";
 pub(super) const TOPIC_BACKLOG: &str = "{site}/{gateway}/backlog";
+/// Where live messages go that may hold several readings of a device.
+pub(super) const TOPIC_DEVICE: &str = "{site}/{gateway}/{device}";
+/// What ThingsBoard gives gateways.
+pub(super) const TOPIC_THINGSBOARD: &str = "v1/gateway/telemetry";
+/// The levels of ISA-95, for `topic: isa-95`; those without a value vanish.
+pub(super) const TOPIC_ISA_95: &str = "{enterprise}/{site}/{area}/{line}/{cell}/{device}/{tag}";
+/// Longest payload template.
+pub(super) const TEMPLATE_BYTES_MAX: usize = 4_096;
 pub(super) const TOPIC_NOTICES: &str = "{site}/{gateway}/notice";
 
 pub(super) const MODBUS_TCP_PORT: u16 = 502;

@@ -23,7 +23,11 @@ pub(super) static ROOT: Shape = Shape {
     refused: &[("web", "the web page comes in a later version")],
 };
 
-pub(super) static GATEWAY: Shape = Shape { name: "gateway", keys: &["name", "site"], refused: &[] };
+pub(super) static GATEWAY: Shape = Shape {
+    name: "gateway",
+    keys: &["name", "enterprise", "site", "area", "line", "cell"],
+    refused: &[],
+};
 
 pub(super) static BUS: Shape = Shape {
     name: "bus",
@@ -176,7 +180,7 @@ pub(super) static SAFE: Shape =
 pub(super) static TOPICS: Shape = Shape {
     name: "topics",
     keys: &["tag"],
-    refused: &[("payload", "the payload is JSON; other formats come in a later version")],
+    refused: &[("payload", "an uplink's form is chosen there: uplinks: { NAME: { payload: … } }")],
 };
 
 pub(super) static BROKER: Shape = Shape {
@@ -249,6 +253,7 @@ pub(super) static UPLINK: Shape = Shape {
     name: "uplink",
     keys: &[
         "url",
+        "mqtt",
         "client-id",
         "username",
         "password",
@@ -259,18 +264,33 @@ pub(super) static UPLINK: Shape = Shape {
         "send",
         "receive",
         "prefix",
+        "topic",
+        "payload",
         "backlog",
         "notices",
         "window",
         "packet-max",
         "policy",
+        "sparkplug",
     ],
     refused: &[
         ("preset", "presets of cloud services come in a later version"),
+        ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
+    ],
+};
+
+pub(super) static SPARKPLUG: Shape = Shape {
+    name: "sparkplug",
+    keys: &["group", "node", "primary-host"],
+    refused: &[
+        ("group-id", "it is called group"),
+        ("edge-node-id", "it is called node"),
+        ("host", "the host application to wait for is called primary-host"),
+        ("device", "every device of the gateway is one, under its own name"),
     ],
 };
 
@@ -285,8 +305,13 @@ pub(super) static RECEIVE: Shape = Shape {
 
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
 
-pub(super) static BACKLOG: Shape =
-    Shape { name: "backlog", keys: &["topic", "payload"], refused: &[] };
+pub(super) static BACKLOG: Shape = Shape {
+    name: "backlog",
+    keys: &["topic", "payload", "deflate"],
+    refused: &[("gzip", "write deflate: true")],
+};
+
+pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -348,7 +373,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 42] = [
+pub(super) static ALL: [&Shape; 44] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -386,9 +411,11 @@ pub(super) static ALL: [&Shape; 42] = [
     &ROLE,
     &LIMITS,
     &UPLINK,
+    &SPARKPLUG,
     &RECEIVE,
     &PASSWORD,
     &BACKLOG,
+    &PAYLOAD,
     &WINDOW,
     &STORE,
 ];

@@ -20,6 +20,7 @@ pub mod profile;
 mod raw;
 mod section;
 mod share;
+mod sparkplug;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,8 @@ pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
+pub use sparkplug::{NAMESPACE, SparkplugDevice, SparkplugMetric, SparkplugPlan};
+pub use template::{LiveTopic, TopicPattern};
 pub use values::{parse_duration, show_duration};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 

@@ -3,6 +3,7 @@
 //! A `Plan` holds no reference to files or tasks; comparing two plans part by part tells what has
 //! to restart ([`Plan::diff`]).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,12 @@ use std::time::Duration;
 use super::broker::{BrokerPlan, Place};
 use super::link::Link;
 use super::share::SharePlan;
+use super::sparkplug::SparkplugPlan;
+use super::template::LiveTopic;
 use super::write_rule::{WriteRule, WriteWith};
-use crate::model::{Class, Coding, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName};
+use crate::model::{
+    Class, Coding, Form, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName, ValueKind,
+};
 
 /// A whole configuration that passed every check.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +34,28 @@ pub struct Plan {
 pub struct Gateway {
     pub name: Name,
     pub site: Option<Name>,
+    /// Where in the plant it stands, by the levels of ISA-95 beside the site.
+    pub enterprise: Option<Name>,
+    pub area: Option<Name>,
+    pub line: Option<Name>,
+    pub cell: Option<Name>,
+}
+
+impl Gateway {
+    /// What placeholders stand for that are the same in every topic.
+    pub(super) fn places(&self) -> [(&'static str, Option<&str>); 6] {
+        fn text(name: Option<&Name>) -> Option<&str> {
+            name.map(Name::as_str)
+        }
+        [
+            ("enterprise", text(self.enterprise.as_ref())),
+            ("site", text(self.site.as_ref())),
+            ("area", text(self.area.as_ref())),
+            ("line", text(self.line.as_ref())),
+            ("cell", text(self.cell.as_ref())),
+            ("gateway", Some(self.name.as_str())),
+        ]
+    }
 }
 
 /// One line or one TCP endpoint, with the devices on it.
@@ -97,6 +124,7 @@ pub struct FieldSource {
     pub name: std::sync::Arc<str>,
     /// How that description makes it, as text.
     pub made: String,
+    pub kind: ValueKind,
 }
 
 /// A value in the registers or bits of a Modbus device.
@@ -203,6 +231,7 @@ pub struct UplinkPlan {
     pub port: u16,
     /// `None` for plain TCP.
     pub tls: Option<TlsPlan>,
+    pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
@@ -217,9 +246,15 @@ pub struct UplinkPlan {
     pub local: Vec<LocalPlan>,
     /// Put before every topic sent, with its slash; empty for none.
     pub prefix: String,
-    /// Where columnar backlog messages go (the prefix already applied).
+    /// What one live message looks like, and where it goes; so do messages of a backlog in a form
+    /// that does not hold readings of several devices.
+    pub live: Form,
+    pub live_topic: LiveTopic,
+    pub backlog: Form,
+    /// Where backlog messages of many readings go (the prefix already applied).
     pub backlog_topic: TopicName,
-    pub backlog: BacklogPayload,
+    /// Whether messages of a backlog are sent in the zlib format.
+    pub backlog_deflate: bool,
     /// Where gaps and corrections are told (the prefix already applied); `None` for nowhere.
     pub notices_topic: Option<TopicName>,
     /// Messages handed over and not yet acknowledged.
@@ -228,6 +263,15 @@ pub struct UplinkPlan {
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
     pub policy: Policy,
+    /// As an edge node of Sparkplug, instead of topics and payloads of ours.
+    pub sparkplug: Option<SparkplugPlan>,
+}
+
+/// Which version of the protocol is spoken with a cloud broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MqttVersion {
+    V311,
+    V5,
 }
 
 /// Messages of the cloud that are published on the LAN broker.
@@ -240,14 +284,6 @@ pub struct LocalPlan {
     pub qos: Qos,
     /// Whether the LAN broker retains them.
     pub retain: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BacklogPayload {
-    /// Many readings in one columnar JSON message (the default).
-    Columnar,
-    /// One JSON message per reading, as when live.
-    Tag,
 }
 
 /// Whether the store holds data back for this uplink until the quota, or lets it fall behind.
@@ -345,6 +381,13 @@ impl Plan {
         let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
         for (tag, id) in tags.zip(ids) {
             tag.id = *id;
+        }
+        let ids: HashMap<_, _> =
+            self.tags().map(|(_, _, tag)| (tag.topic.clone(), tag.id)).collect();
+        let nodes = self.uplinks.iter_mut().filter_map(|uplink| uplink.sparkplug.as_mut());
+        let devices = nodes.flat_map(|node| &mut node.devices);
+        for metric in devices.flat_map(|device| &mut device.metrics) {
+            metric.tag = ids.get(&metric.topic).copied().unwrap_or_default();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::problem::{Complaint, closest};
 use super::values::quoted;
-use crate::model::TopicName;
+use crate::model::{TagMeta, TopicError, TopicName};
 
 /// What a placeholder stands for here; `None` for one that has no value in this configuration.
 pub(super) type Values<'a> = [(&'static str, Option<&'a str>)];
@@ -37,6 +37,42 @@ impl Template {
         Self { levels: levels.cloned().collect() }
     }
 
+    /// What is left when these values are put in. A level that is nothing but a placeholder without a
+    /// value is left out.
+    pub(super) fn bind(&self, values: &Values<'_>) -> Result<TopicPattern, Complaint> {
+        let mut parts = Vec::new();
+        let mut first = true;
+        for pieces in &self.levels {
+            let mut level = Vec::new();
+            let mut missing = None;
+            for piece in pieces {
+                level.push(match piece {
+                    Piece::Text(text) => Part::Text(text.clone()),
+                    Piece::Placeholder(p) => match (p.as_str(), value(values, p)) {
+                        ("device", _) => Part::Device,
+                        ("tag", _) => Part::Tag,
+                        ("class", _) => Part::Class,
+                        (_, Some(text)) => Part::Text(text.to_owned()),
+                        (_, None) => {
+                            missing = Some(p);
+                            continue;
+                        }
+                    },
+                });
+            }
+            match missing {
+                Some(_) if pieces.len() == 1 => continue,
+                Some(p) => return Err(format!("{{{p}}} has no value here").into()),
+                None => {}
+            }
+            if !std::mem::take(&mut first) {
+                parts.push(Part::Text("/".to_owned()));
+            }
+            parts.append(&mut level);
+        }
+        Ok(TopicPattern { pieces: parts })
+    }
+
     /// The topic. A level that is nothing but a placeholder without a value is left out.
     pub(super) fn render(&self, values: &Values<'_>) -> Result<TopicName, Complaint> {
         let mut levels = Vec::with_capacity(self.levels.len());
@@ -59,6 +95,59 @@ impl Template {
         }
         let topic = levels.join("/");
         TopicName::new(&topic).map_err(|error| Complaint::new(error.to_string()))
+    }
+}
+
+/// Where an uplink sends readings that are not in a backlog message.
+///
+/// Made of nothing but what the store keeps of a tag: a reading finds its topic also when the tag's
+/// configuration is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LiveTopic {
+    /// The tag's own topic.
+    OfTag,
+    Pattern(TopicPattern),
+}
+
+/// A template in which all is known but the tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPattern {
+    pieces: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Device,
+    Tag,
+    Class,
+}
+
+/// What a pattern leaves open.
+pub(super) const OF_TAG: [&str; 3] = ["device", "tag", "class"];
+
+impl LiveTopic {
+    /// The topic of this tag's readings, with what goes before every topic.
+    pub fn topic(&self, prefix: &str, tag: &TagMeta) -> Result<TopicName, TopicError> {
+        let Self::Pattern(pattern) = self else {
+            return TopicName::new(&format!("{prefix}{}", tag.topic));
+        };
+        let mut topic = prefix.to_owned();
+        for part in &pattern.pieces {
+            topic.push_str(match part {
+                Part::Text(text) => text,
+                Part::Device => tag.device.as_str(),
+                Part::Tag => tag.name.as_str(),
+                Part::Class => tag.class.as_str(),
+            });
+        }
+        TopicName::new(&topic)
+    }
+
+    /// Whether two tags may have the same topic.
+    pub(super) fn may_join_tags(&self) -> bool {
+        let Self::Pattern(pattern) = self else { return false };
+        !(pattern.pieces.contains(&Part::Device) && pattern.pieces.contains(&Part::Tag))
     }
 }
 
@@ -102,6 +191,7 @@ fn pieces(level: &str, known: &[&'static str]) -> Result<Vec<Piece>, Complaint> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Class, Name};
 
     const KNOWN: [&str; 3] = ["site", "device", "tag"];
 
@@ -123,6 +213,33 @@ mod tests {
         ] {
             assert_eq!(render(template, site).as_deref(), Ok(want), "{template}");
         }
+    }
+
+    #[test]
+    fn a_pattern_leaves_the_tag_open() {
+        const OPEN: [&str; 5] = ["site", "line", "device", "tag", "class"];
+        let tag = TagMeta {
+            topic: TopicName::new("a/b").unwrap(),
+            device: Name::new("m1").unwrap(),
+            name: Name::new("flow").unwrap(),
+            unit: String::new(),
+            coding: String::new(),
+            class: Class::Alarm,
+        };
+        let values = [("site", Some("p1")), ("line", None)];
+        let bind = |text| Template::parse(text, &OPEN).and_then(|template| template.bind(&values));
+        for (text, want) in [
+            ("{site}/{line}/{device}/{tag}", "x/p1/m1/flow"),
+            ("{line}/{class}-{tag}", "x/alarm-flow"),
+            ("/a//{device}", "x//a//m1"),
+        ] {
+            let topic = LiveTopic::Pattern(bind(text).unwrap()).topic("x/", &tag).unwrap();
+            assert_eq!(topic.as_str(), want, "{text}");
+        }
+        assert_eq!(LiveTopic::OfTag.topic("x/", &tag).unwrap().as_str(), "x/a/b");
+        assert_eq!(bind("l-{line}/{tag}").unwrap_err().message, "{line} has no value here");
+        let may_join = |text| LiveTopic::Pattern(bind(text).unwrap()).may_join_tags();
+        assert!(may_join("{tag}") && may_join("{device}") && !may_join("{tag}/{device}"));
     }
 
     #[test]

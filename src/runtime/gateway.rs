@@ -19,7 +19,7 @@ use super::locks::lock;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
-use crate::model::{Clock, Name, SetRequest};
+use crate::model::{Clock, Name, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
     AuditRow, ConsumerSpec, Keep, Options, Store, StoreError, StoreStatus, TailPage,
@@ -244,13 +244,14 @@ impl Gateway {
     fn start_uplink(&self, plan: UplinkPlan) {
         let (doors, inbox) = (Arc::clone(&self.doors), self.inbox.clone());
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
-        let secrets_dir = self.secrets_dir.clone();
+        let (secrets_dir, board) = (self.secrets_dir.clone(), Arc::clone(&self.board));
         self.units.start(&uplink_unit(&plan.name), move |stop| {
             let deps = uplink::Deps {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
                 inbox: inbox.clone(),
                 lan: doors.clone(),
+                latest: board.clone(),
                 seed: fastrand::u64(..),
                 secrets_dir: secrets_dir.clone(),
             };
@@ -367,10 +368,16 @@ impl Gateway {
         self.doors.set_rules(Rules {
             reserved: plan.tags().map(|(_, _, tag)| tag.topic.clone()).collect(),
             devices: plan.devices().filter_map(|device| device.topic.clone()).collect(),
-            forward: plan.uplinks.iter().flat_map(|uplink| uplink.send.clone()).collect(),
+            forward: forwarded(plan),
         });
         self.board.set_tags(plan.tags().map(|(_, _, tag)| (tag.id, &tag.topic)));
     }
+}
+
+/// Messages of LAN clients that an uplink sends; an edge node of Sparkplug sends tags only.
+fn forwarded(plan: &Plan) -> Vec<TopicFilter> {
+    let sending = plan.uplinks.iter().filter(|uplink| uplink.sparkplug.is_none());
+    sending.flat_map(|uplink| uplink.send.clone()).collect()
 }
 
 /// Joining a writer blocks, so it happens off the async threads.

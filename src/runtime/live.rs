@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 use super::locks::lock;
 use crate::broker::{Broker, Publish};
 use crate::codec::json;
-use crate::model::{Batch, Clock, Mono, Qos, Reading, Sink, TagId, TagMeta, TopicName, Wall};
+use crate::model::{
+    Batch, Clock, Latest, Mono, Qos, Reading, Sink, TagId, TagMeta, TopicName, Wall,
+};
 use crate::store::Store;
 
 /// Batches that may wait between the pollers and the broker.
@@ -108,6 +110,12 @@ impl Sink for Intake {
 
     fn learned(&self, key: &str, fact: Option<&str>) {
         self.store.set_fact(key, fact);
+    }
+}
+
+impl Latest for Board {
+    fn latest(&self, tag: TagId) -> Option<Reading> {
+        lock(&self.shown).last.get(&tag).map(|last| last.newest.clone())
     }
 }
 

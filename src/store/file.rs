@@ -479,6 +479,8 @@ pub fn read_state(connection: &Connection, ram_bytes: usize) -> Result<State, Lo
     }
     state.tags = rows::tags(connection)?;
     state.boots = rows::boots(connection)?;
+    // Nothing changes them as long as the clock goes on as before.
+    state.times = state.boots.times(state.times.version);
     state.facts = rows::facts(connection)?;
     state.wear = rows::wear(connection)?;
     state.audit = Audit::resume(rows::audit_last(connection)?);

@@ -788,3 +788,16 @@ fn a_drained_file_is_written_anew_without_a_map_of_its_pages() {
     assert_eq!(read_all(&cloud, Class::Normal), same(10, 2_000));
     assert_eq!(account(&store, "cloud", Class::Bulk).waiting, 0);
 }
+
+/// A process that is started again on the same kernel, with a clock that went on as before.
+#[test]
+fn times_are_known_after_a_restart() {
+    let bench = Bench::new();
+    let store = bench.open();
+    store.append(batch(Class::Normal, 0, 1));
+    let (boot, at) = (store.boot(), Mono(1_000_000));
+    store.close();
+    let store = bench.open();
+    assert_eq!(store.boot(), boot);
+    assert_eq!(store.times().wall(boot, at), Wall(1_700_000_000_000));
+}

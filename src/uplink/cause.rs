@@ -4,10 +4,10 @@
 
 use std::io;
 
-use rumqttc::{ConnectReturnCode, ConnectionError, StateError, TlsError};
 use rustls::CertificateError;
 use serde::Serialize;
 
+use super::client::{Failure, Reason, Step};
 use super::settings::SettingsError;
 use crate::model::Wall;
 
@@ -30,10 +30,14 @@ pub enum Cause {
     NoAcknowledgement,
     /// A ping or a packet that had to be written was not taken in time.
     NoAnswer,
-    /// The other side does not speak MQTT 3.1.1 as it is written.
+    /// The broker refuses a message.
+    NotTaken,
+    /// The other side does not speak MQTT as it is written.
     Protocol,
     /// The store has no place for this uplink.
     Store,
+    /// The primary host of an edge node is offline, or was never heard of.
+    HostAway,
 }
 
 /// The end of a connection, or of the attempt at one.
@@ -55,58 +59,118 @@ impl From<SettingsError> for Ended {
     }
 }
 
-/// Puts the client's error into words. `peer` is `host:port`, `now` what the gateway's clock says.
-pub fn explain(error: &ConnectionError, peer: &str, now: Wall) -> Ended {
-    match error {
-        ConnectionError::Io(error) | ConnectionError::Tls(TlsError::Io(error)) => {
+/// Puts the client's failure into words. `peer` is `host:port`, `now` what the gateway's clock says.
+pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
+    match failure {
+        Failure::Resolve(error) => {
+            Ended::new(Cause::NameNotFound, format!("the name of {peer} has no address: {error}"))
+        }
+        Failure::Connect(error) | Failure::Io(error) | Failure::Tls(error) => {
             io_error(error, peer, now)
         }
-        ConnectionError::Tls(error) => Ended::new(Cause::Tls, format!("TLS to {peer}: {error}")),
-        ConnectionError::MqttState(state) => state_error(state, peer, now),
-        ConnectionError::NetworkTimeout => {
+        Failure::Timeout(Step::Resolve) => {
+            Ended::new(Cause::NameNotFound, format!("the name of {peer} was not resolved in time"))
+        }
+        Failure::Timeout(Step::Connect) => {
             Ended::new(Cause::Unreachable, format!("{peer} does not answer"))
         }
-        ConnectionError::FlushTimeout => {
-            Ended::new(Cause::NoAnswer, format!("{peer} takes no more data"))
+        Failure::Timeout(Step::Tls) => Ended::new(
+            Cause::NoAnswer,
+            format!("{peer} takes the connection and does not answer TLS"),
+        ),
+        Failure::Timeout(Step::Mqtt) => Ended::new(
+            Cause::NoAnswer,
+            format!("{peer} takes the connection and does not answer CONNECT"),
+        ),
+        Failure::ServerName(name) => {
+            Ended::new(Cause::Settings, format!("{name} can't be the name in a certificate"))
         }
-        ConnectionError::ConnectionRefused(code) => Ended::new(Cause::Refused, refusal(*code)),
-        ConnectionError::NotConnAck(_) => {
-            Ended::new(Cause::Protocol, format!("{peer} did not answer CONNECT with CONNACK"))
+        Failure::Refused(reason) => {
+            Ended::new(Cause::Refused, with_text(connect_words(reason.code), reason))
         }
-        ConnectionError::RequestsDone => Ended::new(Cause::Closed, "the client was closed"),
+        Failure::Dismissed(reason) => {
+            let words = format!("{peer} ended the connection: {}", words(reason.code));
+            Ended::new(Cause::Closed, with_text(&words, reason))
+        }
+        Failure::Closed => closed(peer),
+        Failure::Silent => Ended::new(Cause::NoAnswer, format!("{peer} does not answer pings")),
+        Failure::Protocol(what) => {
+            Ended::new(Cause::Protocol, format!("{peer} broke the MQTT protocol: {what}"))
+        }
     }
 }
 
-fn refusal(code: ConnectReturnCode) -> String {
+/// A refused message that will be refused for ever, however often it is sent.
+pub fn is_final(reason: &Reason) -> bool {
+    matches!(reason.code, TOPIC_NAME_INVALID | PAYLOAD_FORMAT_INVALID)
+}
+
+/// A message that the broker did not take, and may take another time.
+pub fn refused_message(topic: &str, reason: &Reason) -> Ended {
+    let words = format!("the broker does not take messages on {topic}: {}", words(reason.code));
+    Ended::new(Cause::NotTaken, with_text(&words, reason))
+}
+
+const TOPIC_NAME_INVALID: u8 = 0x90;
+const PAYLOAD_FORMAT_INVALID: u8 = 0x99;
+
+/// What the broker says in its own words is quoted, and bounded.
+fn with_text(words: &str, reason: &Reason) -> String {
+    match &reason.text {
+        Some(text) => {
+            let text: String = text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
+            format!("{words} (it says: {text})")
+        }
+        None => words.to_owned(),
+    }
+}
+
+/// Characters of the broker's own words.
+const TEXT_MAX: usize = 200;
+
+/// CONNACK says no: 1 to 5 in MQTT 3.1.1, from 128 on in 5.0.
+fn connect_words(code: u8) -> &'static str {
     match code {
-        ConnectReturnCode::BadUserNamePassword => "the broker refused the username or password",
-        ConnectReturnCode::NotAuthorized => "the broker says that this client is not authorized",
-        ConnectReturnCode::BadClientId => "the broker refused the client id",
-        ConnectReturnCode::ServiceUnavailable => "the broker says that it is not available now",
-        ConnectReturnCode::RefusedProtocolVersion => "the broker does not take MQTT 3.1.1",
-        ConnectReturnCode::Success => "the broker accepted and yet refused",
+        1 | 0x84 => "the broker does not take this version of MQTT",
+        2 | 0x85 => "the broker refused the client id",
+        3 | 0x88 => "the broker says that it is not available now",
+        4 | 0x86 => "the broker refused the username or password",
+        5 | 0x87 => "the broker says that this client is not authorized",
+        0x8A => "the broker has banned this client",
+        code => words(code),
     }
-    .to_owned()
 }
 
-fn state_error(error: &StateError, peer: &str, now: Wall) -> Ended {
-    match error {
-        StateError::Io(error)
-        | StateError::Deserialization(rumqttc::mqttbytes::Error::Io(error)) => {
-            io_error(error, peer, now)
-        }
-        StateError::ConnectionAborted => closed(peer),
-        StateError::AwaitPingResp => {
-            Ended::new(Cause::NoAnswer, format!("{peer} does not answer pings"))
-        }
-        StateError::Unsolicited(_)
-        | StateError::WrongPacket
-        | StateError::InvalidState
-        | StateError::CollisionTimeout
-        | StateError::EmptySubscription
-        | StateError::Deserialization(_) => {
-            Ended::new(Cause::Protocol, format!("{peer} broke the MQTT protocol: {error}"))
-        }
+/// Reason codes of MQTT 5.
+fn words(code: u8) -> &'static str {
+    match code {
+        0x00 => "a normal end",
+        0x80 => "it gives no reason",
+        0x81 => "a packet was malformed",
+        0x82 => "a packet was against the protocol",
+        0x83 => "its implementation does not take this",
+        0x87 => "this client is not authorized",
+        0x89 => "it is busy",
+        0x8B => "it is shutting down",
+        0x8C => "the authentication method is wrong",
+        0x8D => "it heard nothing for longer than the keep-alive",
+        0x8E => "another client connected with the same client id",
+        0x90 => "the topic name is not valid",
+        0x91 => "the packet id is in use",
+        0x93 => "too many messages were unacknowledged",
+        0x94 => "a topic alias is not valid",
+        0x95 => "a packet was too large",
+        0x96 => "messages came too fast",
+        0x97 => "a quota is used up",
+        0x98 => "an administrator ended it",
+        0x99 => "the payload has not the format that was named",
+        0x9A => "it takes no retained messages",
+        0x9B => "it does not take this quality of service",
+        0x9C => "another server should be used for now",
+        0x9D => "the server has moved",
+        0x9F => "connections came too fast",
+        0xA0 => "the connection has lasted as long as it may",
+        _ => "a reason that is not known here",
     }
 }
 
@@ -128,9 +192,6 @@ fn io_error(error: &io::Error, peer: &str, now: Wall) -> Ended {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => closed(peer),
-        _ if error.to_string().contains("lookup address") => {
-            Ended::new(Cause::NameNotFound, format!("the name of {peer} has no address: {error}"))
-        }
         _ => Ended::new(Cause::Unreachable, format!("{peer} can't be reached: {error}")),
     }
 }
@@ -188,7 +249,7 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_named() {
         let error = rustls::Error::InvalidCertificate(CertificateError::NotValidYet);
-        let error = ConnectionError::Io(io::Error::new(io::ErrorKind::InvalidData, error));
+        let error = Failure::Tls(io::Error::new(io::ErrorKind::InvalidData, error));
         let ended = explain(&error, "cloud:8883", Wall(86_400_000 * 59));
         assert_eq!(ended.cause, Cause::Tls);
         assert_eq!(
@@ -201,22 +262,23 @@ mod tests {
 
     #[test]
     fn every_end_has_its_kind() {
-        let io = |kind| ConnectionError::Io(io::Error::from(kind));
+        let io = |kind| io::Error::from(kind);
+        let reason = |code| Reason { code, text: None };
         let cases = [
-            (io(io::ErrorKind::ConnectionRefused), Cause::Unreachable),
-            (ConnectionError::NetworkTimeout, Cause::Unreachable),
-            (ConnectionError::FlushTimeout, Cause::NoAnswer),
-            (ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized), Cause::Refused),
-            (ConnectionError::MqttState(StateError::ConnectionAborted), Cause::Closed),
-            (ConnectionError::MqttState(StateError::AwaitPingResp), Cause::NoAnswer),
-            (ConnectionError::MqttState(StateError::Unsolicited(7)), Cause::Protocol),
-            (
-                ConnectionError::Io(io::Error::other("failed to lookup address information: x")),
-                Cause::NameNotFound,
-            ),
+            (Failure::Connect(io(io::ErrorKind::ConnectionRefused)), Cause::Unreachable),
+            (Failure::Io(io(io::ErrorKind::ConnectionReset)), Cause::Closed),
+            (Failure::Timeout(Step::Connect), Cause::Unreachable),
+            (Failure::Timeout(Step::Mqtt), Cause::NoAnswer),
+            (Failure::Refused(reason(5)), Cause::Refused),
+            (Failure::Refused(reason(0x86)), Cause::Refused),
+            (Failure::Dismissed(reason(0x8E)), Cause::Closed),
+            (Failure::Closed, Cause::Closed),
+            (Failure::Silent, Cause::NoAnswer),
+            (Failure::protocol("x"), Cause::Protocol),
+            (Failure::Resolve(io::Error::other("x")), Cause::NameNotFound),
         ];
         for (error, cause) in cases {
-            assert_eq!(explain(&error, "h:1", Wall(0)).cause, cause, "{error}");
+            assert_eq!(explain(&error, "h:1", Wall(0)).cause, cause, "{error:?}");
         }
     }
 }

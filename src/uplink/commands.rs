@@ -4,6 +4,7 @@
 //! before the connection comes except retained messages, and those say so themselves. Whether a
 //! command is carried out is not decided here.
 
+use super::client::Received;
 use crate::model::{Mono, Name, Origin, SetRequest, TopicName};
 
 /// The last level of every command topic.
@@ -11,12 +12,7 @@ const SET: &str = "/set";
 
 /// A received publish as a command, if its topic is one. The uplink's `prefix` is taken off; a
 /// topic without it is taken as it is.
-pub fn request(
-    publish: &rumqttc::Publish,
-    prefix: &str,
-    uplink: &Name,
-    at: Mono,
-) -> Option<SetRequest> {
+pub fn request(publish: &Received, prefix: &str, uplink: &Name, at: Mono) -> Option<SetRequest> {
     let local = publish.topic.strip_prefix(prefix).unwrap_or(&publish.topic);
     let tag = local.strip_suffix(SET)?;
     if tag.is_empty() {
@@ -35,12 +31,20 @@ pub fn request(
 
 #[cfg(test)]
 mod tests {
-    use rumqttc::{Publish, QoS};
+    use bytes::Bytes;
 
     use super::*;
+    use crate::model::Qos;
 
     fn taken(topic: &str) -> Option<String> {
-        let publish = Publish::new(topic, QoS::AtLeastOnce, "7");
+        let publish = Received {
+            topic: topic.to_owned(),
+            payload: Bytes::from_static(b"7"),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            expiry: None,
+            reply_to: None,
+        };
         let uplink = Name::new("cloud").unwrap();
         let request = request(&publish, "site/", &uplink, Mono(3))?;
         assert_eq!(request.origin, Origin::Uplink(uplink));

@@ -1,30 +1,25 @@
 //! The life of an uplink: wait, connect, run one session, settle, wait.
 //!
-//! One task owns the client, its event loop and the session. The client's `poll()` must not be
-//! dropped half-way (it is not cancel-safe while connecting), so one poll lives across all turns
-//! of the `select!` until it ends or the whole loop is thrown away. Every connection gets a fresh
-//! client: no state of a dead one, stale acknowledgements least of all, reaches the next.
+//! One task owns the client and the session. Every connection gets a fresh client: no state of a
+//! dead one, stale acknowledgements least of all, reaches the next.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
+use super::client::{self, Client, Patience};
 use super::engine::{Closing, Engine};
-use super::inflight::Window;
 use super::reply::{REPLIES_MAX, Reply};
-use super::session::Session;
+use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
+use super::sparkplug::{self, Edge};
 use crate::model::Backoff;
-use crate::store::Store;
-
-/// How long a DISCONNECT may take to be written.
-const FAREWELL: Duration = Duration::from_millis(500);
+use crate::store::{Consumer, Store};
 
 /// What the task owns besides the engine.
 pub struct Life {
@@ -32,6 +27,8 @@ pub struct Life {
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
     pub backoff: Backoff,
+    /// For an edge node of Sparkplug.
+    pub edge: Option<Edge>,
 }
 
 pub async fn run(
@@ -48,8 +45,9 @@ pub async fn run(
         }
         engine.connecting();
         let (closing, end) = connection(&mut engine, &mut life, stop).await?;
-        // An open socket is not success: a broker that takes us and then hangs up waits longer.
-        if closing.acknowledged || closing.lasted {
+        // An open socket is not success: a broker that takes us and then hangs up, or does
+        // not take a message, waits longer.
+        if (closing.acknowledged && !closing.refused) || closing.lasted {
             life.backoff.reset();
         }
         let Some(ended) = end else { break };
@@ -61,7 +59,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Waits before the next attempt; false if a stop came first. Replies are taken meanwhile.
+/// Waits before the next attempt; false if a stop came first.
 async fn wait(
     engine: &mut Engine,
     life: &mut Life,
@@ -69,10 +67,22 @@ async fn wait(
     stop: &CancellationToken,
 ) -> bool {
     let until = Instant::now() + delay;
+    meanwhile(engine, life, stop, sleep_until(until)).await.is_some()
+}
+
+/// Waits for something that is no session; `None` if a stop came first. Replies are taken
+/// meanwhile.
+async fn meanwhile<T>(
+    engine: &mut Engine,
+    life: &mut Life,
+    stop: &CancellationToken,
+    what: impl Future<Output = T>,
+) -> Option<T> {
+    let mut what = pin!(what);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return false,
-            () = sleep_until(until) => return true,
+            () = stop.cancelled() => return None,
+            done = &mut what => return Some(done),
             Some(reply) = life.replies.recv(), if engine.replies.len() < REPLIES_MAX => {
                 engine.replies.push_back(reply);
             }
@@ -91,61 +101,69 @@ async fn connection(
         let reason = "the store has no place for this uplink";
         return Ok((Closing::default(), Some(Ended::new(Cause::Store, reason))));
     };
-    let window = Window::new(engine.plan.window_messages, engine.plan.window_bytes);
     let (plan, places) = (engine.plan.clone(), life.places.clone());
-    let options =
-        tokio::task::spawn_blocking(move || settings::options(&plan, &places, window)).await?;
-    let options = match options {
-        Ok(options) => options,
+    let dial = tokio::task::spawn_blocking(move || settings::dial(&plan, &places)).await?;
+    let (target, mut hello) = match dial {
+        Ok(dial) => dial,
         Err(error) => return Ok((Closing::default(), Some(error.into()))),
     };
-    // The client's queue always has room: messages keep to the window, the rest is counted here.
-    let capacity =
-        usize::from(window.messages) + engine.plan.receive.len() + engine.plan.local.len() + 4;
-    let (client, mut eventloop) = AsyncClient::new(options, capacity);
-    eventloop.network_options.set_tcp_nodelay(true);
-    let connect = engine.timing.connect;
-    let seconds = connect.as_secs() + u64::from(connect.subsec_nanos() > 0);
-    eventloop.network_options.set_connection_timeout(seconds.max(1));
-
-    let peer = format!("{}:{}", engine.plan.host, engine.plan.port);
-    let clock = engine.clock.clone();
-    let changed = life.store.changed();
-    let mut session = Session::new(engine, client, consumer, window);
-    let end = drive(&mut session, &mut eventloop, changed, &mut life.replies, stop).await;
-    // Acknowledgements that came together with the end still count.
-    while let Some(event) = eventloop.state.events.pop_front() {
-        if session.late(event).is_err() {
-            break;
-        }
+    let mut edge = life.edge.take();
+    if let Some(edge) = &mut edge {
+        hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
     }
-    let end = match end {
-        Ok(()) => {
-            farewell(&mut session, &mut eventloop).await;
-            None
-        }
-        Err(End::Client(error)) => Some(explain(&error, &peer, clock.wall())),
-        Err(End::Ours(ended)) => Some(ended),
+    let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
+    let mut ignore = |_| {};
+    let connecting = client::connect(&target, &hello, patience, &mut ignore);
+    let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
+        return Ok((Closing::default(), None));
     };
-    Ok((session.close(), end))
-}
-
-/// Who ended it.
-enum End {
-    Client(Box<rumqttc::ConnectionError>),
-    Ours(Ended),
-}
-
-impl From<Ended> for End {
-    fn from(ended: Ended) -> Self {
-        Self::Ours(ended)
+    let peer = format!("{}:{}", target.host, target.port);
+    if let Some(edge) = &mut edge {
+        edge.connected(connected.as_ref());
     }
+    let (closing, end) = match (connected, &mut edge) {
+        (Ok(client), None) => session(engine, life, client, consumer, stop).await,
+        (Ok(client), Some(edge)) => {
+            let (place, replies) = ((peer.as_str(), false), &mut life.replies);
+            sparkplug::run(engine, edge, client, consumer, place, replies, stop).await
+        }
+        (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
+    };
+    life.edge = edge;
+    Ok((
+        closing,
+        end.err().map(|end| match end {
+            End::Failed(failure) => explain(&failure, &peer, engine.clock.wall()),
+            End::Ours(ended) => ended,
+        }),
+    ))
+}
+
+/// From CONNACK on.
+async fn session(
+    engine: &mut Engine,
+    life: &mut Life,
+    mut client: Client,
+    consumer: Consumer,
+    stop: &CancellationToken,
+) -> (Closing, Result<(), End>) {
+    let changed = life.store.changed();
+    let mut session = match Session::start(engine, &mut client, consumer) {
+        Ok(session) => session,
+        Err(end) => return (Closing::default(), Err(end)),
+    };
+    let end = drive(&mut session, &mut client, changed, &mut life.replies, stop).await;
+    let closing = session.close();
+    if end.is_ok() {
+        client.goodbye().await;
+    }
+    (closing, end)
 }
 
 /// Runs a session until it fails or a stop is complete.
 async fn drive(
     session: &mut Session<'_>,
-    eventloop: &mut EventLoop,
+    client: &mut Client,
     mut changed: watch::Receiver<u64>,
     replies: &mut mpsc::Receiver<Reply>,
     stop: &CancellationToken,
@@ -153,47 +171,22 @@ async fn drive(
     let mut tick = interval(session.tick_every());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let event = {
-            let mut poll = pin!(eventloop.poll());
-            loop {
-                session.pump()?;
-                if session.done() {
-                    return Ok(());
-                }
-                tokio::select! {
-                    event = &mut poll => break event,
-                    () = stop.cancelled(), if !session.stopping() => session.stop(),
-                    found = session.read() => session.found(found),
-                    Ok(()) = changed.changed(), if session.online() => session.appended(),
-                    Some(reply) = replies.recv(), if session.takes_replies() => {
-                        session.reply(reply);
-                    }
-                    _ = tick.tick(), if session.ticking() => session.tick()?,
+        session.pump(client)?;
+        if session.done() {
+            return Ok(());
+        }
+        tokio::select! {
+            event = client.next() => {
+                session.event(event?);
+                while let Some(event) = client.ready()? {
+                    session.event(event);
                 }
             }
-        };
-        session.event(event.map_err(|error| End::Client(Box::new(error)))?)?;
-        while let Some(event) = eventloop.state.events.pop_front() {
-            session.event(event)?;
+            () = stop.cancelled(), if !session.stopping() => session.stop(),
+            found = session.read() => session.found(found),
+            Ok(()) = changed.changed() => session.appended(),
+            Some(reply) = replies.recv(), if session.takes_replies() => session.reply(reply),
+            _ = tick.tick(), if session.ticking() => session.tick()?,
         }
-    }
-}
-
-/// Says DISCONNECT, if the other side still listens.
-async fn farewell(session: &mut Session<'_>, eventloop: &mut EventLoop) {
-    if !session.disconnect() {
-        return;
-    }
-    let written = async {
-        while let Ok(event) = eventloop.poll().await {
-            let last = event == Event::Outgoing(Outgoing::Disconnect);
-            if session.late(event).is_err() || last {
-                break;
-            }
-        }
-    };
-    tokio::select! {
-        () = written => {}
-        () = sleep(FAREWELL) => {}
     }
 }

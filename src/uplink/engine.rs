@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rumqttc::Publish;
 use tokio::sync::mpsc;
 
 use super::cause::{Cause, Ended};
+use super::client::Received;
 use super::commands;
 use super::local;
 use super::pack::Packer;
@@ -28,6 +28,8 @@ pub struct Closing {
     pub out: usize,
     /// Whether anything was acknowledged.
     pub acknowledged: bool,
+    /// Whether it ended because the broker does not take a message.
+    pub refused: bool,
     /// Whether it was there for longer than the longest back-off.
     pub lasted: bool,
 }
@@ -82,6 +84,12 @@ impl Engine {
         tracing::info!(uplink = %self.plan.name, "online");
     }
 
+    /// Connected, and not to be used before something else happens.
+    pub fn waiting(&self, reason: &str) {
+        let since = self.clock.wall();
+        self.board.update(|progress| progress.waiting(reason, since));
+    }
+
     /// Counts the end of a connection or attempt; logs it when it is news.
     pub fn ended(&mut self, mut ended: Ended, closing: Closing, next_try: Mono) {
         if closing.acknowledged {
@@ -113,7 +121,7 @@ impl Engine {
     }
 
     /// A publish came from the broker: a command, or a message for the network.
-    pub fn received(&self, publish: &Publish) {
+    pub fn received(&self, publish: &Received) {
         let plan = &self.plan;
         let mut filters = plan.receive.iter();
         let is_asked = filters.any(|filter| filter.matches(&publish.topic));

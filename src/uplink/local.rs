@@ -6,24 +6,19 @@
 //! gateways stand in a ring, each the cloud of the next, a topic that holds the levels it is put
 //! under here has been here before: it ends.
 
-use rumqttc::{Publish, QoS};
-
+use super::client::Received;
 use crate::config::{LocalPlan, UplinkPlan};
-use crate::model::{FromCloud, Qos, TopicName, Turned};
+use crate::model::{FromCloud, TopicName, Turned};
 
 /// A received publish as a message for this network; `None` if no filter is for it. The uplink's
 /// `prefix` is taken off; a topic without it is taken as it is.
-pub fn message(publish: &Publish, plan: &UplinkPlan) -> Option<Result<FromCloud, Turned>> {
+pub fn message(publish: &Received, plan: &UplinkPlan) -> Option<Result<FromCloud, Turned>> {
     let local = plan.local.iter().find(|local| local.filter.matches(&publish.topic))?;
     let topic = publish.topic.strip_prefix(plan.prefix.as_str()).unwrap_or(&publish.topic);
     Some(topic_here(topic, local).map(|topic| FromCloud {
         topic,
         payload: publish.payload.to_vec(),
-        qos: match publish.qos {
-            QoS::AtMostOnce => Qos::AtMostOnce,
-            QoS::AtLeastOnce => Qos::AtLeastOnce,
-            QoS::ExactlyOnce => Qos::ExactlyOnce,
-        },
+        qos: publish.qos,
         retain: local.retain,
     }))
 }
@@ -39,7 +34,7 @@ fn topic_here(topic: &str, local: &LocalPlan) -> Result<TopicName, Turned> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::TopicFilter;
+    use crate::model::{Qos, TopicFilter};
 
     #[test]
     fn a_topic_is_put_under_another_and_never_twice() {

@@ -1,6 +1,6 @@
 //! Uplinks: what the store holds goes to a cloud broker, commands and messages come back.
 //!
-//! One engine per uplink over rumqttc (MQTT 3.1.1; the only place that knows it). What is trusted:
+//! One engine per uplink over one client (`client/`, the only place that knows the protocol). What is trusted:
 //! the stored row, and a PUBACK for it. Not trusted: the client's queue, an open socket, a session
 //! on the broker. Invariants:
 //!
@@ -19,6 +19,7 @@
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
 mod cause;
+mod client;
 mod commands;
 mod drive;
 mod engine;
@@ -32,6 +33,7 @@ mod reply;
 mod session;
 mod settings;
 mod settling;
+mod sparkplug;
 mod status;
 mod supply;
 mod timing;
@@ -43,7 +45,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UplinkPlan;
-use crate::model::{Backoff, Blame, Class, Clock, Lan, Retry, SetRequest, TopicName};
+use crate::model::{Backoff, Blame, Class, Clock, Lan, Latest, Retry, SetRequest, TopicName};
 use crate::store::Store;
 
 pub use cause::Cause;
@@ -59,6 +61,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Where received messages go that are no commands.
     pub lan: Arc<dyn Lan>,
+    /// What is known of tags now, for those who are told when they begin to listen.
+    pub latest: Arc<dyn Latest>,
     /// Makes the back-off of this gateway differ from that of others.
     pub seed: u64,
     /// Where the files of secrets lie, beside `$CREDENTIALS_DIRECTORY`.
@@ -118,9 +122,10 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
     let doors = (deps.inbox, deps.lan);
+    let edge = sparkplug::Edge::new(&plan, deps.store.clone(), deps.latest);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
-    let life = drive::Life { store: deps.store, places, replies, backoff };
+    let life = drive::Life { store: deps.store, places, replies, backoff, edge };
     (port, UplinkRunner { engine, life })
 }
 
@@ -137,7 +142,11 @@ impl UplinkPort {
 
     /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
+    /// An edge node of Sparkplug has no answers: the metric itself says what the device holds.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
+        if self.plan.sparkplug.is_some() {
+            return;
+        }
         let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
         let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {

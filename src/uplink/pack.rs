@@ -1,8 +1,8 @@
 //! From stored rows to messages: filters, topics, payloads, and what can never be sent.
 //!
-//! Live rows and forwarded LAN messages go one by one; a backlog of readings goes columnar, many
-//! in a message, unless the plan says otherwise. Invariant: every row that comes in comes out,
-//! in exactly one message or with a fate of its own.
+//! Live rows and forwarded LAN messages go as the plan says; so does a backlog, usually many readings in
+//! a message. A reading that is too large for a message of many has one for itself. Invariant: every row
+//! that comes in comes out, in exactly one message or with a fate of its own.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,18 +12,21 @@ use bytes::Bytes;
 
 use super::lanes::{Lane, Work};
 use super::settling::{DeadReason, Fate, push_range};
-use crate::codec::columnar::Builder;
-use crate::codec::json::{self, Key};
-use crate::config::{BacklogPayload, UplinkPlan};
-use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TopicName, Wall};
+use crate::codec::deflate;
+use crate::codec::json::Key;
+use crate::codec::payload::{self, Builder, Pushed, Sample, TagText};
+use crate::config::{LiveTopic, UplinkPlan};
+use crate::model::{
+    Class, Form, Holds, Message, Mono, Reading, Seq, TagId, TagMeta, TopicName, Wall,
+};
 use crate::store::{Body, BootNo, Entry, Store, Times};
 
 /// The most a PUBLISH adds to topic and payload: type, remaining length, topic length, packet id.
 pub const PUBLISH_OVERHEAD: usize = 9;
 /// The largest packet MQTT 3.1.1 can express.
 const PROTOCOL_BYTES_MAX: usize = 268_435_455;
-/// Larger columnar messages save nothing more, and are sent again whole.
-const COLUMNAR_BYTES_MAX: usize = 32 * 1024;
+/// Larger messages of many readings save nothing more, and are sent again whole.
+const MANY_BYTES_MAX: usize = 32 * 1024;
 /// What a reading by itself takes, mostly.
 const TAG_BYTES: usize = 96;
 /// Tags remembered before the memory starts over; a gateway has fewer, but a store keeps those of
@@ -36,6 +39,8 @@ pub struct Item {
     pub topic: TopicName,
     pub payload: Bytes,
     pub retain: bool,
+    /// What the payload is, where it is not plain JSON or another's; for MQTT 5.
+    pub content_type: Option<Arc<str>>,
     pub rows: Rows,
 }
 
@@ -73,21 +78,39 @@ pub enum Packed {
 /// The decision about a tag, made once.
 #[derive(Clone)]
 enum Tag {
-    Wanted { topic: TopicName, unit: Arc<str> },
+    Wanted(Arc<Route>),
     Unwanted,
     Dead(DeadReason),
+}
+
+/// Where a tag's readings go.
+struct Route {
+    /// Unless they go where the backlog does.
+    topic: TopicName,
+    text: TagText,
+}
+
+/// How the readings of one lane are sent.
+struct Manner {
+    form: Form,
+    /// Where messages of several devices go, if that is one topic.
+    topic: Option<TopicName>,
+    deflate: bool,
+    content_type: Option<Arc<str>>,
 }
 
 pub struct Packer {
     plan: Arc<UplinkPlan>,
     store: Store,
     tags: HashMap<TagId, Tag>,
+    live: Arc<Manner>,
+    backlog: Arc<Manner>,
 }
 
-/// The columnar message that is being filled, if one is.
-struct Columns {
-    bytes_max: usize,
-    builder: Option<Builder>,
+/// A message of several readings that is being filled.
+struct Open {
+    topic: TopicName,
+    builder: Builder,
 }
 
 /// One call's work.
@@ -100,26 +123,28 @@ struct Packing<'a> {
     /// Wall time of the last reading; the next one is often of the same moment.
     last_wall: Option<(BootNo, Mono, Wall)>,
     out: Vec<Packed>,
-    /// `None` where every row goes by itself.
-    columns: Option<Columns>,
-    /// The rows that are in `columns`, and the unwanted ones among them.
+    manner: Arc<Manner>,
+    open: Option<Open>,
+    /// The rows that are in `open`, and the unwanted ones among them.
     delivered: Vec<Range<Seq>>,
     excluded: Vec<Range<Seq>>,
 }
 
 impl Packer {
     pub fn new(plan: Arc<UplinkPlan>, store: Store) -> Self {
-        Self { plan, store, tags: HashMap::new() }
+        let live = Manner::new(plan.live.clone(), None, false);
+        let shared = plan.backlog.holds() == Holds::Many;
+        let topic = shared.then(|| plan.backlog_topic.clone());
+        let backlog = Manner::new(plan.backlog.clone(), topic, plan.backlog_deflate);
+        Self { plan, store, tags: HashMap::new(), live: live.into(), backlog: backlog.into() }
     }
 
     /// Packs entries that were read for this work.
     pub fn pack(&mut self, work: &Work, entries: Vec<Entry>) -> Vec<Packed> {
-        let columnar = work.lane == Lane::Backlog && self.plan.backlog == BacklogPayload::Columnar;
-        let overhead = PUBLISH_OVERHEAD + self.plan.backlog_topic.as_str().len();
-        let columns = columnar.then(|| Columns {
-            bytes_max: self.packet_bytes().min(COLUMNAR_BYTES_MAX).saturating_sub(overhead),
-            builder: None,
-        });
+        let manner = match work.lane {
+            Lane::Live => self.live.clone(),
+            Lane::Backlog => self.backlog.clone(),
+        };
         let epoch = self.store.epoch();
         let times = self.store.times();
         let mut packing = Packing {
@@ -129,14 +154,15 @@ impl Packer {
             times,
             last_wall: None,
             out: Vec::new(),
-            columns,
+            manner,
+            open: None,
             delivered: Vec::new(),
             excluded: Vec::new(),
         };
         for entry in entries {
             packing.entry(entry);
         }
-        packing.finish_columns();
+        packing.finish_open();
         packing.out
     }
 
@@ -152,13 +178,37 @@ impl Packer {
         topic.as_str().len() + payload + PUBLISH_OVERHEAD <= self.packet_bytes()
     }
 
-    /// The topic under the uplink's prefix, if any filter wants it.
+    fn is_wanted(&self, topic: &TopicName) -> bool {
+        self.plan.send.iter().any(|filter| filter.matches(topic.as_str()))
+    }
+
+    /// The topic of a forwarded message under the uplink's prefix, if any filter wants it.
     fn route(&self, topic: &TopicName) -> Result<TopicName, Fate> {
-        if !self.plan.send.iter().any(|filter| filter.matches(topic.as_str())) {
+        if !self.is_wanted(topic) {
             return Err(Fate::Excluded);
         }
         TopicName::new(&format!("{}{topic}", self.plan.prefix))
             .map_err(|_| Fate::Dead(DeadReason::BadTopic))
+    }
+
+    fn decide(&self, tag: &TagMeta) -> Tag {
+        if !self.is_wanted(&tag.topic) {
+            return Tag::Unwanted;
+        }
+        let topic = self.plan.live_topic.topic(&self.plan.prefix, tag);
+        // Messages of many readings name a tag by where it goes alone, or by its own topic.
+        let name = match self.plan.live.holds() {
+            Holds::One => topic.clone(),
+            Holds::Moment | Holds::Many => LiveTopic::OfTag.topic(&self.plan.prefix, tag),
+        };
+        let (Ok(topic), Ok(name)) = (topic, name) else { return Tag::Dead(DeadReason::BadTopic) };
+        let text = TagText {
+            topic: name,
+            device: tag.device.clone(),
+            name: tag.name.clone(),
+            unit: tag.unit.clone(),
+        };
+        Tag::Wanted(Arc::new(Route { topic, text }))
     }
 
     fn tag(&mut self, id: TagId) -> Tag {
@@ -167,11 +217,7 @@ impl Packer {
         }
         let tag = match self.store.tag(id) {
             None => Tag::Dead(DeadReason::UnknownTag),
-            Some(meta) => match self.route(&meta.topic) {
-                Ok(topic) => Tag::Wanted { topic, unit: meta.unit.as_str().into() },
-                Err(Fate::Dead(reason)) => Tag::Dead(reason),
-                Err(_) => Tag::Unwanted,
-            },
+            Some(meta) => self.decide(&meta),
         };
         if self.tags.len() >= TAGS_MAX {
             self.tags.clear();
@@ -210,54 +256,73 @@ impl Packing<'_> {
         match self.packer.tag(reading.tag()) {
             Tag::Unwanted => self.settled(Fate::Excluded, seq),
             Tag::Dead(reason) => self.settled(Fate::Dead(reason), seq),
-            Tag::Wanted { topic, unit } => {
+            Tag::Wanted(route) => {
                 let wall = self.wall(boot, reading.at());
-                if !self.column(seq, wall, &topic, reading) {
-                    let key = Key { epoch: self.epoch, class: self.class, seq };
-                    let mut payload = Vec::with_capacity(TAG_BYTES);
-                    json::tag_live(&mut payload, reading, wall, &unit, Some(&key));
-                    self.item(seq, topic, payload, false);
-                }
+                let key = Key { epoch: self.epoch, class: self.class, seq };
+                let sample = Sample::new(reading, wall, &route.text, key);
+                self.sample(&sample, &route.topic);
             }
         }
     }
 
-    /// Whether the reading found its place in a columnar message.
-    fn column(&mut self, seq: Seq, wall: Wall, topic: &TopicName, reading: &Reading) -> bool {
-        let (epoch, class) = (self.epoch, self.class);
-        let Some(columns) = &mut self.columns else { return false };
-        let full = columns.builder.as_mut().map(|open| open.push(reading, seq, wall, topic));
-        if full != Some(false) {
-            self.finish_columns();
-            let Some(columns) = &mut self.columns else { return false };
-            let mut fresh = Builder::new(epoch, class, columns.bytes_max);
-            fresh.push(reading, seq, wall, topic);
-            // The first one is always taken, even if it is too large for any columnar message.
-            if fresh.length() > columns.bytes_max {
-                return false;
-            }
-            columns.builder = Some(fresh);
+    fn sample(&mut self, sample: &Sample<'_>, own: &TopicName) {
+        let manner = self.manner.clone();
+        let topic = manner.topic.as_ref().unwrap_or(own);
+        let overhead = PUBLISH_OVERHEAD + topic.as_str().len();
+        let bytes_max = self.packer.packet_bytes().min(MANY_BYTES_MAX).saturating_sub(overhead);
+        let Some(mut fresh) = Builder::new(&manner.form, sample.key, bytes_max) else {
+            let mut payload = Vec::with_capacity(TAG_BYTES);
+            payload::one(&manner.form, sample, &mut payload);
+            let rows = Rows::one(self.class, self.times.version, sample.key.seq);
+            self.readings(topic, payload, rows);
+            return;
+        };
+        let open = self.open.as_mut().filter(|open| open.topic == *topic);
+        if open.is_none_or(|open| open.builder.push(sample) == Pushed::Full) {
+            self.finish_open();
+            fresh.push(sample);
+            self.open = Some(Open { topic: topic.clone(), builder: fresh });
         }
-        push_range(&mut self.delivered, seq..seq.plus(1));
-        true
+        push_range(&mut self.delivered, sample.key.seq..sample.key.seq.plus(1));
+        // Too large for company: it goes alone, if it goes at all.
+        if self.open.as_ref().is_some_and(|open| open.builder.length() > bytes_max) {
+            self.finish_open();
+        }
     }
 
     fn message(&mut self, seq: Seq, message: &Message) {
-        match self.packer.route(&message.topic) {
-            Ok(topic) => self.item(seq, topic, message.payload.to_vec(), message.retain),
-            Err(fate) => self.settled(fate, seq),
-        }
-    }
-
-    fn item(&mut self, seq: Seq, topic: TopicName, payload: Vec<u8>, retain: bool) {
-        if !self.packer.fits(&topic, payload.len()) {
-            self.settled(Fate::Dead(DeadReason::TooLarge), seq);
-            return;
+        let topic = match self.packer.route(&message.topic) {
+            Ok(topic) => topic,
+            Err(fate) => return self.settled(fate, seq),
+        };
+        if !self.packer.fits(&topic, message.payload.len()) {
+            return self.settled(Fate::Dead(DeadReason::TooLarge), seq);
         }
         // Before it in the sequence, so before it on the line.
-        self.finish_columns();
+        self.finish_open();
         let rows = Rows::one(self.class, self.times.version, seq);
-        self.out.push(Packed::Item(Item { topic, payload: payload.into(), retain, rows }));
+        let payload = Bytes::copy_from_slice(&message.payload);
+        let item = Item { topic, payload, retain: message.retain, content_type: None, rows };
+        self.out.push(Packed::Item(item));
+    }
+
+    /// A message of our readings, in its last form.
+    fn readings(&mut self, topic: &TopicName, payload: Vec<u8>, rows: Rows) {
+        let manner = &self.manner;
+        let payload = if manner.deflate { deflate::zlib(&payload) } else { payload };
+        if !self.packer.fits(topic, payload.len()) {
+            let Rows { delivered, excluded, .. } = rows;
+            for row in rows_of(&delivered) {
+                self.settled(Fate::Dead(DeadReason::TooLarge), row);
+            }
+            for row in rows_of(&excluded) {
+                self.settled(Fate::Excluded, row);
+            }
+            return;
+        }
+        let content_type = manner.content_type.clone();
+        let (topic, payload) = (topic.clone(), payload.into());
+        self.out.push(Packed::Item(Item { topic, payload, retain: false, content_type, rows }));
     }
 
     fn settled(&mut self, fate: Fate, seq: Seq) {
@@ -274,17 +339,32 @@ impl Packing<'_> {
         }
     }
 
-    fn finish_columns(&mut self) {
-        let builder = self.columns.as_mut().and_then(|columns| columns.builder.take());
-        let Some(payload) = builder.and_then(Builder::finish) else { return };
+    fn finish_open(&mut self) {
+        let Some(Open { topic, builder }) = self.open.take() else { return };
         let rows = Rows {
             class: self.class,
             times: self.times.version,
             delivered: std::mem::take(&mut self.delivered),
             excluded: std::mem::take(&mut self.excluded),
         };
-        let topic = self.packer.plan.backlog_topic.clone();
-        let item = Item { topic, payload: payload.into(), retain: false, rows };
-        self.out.push(Packed::Item(item));
+        if let Some(payload) = builder.finish() {
+            self.readings(&topic, payload, rows);
+        }
     }
+}
+
+impl Manner {
+    fn new(form: Form, topic: Option<TopicName>, deflate: bool) -> Self {
+        let media = form.content_type();
+        let content_type = match (deflate, media) {
+            (true, media) => Some(format!("{media}; encoding=deflate").into()),
+            (false, "application/json") => None,
+            (false, media) => Some(media.into()),
+        };
+        Self { form, topic, deflate, content_type }
+    }
+}
+
+fn rows_of(ranges: &[Range<Seq>]) -> impl Iterator<Item = Seq> {
+    ranges.iter().flat_map(|range| (range.start.0..range.end.0).map(Seq))
 }

@@ -2,41 +2,77 @@
 //!
 //! The stored row is the only truth. Rows come from the store's position at CONNACK and are
 //! settled by PUBACK alone; whatever else happens, dropping this struct loses nothing, because
-//! the next connection starts from the store again. The driver (`drive.rs`) owns the event loop
-//! and the waiting; here nothing waits.
+//! the next connection starts from the store again. The driver (`drive.rs`) owns the client and the
+//! waiting; here nothing waits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, Event, Incoming, Outgoing, QoS, SubscribeReasonCode};
+use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::cause::{Cause, Ended};
+use super::cause::{self, Cause, Ended};
+use super::client::{Client, Event, Failure, Message, Reason, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::lanes::Lane;
 use super::notices::Notices;
-use super::pack::Rows;
+use super::pack::{Item, Rows};
 use super::reply::{REPLIES_MAX, Reply};
-use super::settling::{Fate, Settlement, Settling, rows_in};
+use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
 use crate::model::{Qos, TopicName};
 use crate::store::{Consumer, Settled};
 
-/// What waits for one acknowledgement.
+/// A message that waits for its acknowledgement.
+struct Sent {
+    topic: TopicName,
+    what: Out,
+}
+
+/// A message for the hand-over.
+struct Letter {
+    topic: TopicName,
+    payload: Bytes,
+    retain: bool,
+    /// Where it is not plain JSON, or another's.
+    content_type: Option<Arc<str>>,
+}
+
+impl Letter {
+    fn json(topic: TopicName, payload: Bytes) -> Self {
+        Self { topic, payload, retain: false, content_type: None }
+    }
+}
+
+/// What the acknowledgement settles.
 enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
 }
 
+/// Why a session ends.
+#[derive(Debug)]
+pub enum End {
+    /// The connection failed.
+    Failed(Failure),
+    /// The session gave it up.
+    Ours(Ended),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 pub struct Session<'a> {
     engine: &'a mut Engine,
-    client: AsyncClient,
     consumer: Consumer,
     window: Window,
-    inflight: Inflight<Out>,
-    /// `None` until CONNACK.
-    supply: Option<Supply>,
+    inflight: Inflight<Sent>,
+    supply: Supply,
     notices: Notices,
     settling: Settling,
     acks_unsettled: usize,
@@ -49,28 +85,43 @@ pub struct Session<'a> {
     stale: bool,
     /// When a stop gives up waiting for acknowledgements.
     stop_by: Option<Instant>,
-    connected: Option<Instant>,
+    /// The broker refused a message that it may take another time: nothing more goes out, and the
+    /// connection ends when the rest is acknowledged.
+    refused: Option<Ended>,
+    started: Instant,
     acknowledged: bool,
 }
 
 impl<'a> Session<'a> {
-    pub fn new(
+    /// Subscribes before anything is published, then starts both lanes from the store.
+    pub fn start(
         engine: &'a mut Engine,
-        client: AsyncClient,
+        client: &mut Client,
         consumer: Consumer,
-        window: Window,
-    ) -> Self {
-        let now = Instant::now();
-        let (plan, pause) = (&engine.plan, engine.timing.notice_pause);
-        let topic = plan.notices_topic.clone();
+    ) -> Result<Self, End> {
+        let plan = engine.plan.clone();
+        if client.limits().qos == Qos::AtMostOnce {
+            let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
+            return Err(End::Ours(Ended::new(Cause::Refused, reason)));
+        }
+        let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
+        let local = plan.local.iter().map(|local| (&local.filter, local.qos));
+        for (filter, qos) in commands.chain(local) {
+            client.subscribe(Subscription { filter, qos, no_local: true })?;
+        }
+        engine.online();
+        let messages = plan.window_messages.min(client.limits().receive_maximum);
+        let window = Window::new(messages, plan.window_bytes);
+        let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
         let notices = Notices::new(consumer.clone(), topic, plan.packet_bytes, pause);
-        Self {
+        let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
+        let now = Instant::now();
+        Ok(Self {
             engine,
-            client,
             consumer,
             window,
             inflight: Inflight::new(window),
-            supply: None,
+            supply,
             notices,
             settling: Settling::default(),
             acks_unsettled: 0,
@@ -79,13 +130,10 @@ impl<'a> Session<'a> {
             owed: false,
             stale: true,
             stop_by: None,
-            connected: None,
+            refused: None,
+            started: now,
             acknowledged: false,
-        }
-    }
-
-    pub fn online(&self) -> bool {
-        self.supply.is_some()
+        })
     }
 
     pub fn stopping(&self) -> bool {
@@ -102,9 +150,10 @@ impl<'a> Session<'a> {
             || !self.settling.is_empty()
             || self.owed
             || self.stale
-            || self.supply.as_ref().is_some_and(Supply::pausing)
-            || (self.online() && self.notices.pending())
+            || self.supply.pausing()
+            || self.notices.pending()
             || self.stopping()
+            || self.refused.is_some()
     }
 
     /// A stop was asked for and there is nothing more to wait for.
@@ -113,59 +162,23 @@ impl<'a> Session<'a> {
     }
 
     pub fn stop(&mut self) {
-        let grace = if self.online() { self.engine.timing.stop_grace } else { Duration::ZERO };
-        self.stop_by = Some(Instant::now() + grace);
+        self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
     }
 
     /// Takes what the client reports.
-    pub fn event(&mut self, event: Event) -> Result<(), Ended> {
+    pub fn event(&mut self, event: Event) {
         match event {
-            Event::Incoming(Incoming::ConnAck(_)) => self.connected(),
-            Event::Outgoing(Outgoing::Publish(id)) => self
-                .inflight
-                .written(id)
-                .map_err(|confusion| Ended::new(Cause::Protocol, confusion.to_string())),
-            Event::Outgoing(Outgoing::AwaitAck(id)) => {
-                Err(Ended::new(Cause::Protocol, format!("packet id {id} collided in the client")))
-            }
-            Event::Incoming(Incoming::PubAck(ack)) => {
-                self.acknowledged(ack.pkid);
-                Ok(())
-            }
-            Event::Incoming(Incoming::Publish(publish)) => {
-                self.engine.received(&publish);
-                Ok(())
-            }
-            Event::Incoming(Incoming::SubAck(ack)) => {
-                let refused = |code: &&SubscribeReasonCode| **code == SubscribeReasonCode::Failure;
-                let refused = ack.return_codes.iter().filter(refused).count();
-                self.engine.subscribed(ack.return_codes.len().saturating_sub(refused), refused);
-                Ok(())
-            }
-            Event::Incoming(_) | Event::Outgoing(_) => Ok(()),
+            Event::Acked(id, reason) => self.answered(id, &reason),
+            Event::Received(message) => self.engine.received(&message),
+            Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
+            Event::PingAcked(_) => {}
         }
-    }
-
-    /// Subscribes before anything is published, then starts both lanes from the store.
-    fn connected(&mut self) -> Result<(), Ended> {
-        let plan = &self.engine.plan;
-        let commands = plan.receive.iter().map(|filter| (filter, QoS::AtLeastOnce));
-        let local = plan.local.iter().map(|local| (&local.filter, qos(local.qos)));
-        for (filter, qos) in commands.chain(local) {
-            self.client
-                .try_subscribe(filter.as_str(), qos)
-                .map_err(|_| Ended::new(Cause::Settings, format!("can't subscribe to {filter}")))?;
-        }
-        self.engine.online();
-        self.connected = Some(Instant::now());
-        self.supply = Some(Supply::start(self.consumer.clone(), self.engine.timing.store_retry));
-        Ok(())
     }
 
     /// Something was appended to the store.
     pub fn appended(&mut self) {
         self.stale = true;
-        let rows = self.supply.as_mut().map_or(0, Supply::appended);
+        let rows = self.supply.appended();
         self.engine.appended(rows);
     }
 
@@ -180,16 +193,12 @@ impl<'a> Session<'a> {
 
     /// The read of the store that is under way; waits for ever if there is none.
     pub async fn read(&mut self) -> Found {
-        match &mut self.supply {
-            Some(supply) => supply.read().await,
-            None => std::future::pending().await,
-        }
+        self.supply.read().await
     }
 
     /// Takes what the store gave.
     pub fn found(&mut self, found: Found) {
-        let Some(supply) = &mut self.supply else { return };
-        let fates = supply.found(found, &mut self.engine.packer);
+        let fates = self.supply.found(found, &mut self.engine.packer);
         self.engine.store_problem(fates.as_ref().err());
         for (class, fate, range) in fates.into_iter().flatten() {
             self.settle_soon();
@@ -198,70 +207,78 @@ impl<'a> Session<'a> {
     }
 
     /// Hands over as much as the window allows and reads ahead.
-    pub fn pump(&mut self) -> Result<(), Ended> {
-        if !self.online() || self.stopping() {
+    pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
+        if self.stopping() || self.refused.is_some() {
             return Ok(());
         }
         while self.engine.replies.front().is_some_and(|next| self.inflight.room(next.bytes(), 0)) {
             let Some(reply) = self.engine.replies.pop_front() else { break };
-            let payload = reply.payload.to_vec();
-            self.hand_over(&reply.topic.clone(), false, payload, Out::Reply(reply))?;
+            let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
+            self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
         }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
         while let Some(told) = self.notices.next(|bytes| self.inflight.room(bytes, 0)) {
-            let payload = told.payload.to_vec();
-            self.hand_over(&told.topic, false, payload, Out::Notice(told.id))?;
+            self.hand_over(client, Letter::json(told.topic, told.payload), Out::Notice(told.id))?;
         }
-        while let Some(supply) = &mut self.supply {
+        loop {
             let room = |lane, bytes| match lane {
                 Lane::Live => self.inflight.room(bytes, 0),
                 Lane::Backlog => self.inflight.room(bytes, self.window.live_share()),
             };
-            let Some(item) = supply.next(room) else { break };
-            let payload = Vec::from(item.payload);
-            self.hand_over(&item.topic, item.retain, payload, Out::Rows(item.rows))?;
+            let Some(item) = self.supply.next(room) else { break };
+            let Item { topic, payload, retain, content_type, rows } = item;
+            let letter = Letter { topic, payload, retain, content_type };
+            self.hand_over(client, letter, Out::Rows(rows))?;
         }
-        if let Some(supply) = &mut self.supply {
-            supply.read_ahead();
-        }
+        self.supply.read_ahead();
         Ok(())
     }
 
-    fn hand_over(
-        &mut self,
-        topic: &TopicName,
-        retain: bool,
-        payload: Vec<u8>,
-        out: Out,
-    ) -> Result<(), Ended> {
+    fn hand_over(&mut self, client: &mut Client, letter: Letter, what: Out) -> Result<(), Failure> {
+        let Letter { topic, payload, retain, content_type } = letter;
         let bytes = topic.as_str().len() + payload.len();
         if self.inflight.messages() == 0 {
             self.quiet_since = Instant::now();
         }
+        let qos = Qos::AtLeastOnce;
+        let content_type = content_type.as_deref();
+        let message = Message { topic: topic.as_str(), payload, qos, retain, content_type };
         // If this fails, the row is simply still in the store, unsettled.
-        self.client
-            .try_publish(topic.as_str(), QoS::AtLeastOnce, retain, payload)
-            .map_err(|_| Ended::new(Cause::Protocol, "the MQTT client took no more messages"))?;
-        self.inflight.hand_over(out, bytes);
+        let id = client.publish(message)?;
+        self.inflight.hand_over(id, Sent { topic, what }, bytes);
         self.stale = true;
         Ok(())
     }
 
-    fn acknowledged(&mut self, id: u16) {
-        // The client ends the connection over an id that is not out.
-        let Some(out) = self.inflight.acknowledged(id) else { return };
+    /// The broker's answer to a message. A row that it will never take is a dead letter; one that
+    /// it does not take now stays in the store, and waits for the next connection.
+    fn answered(&mut self, id: u16, reason: &Reason) {
+        let Some(Sent { topic, what }) = self.inflight.acknowledged(id) else { return };
         self.quiet_since = Instant::now();
-        self.acknowledged = true;
         self.stale = true;
+        let good = reason.is_good();
+        self.acknowledged |= good;
+        let waits = !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_));
+        if waits {
+            self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
+            return;
+        }
         self.settle_soon();
-        self.acks_unsettled += 1;
-        match out {
+        self.acks_unsettled += usize::from(good);
+        match what {
             Out::Rows(rows) => {
-                self.settling.add(rows.class, Fate::Delivered(rows.times), rows.delivered);
+                let fate = match good {
+                    true => Fate::Delivered(rows.times),
+                    false => Fate::Dead(DeadReason::Refused),
+                };
+                self.settling.add(rows.class, fate, rows.delivered);
                 self.settling.add(rows.class, Fate::Excluded, rows.excluded);
             }
-            Out::Reply(_) => self.engine.board.update(|progress| progress.commands.replies += 1),
+            Out::Reply(_) => self.engine.board.update(|progress| match good {
+                true => progress.commands.replies += 1,
+                false => progress.commands.replies_dropped += 1,
+            }),
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -295,7 +312,7 @@ impl<'a> Session<'a> {
     }
 
     /// Time went by: settles what is due, and watches over the acknowledgements.
-    pub fn tick(&mut self) -> Result<(), Ended> {
+    pub fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if now >= self.settle_at && !(self.settling.is_empty() && self.acks_unsettled == 0) {
             self.settle();
@@ -305,12 +322,15 @@ impl<'a> Session<'a> {
         if out > 0 && now - self.quiet_since >= watchdog {
             let seconds = watchdog.as_secs_f64();
             let reason = format!("the broker acknowledged none of {out} messages for {seconds} s");
-            return Err(Ended::new(Cause::NoAcknowledgement, reason));
+            return Err(End::Ours(Ended::new(Cause::NoAcknowledgement, reason)));
         }
-        if let Some(supply) = &mut self.supply {
-            let idle = out == 0 && self.settling.is_empty() && supply.idle();
-            self.owed = idle && supply.rescan();
+        if out == 0
+            && let Some(refused) = &self.refused
+        {
+            return Err(End::Ours(refused.clone()));
         }
+        let idle = out == 0 && self.settling.is_empty() && self.supply.idle();
+        self.owed = idle && self.supply.rescan();
         self.report();
         Ok(())
     }
@@ -318,24 +338,11 @@ impl<'a> Session<'a> {
     fn report(&mut self) {
         self.stale = false;
         let in_flight = (self.inflight.messages(), self.inflight.bytes());
-        let lanes = self.supply.as_ref().map(Supply::positions).unwrap_or_default();
+        let lanes = self.supply.positions();
         self.engine.board.update(|progress| {
             progress.in_flight = in_flight;
             progress.lanes = lanes;
         });
-    }
-
-    /// Takes what the client still had to report when the connection ended.
-    pub fn late(&mut self, event: Event) -> Result<(), Ended> {
-        match event {
-            Event::Incoming(Incoming::ConnAck(_)) => Ok(()),
-            event => self.event(event),
-        }
-    }
-
-    /// False if there is nobody to say it to.
-    pub fn disconnect(&self) -> bool {
-        self.online() && self.client.try_disconnect().is_ok()
     }
 
     /// The end: settles what was acknowledged and keeps the replies.
@@ -345,12 +352,13 @@ impl<'a> Session<'a> {
         let closing = Closing {
             out: self.inflight.messages(),
             acknowledged: self.acknowledged,
-            lasted: self.connected.is_some_and(|at| at.elapsed() >= cap),
+            refused: self.refused.is_some(),
+            lasted: self.started.elapsed() >= cap,
         };
         let mut duplicates = 0;
         let mut replies = Vec::new();
         for out in self.inflight.into_rest() {
-            match out {
+            match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
                 Out::Notice(_) => {} // The store has it.
@@ -364,13 +372,5 @@ impl<'a> Session<'a> {
             progress.in_flight = (0, 0);
         });
         closing
-    }
-}
-
-fn qos(qos: Qos) -> QoS {
-    match qos {
-        Qos::AtMostOnce => QoS::AtMostOnce,
-        Qos::AtLeastOnce => QoS::AtLeastOnce,
-        Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
 }

@@ -2,30 +2,20 @@
 //!
 //! Files are read anew for every connection, so a renewed certificate or password needs no
 //! restart, and one that is missing is a state that ends as soon as it appears. Secrets live from
-//! here to the CONNECT packet and are never printed; the client's options print them, so they are
-//! never debug-printed either.
+//! here to the CONNECT packet and are never printed.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
-
-use super::inflight::Window;
-use crate::config::{Secret, UplinkPlan};
+use super::client::{Hello, Secure, Target, Version};
+use crate::config::{MqttVersion, Secret, UplinkPlan};
 use crate::tls::{self, TlsError};
 
-/// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
-/// a retained one would come again at each subscription.
-const INCOMING_BYTES_MAX: usize = 1 << 20;
-/// The client's own size limit stands above ours, which is checked before the hand-over: an
-/// error here would end every connection again.
-const OUTGOING_SLACK: usize = 256 * 1024;
 /// Longest text MQTT can carry.
 const TEXT_BYTES_MAX: usize = 65_535;
-/// The client takes whole seconds, at least one, and the protocol has 16 bits for them.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(65_535));
+/// The protocol has 16 bits for seconds, and 0 would mean none.
+const KEEP_ALIVE_SECONDS: (u64, u64) = (1, 65_535);
 
 /// Something the connection needs is not there or not usable. Someone must act, and we try again:
 /// a missing file may appear while we run.
@@ -70,42 +60,43 @@ impl SecretPlaces {
     }
 }
 
-/// Everything a fresh client needs. Reads files: not for an async task.
-pub fn options(
-    plan: &UplinkPlan,
-    places: &SecretPlaces,
-    window: Window,
-) -> Result<MqttOptions, SettingsError> {
+/// Everything a connection needs. Reads files: not for an async task.
+pub fn dial(plan: &UplinkPlan, places: &SecretPlaces) -> Result<(Target, Hello), SettingsError> {
     let host = plan.host.trim_matches(['[', ']']);
-    let mut options = MqttOptions::new(short("client id", &plan.client_id)?, host, plan.port);
-    options
-        .set_clean_session(true)
-        .set_keep_alive(plan.keep_alive.clamp(KEEP_ALIVE.0, KEEP_ALIVE.1))
-        .set_inflight(window.packet_ids())
-        .set_max_packet_size(
-            INCOMING_BYTES_MAX.max(plan.packet_bytes),
-            plan.packet_bytes.saturating_add(OUTGOING_SLACK),
-        );
     let password = plan.password.as_ref().map(|secret| places.read(secret)).transpose()?;
-    match (&plan.username, password) {
-        (Some(username), password) => {
-            let password = password.unwrap_or_default();
-            options.set_credentials(short("username", username)?, short("password", &password)?);
-        }
+    let login = match (&plan.username, password) {
+        (Some(username), password) => Some((username.clone(), password.unwrap_or_default())),
         (None, Some(_)) => return Err(SettingsError::PasswordAlone),
-        (None, None) => {}
+        (None, None) => None,
+    };
+    let tls = plan.tls.as_ref().map(tls::client_config).transpose()?;
+    let seconds = plan.keep_alive.as_secs().clamp(KEEP_ALIVE_SECONDS.0, KEEP_ALIVE_SECONDS.1);
+    short("client id", &plan.client_id)?;
+    if let Some((username, password)) = &login {
+        short("username", username)?;
+        short("password", password)?;
     }
-    if let Some(wanted) = &plan.tls {
-        let config = tls::client_config(wanted)?;
-        let config = TlsConfiguration::Rustls(Arc::new(config));
-        options.set_transport(Transport::tls_with_config(config));
-    }
-    Ok(options)
+    let target = Target {
+        host: host.to_owned(),
+        port: plan.port,
+        tls: tls.map(|config| Secure { config: Arc::new(config), name: host.to_owned() }),
+    };
+    let hello = Hello {
+        version: match plan.mqtt {
+            MqttVersion::V311 => Version::V4,
+            MqttVersion::V5 => Version::V5,
+        },
+        client_id: plan.client_id.clone(),
+        keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
+        login,
+        will: None,
+    };
+    Ok((target, hello))
 }
 
-/// The client would cut a longer text in the packet without a word.
-fn short<'a>(what: &'static str, text: &'a str) -> Result<&'a str, SettingsError> {
-    if text.len() > TEXT_BYTES_MAX { Err(SettingsError::TooLong(what)) } else { Ok(text) }
+/// A longer text would be cut in the packet without a word.
+fn short(what: &'static str, text: &str) -> Result<(), SettingsError> {
+    if text.len() > TEXT_BYTES_MAX { Err(SettingsError::TooLong(what)) } else { Ok(()) }
 }
 
 fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {

@@ -27,6 +27,8 @@ pub enum DeadReason {
     BadTopic,
     /// The store no longer knows the tag.
     UnknownTag,
+    /// The broker will never take it (MQTT 5: no valid topic, or not the format it wants).
+    Refused,
 }
 
 impl DeadReason {
@@ -36,6 +38,7 @@ impl DeadReason {
             Self::TooLarge => "too-large",
             Self::BadTopic => "bad-topic",
             Self::UnknownTag => "unknown-tag",
+            Self::Refused => "refused",
         }
     }
 }

@@ -228,6 +228,18 @@ impl Progress {
         };
     }
 
+    /// Connected, and yet not there for anyone.
+    pub fn waiting(&mut self, reason: &str, at: Wall) {
+        let since = self.away_since.get_or_insert(at).0;
+        self.next_try = None;
+        self.connection = Connection::Offline {
+            cause: Some(Cause::HostAway),
+            reason: reason.to_owned(),
+            since,
+            next_try_ms: 0,
+        };
+    }
+
     pub fn online(&mut self, at: Wall) {
         self.connection = Connection::Online { since: at.0 };
         self.commands.filters_granted = 0;

@@ -31,6 +31,10 @@ def free_port():
     raise AssertionError("no port is free")
 
 
+# The longest wait of an uplink between two attempts, 60 s, and the attempt.
+BACK_ONLINE = 90
+
+
 def wait_for(condition, seconds=15, what="the condition"):
     """Polls until `condition` returns something true and returns that; fails after `seconds`."""
     end = time.monotonic() + seconds

@@ -95,14 +95,14 @@ def test_quality_retention_and_place(tmp_path, started):
     assert {topic for topic, *_ in late.got()} == {"cloud/recipes/0", "cloud/recipes/1"}
     publish(cloud.port, "plants/berlin/recipes/1", "", 1, retain=True)
     wait_for(lambda: lan.got()[-1][:2] == ("cloud/recipes/1", ""), what="the removal")
-    status = site.local("hq")
+    counted = {"published": QOS_MAX + 4, "turned": {}}
+    site.wait(lambda s: s["uplinks"]["hq"]["local"] == counted, what="each counted")
     # It is kept for those who come later, also when the cloud is away at the next start.
     cloud.stop()
     assert site.stop() == 0
     site.start()
     later = started(Subscriber(site.lan, ["#"]))
     wait_for(lambda: later.got() == [("cloud/recipes/0", "kept in the cloud", 1, True)], what="what was retained before")
-    assert status == {"published": QOS_MAX + 4, "turned": {}}, status
 
 
 def test_two_gateways_and_one_cloud_that_send_and_receive_everything(tmp_path, started):
@@ -117,7 +117,8 @@ def test_two_gateways_and_one_cloud_that_send_and_receive_everything(tmp_path, s
     for lan in lans:
         wait_for(lambda: {"cloud/news", "cloud/x/19"} <= {m.topic for m in lan.messages}, what="the messages")
     settled([(sites[0].lan, lans[1], "cloud/mark/end"), (sites[1].lan, lans[0], "cloud/mark/end")])
-    # Once up, and once down to each; nothing of it up again.
+    # Once up, and once down to each; nothing of it up again. The marks are the last that came up.
+    wait_for(lambda: len(above.on("mark/end")) == len(sites), what="the marks at the cloud")
     assert len(above.on("x/7")) == 1 and len(above.on("news")) == 1
     assert not [m.topic for m in above.messages if m.topic.startswith("cloud/")]
     assert len(lans[1].on("cloud/x/7")) == 1 and len(lans[0].on("cloud/news")) == 1
@@ -139,7 +140,10 @@ def test_two_clouds_and_two_gateways_in_a_ring(tmp_path, started):
     lans = [started(Subscriber(site.lan)) for site in (a, b)]
     publish(a.lan, "x", "round")
     settled([(a.lan, lans[1], "c0/mark/end"), (b.lan, lans[0], "c1/mark/end")])
+    wait_for(lambda: above[0].on("mark/end"), what="the mark at the first cloud")
     assert len(above[0].on("x")) == 1 and len(lans[1].on("c0/x")) == 1
+    # The mark of b is there by now, or on its way: it is what a copy would have come before.
+    wait_for(lambda: above[1].on("mark/end"), what="the mark at the second cloud")
     assert {m.topic for m in above[1].messages} == {"mark/end"}, "not sent up by the other uplink"
     assert "c1/c0/x" not in {m.topic for m in lans[0].messages}
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import Gateway, Mosquitto, Recorder, free_port, readings
+from conftest import BACK_ONLINE, Gateway, Mosquitto, Recorder, free_port, readings
 from plant import CountingDevice
 from test_outage import TOPIC, check_equation, config, consumers, polls
 
@@ -64,7 +64,7 @@ def drain(cloud, gateway, started):
     started(cloud)
     recorder = started(Recorder(cloud.port))
     gateway.signal(signal.SIGCONT)
-    status = gateway.wait(lambda s: waiting(s) < 5 * (PADDING + 1), 60, "the backlog drained")
+    status = gateway.wait(lambda s: waiting(s) < 5 * (PADDING + 1), BACK_ONLINE + 30, "the backlog drained")
     for row in consumers(status):
         check_equation(row)
     seen = {}

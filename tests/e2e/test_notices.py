@@ -3,7 +3,7 @@
 import json
 import signal
 
-from conftest import Gateway, Mosquitto, Recorder, readings, wait_for
+from conftest import BACK_ONLINE, Gateway, Mosquitto, Recorder, readings, wait_for
 from plant import CountingDevice
 
 TOPIC = "plant1/gw/notice"
@@ -91,7 +91,7 @@ def test_what_memory_could_not_hold_is_told_exactly(tmp_path, started):
     started(cloud)
     recorder = started(Recorder(cloud.port))
     gateway.signal(signal.SIGCONT)
-    wait_for(lambda: notices(recorder, "gap"), 30, "a gap")
+    wait_for(lambda: notices(recorder, "gap"), BACK_ONLINE, "a gap")
     polls(device, 50)
     wait_for(lambda: not unexplained(recorder, ["gap"]), 60, "everything arrived or told")
     lost = set()

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import Gateway, Mosquitto, Recorder, free_port, readings, wait_for
+from conftest import BACK_ONLINE, Gateway, Mosquitto, Recorder, free_port, readings, wait_for
 from plant import CountingDevice
 
 CYCLES = int(os.environ.get("FIELDHOLD_KILL_CYCLES", "100"))
@@ -50,7 +50,7 @@ def check_nothing_lost(recorder, device, gateway, allowed=0):
         status = gateway.status()
         return status and sum(c["waiting"] for c in consumers(status)) < 5 and status
 
-    status = wait_for(all_there, 60, "the backlog drained")
+    status = wait_for(all_there, BACK_ONLINE + 30, "the backlog drained")
     served = device.served
     wait_for(lambda: any(v >= served for _, v, q, _ in readings(recorder.messages) if q == "good"), 20, "the newest value")
     seen, bad = {}, []
@@ -168,15 +168,15 @@ class Namespace:
     """A host of our own behind a veth pair, whose incoming packets can be dropped."""
 
     def __enter__(self):
-        self.name = f"fieldhold-{os.getpid()}"
-        self.link, self.host = f"fh{os.getpid() % 10000}", "10.213.77.2"
+        self.name, self.link = f"fieldhold-{os.getpid()}", f"fh{os.getpid()}"
         self.prefix = ("ip", "netns", "exec", self.name)
+        here, self.host = self.addresses()
         peer = f"{self.link}p"
         for line in (
             f"ip netns add {self.name}",
             f"ip link add {self.link} type veth peer name {peer}",
             f"ip link set {peer} netns {self.name}",
-            f"ip addr add 10.213.77.1/30 dev {self.link}",
+            f"ip addr add {here}/30 dev {self.link}",
             f"ip link set {self.link} up",
             f"ip netns exec {self.name} ip addr add {self.host}/30 dev {peer}",
             f"ip netns exec {self.name} ip link set {peer} up",
@@ -184,6 +184,16 @@ class Namespace:
         ):
             subprocess.run(line.split(), check=True)
         return self
+
+    @staticmethod
+    def addresses():
+        """Two of a network that nobody has here: a run that was killed may have left its own."""
+        taken = subprocess.run(["ip", "-4", "route"], check=True, capture_output=True, text=True).stdout
+        for net in (f"10.213.77.{first}" for first in range(0, 256, 4)):
+            if net not in taken.replace("/", " ").split():
+                first = int(net.rsplit(".", 1)[1])
+                return f"10.213.77.{first + 1}", f"10.213.77.{first + 2}"
+        raise AssertionError("no network of 10.213.77.0/24 is free; see `ip netns` for what was left behind")
 
     def drop(self, on):
         flag = "-A" if on else "-D"

@@ -39,7 +39,7 @@ fn point(reading: &Reading, seq: u64, wall: i64) -> Point {
 
 #[test]
 fn looks_as_documented() {
-    let mut builder = Builder::new(0x5f3a, Class::Normal, 1000);
+    let mut builder = Builder::new(0x5f3a, Class::Normal, 1000, Notation::Json);
     let name = |text| TopicName::new(text).unwrap();
     let (u, i) = (name("m1/u"), name("m1/i"));
     let t0 = 1_700_000_000_000;
@@ -65,12 +65,12 @@ fn looks_as_documented() {
             r#"[1000,1047,null,6],[1000,1048,7],[-5,1049,null,8]]}"#
         )
     );
-    assert_eq!(Builder::new(1, Class::Bulk, 10).finish(), None);
+    assert_eq!(Builder::new(1, Class::Bulk, 10, Notation::Json).finish(), None);
 }
 
 #[test]
 fn far_columns_are_skipped_and_not_listed() {
-    let mut builder = Builder::new(1, Class::Alarm, 100_000);
+    let mut builder = Builder::new(1, Class::Alarm, 100_000, Notation::Json);
     let first: Vec<Reading> = (0..1000).map(|tag| good(tag, Value::Bool(true))).collect();
     for (seq, reading) in (0..).zip(&first) {
         assert!(!push(&mut builder, reading, seq, 0));
@@ -85,7 +85,7 @@ fn far_columns_are_skipped_and_not_listed() {
 #[test]
 fn the_limit_holds_and_what_is_refused_leaves_no_trace() {
     for bytes_max in [120, 200, 333, 1000] {
-        let mut builder = Builder::new(1, Class::Normal, bytes_max);
+        let mut builder = Builder::new(1, Class::Normal, bytes_max, Notation::Json);
         let mut taken = 0;
         while !push(&mut builder, &good(taken % 7, Value::U64(12_345)), taken.into(), 0) {
             taken += 1;
@@ -97,7 +97,7 @@ fn the_limit_holds_and_what_is_refused_leaves_no_trace() {
         assert!(payload.len() <= bytes_max && payload.len() + 80 > bytes_max, "{bytes_max}");
         assert_eq!(decode(&payload).unwrap().1.len(), usize::try_from(taken).unwrap());
     }
-    let mut builder = Builder::new(1, Class::Normal, 10);
+    let mut builder = Builder::new(1, Class::Normal, 10, Notation::Json);
     let large = good(1, Value::Text("x".repeat(100).into()));
     assert!(!push(&mut builder, &large, 0, 0), "the first is always taken");
     assert!(push(&mut builder, &good(1, Value::U64(1)), 1, 0));
@@ -106,7 +106,7 @@ fn the_limit_holds_and_what_is_refused_leaves_no_trace() {
 /// Bytes of 1,000 readings of a plant: meters polled once a second, each in one request.
 fn plant_bytes(meters: u32, tags: u32) -> usize {
     let mut random = fastrand::Rng::with_seed(1);
-    let mut builder = Builder::new(0x18_bcfe_5687, Class::Normal, usize::MAX);
+    let mut builder = Builder::new(0x18_bcfe_5687, Class::Normal, usize::MAX, Notation::Json);
     let mut energy = 48_213.7;
     for seq in 0..1000_u32 {
         let (poll, column) = (seq / (meters * tags), seq % (meters * tags));
@@ -169,7 +169,7 @@ proptest! {
     ) {
         let (mut seq, mut wall) = (10, 1_700_000_000_000);
         let (mut packed, mut out) = (Vec::new(), Vec::new());
-        let mut builder = Builder::new(0xe, Class::Bulk, bytes_max);
+        let mut builder = Builder::new(0xe, Class::Bulk, bytes_max, Notation::Json);
         let mut unpack = |builder: Builder| -> Result<(), TestCaseError> {
             let alone = builder.readings() == 1;
             if let Some(payload) = builder.finish() {
@@ -183,7 +183,7 @@ proptest! {
         for (reading, jump, step) in &readings {
             (seq, wall) = (seq + jump / 3 + 1, wall + step);
             if push(&mut builder, reading, seq, wall) {
-                unpack(std::mem::replace(&mut builder, Builder::new(0xe, Class::Bulk, bytes_max)))?;
+                unpack(std::mem::replace(&mut builder, Builder::new(0xe, Class::Bulk, bytes_max, Notation::Json)))?;
                 prop_assert!(!push(&mut builder, reading, seq, wall));
             }
             packed.push(point(reading, seq, wall));

@@ -8,8 +8,9 @@ use super::busy;
 use super::device::Places;
 use crate::config::plan::{DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::template::LiveTopic;
 use crate::config::values::quoted;
-use crate::model::{Kind, Name, TopicName};
+use crate::model::{Holds, Kind, Name, TagMeta, TopicName};
 
 pub(super) fn check(
     plan: &Plan,
@@ -19,6 +20,7 @@ pub(super) fn check(
     out: &mut Findings,
 ) {
     topics(plan, places, uplinks, out);
+    live_topics(plan, uplinks, out);
     from_clouds(plan, uplinks, out);
     same_client(plan, uplinks, out);
     same_address(plan, places, out);
@@ -87,6 +89,47 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
         }
         if uplink.notices_topic.as_ref() == Some(&uplink.backlog_topic) {
             out.error(spot, "the topics of backlog and notices are the same");
+        }
+    }
+}
+
+/// The topics that an uplink makes of its own pattern are topics, and where a message is of one reading
+/// alone each tag has one for itself.
+fn live_topics(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
+    let metas = plan.metas();
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        if uplink.live_topic == LiveTopic::OfTag {
+            continue;
+        }
+        let one = [&uplink.live, &uplink.backlog].iter().any(|form| form.holds() == Holds::One);
+        let mut taken: HashMap<TopicName, &TagMeta> = HashMap::new();
+        let wanted = |tag: &&TagMeta| uplink.send.iter().any(|f| f.matches(tag.topic.as_str()));
+        for tag in metas.iter().filter(wanted) {
+            let name = format!("devices.{}.tags.{}", tag.device, tag.name);
+            let topic = match uplink.live_topic.topic(&uplink.prefix, tag) {
+                Ok(topic) => topic,
+                Err(error) => {
+                    out.error(spot, format!("its topic for {name}: {error}"));
+                    break;
+                }
+            };
+            let kept = [Some(&uplink.backlog_topic), uplink.notices_topic.as_ref()];
+            if one && kept.contains(&Some(&topic)) || uplink.notices_topic.as_ref() == Some(&topic)
+            {
+                let message = format!("its topic for {name} is that of its backlog or notices");
+                out.error(spot, message);
+                break;
+            }
+            if one && let Some(other) = taken.insert(topic.clone(), tag) {
+                let message = format!(
+                    "its topic {} is that of devices.{}.tags.{} and of {name}",
+                    quoted(topic.as_str()),
+                    other.device,
+                    other.name
+                );
+                out.error(spot, message);
+                break;
+            }
         }
     }
 }

@@ -50,15 +50,12 @@ impl<'a> Inherited<'a> {
     pub(super) fn topic_values(
         &self,
         tag: Option<&'a Name>,
-    ) -> [(&'static str, Option<&'a str>); 5] {
-        let gateway = self.scope.gateway;
-        [
-            ("site", gateway.site.as_ref().map(Name::as_str)),
-            ("gateway", Some(gateway.name.as_str())),
-            ("bus", self.bus.map(Name::as_str)),
-            ("device", Some(self.device.as_str())),
-            ("tag", tag.map(Name::as_str)),
-        ]
+    ) -> Vec<(&'static str, Option<&'a str>)> {
+        let mut values = self.scope.gateway.places().to_vec();
+        values.push(("bus", self.bus.map(Name::as_str)));
+        values.push(("device", Some(self.device.as_str())));
+        values.push(("tag", tag.map(Name::as_str)));
+        values
     }
 
     /// Where commands for several tags come.

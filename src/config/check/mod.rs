@@ -13,7 +13,6 @@ mod device;
 mod files;
 mod link;
 mod profile;
-mod receive;
 mod rules;
 mod scale;
 pub(super) mod sensor;
@@ -27,7 +26,7 @@ mod vocabulary;
 mod write;
 
 pub(super) use self::profile::profile;
-use super::defaults::{TOPIC_TAG, UPLINKS_MAX};
+use super::defaults::{TOPIC_ISA_95, TOPIC_TAG, UPLINKS_MAX};
 use super::keys;
 use super::plan::{Gateway, Plan};
 use super::problem::{Complaint, Findings, Spot};
@@ -41,8 +40,12 @@ use crate::model::Name;
 /// Longest path of a directory.
 const PATH_BYTES_MAX: usize = 4_096;
 
+/// The word for a topic by the levels of ISA-95.
+const ISA_95: &str = "isa-95";
+
 /// What may stand in the topic of a tag.
-const TAG_PLACEHOLDERS: [&str; 5] = ["site", "gateway", "bus", "device", "tag"];
+const TAG_PLACEHOLDERS: [&str; 9] =
+    ["enterprise", "site", "area", "line", "cell", "gateway", "bus", "device", "tag"];
 
 pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Option<Plan> {
     let root = Field::root(root);
@@ -75,7 +78,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
     let uplinks = uplinks(&root, &gateway, out);
     let store = store::check(&root, out);
 
-    let plan = Plan {
+    let mut plan = Plan {
         gateway,
         buses: buses.all.into_iter().map(|bus| bus.plan).collect(),
         broker,
@@ -83,6 +86,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
         store,
     };
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();
+    uplink::sparkplug::complete(&mut plan, &uplink_spots, out);
     across::check(&plan, &root.spot, &places, &uplink_spots, out);
     (out.errors() == 0).then_some(plan)
 }
@@ -96,8 +100,27 @@ fn gateway(root: &Section<'_>, out: &mut Findings) -> Gateway {
     }
     let section = root.section("gateway", &keys::GATEWAY, out);
     let name = if root.has("gateway") { section.required("name", out, values::name) } else { None };
-    let site = section.scalar("site", out, values::name);
-    Gateway { name: name.unwrap_or_else(placeholder_name), site }
+    let mut place = |key| section.scalar(key, out, values::name);
+    Gateway {
+        enterprise: place("enterprise"),
+        site: place("site"),
+        area: place("area"),
+        line: place("line"),
+        cell: place("cell"),
+        name: name.unwrap_or_else(placeholder_name),
+    }
+}
+
+/// A gateway of which nothing is known.
+fn unnamed() -> Gateway {
+    Gateway {
+        name: placeholder_name(),
+        enterprise: None,
+        site: None,
+        area: None,
+        line: None,
+        cell: None,
+    }
 }
 
 /// Stands in for a name that could not be read.
@@ -109,6 +132,7 @@ fn placeholder_name() -> Name {
 fn tag_template(root: &Section<'_>, out: &mut Findings) -> Template {
     let topics = root.section("topics", &keys::TOPICS, out);
     let written = topics.scalar("tag", out, |text| {
+        let text = if text == ISA_95 { TOPIC_ISA_95 } else { text };
         let template = Template::parse(text, &TAG_PLACEHOLDERS)?;
         if template.has("tag") {
             return Ok(template);

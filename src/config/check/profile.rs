@@ -8,10 +8,10 @@ use super::settings::Settings;
 use super::tag::{self, Draft};
 use super::vocabulary::Vocabulary;
 
-use super::{across, default_template, link, placeholder_name};
+use super::{across, default_template, link, placeholder_name, unnamed};
 use crate::config::defaults::{BAUD_RANGE, EVERY, EVERY_RANGE, UNIT_TCP};
 use crate::config::keys;
-use crate::config::plan::{DevicePlan, Gateway};
+use crate::config::plan::DevicePlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::profile::{self, Factory, Head, KINDS, Parameter, Profiles};
 use crate::config::raw::Node;
@@ -244,8 +244,7 @@ fn all_tags(
     value: impl Fn(&Parameter) -> i64,
     out: &mut Findings,
 ) -> (DevicePlan, Places) {
-    let (gateway, template) =
-        (Gateway { name: placeholder_name(), site: None }, default_template());
+    let (gateway, template) = (unnamed(), default_template());
     let profiles = Profiles::default();
     let scope = Scope { gateway: &gateway, template: &template, limits: None, profiles: &profiles };
     let name = placeholder_name();

@@ -102,6 +102,8 @@ fn the_reference_shows_the_defaults_of_the_code() {
         local: Vec::new(),
         prefix: String::new(),
         tls: default.tls.clone(),
+        live: default.live.clone(),
+        live_topic: default.live_topic.clone(),
         backlog_topic: default.backlog_topic.clone(),
         notices_topic: default.notices_topic.clone(),
         ..shown

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Class, Decimal, Half, Kind, Linear, Name, NotAvailable, Order, Table, TagId, TopicName, Value,
+    Class, Decimal, Form, Half, Kind, Linear, Name, NotAvailable, Order, PayloadPiece,
+    PayloadPlace, Table, TagId, TopicName, Value,
 };
 
 #[test]
@@ -147,6 +148,68 @@ broker: {}
     assert_eq!(uplink.notices_topic.as_ref().map(TopicName::as_str), Some("p/up/s/g/notice"));
     let off = text.replace("backlog: {", "notices: off, backlog: {");
     assert_eq!(parse(&off, "t").unwrap().plan.uplinks[0].notices_topic, None);
+}
+
+#[test]
+fn payloads_and_their_topics() {
+    let around = "\
+gateway: { name: g, enterprise: e, site: s, line: l }
+buses: { b: { modbus-tcp: { host: h } } }
+devices: { d: { bus: b, tags: { one: { coil: 0 } } } }
+";
+    let uplink = |keys: &str| {
+        let text = format!("{around}uplinks: {{ up: {{ url: 'mqtt://h', {keys} }} }}");
+        parse(&text, "t").unwrap().plan
+    };
+    for (keys, live, topic, backlog, backlog_topic) in [
+        ("prefix: p", Form::Tag, "p/s/g/d/one", Form::Columnar, "p/s/g/backlog"),
+        ("payload: group, prefix: p", Form::Group, "p/s/g/d", Form::Columnar, "p/s/g/backlog"),
+        (
+            "payload: thingsboard",
+            Form::ThingsBoard,
+            "v1/gateway/telemetry",
+            Form::ThingsBoard,
+            "v1/gateway/telemetry",
+        ),
+        (
+            "payload: plain, topic: isa-95",
+            Form::Plain,
+            "e/s/l/d/one",
+            Form::Columnar,
+            "s/g/backlog",
+        ),
+        ("payload: cbor, topic: isa-95", Form::Cbor, "e/s/l/d", Form::Columnar, "s/g/backlog"),
+        (
+            "payload: group, backlog: { payload: tag }",
+            Form::Group,
+            "s/g/d/one",
+            Form::Tag,
+            "s/g/backlog",
+        ),
+        (
+            "topic: '{uplink}/{class}/{device}.{tag}'",
+            Form::Tag,
+            "up/normal/d.one",
+            Form::Columnar,
+            "s/g/backlog",
+        ),
+    ] {
+        let plan = uplink(keys);
+        let up = &plan.uplinks[0];
+        let made = up.live_topic.topic(&up.prefix, &plan.metas()[0]).unwrap();
+        assert_eq!((&up.live, made.as_str()), (&live, topic), "{keys}");
+        assert_eq!((&up.backlog, up.backlog_topic.as_str()), (&backlog, backlog_topic), "{keys}");
+    }
+    let Form::Template(template) =
+        uplink("payload: { template: '{\"v\":{value},\"x\":{}}' }").uplinks[0].live.clone()
+    else {
+        panic!("no template");
+    };
+    let text = |text: &str| PayloadPiece::Text(text.to_owned());
+    let pieces = [text("{\"v\":"), PayloadPiece::Place(PayloadPlace::Value), text(",\"x\":{}}")];
+    assert_eq!((template.json, &template.pieces[..]), (true, &pieces[..]));
+    let isa = format!("{around}topics: {{ tag: isa-95 }}");
+    assert_eq!(parse(&isa, "t").unwrap().plan.metas()[0].topic.as_str(), "e/s/l/d/one");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn of_buses_devices_and_topics() {
             "topics: { tag: '{gatway}/{tag}', payload: json }",
             &[
                 "t:6:16 topics.tag: the placeholder \"gatway\" is unknown; did you mean {gateway}?",
-                "t:6:34 topics.payload: the payload is JSON; other formats come in a later version",
+                "t:6:34 topics.payload: an uplink's form is chosen there: uplinks: { NAME: { payload: … } }",
             ],
         ),
         (
@@ -286,13 +286,26 @@ fn of_a_file() {
             &[
                 "t:2:55 uplinks.a.send[0]: '+' stands for a whole level and '#' for all the last levels",
                 "t:2:93 uplinks.a.prefix: a topic name can't hold the wildcards '+' and '#'",
-                "t:2:118 uplinks.a.backlog.topic: the placeholder \"dev\" is unknown; known here: {site}, {gateway}, {uplink}",
-                "t:2:136 uplinks.a.backlog.payload: \"json\" is unknown; one of columnar, tag",
+                "t:2:118 uplinks.a.backlog.topic: the placeholder \"dev\" is unknown; known here: {enterprise}, {site}, {area}, {line}, {cell}, {gateway}, {uplink}",
+                "t:2:136 uplinks.a.backlog.payload: \"json\" is unknown; one of plain, tag, group, columnar, cbor, line-protocol, senml-json, senml-cbor, thingsboard",
                 "t:2:161 uplinks.a.window.bytes: a packet may have 4096 bytes (packet-max), but the window only 2048 (window.bytes)",
                 "t:2:177 uplinks.a.window.messages: 0 is out of range; allowed are 1 to 10000",
                 "t:2:208 uplinks.a.policy: \"must\" is unknown; one of required, best-effort",
                 "t:2:226 uplinks.a.keep-alive: 1s is out of range; allowed are 5s to 65535s",
                 "t:2:232 uplinks.b: the client id \"x\" is used at the same broker by the uplink in line 2",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', topic: '{device}/x', payload: { template: '{valeu}' } }, b: { url: 'mqtt://i', topic: '{cell}-{tag}/{device}', payload: { template: '{\"v\":{value},\"t\":{tag}}' } }, c: { url: 'mqtt://j', payload: { template: '{tag}' }, backlog: { deflate: yes, gzip: 1 } }, d: { url: 'mqtt://k', payload: {} } }",
+            &[
+                "t:2:41 uplinks.a.topic: names no {device} or no {tag}, so several tags would share one topic; name both, or choose a payload that says of which tag it is",
+                "t:2:76 uplinks.a.payload.template: the placeholder \"valeu\" is unknown; did you mean {value}?",
+                "t:2:120 uplinks.b.topic: {cell} has no value here",
+                "t:2:166 uplinks.b.payload.template: begins like JSON and does not make JSON: expected value at line 1 column 12; {value} makes its own quotes; every other text needs them around it",
+                "t:2:240 uplinks.c.payload.template: says nothing of the value; write {value} in it",
+                "t:2:271 uplinks.c.backlog.deflate: \"yes\" is neither true nor false",
+                "t:2:276 uplinks.c.backlog.gzip: write deflate: true",
+                "t:2:311 uplinks.d.payload: the key template is missing",
             ],
         ),
         (

@@ -7,7 +7,8 @@ use tokio::net::TcpListener;
 
 use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
 use super::world::{World, eventually, plan};
-use crate::config::{BacklogPayload, Secret, UplinkPlan};
+use crate::config::{Secret, UplinkPlan};
+use crate::model::Form;
 use crate::uplink::{Cause, Connection};
 
 #[tokio::test]
@@ -40,7 +41,7 @@ async fn every_way_to_be_away_has_its_words() {
             "username or password",
         ),
         (Some(refused(ConnectReturnCode::BadClientId)), Cause::Refused, "client id"),
-        (Some(silent), Cause::Unreachable, "does not answer"),
+        (Some(silent), Cause::NoAnswer, "does not answer CONNECT"),
         (None, Cause::NameNotFound, "has no address"),
     ];
     for (mood, cause, words) in cases {
@@ -88,7 +89,7 @@ async fn a_stop_settles_what_is_acknowledged_and_keeps_the_rest() {
     for (ack, waiting) in [(Ack::Late(Duration::from_millis(60)), 0), (Ack::Never, 10)] {
         let fake = Fake::new([Mood { ack, ..WELL }]).await;
         let mut world = World::new();
-        let running = world.start(UplinkPlan { backlog: BacklogPayload::Tag, ..plan(&fake) });
+        let running = world.start(UplinkPlan { backlog: Form::Tag, ..plan(&fake) });
         running.until("online", |s| s.connects == 1).await;
         world.append(1);
         eventually("all are out", || fake.log(|log| log.seen.len()) == 10).await;

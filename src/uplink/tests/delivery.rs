@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::fake::{Ack, Fake, Mood, Seen, WELL};
 use super::world::{World, eventually, plan, rows};
-use crate::config::{BacklogPayload, UplinkPlan};
-use crate::model::{Batch, Class, Clock, Reading, TagId, TopicFilter, Value};
+use crate::config::UplinkPlan;
+use crate::model::{Batch, Class, Clock, Form, Reading, TagId, TopicFilter, Value};
 use crate::store::Settled;
 use crate::uplink::pack::Packer;
 use crate::uplink::settling::rows_in;
@@ -49,7 +49,7 @@ async fn any_window_and_any_order_of_acknowledgements_will_do() {
         let fake = Fake::new([Mood { ack, ..WELL }]).await;
         let mut world = World::new();
         world.append(20);
-        let tag = BacklogPayload::Tag;
+        let tag = Form::Tag;
         let running =
             world.start(UplinkPlan { window_messages: window, backlog: tag, ..plan(&fake) });
         let status = running.until_nothing_waits().await;
@@ -66,7 +66,7 @@ async fn the_window_in_bytes_holds() {
     let fake = Fake::new([Mood { ack: Ack::Never, ..WELL }]).await;
     let mut world = World::impatient();
     world.append(5);
-    let tag = BacklogPayload::Tag;
+    let tag = Form::Tag;
     let running = world.start(UplinkPlan { window_bytes: 200, backlog: tag, ..plan(&fake) });
     let status = running.until("full", |status| status.in_flight_messages > 0).await;
     assert!(status.in_flight_bytes <= 200, "{status:?}");
@@ -84,7 +84,7 @@ async fn live_rows_do_not_wait_for_the_backlog() {
     let fake = Fake::new([Mood { ack: late, ..WELL }]).await;
     let mut world = World::new();
     world.append(300);
-    let tag = BacklogPayload::Tag;
+    let tag = Form::Tag;
     let running = world.start(UplinkPlan { backlog: tag, ..plan(&fake) });
     running.until("draining", |status| status.acked_rows > 100).await;
     let before = world.appended;

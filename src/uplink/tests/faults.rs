@@ -6,7 +6,7 @@ use rumqttc::ConnectReturnCode;
 
 use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
 use super::world::{World, plan};
-use crate::config::BacklogPayload;
+use crate::model::Form;
 use crate::uplink::Cause;
 
 fn random_mood(random: &mut fastrand::Rng) -> Mood {
@@ -27,12 +27,12 @@ fn random_mood(random: &mut fastrand::Rng) -> Mood {
     }
 }
 
-async fn random_faults(backlog: BacklogPayload, faults: usize, seed: u64) {
+async fn random_faults(backlog: Form, faults: usize, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let fake = Fake::new((0..faults).map(|_| random_mood(&mut random))).await;
     let mut world = World::impatient();
     let mut plan = plan(&fake);
-    plan.backlog = backlog;
+    plan.backlog = backlog.clone();
     let window = u64::from(plan.window_messages);
     world.append(30);
     let running = world.start(plan);
@@ -48,7 +48,7 @@ async fn random_faults(backlog: BacklogPayload, faults: usize, seed: u64) {
     let ends: u64 = status.ends.values().sum();
     assert!(ends >= faults as u64, "{:?}", status.ends);
     let received = fake.log(|log| log.seen.len()) as u64;
-    if backlog == BacklogPayload::Tag {
+    if backlog == Form::Tag {
         let duplicates = received - world.appended;
         assert!(duplicates <= status.duplicates_possible, "{duplicates}: {status:#?}");
         assert!(status.duplicates_possible <= ends * window, "{status:#?}");
@@ -58,12 +58,12 @@ async fn random_faults(backlog: BacklogPayload, faults: usize, seed: u64) {
 
 #[tokio::test]
 async fn fifty_random_faults_per_tag_lose_nothing() {
-    random_faults(BacklogPayload::Tag, 50, 1).await;
+    random_faults(Form::Tag, 50, 1).await;
 }
 
 #[tokio::test]
 async fn fifty_random_faults_columnar_lose_nothing() {
-    random_faults(BacklogPayload::Columnar, 50, 2).await;
+    random_faults(Form::Columnar, 50, 2).await;
 }
 
 /// T13: no RST, no FIN, nothing is read any more.
@@ -74,7 +74,7 @@ async fn t13_a_black_hole_loses_nothing() {
     let mut world = World::impatient();
     world.append(100);
     let mut plan = plan(&fake);
-    plan.backlog = BacklogPayload::Tag;
+    plan.backlog = Form::Tag;
     let running = world.start(plan);
     let status = running.until_nothing_waits().await;
     assert!(status.ends[&Cause::NoAcknowledgement] >= 2, "{:?}", status.ends);
@@ -90,7 +90,7 @@ async fn t10_any_publish_error_keeps_the_data() {
     let mut world = World::impatient();
     world.append(10);
     let mut plan = plan(&fake);
-    plan.backlog = BacklogPayload::Tag;
+    plan.backlog = Form::Tag;
     let running = world.start(plan);
     let status = running.until_nothing_waits().await;
     assert_eq!(status.acked_rows, world.appended);
@@ -106,7 +106,7 @@ async fn acknowledgements_that_come_with_the_end_count() {
     let mut world = World::new();
     world.append(1);
     let mut plan = plan(&fake);
-    plan.backlog = BacklogPayload::Tag;
+    plan.backlog = Form::Tag;
     let running = world.start(plan);
     running.until("the connection has ended", |status| !status.ends.is_empty()).await;
     running.until("back", |status| status.connects == 2).await;

@@ -8,9 +8,9 @@ use serde_json::Value as Json;
 
 use super::fake::{Ack, End, Fake, Mood, Seen, WELL, json};
 use super::world::{World, eventually, plan};
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, ManualClock, Mono, Name, Reading, TagId, TopicName, Value, Wall,
+    Batch, Class, Clock, Form, ManualClock, Mono, Name, Reading, TagId, TopicName, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 
@@ -89,7 +89,7 @@ async fn every_position_arrives_or_is_told_as_a_gap() {
     let fake = Fake::new([hasty]).await;
     let mut world = world_with(20_000, World::new().clock);
     world.append(100);
-    let tag = BacklogPayload::Tag;
+    let tag = Form::Tag;
     let running = world.start(UplinkPlan { backlog: tag, ..telling(&fake) });
     running.until_nothing_waits().await;
     running.until("told", |status| status.notices >= 4).await;

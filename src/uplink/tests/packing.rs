@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::fake::{Fake, json};
 use super::world::{World, plan};
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{LiveTopic, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, ManualClock, Message, Mono, Name, Qos, Reading, Seq, TagId, TopicFilter,
-    TopicName, Value, Wall,
+    Batch, Class, Clock, Form, ManualClock, Message, Mono, Name, Qos, Reading, Seq, TagId,
+    TopicFilter, TopicName, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Entry, Options, Store};
 use crate::uplink::lanes::{Lane, Work};
@@ -127,7 +127,7 @@ async fn what_can_never_be_sent_is_a_dead_letter_and_stops_nothing() {
     assert_eq!(fates, [(bad_topic, 11), (unknown, 1), (bad_topic, 12)]);
 }
 
-/// Larger than a columnar message may be, smaller than the broker's limit: goes alone.
+/// Larger than a message of many may be, smaller than the broker's limit: has one for itself.
 #[tokio::test]
 async fn a_reading_too_large_for_the_columns_goes_alone_and_in_order() {
     let fake = Fake::new([]).await;
@@ -140,7 +140,9 @@ async fn a_reading_too_large_for_the_columns_goes_alone_and_in_order() {
     let plan = UplinkPlan { packet_bytes: 100_000, ..plan(&fake) };
     let packed = packed(&world, plan, Lane::Backlog).await;
     let topics: Vec<_> = items(&packed).iter().map(|item| item.topic.as_str()).collect();
-    assert_eq!(topics, ["site/backlog", "site/press/tag0", "site/backlog"]);
+    assert_eq!(topics, ["site/backlog"; 3]);
+    let rows: Vec<_> = items(&packed).iter().map(|item| rows_in(&item.rows.delivered)).collect();
+    assert_eq!(rows, [10, 1, 10]);
     let starts: Vec<_> = items(&packed).iter().map(|item| item.rows.delivered[0].start).collect();
     assert!(starts.is_sorted());
 }
@@ -155,7 +157,7 @@ async fn forwarded_messages_keep_payload_retain_and_their_place() {
         drop(world.store.append_message(Class::Normal, message));
     }
     world.append(1);
-    for backlog in [BacklogPayload::Columnar, BacklogPayload::Tag] {
+    for backlog in [Form::Columnar, Form::Tag] {
         let packed = packed(&world, UplinkPlan { backlog, ..plan(&fake) }, Lane::Backlog).await;
         let items = items(&packed);
         let at = items.iter().position(|item| item.topic.as_str() == "site/lan/a").unwrap();
@@ -239,4 +241,59 @@ async fn a_time_put_right_holds_for_the_very_last_reading_too() {
         world.store.append(Batch { class: Class::Bulk, readings: Vec::new() });
     }
     assert_eq!(times, [Some(500), Some(1_699_999_999_500)]);
+}
+
+/// Whatever the form, every row comes out once; messages of one device go to the device's topic.
+#[tokio::test]
+async fn every_form_packs_every_row_once() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(20);
+    let of_device = LiveTopic::Pattern(device_topic());
+    // Those of many readings have 4 KiB for 200.
+    for (form, live_messages) in [
+        (Form::Plain, 200..=200),
+        (Form::Group, 20..=20),
+        (Form::Columnar, 1..=1),
+        (Form::Cbor, 1..=1),
+        (Form::LineProtocol, 1..=1),
+        (Form::SenmlJson, 2..=2),
+        (Form::SenmlCbor, 1..=2),
+        (Form::ThingsBoard, 1..=1),
+    ] {
+        let live_topic = match form {
+            Form::Plain => LiveTopic::OfTag,
+            _ => of_device.clone(),
+        };
+        let plan = UplinkPlan {
+            live: form.clone(),
+            live_topic,
+            backlog: form.clone(),
+            backlog_deflate: true,
+            ..plan(&fake)
+        };
+        let live = packed(&world, plan.clone(), Lane::Live).await;
+        let sent = items(&live);
+        assert!(live_messages.contains(&sent.len()), "{form:?}: {}", sent.len());
+        let topic = if form == Form::Plain { "site/press/tag0" } else { "site/of/press" };
+        assert_eq!(sent[0].topic.as_str(), topic);
+        let media = Some(form.content_type()).filter(|media| *media != "application/json");
+        assert_eq!(sent[0].content_type.as_deref(), media);
+        let backlog = packed(&world, plan, Lane::Backlog).await;
+        for item in items(&backlog) {
+            let many = !matches!(form, Form::Plain | Form::Group);
+            assert_eq!(item.topic.as_str() == "site/backlog", many, "{form:?}");
+            assert!(item.content_type.as_deref().unwrap().ends_with("; encoding=deflate"));
+            miniz_oxide::inflate::decompress_to_vec_zlib(&item.payload).expect("zlib");
+        }
+    }
+}
+
+/// `of/{device}`, by way of a configuration.
+fn device_topic() -> crate::config::TopicPattern {
+    let text = "gateway: { name: g }\nuplinks: { u: { url: 'mqtt://h', payload: group, topic: 'of/{device}' } }";
+    match crate::config::parse(text, "t").unwrap().plan.uplinks.remove(0).live_topic {
+        LiveTopic::Pattern(pattern) => pattern,
+        LiveTopic::OfTag => panic!("no pattern"),
+    }
 }

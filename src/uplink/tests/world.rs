@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{BacklogPayload, Policy, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, FromCloud, Lan, ManualClock, Mono, Name, Reading, SetRequest, TagId,
-    TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading,
+    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
 use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
@@ -32,6 +32,7 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         host: fake.addr.ip().to_string(),
         port: fake.addr.port(),
         tls: None,
+        mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
@@ -41,12 +42,16 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         local: Vec::new(),
         prefix: "site/".to_owned(),
         backlog_topic: TopicName::new("site/backlog").unwrap(),
-        backlog: BacklogPayload::Columnar,
+        live: Form::Tag,
+        live_topic: LiveTopic::OfTag,
+        backlog: Form::Columnar,
+        backlog_deflate: false,
         notices_topic: None,
         window_messages: 20,
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        sparkplug: None,
     }
 }
 
@@ -72,6 +77,15 @@ pub struct World {
     pub appended: u64,
     pub timing: Timing,
     pub lan: Arc<Network>,
+}
+
+/// A gateway that has read nothing.
+struct Nothing;
+
+impl Latest for Nothing {
+    fn latest(&self, _: TagId) -> Option<Reading> {
+        None
+    }
 }
 
 /// Clients of a LAN broker that takes a number of messages.
@@ -149,6 +163,7 @@ impl World {
             store: self.store.clone(),
             clock: self.clock.clone(),
             inbox,
+            latest: Arc::new(Nothing),
             lan: self.lan.clone(),
             seed: 7,
             secrets_dir,

@@ -5,8 +5,8 @@ use crate::config::plan::FieldSource;
 use crate::config::problem::{Complaint, Findings, closest};
 use crate::config::section::Section;
 use crate::config::values::quoted;
-use crate::model::conversion;
-use crate::model::sensor::{Field, UnitFrom};
+use crate::model::sensor::{Field, FieldKind, UnitFrom};
+use crate::model::{ValueKind, conversion};
 
 /// Keys of a device or tag that mean something on a Modbus line only.
 pub(in crate::config::check) fn unused_keys(
@@ -75,5 +75,32 @@ pub(in crate::config::check) fn tag(
     }
     let made: Vec<_> = found.iter().map(|field| format!("{field:?}")).collect();
     let made = format!("{} in {own}", made.join(" or "));
-    Some((FieldSource { name: first.name.clone(), made }, own, is_number))
+    let kind = value_kind(&found);
+    Some((FieldSource { name: first.name.clone(), made, kind }, own, is_number))
+}
+
+/// What all of these have in common: texts hold anything but bytes, reals all numbers.
+fn value_kind(fields: &[&Field]) -> ValueKind {
+    let of = |field: &&Field| match field.kind {
+        FieldKind::Raw => ValueKind::Bytes,
+        _ if !field.labels.is_empty() => ValueKind::Text,
+        FieldKind::Text => ValueKind::Text,
+        FieldKind::Bool => ValueKind::Bool,
+        FieldKind::Number | FieldKind::DegreesMinutes | FieldKind::Float(_) => ValueKind::Real,
+        _ if field.linear.is_some() => ValueKind::Real,
+        FieldKind::Integer
+        | FieldKind::Hex
+        | FieldKind::Unsigned(_)
+        | FieldKind::Signed(_)
+        | FieldKind::Bcd(_) => ValueKind::Integer,
+    };
+    let mut kinds = fields.iter().map(of);
+    let first = kinds.next().unwrap_or(ValueKind::Text);
+    kinds.fold(first, |common, kind| match (common, kind) {
+        (common, kind) if common == kind => common,
+        (ValueKind::Real | ValueKind::Integer, ValueKind::Real | ValueKind::Integer) => {
+            ValueKind::Real
+        }
+        _ => ValueKind::Text,
+    })
 }

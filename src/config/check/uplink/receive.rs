@@ -1,13 +1,14 @@
 //! What an uplink receives: filters for commands, and filters whose messages are published on the
 //! LAN broker.
 
+use super::topics::Topics;
 use crate::config::defaults::{FILTERS_MAX, RECEIVE_QOS};
 use crate::config::keys;
 use crate::config::plan::LocalPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::Field;
 use crate::config::values::{self, quoted};
-use crate::model::{Qos, TopicFilter, TopicName};
+use crate::model::{Qos, TopicFilter};
 
 /// What `receive` says.
 #[derive(Default)]
@@ -16,11 +17,7 @@ pub(super) struct Received {
     pub local: Vec<LocalPlan>,
 }
 
-pub(super) fn check(
-    field: &Field<'_>,
-    render: &impl Fn(&str) -> Result<TopicName, Complaint>,
-    out: &mut Findings,
-) -> Received {
+pub(super) fn check(field: &Field<'_>, topics: &Topics<'_>, out: &mut Findings) -> Received {
     let items = field.items();
     if items.len() > FILTERS_MAX {
         out.error(&field.key_spot(), format!("more than {FILTERS_MAX} filters"));
@@ -29,7 +26,7 @@ pub(super) fn check(
     let mut seen: Vec<TopicFilter> = Vec::new();
     for item in items {
         let (filter, spot) = if item.is_mapping() {
-            let Some((local, spot)) = local(&item, render, out) else { continue };
+            let Some((local, spot)) = local(&item, topics, out) else { continue };
             let filter = local.filter.clone();
             received.local.push(local);
             (filter, spot)
@@ -47,15 +44,11 @@ pub(super) fn check(
 }
 
 /// With the place of its filter; `None` only after something was reported.
-fn local(
-    item: &Field<'_>,
-    render: &impl Fn(&str) -> Result<TopicName, Complaint>,
-    out: &mut Findings,
-) -> Option<(LocalPlan, Spot)> {
+fn local(item: &Field<'_>, topics: &Topics<'_>, out: &mut Findings) -> Option<(LocalPlan, Spot)> {
     let section = item.section(&keys::RECEIVE, out);
     let filter = section.required("filter", out, values::filter);
     let under = section.required("under", out, |text| {
-        let under = render(text.trim_end_matches('/'))?;
+        let under = topics.render(text.trim_end_matches('/'))?;
         if under.as_str().starts_with('$') {
             return Err("topics that start with $ belong to the broker".into());
         }

@@ -1,0 +1,127 @@
+//! From a name to a broker that has said welcome, step by step.
+//!
+//! Every step is reported when it is done, so that a person can be told how far it came. Nothing
+//! is tried again here; the driver waits and tries.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use super::failure::{Failure, Step};
+use super::packet::{Hello, Incoming, Limits, Outgoing};
+use super::{Client, Wire};
+
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// What a connection runs over.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Where to.
+#[derive(Clone)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+    /// `None` for plain TCP.
+    pub tls: Option<Secure>,
+}
+
+#[derive(Clone)]
+pub struct Secure {
+    pub config: Arc<ClientConfig>,
+    /// The name that is asked for and that the certificate must have.
+    pub name: String,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// All steps together.
+    pub connect: Duration,
+    /// A connection on which an answer is due and nothing comes is dead after this.
+    pub answer: Duration,
+}
+
+/// Connects. `done` hears of every step.
+pub async fn connect(
+    target: &Target,
+    hello: &Hello,
+    patience: Patience,
+    done: &mut (dyn FnMut(Step) + Send),
+) -> Result<Client, Failure> {
+    let until = Instant::now() + patience.connect;
+    let stream = stream(target, until, done).await?;
+    let mut wire = Wire::new(stream, hello.version);
+    let limits = timeout_at(until, greet(&mut wire, hello))
+        .await
+        .map_err(|_| Failure::Timeout(Step::Mqtt))??;
+    done(Step::Mqtt);
+    let keep_alive = limits.keep_alive.unwrap_or(hello.keep_alive);
+    let keep_alive = Duration::from_secs(keep_alive.into());
+    let mut client = Client::new(wire, limits, keep_alive, patience.answer);
+    client.has_will = hello.will.is_some();
+    Ok(client)
+}
+
+async fn stream(
+    target: &Target,
+    until: Instant,
+    done: &mut (dyn FnMut(Step) + Send),
+) -> Result<Box<dyn Stream>, Failure> {
+    let addresses = timeout_at(until, lookup_host((target.host.as_str(), target.port)))
+        .await
+        .map_err(|_| Failure::Timeout(Step::Resolve))?
+        .map_err(Failure::Resolve)?;
+    let addresses: Vec<_> = addresses.take(ADDRESSES_MAX).collect();
+    done(Step::Resolve);
+    let stream = tcp(&addresses, until).await?;
+    done(Step::Connect);
+    let Some(secure) = &target.tls else { return Ok(Box::new(stream)) };
+    let name = ServerName::try_from(secure.name.clone())
+        .map_err(|_| Failure::ServerName(secure.name.clone()))?;
+    let connector = TlsConnector::from(secure.config.clone());
+    let stream = timeout_at(until, connector.connect(name, stream))
+        .await
+        .map_err(|_| Failure::Timeout(Step::Tls))?
+        .map_err(Failure::Tls)?;
+    done(Step::Tls);
+    Ok(Box::new(stream))
+}
+
+/// Tries one address after the other. One that does not answer must not use up the time of those
+/// behind it.
+async fn tcp(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Failure> {
+    let mut failure = Failure::Resolve(std::io::Error::other("no address for this name"));
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = until.saturating_duration_since(Instant::now()) / left;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(Failure::Connect)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = Failure::Connect(error),
+            Err(_) => failure = Failure::Timeout(Step::Connect),
+        }
+    }
+    Err(failure)
+}
+
+/// CONNECT and its answer.
+async fn greet(wire: &mut Wire, hello: &Hello) -> Result<Limits, Failure> {
+    wire.send(Outgoing::Hello(hello))?;
+    match wire.next().await? {
+        Incoming::Welcome { reason, limits } if reason.code == 0 => Ok(limits),
+        Incoming::Welcome { reason, .. } => Err(Failure::Refused(reason)),
+        Incoming::Goodbye(reason) => Err(Failure::Dismissed(reason)),
+        _ => Err(Failure::protocol("it did not answer CONNECT with CONNACK")),
+    }
+}

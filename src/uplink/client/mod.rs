@@ -1,0 +1,286 @@
+//! An MQTT client that hides nothing: 3.1.1 and 5.0 behind one face.
+//!
+//! rumqttc makes and reads the packets; its event loop is not used. That loop hides when a packet
+//! was written, has no token for an acknowledgement and no ping on demand, flushes every message
+//! by itself, hangs on 5.0 when the peer stops reading, and dials in one piece, so that nobody can
+//! tell a name that is not found from a proxy that says no. Invariants here:
+//!
+//! * A message has its packet id from the hand-over on, and an id stands for one message until its
+//!   PUBACK.
+//! * Packets leave in the order of the calls: a ping that is answered proves that all before it
+//!   arrived, QoS 0 too.
+//! * Nothing waits but [`Client::next`], which may be dropped at any time.
+//! * A client is one connection. It ends with the first failure.
+//!
+//! Knows nothing of rows, of the store, or of when to connect again.
+
+mod dial;
+mod failure;
+mod frame;
+mod ids;
+mod packet;
+mod v4;
+mod v5;
+mod wire;
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use ids::{Ids, Use};
+use packet::{Incoming, Outgoing};
+use wire::Wire;
+
+use crate::model::Qos;
+
+pub use dial::{Patience, Secure, Target, connect};
+pub use failure::{Failure, Step};
+pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version, Will};
+
+/// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
+/// a retained one would come again at each subscription.
+const INCOMING_BYTES_MAX: usize = 1 << 20;
+/// Messages above QoS 0 that the broker may send before they are answered (MQTT 5). They are
+/// answered at once.
+const RECEIVE_MAXIMUM: u16 = 256;
+/// How long a DISCONNECT may take to be written.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub enum Event {
+    /// The broker has taken the message with this packet id, or refuses to.
+    Acked(u16, Reason),
+    Received(Received),
+    /// Filters that were granted and refused.
+    Subscribed {
+        granted: usize,
+        refused: usize,
+    },
+    /// The ping of this number was answered, see [`Client::ping`].
+    PingAcked(u64),
+}
+
+pub struct Client {
+    wire: Wire,
+    limits: Limits,
+    /// The broker has a will, which a goodbye lets it publish (MQTT 5).
+    has_will: bool,
+    ids: Ids,
+    /// Packet ids of QoS 2 messages that came and are not released.
+    held: HashSet<u16>,
+    pings: Pings,
+}
+
+/// Pings that are out, and the time for the next.
+struct Pings {
+    /// `None` if the broker wants none.
+    every: Option<Duration>,
+    patience: Duration,
+    sent: u64,
+    answered: u64,
+    /// Since when an answer is due and nothing came.
+    waiting_since: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Client {
+    fn new(wire: Wire, limits: Limits, keep_alive: Duration, patience: Duration) -> Self {
+        let every = (!keep_alive.is_zero()).then_some(keep_alive);
+        let now = Instant::now();
+        let pings = Pings {
+            every,
+            patience,
+            sent: 0,
+            answered: 0,
+            waiting_since: now,
+            timer: Box::pin(sleep_until(now + every.unwrap_or(patience))),
+        };
+        Self { wire, limits, has_will: false, ids: Ids::default(), held: HashSet::new(), pings }
+    }
+
+    /// What the broker said of itself.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Hands a message over; its packet id, or 0 for QoS 0. Sent by the next [`Client::next`].
+    pub fn publish(&mut self, mut message: Message<'_>) -> Result<u16, Failure> {
+        message.retain &= self.limits.retain;
+        let id = if message.qos == Qos::AtMostOnce { 0 } else { self.take_id(Use::Publish)? };
+        self.wire.send(Outgoing::Publish { id, message })?;
+        Ok(id)
+    }
+
+    pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<(), Failure> {
+        let id = self.take_id(Use::Subscribe)?;
+        self.wire.send(Outgoing::Subscribe { id, to })
+    }
+
+    fn take_id(&mut self, what: Use) -> Result<u16, Failure> {
+        self.ids.take(what).ok_or_else(|| Failure::protocol("all packet ids are in use"))
+    }
+
+    /// Sends a PINGREQ behind all that was handed over; its number, which comes again in
+    /// [`Event::PingAcked`].
+    pub fn ping(&mut self) -> Result<u64, Failure> {
+        self.wire.send(Outgoing::Ping)?;
+        self.pings.sent();
+        Ok(self.pings.sent)
+    }
+
+    /// Writes what was handed over, and waits for what happens next. May be dropped.
+    pub async fn next(&mut self) -> Result<Event, Failure> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// What has happened already.
+    pub fn ready(&mut self) -> Result<Option<Event>, Failure> {
+        while let Some(packet) = self.wire.take()? {
+            let event = self.react(packet)?;
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        loop {
+            let packet = self.wire.poll_next(context);
+            if self.wire.heard() {
+                self.pings.heard();
+            }
+            if let Poll::Ready(packet) = packet {
+                match self.react(packet?)? {
+                    Some(event) => return Poll::Ready(Ok(event)),
+                    None => continue,
+                }
+            }
+            match self.pings.poll(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Due::Ping) => {
+                    self.ping()?;
+                }
+                Poll::Ready(Due::End) => return Poll::Ready(Err(Failure::Silent)),
+            }
+        }
+    }
+
+    /// What a packet means; `None` if it is answered here.
+    fn react(&mut self, packet: Incoming) -> Result<Option<Event>, Failure> {
+        match packet {
+            Incoming::PubAck { id, reason } => {
+                self.give_back(id, Use::Publish)?;
+                Ok(Some(Event::Acked(id, reason)))
+            }
+            Incoming::SubAck { id, granted: answers } => {
+                self.give_back(id, Use::Subscribe)?;
+                let granted = answers.iter().filter(|granted| **granted).count();
+                Ok(Some(Event::Subscribed { granted, refused: answers.len() - granted }))
+            }
+            Incoming::Publish { id, message } => {
+                let news = match message.qos {
+                    Qos::AtMostOnce => true,
+                    Qos::AtLeastOnce => {
+                        self.wire.send(Outgoing::PubAck(id))?;
+                        true
+                    }
+                    Qos::ExactlyOnce => {
+                        self.wire.send(Outgoing::PubRec(id))?;
+                        self.held.insert(id)
+                    }
+                };
+                Ok(news.then_some(Event::Received(message)))
+            }
+            Incoming::PubRel(id) => {
+                self.held.remove(&id);
+                self.wire.send(Outgoing::PubComp(id))?;
+                Ok(None)
+            }
+            Incoming::Pong => Ok(self.pings.answered().map(Event::PingAcked)),
+            Incoming::Goodbye(reason) => Err(Failure::Dismissed(reason)),
+            Incoming::Welcome { .. } => Err(Failure::protocol("a second CONNACK came")),
+        }
+    }
+
+    fn give_back(&mut self, id: u16, what: Use) -> Result<(), Failure> {
+        if self.ids.give_back(id, what) {
+            return Ok(());
+        }
+        Err(Failure::protocol(format!("it answered packet {id}, which is not out")))
+    }
+
+    /// Says DISCONNECT, if the other side still listens.
+    pub async fn goodbye(mut self) {
+        let with_will = self.has_will;
+        if self.wire.send(Outgoing::Goodbye { with_will }).is_ok() {
+            let _late = timeout(FAREWELL, self.wire.finish()).await;
+        }
+    }
+}
+
+/// What the time brings.
+enum Due {
+    Ping,
+    End,
+}
+
+impl Pings {
+    fn sent(&mut self) {
+        let now = Instant::now();
+        if !self.is_due() {
+            self.waiting_since = now;
+        }
+        self.sent += 1;
+        self.timer.as_mut().reset(self.waiting_since + self.patience);
+    }
+
+    fn is_due(&self) -> bool {
+        self.answered < self.sent
+    }
+
+    fn heard(&mut self) {
+        self.waiting_since = Instant::now();
+    }
+
+    /// The number of the ping that was answered; `None` if none was out.
+    fn answered(&mut self) -> Option<u64> {
+        if !self.is_due() {
+            return None;
+        }
+        self.answered += 1;
+        if !self.is_due() {
+            let now = Instant::now();
+            self.timer.as_mut().reset(now + self.every.unwrap_or(self.patience));
+        }
+        Some(self.answered)
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Due> {
+        loop {
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            let dead = self.waiting_since + self.patience;
+            if self.is_due() {
+                if now >= dead {
+                    return Poll::Ready(Due::End);
+                }
+                self.timer.as_mut().reset(dead);
+            } else if self.every.is_some() {
+                return Poll::Ready(Due::Ping);
+            } else {
+                self.timer.as_mut().reset(now + self.patience);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! The client against a peer that is played by hand: what it writes, and what it makes of bytes.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+use rumqttc::mqttbytes::v4;
+use rumqttc::v5::mqttbytes::v5;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+use super::frame::split;
+use super::packet::{Hello, Incoming, Limits, Outgoing, Version, Will};
+use super::wire::Wire;
+use super::{Client, Event, Failure, Message, Reason, v4 as ours4, v5 as ours5};
+use crate::model::Qos;
+
+const PATIENCE: Duration = Duration::from_secs(9);
+
+fn client(version: Version, limits: Limits) -> (Client, DuplexStream) {
+    let (near, far) = duplex(1 << 16);
+    let wire = Wire::new(Box::new(near), version);
+    (Client::new(wire, limits, Duration::from_secs(30), PATIENCE), far)
+}
+
+fn message(qos: Qos) -> Message<'static> {
+    let payload = Bytes::from_static(b"1");
+    Message { topic: "a/b", payload, qos, retain: true, content_type: Some("text/plain") }
+}
+
+/// Lets the client write, and takes what it wrote.
+async fn written(client: &mut Client, far: &mut DuplexStream) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    tokio::select! {
+        biased;
+        event = client.next() => panic!("{event:?}"),
+        read = far.read_buf(&mut bytes) => assert!(read.unwrap() > 0),
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_ping_follows_what_was_handed_over_before_it() {
+    for version in [Version::V4, Version::V5] {
+        let (mut client, mut far) = client(version, Limits::NONE);
+        assert_eq!(client.publish(message(Qos::AtMostOnce)).unwrap(), 0);
+        assert_eq!(client.ping().unwrap(), 1);
+        assert_eq!(client.publish(message(Qos::AtLeastOnce)).unwrap(), 1);
+        let mut bytes = written(&mut client, &mut far).await;
+        let kinds = std::iter::from_fn(|| split(&mut bytes, 1000).unwrap().map(|f| f.kind()));
+        assert_eq!(kinds.collect::<Vec<_>>(), [3, 12, 3]);
+        far.write_all(&[0xD0, 0, 0x40, 2, 0, 1]).await.unwrap();
+        assert!(matches!(client.next().await, Ok(Event::PingAcked(1))));
+        assert!(matches!(client.next().await, Ok(Event::Acked(1, Reason::GOOD))));
+        far.write_all(&[0x40, 2, 0, 1]).await.unwrap();
+        let again = client.next().await;
+        assert!(matches!(again, Err(Failure::Protocol(_))), "an id is answered once: {again:?}");
+    }
+}
+
+#[tokio::test]
+async fn acknowledgements_that_came_before_the_end_still_count() {
+    let (mut client, mut far) = client(Version::V4, Limits::NONE);
+    for _ in 0..2 {
+        client.publish(message(Qos::AtLeastOnce)).unwrap();
+    }
+    written(&mut client, &mut far).await;
+    far.write_all(&[0x40, 2, 0, 1, 0x40, 2, 0, 2]).await.unwrap();
+    drop(far);
+    client.publish(message(Qos::AtLeastOnce)).unwrap();
+    assert!(matches!(client.next().await, Ok(Event::Acked(1, _))));
+    assert!(matches!(client.next().await, Ok(Event::Acked(2, _))));
+    assert!(matches!(client.next().await, Err(Failure::Io(_) | Failure::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_silent_or_does_not_read_is_found_out() {
+    for publishes in [0, 1000] {
+        let (mut client, _far) = client(Version::V5, Limits::NONE);
+        for _ in 0..publishes {
+            let payload = Bytes::from(vec![0; 1000]);
+            let message = Message { payload, ..message(Qos::AtMostOnce) };
+            client.publish(message).unwrap();
+        }
+        let start = tokio::time::Instant::now();
+        assert!(matches!(client.next().await, Err(Failure::Silent)));
+        assert_eq!(start.elapsed(), Duration::from_secs(30) + PATIENCE);
+    }
+}
+
+#[tokio::test]
+async fn what_is_exactly_once_comes_once() {
+    let (mut client, mut far) = client(Version::V4, Limits::NONE);
+    let mut publish = v4::Publish::new("a", rumqttc::QoS::ExactlyOnce, "x");
+    publish.pkid = 7;
+    let mut bytes = BytesMut::new();
+    v4::Packet::Publish(publish).write(&mut bytes, 1000).unwrap();
+    far.write_all(&bytes).await.unwrap();
+    assert!(matches!(client.next().await, Ok(Event::Received(_))));
+    far.write_all(&bytes).await.unwrap();
+    far.write_all(&[0x62, 2, 0, 7]).await.unwrap();
+    let mut bytes = BytesMut::new();
+    while bytes.len() < 12 {
+        bytes.unsplit(written(&mut client, &mut far).await);
+    }
+    assert_eq!(&bytes[..], &[0x50, 2, 0, 7, 0x50, 2, 0, 7, 0x70, 2, 0, 7]);
+}
+
+#[test]
+fn what_the_broker_says_of_itself_is_understood() {
+    let decoded = |bytes: &[u8]| {
+        let frame = split(&mut BytesMut::from(bytes), 1000).unwrap().unwrap();
+        ours5::decode(frame).unwrap()
+    };
+    let connack = [0x20, 16, 0, 0, 13, 0x21, 0, 20, 0x27, 0, 0, 16, 0, 0x24, 1, 0x25, 0];
+    let with_keep_alive = [&connack[..], &[0x13, 0, 60]].concat();
+    let mut whole = with_keep_alive;
+    whole[1] = 18;
+    whole[4] = 15;
+    let Some(Incoming::Welcome { reason: Reason::GOOD, limits }) = decoded(&whole) else {
+        panic!("no welcome");
+    };
+    let qos = Qos::AtLeastOnce;
+    let keep_alive = Some(60);
+    let expected =
+        Limits { receive_maximum: 20, packet_bytes: 4096, qos, retain: false, keep_alive };
+    assert_eq!(limits, expected);
+    // A broker of 3.1.1 answers a CONNECT of 5 with its own CONNACK.
+    let old = decoded(&[0x20, 2, 0, 1]);
+    assert!(matches!(old, Some(Incoming::Welcome { reason: Reason { code: 1, .. }, .. })));
+    // All of a DISCONNECT may be left out but the kind.
+    assert!(matches!(decoded(&[0xE0, 0]), Some(Incoming::Goodbye(Reason::GOOD))));
+    let busy = decoded(&[0xE0, 1, 0x89]);
+    assert!(matches!(busy, Some(Incoming::Goodbye(Reason { code: 0x89, .. }))));
+    let refused = decoded(&[0x40, 8, 0, 3, 0x97, 4, 0x1F, 0, 1, b'x']);
+    let Some(Incoming::PubAck { id: 3, reason }) = refused else { panic!("no PUBACK") };
+    assert_eq!(reason, Reason { code: 0x97, text: Some("x".to_owned()) });
+}
+
+/// Packets of a broker, as bytes.
+fn samples(version: Version) -> Vec<BytesMut> {
+    let mut samples = Vec::new();
+    match version {
+        Version::V4 => {
+            let mut publish = v4::Publish::new("a/b", rumqttc::QoS::AtLeastOnce, "payload");
+            publish.pkid = 9;
+            let granted = v4::SubscribeReasonCode::Success(rumqttc::QoS::AtLeastOnce);
+            let welcome = v4::ConnAck::new(v4::ConnectReturnCode::Success, false);
+            for packet in [
+                v4::Packet::ConnAck(welcome),
+                v4::Packet::Publish(publish),
+                v4::Packet::PubAck(v4::PubAck::new(1)),
+                v4::Packet::SubAck(v4::SubAck::new(1, vec![granted])),
+            ] {
+                let mut bytes = BytesMut::new();
+                packet.write(&mut bytes, 1000).unwrap();
+                samples.push(bytes);
+            }
+        }
+        Version::V5 => {
+            let properties = v5::PublishProperties {
+                message_expiry_interval: Some(3),
+                response_topic: Some("r".to_owned()),
+                correlation_data: Some(Bytes::from_static(b"c")),
+                user_properties: vec![("k".to_owned(), "v".to_owned())],
+                ..v5::PublishProperties::default()
+            };
+            let qos = rumqttc::v5::mqttbytes::QoS::AtLeastOnce;
+            let mut publish = v5::Publish::new("a/b", qos, "payload", Some(properties));
+            publish.pkid = 9;
+            let mut bytes = BytesMut::new();
+            v5::Packet::Publish(publish).write(&mut bytes, None).unwrap();
+            samples.push(bytes);
+            for raw in [
+                &[0x20, 11, 0, 0, 8, 0x21, 0, 20, 0x27, 0, 0, 16, 0][..],
+                &[0x40, 8, 0, 3, 0x97, 4, 0x1F, 0, 1, b'x'],
+                &[0x90, 4, 0, 1, 0, 1],
+                &[0xE0, 6, 0x8B, 4, 0x1F, 0, 1, b'x'],
+                &[0xF0, 2, 0x18, 0],
+            ] {
+                samples.push(BytesMut::from(raw));
+            }
+        }
+    }
+    samples
+}
+
+proptest! {
+    /// Nothing from a broker can panic, and nothing is decoded twice.
+    #[test]
+    fn mutated_packets_are_refused_or_read(
+        v5 in any::<bool>(),
+        which in 0_usize..6,
+        changes in prop::collection::vec((0_usize..64, any::<u8>()), 0..6),
+        cut in 0_usize..64,
+    ) {
+        let version = if v5 { Version::V5 } else { Version::V4 };
+        let samples = samples(version);
+        let mut bytes = samples[which % samples.len()].clone();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(bytes.len().saturating_sub(cut).max(1));
+        while let Ok(Some(frame)) = split(&mut bytes, 1000) {
+            let _any = match version {
+                Version::V4 => ours4::decode(frame).is_ok(),
+                Version::V5 => ours5::decode(frame).is_ok(),
+            };
+        }
+    }
+}
+
+#[test]
+fn a_connect_is_clean_and_says_who() {
+    let will = Will { topic: "t/dead".to_owned(), payload: "7".into(), qos: Qos::AtLeastOnce };
+    let hello = |version| Hello {
+        version,
+        client_id: "me".to_owned(),
+        keep_alive: 30,
+        login: Some(("u".to_owned(), "p".to_owned())),
+        will: Some(will.clone()),
+    };
+    let mut bytes = BytesMut::new();
+    ours4::encode(Outgoing::Hello(&hello(Version::V4)), &mut bytes).unwrap();
+    let v4::Packet::Connect(connect) = v4::Packet::read(&mut bytes, 1000).unwrap() else {
+        panic!("no CONNECT");
+    };
+    assert!(connect.clean_session && connect.keep_alive == 30 && connect.client_id == "me");
+    assert_eq!(connect.login.unwrap().password, "p");
+    let said = connect.last_will.unwrap();
+    assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], false));
+    assert_eq!(said.qos, rumqttc::QoS::AtLeastOnce);
+    ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
+    let v5::Packet::Connect(connect, Some(said), login) =
+        v5::Packet::read(&mut bytes, None).unwrap()
+    else {
+        panic!("no CONNECT");
+    };
+    assert!(connect.clean_start && login.unwrap().username == "u");
+    assert_eq!(
+        (&said.topic[..], &said.message[..], said.retain),
+        (&b"t/dead"[..], &b"7"[..], false)
+    );
+    let properties = connect.properties.unwrap();
+    assert_eq!(properties.session_expiry_interval, Some(0), "the session ends with the connection");
+    assert_eq!(properties.max_packet_size, Some(1 << 20));
+}

@@ -1,0 +1,149 @@
+//! Packets over a stream, in both directions.
+//!
+//! Nothing waits but [`Wire::next`], which may be dropped at any time: what was half read or half
+//! written is kept here. Packets to send gather until then, and go out together. When sending
+//! fails, what the other side had sent before still comes: acknowledgements must not be missed.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::INCOMING_BYTES_MAX;
+use super::dial::Stream;
+use super::failure::Failure;
+use super::packet::{Incoming, Outgoing, Version};
+use super::{frame, v4, v5};
+
+/// Read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// A buffer that had to grow beyond this is given back when it is empty.
+const BUFFER_KEPT: usize = 256 * 1024;
+
+pub struct Wire {
+    stream: Box<dyn Stream>,
+    version: Version,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    /// Nothing that was written lies in a buffer of the stream.
+    flushed: bool,
+    /// Sending failed like this.
+    broken: Option<Failure>,
+    /// Packets came since this was last asked.
+    heard: bool,
+}
+
+impl Wire {
+    pub fn new(stream: Box<dyn Stream>, version: Version) -> Self {
+        Self {
+            stream,
+            version,
+            incoming: BytesMut::new(),
+            outgoing: BytesMut::new(),
+            flushed: true,
+            broken: None,
+            heard: false,
+        }
+    }
+
+    /// Puts a packet behind those that wait to be written.
+    pub fn send(&mut self, packet: Outgoing<'_>) -> Result<(), Failure> {
+        match self.version {
+            Version::V4 => v4::encode(packet, &mut self.outgoing)
+                .map_err(|error| Failure::protocol(format!("a packet can't be written: {error}"))),
+            Version::V5 => v5::encode(packet, &mut self.outgoing)
+                .map_err(|error| Failure::protocol(format!("a packet can't be written: {error}"))),
+        }
+    }
+
+    /// The next packet that is here already.
+    pub fn take(&mut self) -> Result<Option<Incoming>, Failure> {
+        let Some(frame) = frame::split(&mut self.incoming, INCOMING_BYTES_MAX)? else {
+            return Ok(None);
+        };
+        let kind = frame.kind();
+        let decoded = match self.version {
+            Version::V4 => v4::decode(frame).map_err(|error| Failure::protocol(error.to_string())),
+            Version::V5 => v5::decode(frame).map_err(|error| Failure::protocol(error.to_string())),
+        };
+        let packet =
+            decoded?.ok_or_else(|| Failure::protocol(format!("a packet of kind {kind} came")))?;
+        Ok(Some(packet))
+    }
+
+    /// Whether anything came since this was last asked.
+    pub fn heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Writes what waits, and waits for the next packet. May be dropped.
+    pub async fn next(&mut self) -> Result<Incoming, Failure> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Incoming, Failure>> {
+        loop {
+            if let Some(packet) = self.take()? {
+                return Poll::Ready(Ok(packet));
+            }
+            if self.broken.is_none()
+                && let Poll::Ready(Err(error)) = self.poll_write(context)
+            {
+                self.outgoing.clear();
+                self.broken = Some(failure(error));
+            }
+            self.incoming.reserve(READ_BYTES);
+            let read = pin!(self.stream.read_buf(&mut self.incoming)).poll(context);
+            match (read, self.broken.take()) {
+                (Poll::Ready(Ok(bytes)), broken) if bytes > 0 => {
+                    self.heard = true;
+                    self.broken = broken;
+                }
+                (_, Some(broken)) => return Poll::Ready(Err(broken)),
+                (Poll::Ready(Ok(_)), None) => return Poll::Ready(Err(Failure::Closed)),
+                (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(failure(error))),
+                (Poll::Pending, None) => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Until all is written and flushed.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.outgoing))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.advance(written);
+            self.flushed = false;
+        }
+        if self.outgoing.capacity() > BUFFER_KEPT {
+            self.outgoing = BytesMut::new();
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what waits and shuts the stream down.
+    pub async fn finish(&mut self) {
+        let written = std::future::poll_fn(|context| self.poll_write(context)).await;
+        if written.is_ok() {
+            let _gone =
+                std::future::poll_fn(|context| Pin::new(&mut self.stream).poll_shutdown(context))
+                    .await;
+        }
+    }
+}
+
+/// What a broken stream means. TLS can fail late: a server of TLS 1.3 looks at our certificate
+/// after the handshake has ended for us.
+fn failure(error: io::Error) -> Failure {
+    let of_tls =
+        error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+    if of_tls { Failure::Tls(error) } else { Failure::Io(error) }
+}

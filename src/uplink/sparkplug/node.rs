@@ -1,0 +1,288 @@
+//! An edge node's session: births, sequence numbers, rebirths, deaths (Sparkplug 3.0, chapter 5).
+//!
+//! Sans-I/O: the session hands in what came, and publishes what lies in the outbox, in its order.
+//! Invariants: nothing goes out before NBIRTH, and no data of a device outside its birth and its
+//! death; `seq` runs through everything but NDEATH; bdSeq is that of the will of this connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::book::{BD_SEQ_ALIAS, Book, Told};
+use super::host::{Host, Turn};
+use crate::codec::sparkplug::{self, DataType, FRAME_BYTES, Metric};
+use crate::config::{NAMESPACE, SparkplugPlan};
+use crate::model::{Latest, Qos, Value};
+use crate::store::{BootNo, Times};
+use crate::uplink::pack::PUBLISH_OVERHEAD;
+
+/// Hosts that ask for a rebirth again and again get one in this time.
+pub const REBIRTH_COOLDOWN: Duration = Duration::from_secs(5);
+/// What a host writes to be told everything anew.
+pub const REBIRTH: &str = "Node Control/Rebirth";
+const BD_SEQ: &str = "bdSeq";
+
+/// A message to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Out {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub qos: Qos,
+}
+
+/// What a node needs to make births.
+pub struct Now<'a> {
+    /// Milliseconds since 1970.
+    pub wall: u64,
+    pub at: Instant,
+    pub latest: &'a dyn Latest,
+    pub boot: BootNo,
+    pub times: &'a Times,
+}
+
+pub struct Node {
+    pub plan: Arc<SparkplugPlan>,
+    pub book: Book,
+    pub host: Option<Host>,
+    pub outbox: VecDeque<Out>,
+    packet_bytes: usize,
+    seq: u8,
+    /// Of the CONNECT that was sent last; `None` before the first.
+    bd_seq: Option<u8>,
+    /// Of the CONNECT that comes next, if it was not sent yet.
+    next_bd_seq: Option<u8>,
+    is_born: bool,
+    rebirth_wanted: bool,
+    last_rebirth: Option<Instant>,
+    /// Devices whose birth is larger than the broker takes, for the log.
+    too_large: usize,
+}
+
+impl Node {
+    /// `bd_seq` is the number that was remembered, if any was.
+    pub fn new(plan: Arc<SparkplugPlan>, bd_seq: Option<u8>) -> Self {
+        Self {
+            book: Book::new(&plan),
+            host: plan.primary_host.clone().map(Host::new),
+            plan,
+            outbox: VecDeque::new(),
+            packet_bytes: 0,
+            seq: 0,
+            bd_seq,
+            next_bd_seq: None,
+            is_born: false,
+            rebirth_wanted: false,
+            last_rebirth: None,
+            too_large: 0,
+        }
+    }
+
+    /// The number of the next CONNECT: the same until it was sent.
+    pub fn next_bd_seq(&mut self) -> u8 {
+        let next = self.bd_seq.map_or(0, |last| last.wrapping_add(1));
+        *self.next_bd_seq.get_or_insert(next)
+    }
+
+    /// The CONNECT with that number went out.
+    pub fn sent_connect(&mut self) {
+        self.bd_seq = self.next_bd_seq.take().or(self.bd_seq);
+    }
+
+    /// Also the last message before an intended end.
+    pub fn death(&self, bd_seq: u8, wall: u64) -> Out {
+        let mut metrics = Vec::new();
+        let number = Metric {
+            name: Some(BD_SEQ.to_owned()),
+            timestamp: Some(wall),
+            datatype: Some(DataType::Int64),
+            value: Some(Value::I64(bd_seq.into())),
+            ..Metric::default()
+        };
+        let _fits = number.encode(DataType::Int64, &mut metrics);
+        Out {
+            topic: self.plan.topic("NDEATH"),
+            payload: sparkplug::payload(wall, None, &metrics),
+            qos: Qos::AtLeastOnce,
+        }
+    }
+
+    /// A connection begins, to a broker that takes packets of this size.
+    pub fn connected(&mut self, server: &str, packet_bytes: usize) {
+        self.packet_bytes = packet_bytes;
+        self.outbox.clear();
+        self.is_born = false;
+        self.rebirth_wanted = false;
+        self.last_rebirth = None;
+        self.book.forget();
+        if let Some(host) = &mut self.host {
+            host.connected(server);
+        }
+    }
+
+    /// What is subscribed to, all with QoS 1.
+    pub fn filters(&self) -> Vec<String> {
+        let host = self.plan.primary_host.iter().map(|host| format!("{NAMESPACE}/STATE/{host}"));
+        let devices = self.plan.devices.iter().filter(|device| device.is_writable());
+        let commands = devices.map(|device| device_topic(&self.plan, "DCMD", device.name.as_str()));
+        host.chain([self.plan.topic("NCMD")]).chain(commands).collect()
+    }
+
+    /// Takes a STATE message; `None` if it is none of our host.
+    pub fn state(&mut self, host: &str, payload: &[u8]) -> Option<Turn> {
+        self.host.as_mut().filter(|known| known.id == host)?.heard(payload)
+    }
+
+    pub fn is_born(&self) -> bool {
+        self.is_born
+    }
+
+    /// A host asks to be told everything anew: no data goes out until it was.
+    pub fn want_rebirth(&mut self) {
+        self.rebirth_wanted = self.is_born;
+    }
+
+    /// Whether data may go out.
+    pub fn is_free(&self) -> bool {
+        self.is_born && !self.rebirth_wanted
+    }
+
+    /// When the births that are wanted may come.
+    pub fn births_due(&self) -> Option<Instant> {
+        if self.is_free() || self.host.as_ref().is_some_and(|host| !host.is_online()) {
+            return None;
+        }
+        let again = self.last_rebirth.map(|last| last + REBIRTH_COOLDOWN);
+        Some(again.filter(|_| self.is_born).unwrap_or_else(Instant::now))
+    }
+
+    /// NBIRTH and the birth of every device.
+    pub fn births(&mut self, now: &Now<'_>) {
+        let mut metrics = Vec::new();
+        let number = Metric {
+            name: Some(BD_SEQ.to_owned()),
+            alias: Some(BD_SEQ_ALIAS),
+            timestamp: Some(now.wall),
+            datatype: Some(DataType::Int64),
+            value: Some(Value::I64(self.bd_seq.unwrap_or(0).into())),
+            ..Metric::default()
+        };
+        // Without an alias, so that a host that has missed everything can ask for it.
+        let rebirth = Metric {
+            name: Some(REBIRTH.to_owned()),
+            timestamp: Some(now.wall),
+            datatype: Some(DataType::Boolean),
+            value: Some(Value::Bool(false)),
+            ..Metric::default()
+        };
+        let _fits = number.encode(DataType::Int64, &mut metrics);
+        let _fits = rebirth.encode(DataType::Boolean, &mut metrics);
+        self.seq = 0;
+        self.is_born = true;
+        if std::mem::take(&mut self.rebirth_wanted) {
+            self.last_rebirth = Some(now.at);
+        }
+        self.book.is_changed = false;
+        self.push(self.plan.topic("NBIRTH"), now.wall, &metrics);
+        for device in 0..self.book.devices.len() {
+            self.device_birth(device, now);
+        }
+    }
+
+    /// The birth of a device, with what is known of it now. False if the broker would not take it.
+    pub fn device_birth(&mut self, index: usize, now: &Now<'_>) -> bool {
+        let Some(device) = self.book.devices.get_mut(index) else { return false };
+        for tag in &mut device.tags {
+            let Some(reading) = now.latest.latest(tag.id) else { continue };
+            let is_newer = tag
+                .told
+                .as_ref()
+                .is_none_or(|told| (told.boot, told.at) < (now.boot, reading.at()));
+            let fits = reading.value().is_none_or(|value| tag.datatype.takes(value).is_ok());
+            if is_newer && fits {
+                let timestamp = now.times.wall(now.boot, reading.at()).0;
+                tag.told = Some(Told {
+                    boot: now.boot,
+                    at: reading.at(),
+                    timestamp: u64::try_from(timestamp).unwrap_or(0),
+                    value: reading.value().cloned(),
+                    quality: reading.quality(),
+                });
+            }
+        }
+        device.look();
+        // Born although it is lost: for what may be waiting of it.
+        device.was_lost = false;
+        let mut metrics: Vec<(u64, Vec<u8>)> = Vec::with_capacity(device.tags.len());
+        for tag in &device.tags {
+            let metric = tag.birth(now.wall);
+            let mut bytes = Vec::new();
+            let _fits = metric.encode(tag.datatype, &mut bytes);
+            metrics.push((metric.timestamp.unwrap_or(now.wall), bytes));
+        }
+        // In the order of time, as data too.
+        metrics.sort_by_key(|(timestamp, _)| *timestamp);
+        let bytes: Vec<u8> = metrics.into_iter().flat_map(|(_, bytes)| bytes).collect();
+        let topic = device_topic(&self.plan, "DBIRTH", &device.name);
+        if topic.len() + bytes.len() + FRAME_BYTES + PUBLISH_OVERHEAD > self.packet_bytes {
+            self.too_large += 1;
+            if self.too_large == 1 {
+                tracing::error!(topic, bytes = bytes.len(), "a birth is larger than packet-max");
+            }
+            return false;
+        }
+        if let Some(device) = self.book.devices.get_mut(index) {
+            device.is_born = true;
+            device.tags.iter_mut().for_each(super::book::Tag::was_born);
+        }
+        self.push(topic, now.wall, &bytes);
+        true
+    }
+
+    /// Data of a device; its metrics are encoded already.
+    pub fn data(&mut self, device: usize, wall: u64, metrics: &[u8]) {
+        let Some(device) = self.book.devices.get(device) else { return };
+        let topic = device_topic(&self.plan, "DDATA", &device.name);
+        self.push(topic, wall, metrics);
+    }
+
+    /// Room for metrics in one message to this device.
+    pub fn room(&self, device: usize) -> usize {
+        let name = self.book.devices.get(device).map_or(0, |device| device.name.len());
+        let topic = self.plan.topic("DDATA").len() + 1 + name;
+        self.packet_bytes.saturating_sub(topic + FRAME_BYTES + PUBLISH_OVERHEAD)
+    }
+
+    /// The deaths of devices that were lost, or that were born only for what waited of them.
+    pub fn device_deaths(&mut self, wall: u64, has_backlog: bool) {
+        for index in 0..self.book.devices.len() {
+            let Some(device) = self.book.devices.get_mut(index) else { continue };
+            if !device.is_born || device.is_alive || (has_backlog && !device.was_lost) {
+                continue;
+            }
+            (device.is_born, device.was_lost) = (false, false);
+            let topic = device_topic(&self.plan, "DDEATH", &device.name);
+            self.push(topic, wall, &[]);
+        }
+    }
+
+    /// The last message, if there was a first.
+    pub fn farewell(&mut self, wall: u64) {
+        if let Some(bd_seq) = self.bd_seq.filter(|_| self.is_born) {
+            let death = self.death(bd_seq, wall);
+            self.outbox.push_back(death);
+            self.is_born = false;
+        }
+    }
+
+    fn push(&mut self, topic: String, wall: u64, metrics: &[u8]) {
+        let payload = sparkplug::payload(wall, Some(self.seq), metrics);
+        self.seq = self.seq.wrapping_add(1);
+        self.outbox.push_back(Out { topic, payload, qos: Qos::AtMostOnce });
+    }
+}
+
+fn device_topic(plan: &SparkplugPlan, message: &str, device: &str) -> String {
+    format!("{}/{device}", plan.topic(message))
+}

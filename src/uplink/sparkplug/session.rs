@@ -1,0 +1,438 @@
+//! One connection of an edge node: from CONNACK to its death certificate.
+//!
+//! Subscriptions first, then (once the primary host is there) the births, then data. Rows are
+//! settled by the answer to a ping that went behind them; dropping this struct loses nothing,
+//! because the next connection starts from the store again. Nothing here waits but
+//! [`Session::read`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::barrier::Barrier;
+use super::chunk::{self, Asks, Sent};
+use super::commands::{self, Kind};
+use super::edge::{Edge, millis};
+use super::feed::{Feed, Found};
+use super::host::Turn;
+use super::node::Now;
+use crate::model::{Origin, Qos, SetRequest, TopicFilter};
+use crate::store::{Consumer, Entry, Settled};
+use crate::uplink::cause::{Cause, Ended};
+use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscription};
+use crate::uplink::engine::{Closing, Engine};
+use crate::uplink::lanes::Work;
+use crate::uplink::session::End;
+use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
+
+/// With other servers to go to, one on which nobody says whether the primary host is there is left
+/// after this.
+const HOST_SILENT: Duration = Duration::from_secs(30);
+/// How long the death certificate may take to be acknowledged.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+pub struct Session<'a> {
+    engine: &'a mut Engine,
+    edge: &'a mut Edge,
+    consumer: Consumer,
+    /// From the first births on.
+    feed: Option<Feed>,
+    /// Read, and not sent because births must come first.
+    held: Option<(Work, Vec<Entry>)>,
+    barrier: Barrier,
+    settling: Settling,
+    pings_unsettled: usize,
+    settle_at: Instant,
+    /// Subscriptions that the broker has not answered.
+    unanswered: usize,
+    /// There are other servers to go to.
+    can_move: bool,
+    leaving: Option<Leaving>,
+    /// Why the session ends, unless a stop was asked for.
+    end: Option<Ended>,
+    connected: Instant,
+    acknowledged: bool,
+    owed: bool,
+    stale: bool,
+}
+
+/// The steps of an intended end.
+#[derive(Clone, Copy)]
+enum Leaving {
+    /// What is out may still be proven, until then.
+    Draining(Instant),
+    /// The death certificate is out under this packet id.
+    Dying(u16, Instant),
+    /// Everything is said; whether with a death certificate.
+    Gone(bool),
+}
+
+impl<'a> Session<'a> {
+    /// Subscribes. `server` is `host:port`.
+    pub fn start(
+        engine: &'a mut Engine,
+        edge: &'a mut Edge,
+        client: &mut Client,
+        consumer: Consumer,
+        (server, can_move): (&str, bool),
+    ) -> Result<Self, End> {
+        edge.node.connected(server, engine.plan.packet_bytes.min(client.limits().packet_bytes));
+        let filters = edge.node.filters();
+        for filter in &filters {
+            let filter = TopicFilter::new(filter).map_err(|error| {
+                End::Ours(Ended::new(
+                    Cause::Settings,
+                    format!("can't subscribe to {filter}: {error}"),
+                ))
+            })?;
+            let qos = Qos::AtLeastOnce;
+            client.subscribe(Subscription { filter: &filter, qos, no_local: false })?;
+        }
+        let plan = &engine.plan;
+        let barrier = Barrier::new(plan.window_messages.into(), plan.window_bytes);
+        match &edge.node.host {
+            Some(host) => {
+                let reason = format!("connected, and waiting for the primary host {}", host.id);
+                engine.waiting(&reason);
+            }
+            None => engine.online(),
+        }
+        let now = Instant::now();
+        Ok(Self {
+            engine,
+            edge,
+            consumer,
+            feed: None,
+            held: None,
+            barrier,
+            settling: Settling::default(),
+            pings_unsettled: 0,
+            settle_at: now,
+            unanswered: filters.len(),
+            can_move,
+            leaving: None,
+            end: None,
+            connected: now,
+            acknowledged: false,
+            owed: false,
+            stale: true,
+        })
+    }
+
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.edge.store.changed()
+    }
+
+    pub fn tick_every(&self) -> Duration {
+        self.engine.timing.settle
+    }
+
+    pub fn stopping(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    pub fn ticking(&self) -> bool {
+        self.stopping()
+            || !self.barrier.is_empty()
+            || !self.settling.is_empty()
+            || self.owed
+            || self.stale
+            || self.held.is_some()
+            || self.edge.node.births_due().is_some()
+            || self.feed.as_ref().is_some_and(Feed::is_pausing)
+            || (self.can_move && self.feed.is_none())
+    }
+
+    /// There is nothing more to say or to wait for.
+    pub fn done(&self) -> bool {
+        matches!(self.leaving, Some(Leaving::Gone(_)))
+    }
+
+    /// A stop: what is out may still be proven.
+    pub fn stop(&mut self) {
+        self.leaving = Some(Leaving::Draining(Instant::now() + self.engine.timing.stop_grace));
+    }
+
+    /// Ends the session at once.
+    fn leave(&mut self, ended: Ended) {
+        self.end = Some(ended);
+        self.leaving = Some(Leaving::Draining(Instant::now()));
+    }
+
+    pub fn event(&mut self, event: Event) {
+        match event {
+            Event::PingAcked(number) => self.proven(number),
+            Event::Received(message) => self.received(&message),
+            Event::Subscribed { granted, refused } => {
+                self.unanswered = self.unanswered.saturating_sub(granted + refused);
+                self.engine.subscribed(granted, refused);
+            }
+            Event::Acked(id, _) => {
+                if matches!(self.leaving, Some(Leaving::Dying(death, _)) if death == id) {
+                    self.leaving = Some(Leaving::Gone(true));
+                }
+            }
+        }
+    }
+
+    fn received(&mut self, message: &Received) {
+        match commands::kind(&self.edge.node, &message.topic) {
+            Kind::State(host) => self.host(host, &message.payload),
+            _ if message.retain => self.refused(),
+            Kind::Node => match commands::is_rebirth(&message.payload) {
+                Ok(true) => {
+                    self.engine.board.update(|progress| progress.commands.received += 1);
+                    self.edge.node.want_rebirth();
+                }
+                Ok(false) => self.ignored(),
+                Err(error) => {
+                    tracing::debug!(uplink = %self.engine.plan.name, %error, "a node command is not taken");
+                    self.ignored();
+                }
+            },
+            Kind::Device(device) => self.command(device, message),
+            Kind::Other => self.ignored(),
+        }
+    }
+
+    fn command(&mut self, device: &str, message: &Received) {
+        let commands = match commands::commands(&self.edge.node, device, &message.payload) {
+            Ok(commands) => commands,
+            Err(error) => {
+                tracing::info!(uplink = %self.engine.plan.name, device, %error, "a command is not taken");
+                return self.ignored();
+            }
+        };
+        let at = self.engine.clock.mono();
+        for command in commands {
+            let request = SetRequest {
+                origin: Origin::Uplink(self.engine.plan.name.clone()),
+                topic: command.topic,
+                payload: command.payload,
+                retain: false,
+                expires: message.expiry.map(|seconds| at + Duration::from_secs(seconds.into())),
+                at,
+                reply_to: None,
+            };
+            match self.engine.inbox.try_send(request) {
+                Ok(()) => self.engine.board.update(|progress| progress.commands.received += 1),
+                Err(_) => self.refused(),
+            }
+        }
+    }
+
+    fn ignored(&self) {
+        self.engine.board.update(|progress| progress.commands.ignored += 1);
+    }
+
+    fn refused(&self) {
+        self.engine.board.update(|progress| progress.commands.refused += 1);
+    }
+
+    fn host(&mut self, host: &str, payload: &[u8]) {
+        match self.edge.node.state(host, payload) {
+            Some(Turn::Offline) if self.edge.node.is_born() || self.can_move => {
+                let reason = format!("the primary host {host} is offline");
+                self.leave(Ended::new(Cause::HostAway, reason));
+            }
+            Some(Turn::Online) => self.engine.online(),
+            Some(Turn::Offline | Turn::Same) => {}
+            None => self.ignored(),
+        }
+    }
+
+    /// The broker has everything that went before this ping.
+    fn proven(&mut self, number: u64) {
+        for sent in self.barrier.answered(number) {
+            self.acknowledged = true;
+            self.stale = true;
+            if self.settling.is_empty() && self.pings_unsettled == 0 {
+                self.settle_at = Instant::now() + self.engine.timing.settle;
+            }
+            self.pings_unsettled += sent.messages;
+            for (class, fate, range) in sent.rows {
+                self.settling.add(class, fate, [range]);
+            }
+        }
+    }
+
+    /// Something was appended to the store.
+    pub fn appended(&mut self) {
+        self.stale = true;
+        let rows = self.feed.as_mut().map_or(0, Feed::appended);
+        self.engine.appended(rows);
+    }
+
+    pub async fn read(&mut self) -> Found {
+        match &mut self.feed {
+            Some(feed) => feed.read().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what the store gave.
+    pub fn found(&mut self, found: Found) {
+        let Some(feed) = &mut self.feed else { return };
+        let found = feed.found(found);
+        self.engine.store_problem(found.as_ref().err());
+        if let Ok(found) = found {
+            self.held = Some(found);
+        }
+    }
+
+    /// Says what is due, sends as much as the window allows, and reads ahead.
+    pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
+        match self.leaving {
+            None => self.speak(),
+            Some(Leaving::Draining(by)) if self.barrier.is_empty() || Instant::now() >= by => {
+                self.edge.node.farewell(millis(self.engine.clock.wall()));
+                self.leaving = Some(Leaving::Gone(false));
+            }
+            Some(Leaving::Dying(_, by)) if Instant::now() >= by => {
+                self.leaving = Some(Leaving::Gone(true));
+            }
+            Some(_) => {}
+        }
+        while let Some(out) = self.edge.node.outbox.pop_front() {
+            self.stale = true;
+            let id = client.publish(Message {
+                topic: &out.topic,
+                payload: Bytes::from(out.payload),
+                qos: out.qos,
+                retain: false,
+                content_type: None,
+            })?;
+            if id != 0 {
+                self.leaving = Some(Leaving::Dying(id, Instant::now() + FAREWELL));
+            }
+        }
+        while self.barrier.wants_ping() {
+            let number = client.ping()?;
+            self.barrier.pinged(number);
+        }
+        Ok(())
+    }
+
+    /// Puts into the outbox what may go out now.
+    fn speak(&mut self) {
+        let births = self.edge.node.births_due().filter(|due| *due <= Instant::now());
+        if self.unanswered == 0 && births.is_some() {
+            self.births();
+        }
+        if !self.edge.node.is_free() {
+            return;
+        }
+        if let Some((work, entries)) = self.held.take() {
+            self.send(&work, &entries);
+        }
+        let wall = millis(self.engine.clock.wall());
+        let Some(feed) = &mut self.feed else { return };
+        let before = self.edge.node.outbox.len();
+        self.edge.node.device_deaths(wall, feed.has_backlog());
+        let deaths = self.edge.node.outbox.len() - before;
+        if deaths > 0 {
+            self.barrier.sent(Sent { messages: deaths, ..Sent::default() });
+        }
+        if self.barrier.has_room() {
+            feed.read_ahead();
+        }
+    }
+
+    fn births(&mut self) {
+        let times = self.edge.store.times();
+        let latest = self.edge.latest.clone();
+        let now = Now {
+            wall: millis(self.engine.clock.wall()),
+            at: Instant::now(),
+            latest: &*latest,
+            boot: self.edge.store.boot(),
+            times: &times,
+        };
+        // Before the births, so that what they don't have yet is live.
+        let pause = self.engine.timing.store_retry;
+        self.feed.get_or_insert_with(|| Feed::start(self.consumer.clone(), pause));
+        self.edge.node.births(&now);
+        let messages = self.edge.node.outbox.len();
+        self.barrier.sent(Sent { messages, ..Sent::default() });
+    }
+
+    fn send(&mut self, work: &Work, entries: &[Entry]) {
+        let times = self.edge.store.times();
+        let (store, latest) = (self.edge.store.clone(), self.edge.latest.clone());
+        let plan = self.engine.plan.clone();
+        let asks = Asks {
+            meta: &|id| store.tag(id),
+            is_sent: &|topic| plan.send.iter().any(|filter| filter.matches(topic.as_str())),
+        };
+        let now = Now {
+            wall: millis(self.engine.clock.wall()),
+            at: Instant::now(),
+            latest: &*latest,
+            boot: store.boot(),
+            times: &times,
+        };
+        let sent = chunk::take(&mut self.edge.node, (work.class, work.lane), entries, &asks, &now);
+        self.barrier.sent(sent);
+    }
+
+    /// Puts all known fates into the store, in one go.
+    fn settle(&mut self) {
+        let acked_messages = std::mem::take(&mut self.pings_unsettled);
+        let settlements = self.settling.take();
+        for Settlement { class, fate, ranges } in &settlements {
+            let how = match fate {
+                Fate::Delivered(times) => Settled::DeliveredAsOf(*times),
+                Fate::Excluded => Settled::Excluded,
+                Fate::Dead(reason) => Settled::Dead(reason.code()),
+            };
+            self.consumer.settle(*class, ranges, how);
+        }
+        self.engine.settled(&settlements, acked_messages);
+    }
+
+    /// Time went by.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        if now >= self.settle_at && !(self.settling.is_empty() && self.pings_unsettled == 0) {
+            self.settle();
+        }
+        let unheard = self.edge.node.host.as_ref().is_some_and(|host| !host.is_known());
+        if unheard && self.can_move && now - self.connected >= HOST_SILENT && !self.stopping() {
+            self.leave(Ended::new(Cause::HostAway, "nothing is known here of the primary host"));
+        }
+        let idle = self.barrier.is_empty() && self.settling.is_empty() && self.held.is_none();
+        if let Some(feed) = &mut self.feed {
+            self.owed = idle && feed.rescan();
+        }
+        self.stale = false;
+        let in_flight = (self.barrier.messages(), self.barrier.bytes());
+        let lanes = self.feed.as_ref().map(Feed::positions).unwrap_or_default();
+        self.engine.board.update(|progress| {
+            progress.in_flight = in_flight;
+            progress.lanes = lanes;
+        });
+    }
+
+    /// The end: settles what was proven. Says why it ended, if that was not a stop, and whether the
+    /// hosts were told.
+    pub fn close(mut self) -> (Closing, Option<Ended>, bool) {
+        self.settle();
+        let told = matches!(self.leaving, Some(Leaving::Gone(true)));
+        let closing = Closing {
+            out: self.barrier.messages(),
+            acknowledged: self.acknowledged,
+            refused: false,
+            lasted: self.connected.elapsed() >= self.engine.timing.backoff_cap,
+        };
+        let rest = self.barrier.into_rest().flat_map(|sent| sent.rows);
+        let delivered = rest.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));
+        let duplicates: u64 = delivered.map(|(_, _, range)| rows_in(&[range])).sum();
+        self.engine.board.update(|progress| {
+            progress.duplicates_possible += duplicates;
+            progress.in_flight = (0, 0);
+        });
+        (closing, self.end, told)
+    }
+}

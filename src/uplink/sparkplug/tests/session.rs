@@ -1,0 +1,120 @@
+use super::*;
+use crate::codec::sparkplug::{Content, PropertyContent};
+use crate::model::{Fault, Qos};
+use crate::uplink::sparkplug::host::Turn;
+use crate::uplink::sparkplug::node::REBIRTH_COOLDOWN;
+
+#[test]
+fn births_come_in_order_and_count_from_zero_each_time() {
+    let mut rig = Rig::new();
+    let first = rig.births();
+    assert_eq!(topics(&first), ["NBIRTH/edge", "DBIRTH/edge/press", "DBIRTH/edge/oven"]);
+    assert_eq!(seqs(&first), [Some(0), Some(1), Some(2)]);
+    assert!(first.iter().all(|out| out.qos == Qos::AtMostOnce));
+    let rebirth = named(&first[0], "Node Control/Rebirth");
+    assert_eq!(
+        (rebirth.alias, rebirth.datatype, rebirth.value),
+        (None, Some(11), Some(Content::Boolean(false)))
+    );
+    assert_eq!(named(&first[0], "bdSeq").value, Some(Content::Long(0)));
+    let mut aliases: Vec<_> =
+        first.iter().flat_map(|out| payload(out).metrics).filter_map(|m| m.alias).collect();
+    aliases.sort_unstable();
+    assert_eq!(aliases, [1, 2, 3, 4, 5]);
+    rig.take(Lane::Live, vec![rig.read("count", 1001, Value::U64(1))]);
+    let again = rig.births();
+    assert_eq!(seqs(&again), [Some(0), Some(1), Some(2)]);
+    assert_eq!(named(&again[1], "count").alias, named(&first[1], "count").alias);
+    assert_eq!(named(&again[0], "bdSeq").value, Some(Content::Long(0)), "the same will stands");
+}
+
+#[test]
+fn a_birth_holds_what_is_known_now_in_the_order_of_time() {
+    let mut rig = Rig::new();
+    let known = [
+        rig.read("setpoint", 900, Value::F64(2.5)),
+        Reading::bad(rig.ids["mode"], Mono(800), Fault::Undecodable),
+    ];
+    for reading in known {
+        rig.latest.0.lock().unwrap().insert(reading.tag(), reading);
+    }
+    let births = rig.births();
+    let press = payload(&births[1]).metrics;
+    let names: Vec<_> = press.iter().filter_map(|metric| metric.name.as_deref()).collect();
+    assert_eq!(
+        names,
+        ["mode", "setpoint", "count"],
+        "what was never read has the time of the birth"
+    );
+    assert_eq!(press[1].value, Some(Content::Double(2.5)));
+    assert_eq!((press[0].is_null, press[2].is_null), (Some(true), Some(true)));
+    let quality = |metric: &WireMetric| {
+        let set = metric.properties.clone().unwrap();
+        let at = set.keys.iter().position(|key| key == "Quality").unwrap();
+        set.values[at].value.clone()
+    };
+    let codes: Vec<_> = press.iter().map(|metric| quality(metric).unwrap()).collect();
+    assert_eq!(codes, [0, 192, 500].map(PropertyContent::Int));
+}
+
+#[test]
+fn bd_seq_grows_with_every_connect_that_was_sent_and_begins_again_after_255() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.node.next_bd_seq(), 1);
+    assert_eq!(rig.node.next_bd_seq(), 1, "the attempt before did not come to CONNECT");
+    rig.node.sent_connect();
+    assert_eq!(rig.node.next_bd_seq(), 2);
+    let plan = rig.node.plan.clone();
+    let mut node = Node::new(plan, Some(255));
+    assert_eq!(node.next_bd_seq(), 0);
+    let death = node.death(7, 5);
+    assert_eq!((death.topic.as_str(), death.qos), ("spBv1.0/plant/NDEATH/edge", Qos::AtLeastOnce));
+    let payload = payload(&death);
+    assert_eq!((payload.seq, payload.metrics.len()), (None, 1));
+    assert_eq!(payload.metrics[0].value, Some(Content::Long(7)));
+}
+
+#[test]
+fn nothing_is_said_at_the_end_if_nothing_was_said_before() {
+    let mut rig = Rig::new();
+    rig.node.farewell(5);
+    assert!(rig.node.outbox.is_empty());
+    rig.births();
+    rig.node.farewell(5);
+    assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["NDEATH/edge"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebirth_comes_at_once_and_the_next_after_the_cooldown() {
+    let mut rig = Rig::new();
+    rig.node.want_rebirth();
+    assert!(!rig.node.is_free(), "not before the first births");
+    rig.births();
+    assert!(rig.node.is_free() && rig.node.births_due().is_none());
+    rig.node.want_rebirth();
+    assert!(!rig.node.is_free(), "no data before the births");
+    assert_eq!(rig.node.births_due(), Some(Instant::now()));
+    rig.births();
+    rig.node.want_rebirth();
+    assert_eq!(rig.node.births_due(), Some(Instant::now() + REBIRTH_COOLDOWN));
+    tokio::time::advance(REBIRTH_COOLDOWN).await;
+    assert!(rig.node.births_due().unwrap() <= Instant::now());
+}
+
+#[test]
+fn births_wait_for_the_primary_host() {
+    let mut rig = Rig::with_host(Some("scada"));
+    assert!(rig.node.filters().contains(&"spBv1.0/STATE/scada".to_owned()));
+    assert_eq!(rig.node.births_due(), None);
+    let online = br#"{"online":true,"timestamp":5}"#;
+    assert_eq!(rig.node.state("another", online), None);
+    assert_eq!(rig.node.births_due(), None);
+    assert_eq!(rig.node.state("scada", online), Some(Turn::Online));
+    assert!(rig.node.births_due().is_some());
+}
+
+#[test]
+fn filters_are_those_of_the_node_and_of_devices_that_take_commands() {
+    let rig = Rig::new();
+    assert_eq!(rig.node.filters(), ["spBv1.0/plant/NCMD/edge", "spBv1.0/plant/DCMD/edge/press"]);
+}
