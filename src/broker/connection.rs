@@ -30,7 +30,7 @@ use super::listener::{Door, Turn};
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
 use super::peer::Peer;
-use super::rate::Rate;
+use super::rate::{Pace, Rate};
 use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
@@ -242,12 +242,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let before = self.buffer.len();
         let mut packets = Vec::new();
         let mut broken = None;
-        let per_second = self.shared.limits.borrow().packets_per_second;
+        let pace = Pace::of_packets(self.shared.limits.borrow().packets_per_second);
         let now = Instant::now();
-        let most = self.rate.allowance(now, per_second);
+        let most = self.rate.allowance(now, pace);
         loop {
             if packets.len() >= most && !self.buffer.is_empty() {
-                self.pause(now, per_second);
+                self.pause(now, pace);
                 break;
             }
             match self.decoder.next(&mut self.buffer) {
@@ -263,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
         }
-        self.rate.took(packets.len(), now, per_second);
+        self.rate.took(packets.len(), now, pace);
         let taken = before - self.buffer.len();
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
@@ -289,8 +289,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Reads nothing more until the client's rate allows it.
-    fn pause(&mut self, now: Instant, per_second: u32) {
-        let until = sleep_until(self.rate.resume_at(now, per_second));
+    fn pause(&mut self, now: Instant, pace: Pace) {
+        let until = sleep_until(self.rate.resume_at(now, pace));
         match &mut self.paused {
             Some(paused) => paused.set(until),
             none => *none = Some(Box::pin(until)),

@@ -11,6 +11,8 @@ pub enum BrokerError {
     Bind { listener: String, source: io::Error },
     #[error("the listener {listener} has no usable certificate")]
     Tls { listener: String, source: TlsError },
+    #[error("the broker's thread can't be started")]
+    Thread { source: io::Error },
     #[error("a part of the broker stopped unexpectedly")]
     Stopped,
 }
@@ -19,7 +21,7 @@ impl BrokerError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Bind { .. } | Self::Tls { .. } => Blame::Config,
-            Self::Stopped => Blame::Us,
+            Self::Thread { .. } | Self::Stopped => Blame::Us,
         }
     }
 
@@ -29,7 +31,9 @@ impl BrokerError {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Retry::Never
             }
-            Self::Bind { .. } | Self::Tls { .. } | Self::Stopped => Retry::Later,
+            Self::Bind { .. } | Self::Tls { .. } | Self::Thread { .. } | Self::Stopped => {
+                Retry::Later
+            }
         }
     }
 }

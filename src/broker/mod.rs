@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One task owns all state (the [`router`], without I/O), so matching and ordering need no lock;
-//! connections only decode and write. Nothing in the gateway waits for the broker:
+//! connections only decode and write. All of it runs on one [`thread`], but for TLS. Nothing in the gateway waits for the broker:
 //! [`Broker::publish`] gives up and counts when the router is behind. Sessions and retained
 //! messages live in memory; what of them has to outlive a restart is in the broker's file too. What
 //! an uplink, a session that survives or the retained messages want is acknowledged to its
@@ -39,6 +39,7 @@ mod status;
 mod subscriptions;
 mod survival;
 mod sys;
+mod thread;
 mod traffic;
 mod trie;
 mod wire;
@@ -369,6 +370,10 @@ impl Local {
 impl BrokerRunner {
     /// Serves until `stop`; then says good-bye to the clients and ends within seconds.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BrokerError> {
+        thread::run(self.serve(stop)).await
+    }
+
+    async fn serve(self, stop: CancellationToken) -> Result<(), BrokerError> {
         let Self { listeners, mut opened, gate, service } = self;
         let mut units = JoinSet::new();
         let service = service.run(stop.clone());

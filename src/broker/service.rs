@@ -1,7 +1,9 @@
 //! Drives the router: its queues, its clock, its commits.
 
+use std::future::{poll_fn, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -26,6 +28,11 @@ use crate::store::Keep;
 const EVENTS_PER_ROUND: usize = 64;
 /// In-process messages taken in one round.
 const LOCAL_PER_ROUND: usize = 256;
+/// Rounds of packets in a row before everything else has a turn. Packets come first, since looking at
+/// all else takes longer than one of them.
+const ROUNDS_IN_A_ROW: usize = 16;
+/// Commits heard of in one round.
+const COMMITS_PER_ROUND: usize = 1024;
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// How often `$SYS` is brought up to date.
@@ -64,30 +71,35 @@ impl Service {
         let mut access = self.access.clone();
         let mut limits = self.limits.clone();
         self.restore().await;
+        let mut rounds = 0;
         loop {
+            let are_others_due = rounds >= ROUNDS_IN_A_ROW;
+            let is_in_a_row = !are_others_due && !self.events.is_empty();
+            rounds = if is_in_a_row { rounds + 1 } else { 0 };
             tokio::select! {
-                () = stop.cancelled() => break,
-                Ok(()) = rules.changed() => {}
-                Ok(()) = access.changed() => access.mark_changed(),
-                Ok(()) = limits.changed() => limits.mark_changed(),
-                count = self.events.recv_many(&mut events, EVENTS_PER_ROUND) => {
+                biased;
+                count = self.events.recv_many(&mut events, EVENTS_PER_ROUND), if !are_others_due => {
                     if count == 0 {
                         break;
                     }
                 }
-                _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
+                () = stop.cancelled() => break,
+                _ = tick.tick() => self.router.tick(self.clock.mono()),
+                Ok(()) = rules.changed() => {}
+                Ok(()) = access.changed() => access.mark_changed(),
+                Ok(()) = limits.changed() => limits.mark_changed(),
                 Some(ask) = self.asks.recv() => ask(&mut self.router, self.clock.mono()),
                 Some((waiter, result)) = commits.next(), if !commits.is_empty() => {
                     self.router.settle(waiter, &result, self.clock.mono());
                 }
-                _ = tick.tick() => self.router.tick(self.clock.mono()),
+                _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
                 _ = sys_due.tick() => {
                     let uptime = self.clock.mono() - self.started;
                     for message in sys.changes(&self.counters.status(uptime.as_secs(), &[]), SYS_EVERY) {
                         self.router.publish(message, self.clock.mono());
                     }
                 }
-                () = tokio::task::yield_now(), if self.router.is_unfinished() => {}
+                () = ready(()), if are_others_due || self.router.is_unfinished() => {}
             }
             // Rules hold for every message sent after they were set, whichever branch woke us.
             if rules.has_changed().unwrap_or(false) {
@@ -104,6 +116,10 @@ impl Service {
                 let access = Arc::clone(&access.borrow_and_update());
                 self.router.set_access(access, now);
             }
+            for _ in 0..COMMITS_PER_ROUND {
+                let Some(Some((waiter, result))) = commits.next().now_or_never() else { break };
+                self.router.settle(waiter, &result, now);
+            }
             for message in messages.drain(..) {
                 self.local_bytes.fetch_sub(message.bytes(), Ordering::Relaxed);
                 match message {
@@ -119,6 +135,7 @@ impl Service {
                 commits.push(commit.map(move |result| (waiter, result)));
             }
             self.router.flush(now);
+            let_others_first().await;
         }
         self.end().await;
     }
@@ -143,4 +160,18 @@ impl Service {
             }
         }
     }
+}
+
+/// Gets to the end of the line: those who were woken write before anything else is looked at. Unlike
+/// `yield_now` it does not ask the kernel for more work in between.
+async fn let_others_first() {
+    let mut is_their_turn = true;
+    poll_fn(|cx| {
+        if !std::mem::take(&mut is_their_turn) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

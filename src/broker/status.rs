@@ -57,6 +57,7 @@ pub struct Counters {
     pub bytes_in: Counter,
     pub bytes_out: Counter,
     pub sessions: Level,
+    pub sessions_not_allowed: Counter,
     pub subscriptions: Level,
     pub shared_subscriptions: Level,
     pub retained_messages: Level,
@@ -216,6 +217,7 @@ impl Counters {
             connections_max: self.connections_max.get(),
             connections_refused: self.connections_refused.get(),
             sessions: self.sessions.get(),
+            sessions_not_allowed: self.sessions_not_allowed.get(),
             messages_in: self.messages_in.get(),
             messages_out: self.messages_out.get(),
             bytes_in: self.bytes_in.get(),
@@ -270,6 +272,9 @@ pub struct BrokerStatus {
     pub connections_refused: u64,
     /// With and without a connection.
     pub sessions: usize,
+    /// Ended because nobody may resume them any more: the user is gone, or no listener lets clients
+    /// in without a name.
+    pub sessions_not_allowed: u64,
     /// PUBLISH packets.
     pub messages_in: u64,
     pub messages_out: u64,

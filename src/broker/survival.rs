@@ -2,7 +2,7 @@
 
 use super::record::Saved;
 use super::router::{Commit, KeepFile};
-use crate::store::{Change, Keep};
+use crate::store::{Change, Keep, LeftOut};
 
 pub struct Survival(pub Keep);
 
@@ -18,6 +18,14 @@ impl KeepFile for Survival {
 
     fn take_renewed(&self) -> bool {
         self.0.take_renewed()
+    }
+
+    fn take_left_out(&self) -> Option<(LeftOut, usize)> {
+        self.0.take_left_out()
+    }
+
+    fn leave_out(&self, left_out: &LeftOut) {
+        self.0.leave_out(left_out);
     }
 }
 

@@ -118,15 +118,21 @@ async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
             said.unwrap_or_else(|| serde_json::to_string(&json!({ "error": error() }))).ok()
         }
         ["status"] => serde_json::to_string(&gateway.status()).ok(),
-        ["store"] => serde_json::to_string(&gateway.store_status()).ok(),
+        ["store"] => store_status(&gateway),
         ["tail", since] => serde_json::to_string(&gateway.tail(since.parse().ok()?)).ok(),
         ["store", "flush"] => {
             gateway.flush_store().await;
-            serde_json::to_string(&gateway.store_status()).ok()
+            store_status(&gateway)
         }
         ["audit"] => serde_json::to_string(&gateway.audit()).ok(),
         _ => None,
     }
+}
+
+/// Of both files.
+fn store_status(gateway: &Gateway) -> Option<String> {
+    let (store, broker) = (gateway.store_status(), gateway.broker_file_status());
+    super::store::both(&store, Some(&broker)).ok().map(|both| both.to_string())
 }
 
 /// SIGTERM and SIGINT.

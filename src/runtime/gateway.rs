@@ -22,7 +22,7 @@ use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan
 use crate::model::{Clock, Name, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
-    AuditRow, ConsumerSpec, Keep, Options, Store, StoreError, StoreStatus, TailPage,
+    AuditRow, ConsumerSpec, Keep, KeepStatus, Options, Store, StoreError, StoreStatus, TailPage,
 };
 use crate::uplink;
 
@@ -159,6 +159,11 @@ impl Gateway {
 
     pub fn store_status(&self) -> StoreStatus {
         self.store.status()
+    }
+
+    /// Of the file of what the broker keeps.
+    pub fn broker_file_status(&self) -> KeepStatus {
+        self.keep.status()
     }
 
     /// What the store took in since this number; see [`Store::tail`].

@@ -61,7 +61,7 @@ impl Gateway {
             tags: self.board.tags(),
             live: self.board.status(),
             broker: self.doors.broker().map(|broker| broker.status()),
-            broker_file: self.keep.status(),
+            broker_file: self.broker_file_status(),
             uplinks: named(&self.doors.uplinks(), UplinkPort::status),
             store: self.store.status(),
             commands: self.commands.status(),

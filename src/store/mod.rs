@@ -98,7 +98,9 @@ pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
 pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
-pub use keep::{Change, Keep, KeepCommit, KeepCounters, KeepStatus, Key, Table, WAITING_BYTES_MAX};
+pub use keep::{
+    Change, Keep, KeepCommit, KeepCounters, KeepStatus, Key, LeftOut, Table, WAITING_BYTES_MAX,
+};
 pub use ledger::NOTICES_MAX;
 pub use notices::{Notice, NoticeKind};
 pub use recent::TailPage;

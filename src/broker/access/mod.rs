@@ -149,14 +149,23 @@ impl Access {
     }
 
     /// What the session of a client that is away may go on collecting: its owner logs in again
-    /// before it gets any of it, so a new password does not matter. `None` ends the session.
+    /// before it gets any of it, so a new password does not matter. Nor does it where a client
+    /// without a name came in: its listener may have another address now, and whichever it comes
+    /// back by decides what stays. `None` ends the session: nobody could ever resume it.
     pub fn rights_away(&self, login: &Login, client_id: &str) -> Option<Rights> {
         match &login.user {
             Some(name) => {
                 let grants = &self.users.get(&**name)?.grants;
                 Some(Rights::of(grants, Some(name), client_id))
             }
-            None => self.rights(login, client_id),
+            None => self.rights(login, client_id).or_else(|| self.rights_anywhere(client_id)),
         }
+    }
+
+    /// What a client without a name may do at one listener or another.
+    fn rights_anywhere(&self, client_id: &str) -> Option<Rights> {
+        let doors: Vec<_> =
+            self.doors.values().filter_map(|door| door.anonymous.as_deref()).collect();
+        (!doors.is_empty()).then(|| Rights::of(&doors.concat(), None, client_id))
     }
 }

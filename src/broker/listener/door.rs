@@ -43,7 +43,14 @@ pub struct Settings {
     pub tls: Option<Arc<tls::Server>>,
 }
 
+/// A socket that is bound; who accepts there is another thread than the one that opened it.
 pub enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix { listener: std::os::unix::net::UnixListener, file: SocketFile },
+}
+
+/// A socket where connections are accepted.
+pub enum Listening {
     Tcp(TcpListener),
     Unix { listener: UnixListener, _file: SocketFile },
 }
@@ -68,7 +75,7 @@ impl Door {
             Place::Address(address) => {
                 let listener = TcpListener::bind(address).await.map_err(failed)?;
                 let at = listener.local_addr().map_err(failed)?;
-                (Place::Address(at), Socket::Tcp(listener))
+                (Place::Address(at), Socket::Tcp(listener.into_std().map_err(failed)?))
             }
             Place::Path(path) => (plan.place.clone(), unix(path).await.map_err(failed)?),
         };
@@ -149,6 +156,18 @@ impl Settings {
 }
 
 impl Socket {
+    /// To be called where connections are to be accepted.
+    pub fn listen(self) -> io::Result<Listening> {
+        Ok(match self {
+            Self::Tcp(listener) => Listening::Tcp(TcpListener::from_std(listener)?),
+            Self::Unix { listener, file } => {
+                Listening::Unix { listener: UnixListener::from_std(listener)?, _file: file }
+            }
+        })
+    }
+}
+
+impl Listening {
     pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
@@ -186,7 +205,8 @@ async fn unix(path: &Path) -> io::Result<Socket> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(SOCKET_MODE))?;
     let inode = std::fs::metadata(path).ok().map(|data| data.ino());
-    Ok(Socket::Unix { listener, _file: SocketFile { path: path.to_owned(), inode } })
+    let file = SocketFile { path: path.to_owned(), inode };
+    Ok(Socket::Unix { listener: listener.into_std()?, file })
 }
 
 impl Drop for SocketFile {

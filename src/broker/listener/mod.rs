@@ -1,7 +1,8 @@
 //! Accepts connections, up to the limits, and owns their tasks.
 //!
 //! TLS and WebSocket are agreed upon in the connection's own task and within the time a client has
-//! for its CONNECT: a peer that says nothing holds up nobody.
+//! for its CONNECT: a peer that says nothing holds up nobody. Connections with TLS are served by the
+//! gateway's workers, since a handshake is milliseconds of work; all others on the broker's thread.
 
 mod door;
 mod half_open;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -24,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 use super::access::Guard;
 use super::connection::{self, EVENT_BYTES_MAX, Shared, Visitor};
 use super::peer::Peer;
-use super::rate::Rate;
+use super::rate::{Pace, Rate};
 use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
 use crate::config::BrokerLimits;
 
-use door::Stream;
 pub use door::{Door, Settings, Socket};
+use door::{Listening, Stream};
 pub use half_open::{HalfOpen, Turn};
 
 /// Batches of packets that may wait for the router.
@@ -50,6 +52,8 @@ pub struct Gate {
     open: Arc<AtomicUsize>,
     half_open: Arc<HalfOpen>,
     next_conn: Arc<AtomicU64>,
+    /// Where encrypted connections are served.
+    workers: Handle,
     shared: Shared,
 }
 
@@ -63,6 +67,7 @@ impl Drop for Seat {
 }
 
 impl Gate {
+    /// To be called on one of the gateway's workers.
     pub fn new(
         limits: watch::Receiver<Arc<BrokerLimits>>,
         guard: Guard,
@@ -77,7 +82,13 @@ impl Gate {
             guard: Arc::new(guard),
             limits,
         };
-        let gate = Self { open: Arc::default(), half_open, next_conn: Arc::default(), shared };
+        let gate = Self {
+            open: Arc::default(),
+            half_open,
+            next_conn: Arc::default(),
+            workers: Handle::current(),
+            shared,
+        };
         (gate, receiver)
     }
 
@@ -105,14 +116,21 @@ pub async fn accept(
     gate: Gate,
     stop: CancellationToken,
 ) -> Arc<Door> {
+    let socket = match socket.listen() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(%error, listener = %door.place, "connections can't be accepted");
+            return door;
+        }
+    };
     let mut connections = JoinSet::new();
     // Said once when the limit is reached, and again only after there was room.
     let mut full = false;
-    let mut pace = Rate::default();
+    let mut rate = Rate::default();
     let mut renew = interval(RENEW_EVERY);
     renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let per_second = gate.shared.limits.borrow().accepts_per_second;
+        let pace = Pace::of_connections(gate.shared.limits.borrow().accepts_per_second);
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             () = door.closed.cancelled() => break,
@@ -124,9 +142,9 @@ pub async fn accept(
                 refresh(&door).await;
                 continue;
             }
-            accepted = next(&socket, &pace, per_second) => accepted,
+            accepted = next(&socket, &rate, pace) => accepted,
         };
-        pace.took(1, Instant::now(), per_second);
+        rate.took(1, Instant::now(), pace);
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -146,11 +164,17 @@ pub async fn accept(
             continue;
         };
         full = false;
-        let serving = serve(stream, peer, &door, gate.clone());
-        connections.spawn(async move {
+        let settings = door.settings();
+        let is_encrypted = settings.tls.is_some();
+        let serving = serve(stream, peer, (&door, settings), gate.clone());
+        let serving = async move {
             serving.await;
             drop(seat);
-        });
+        };
+        match is_encrypted {
+            true => connections.spawn_on(serving, &gate.workers),
+            false => connections.spawn(serving),
+        };
         door.connections.set(connections.len());
     }
     drop(socket);
@@ -161,17 +185,22 @@ pub async fn accept(
 }
 
 /// The next connection, when it may be taken.
-async fn next(socket: &Socket, pace: &Rate, per_second: u32) -> io::Result<(Stream, Peer)> {
+async fn next(socket: &Listening, rate: &Rate, pace: Pace) -> io::Result<(Stream, Peer)> {
     let now = Instant::now();
-    if pace.allowance(now, per_second) == 0 {
-        sleep_until(pace.resume_at(now, per_second)).await;
+    if rate.allowance(now, pace) == 0 {
+        sleep_until(rate.resume_at(now, pace)).await;
     }
     socket.accept().await
 }
 
 /// Serves a connection to its end, MQTT over what the listener wants. Boxed by kind: most
 /// connections are plain and idle, and are not to have the size of a TLS handshake.
-fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) -> Serving {
+fn serve(
+    stream: Stream,
+    peer: Peer,
+    (door, settings): (&Arc<Door>, Arc<Settings>),
+    gate: Gate,
+) -> Serving {
     let conn = ConnId(gate.next_conn.fetch_add(1, Ordering::Relaxed));
     let limits = Arc::clone(&gate.shared.limits.borrow());
     let visitor = Visitor {
@@ -182,7 +211,6 @@ fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) -> Serving {
         deadline: Instant::now() + limits.connect_timeout,
         turn: gate.half_open.enter(conn, door, limits.half_open),
     };
-    let settings = door.settings();
     let is_websocket = settings.plan.is_websocket;
     match (stream, &settings.tls) {
         (Stream::Unix(stream), _) => Box::pin(connection::run(stream, visitor, gate.shared)),
@@ -196,6 +224,8 @@ fn serve(stream: Stream, peer: Peer, door: &Arc<Door>, gate: Gate) -> Serving {
 
 async fn over_tls(stream: TcpStream, settings: Arc<Settings>, mut visitor: Visitor, gate: Gate) {
     let Some(tls) = &settings.tls else { return };
+    // The runtime of this task is to hear of its bytes.
+    let Ok(stream) = stream.into_std().and_then(TcpStream::from_std) else { return };
     let handshake = Box::pin(TlsAcceptor::from(tls.config()).accept(stream));
     let Some(stream) = agreed(handshake, "TLS", &mut visitor).await else { return };
     let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());

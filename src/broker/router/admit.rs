@@ -104,8 +104,18 @@ impl Router {
                 session.rights = rights;
                 self.confine(key);
             }
-            None => self.end_session(key),
+            None => {
+                let waiting = session.outgoing.queue_len() + session.outgoing.inflight_len();
+                self.note_not_allowed(&client_id, waiting);
+                self.end_session(key);
+            }
         }
+    }
+
+    /// A session ends because nobody may resume it any more.
+    pub(super) fn note_not_allowed(&self, client_id: &str, waiting: usize) {
+        tracing::warn!(client = client_id, waiting, "session ended: nobody may resume it any more");
+        self.counters.sessions_not_allowed.one();
     }
 
     /// Takes away what a session subscribed to and may not have, with all that waits because of

@@ -51,6 +51,7 @@ impl Router {
         let is_own = self.owner(&client_id).is_none_or(|owner| owner == login.user);
         let before = self.by_client.get(&client_id).copied();
         let survived = before.and_then(|key| self.session(key)).is_some_and(|s| s.keeps_messages());
+        self.hear_before_takeover(&client_id, now);
         let resumed = self.take_over(&client_id, connect.clean_start || !is_own, now);
         let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
         // 3.1 has no place to say that a session is kept.
@@ -171,6 +172,21 @@ impl Router {
     fn assign_id(&mut self) -> String {
         self.assigned += 1;
         format!("auto-{:016x}-{}", self.seed, self.assigned)
+    }
+
+    /// What the other connection of the same client sent before its CONNACK could be written was sent
+    /// all the same.
+    fn hear_before_takeover(&mut self, client_id: &str, now: Mono) {
+        let Some(&key) = self.by_client.get(client_id) else { return };
+        let Some(link) = self.session(key).and_then(|session| session.link.as_mut()) else {
+            return;
+        };
+        let conn = link.conn;
+        if let Some(waiting) = link.take_waiting() {
+            // Without answers: it would not understand them before its CONNACK.
+            std::mem::take(&mut link.outbox).end(End::Finish);
+            self.take_early(conn, *waiting, now);
+        }
     }
 
     /// Ends another connection of the same client [MQTT-3.1.4-3] and gives the session that is

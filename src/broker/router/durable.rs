@@ -1,19 +1,13 @@
 //! What survives a restart: puts what a round changed to the broker's file, and does what waited
 //! for it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::round::Later;
 use super::{Router, Waiter};
 use crate::broker::encode;
-use crate::broker::message::Message;
 use crate::broker::packet::Reason;
-use crate::broker::record::Receiver;
 use crate::broker::session::{Close, Session};
-use crate::broker::trie::SessionKey;
 use crate::model::{Mono, Wall};
 use crate::store::Key;
 
@@ -153,32 +147,6 @@ impl Router {
         }
         if let Some(later) = self.round.wait_for(round, later) {
             self.fulfil(later, now);
-        }
-    }
-
-    /// Tries again what a commit that failed was to do, and puts everything into a file that was
-    /// begun anew.
-    pub(super) fn tick_file(&mut self, now: Mono) {
-        self.round.retry();
-        if !self.round.take_renewed() {
-            return;
-        }
-        let mut rows: BTreeMap<u64, (Arc<Message>, Vec<Receiver>)> = BTreeMap::new();
-        for place in 0..self.sessions.len() {
-            let Ok(key) = u32::try_from(place).map(SessionKey) else { break };
-            let Some(session) = self.session(key) else { continue };
-            let Some(kept) = &mut session.kept else { continue };
-            (kept.is_changed, kept.has_moved) = (true, true);
-            let number = kept.number;
-            for (row, message, receiver) in session.outgoing.kept(number) {
-                rows.entry(row).or_insert_with(|| (message, Vec::new())).1.push(receiver);
-            }
-            self.touch(key);
-        }
-        let rows = rows.into_iter().map(|(row, (message, to))| (row, message, to)).collect();
-        self.round.put_again(rows, now);
-        for message in self.retained.kept() {
-            self.round.change_retained(&message.topic, Some(message), now);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! [`Router::take_commits`] and comes back through [`Router::settle`].
 
 mod admit;
+mod again;
 mod connect;
 mod deadlines;
 mod deferred;

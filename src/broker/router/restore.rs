@@ -32,6 +32,8 @@ impl Router {
             self.round.change(key, None);
         }
         let mut restored = Restored::new();
+        // Sessions that nobody may resume any more, with what waited for them.
+        let mut ended: HashMap<u64, (String, usize)> = HashMap::new();
         for (client_id, record) in sessions {
             let number = record.number;
             let known = progress.get(&number);
@@ -40,7 +42,8 @@ impl Router {
                     restored.insert(number, (key, Vec::new()));
                 }
                 None => {
-                    self.round.change(Key::Session(Bytes::from(client_id)), None);
+                    self.round.change(Key::Session(Bytes::from(client_id.clone())), None);
+                    ended.insert(number, (client_id, 0));
                 }
             }
         }
@@ -51,8 +54,13 @@ impl Router {
                 let number = receiver.number;
                 let is_settled =
                     progress.get(&receiver.session).is_some_and(|p| p.is_settled(number));
-                let session = restored.get_mut(&receiver.session).filter(|_| !is_settled);
-                let Some((_, queued)) = session else { continue };
+                if is_settled {
+                    continue;
+                }
+                if let Some((_, lost)) = ended.get_mut(&receiver.session) {
+                    *lost += 1;
+                }
+                let Some((_, queued)) = restored.get_mut(&receiver.session) else { continue };
                 waiting += 1;
                 queued.push(Queued {
                     number,
@@ -68,6 +76,10 @@ impl Router {
                 self.round.change(Key::Message(row), None);
             }
             self.round.wait_in_row(row, waiting);
+        }
+        for (client_id, lost) in ended.into_values() {
+            self.note_not_allowed(&client_id, lost);
+            self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(u64::MAX));
         }
         for (number, (key, queued)) in restored {
             let progress = progress.remove(&number).unwrap_or_default();

@@ -8,7 +8,6 @@
 //! Without a file nothing is written, and nobody ever waits.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -19,7 +18,7 @@ use crate::broker::record::{KeptMessage, MessageRecord, Receiver};
 use crate::broker::session::{AckTicket, ConnId};
 use crate::broker::trie::SessionKey;
 use crate::model::{Mono, TopicName, Wall};
-use crate::store::{Change, Key};
+use crate::store::{Change, Key, LeftOut};
 
 /// The broker's file as the router sees it.
 pub trait KeepFile: Send {
@@ -27,8 +26,12 @@ pub trait KeepFile: Send {
     fn put(&self, changes: &mut Vec<Change>);
     /// Resolves when everything that was put is durable.
     fn committed(&self) -> Commit;
-    /// Whether everything has to be put once more.
+    /// Whether every session has to be put once more.
     fn take_renewed(&self) -> bool;
+    /// Messages that have to be put once more, up to so many bytes of changes.
+    fn take_left_out(&self) -> Option<(LeftOut, usize)>;
+    /// Those for which that was not enough.
+    fn leave_out(&self, left_out: &LeftOut);
 }
 
 /// Something that happens when a round is durable.
@@ -134,18 +137,29 @@ impl Round {
         self.next_row = self.next_row.max(row.saturating_add(1));
     }
 
-    pub fn change(&mut self, key: Key, value: Option<Bytes>) {
-        if self.is_on() {
-            self.changes.push(Change { key, value });
+    /// Gives what the change counts for until it is written.
+    pub fn change(&mut self, key: Key, value: Option<Bytes>) -> usize {
+        if !self.is_on() {
+            return 0;
         }
+        let change = Change { key, value };
+        let cost = change.cost();
+        self.changes.push(change);
+        cost
     }
 
-    pub fn change_retained(&mut self, topic: &TopicName, message: Option<&Message>, now: Mono) {
-        if self.is_on() {
-            let key = Key::Retained(Bytes::copy_from_slice(topic.as_str().as_bytes()));
-            let value = message.map(|m| KeptMessage::of(m, (now, self.wall(now))).encode());
-            self.changes.push(Change { key, value });
+    pub fn change_retained(
+        &mut self,
+        topic: &TopicName,
+        message: Option<&Message>,
+        now: Mono,
+    ) -> usize {
+        if !self.is_on() {
+            return 0;
         }
+        let key = Key::Retained(Bytes::copy_from_slice(topic.as_str().as_bytes()));
+        let value = message.map(|m| KeptMessage::of(m, (now, self.wall(now))).encode());
+        self.change(key, value)
     }
 
     /// The row of the message that is being routed.
@@ -170,13 +184,21 @@ impl Round {
         true
     }
 
-    fn put_message(&mut self, row: u64, message: &Message, receivers: Vec<Receiver>, now: Mono) {
+    /// Writes a message with those who wait for it; gives what that counts for until it is written.
+    pub fn put_message(
+        &mut self,
+        row: u64,
+        message: &Message,
+        receivers: Vec<Receiver>,
+        now: Mono,
+    ) -> usize {
         self.wait_in_row(row, receivers.len());
         let message = KeptMessage::of(message, (now, self.wall(now)));
         let mut record = MessageRecord { message, receivers };
-        self.change(Key::Message(row), Some(record.encode()));
+        let cost = self.change(Key::Message(row), Some(record.encode()));
         record.receivers.clear();
         self.receivers = record.receivers;
+        cost
     }
 
     /// So many sessions wait for the message of a row.
@@ -196,13 +218,6 @@ impl Round {
             self.shared_rows.remove(&row);
         }
         self.change(Key::Message(row), None);
-    }
-
-    /// Writes every message anew, with those who wait for it.
-    pub fn put_again(&mut self, rows: Vec<(u64, Arc<Message>, Vec<Receiver>)>, now: Mono) {
-        for (row, message, receivers) in rows {
-            self.put_message(row, &message, receivers, now);
-        }
     }
 
     /// Has something done when this round is durable.
@@ -267,5 +282,15 @@ impl Round {
 
     pub fn take_renewed(&self) -> bool {
         self.file.as_ref().is_some_and(|file| file.take_renewed())
+    }
+
+    pub fn take_left_out(&self) -> Option<(LeftOut, usize)> {
+        self.file.as_ref()?.take_left_out()
+    }
+
+    pub fn leave_out(&self, left_out: &LeftOut) {
+        if let Some(file) = &self.file {
+            file.leave_out(left_out);
+        }
     }
 }

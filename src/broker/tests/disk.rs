@@ -10,7 +10,10 @@ use tokio::sync::oneshot;
 use crate::broker::record::Saved;
 use crate::broker::router::{Commit, KeepFile};
 use crate::model::Wall;
-use crate::store::{Change, Key, Table};
+use crate::store::{Change, Key, LeftOut, Table};
+
+/// What was left out is put once more in steps of this size.
+const AGAIN_BYTES: usize = 500;
 
 #[derive(Clone, Default)]
 pub struct Disk(Arc<Mutex<State>>);
@@ -23,6 +26,10 @@ struct State {
     wall: Wall,
     is_full: bool,
     is_renewed: bool,
+    /// Messages of the broker that still have room, where there is a bound.
+    room: Option<usize>,
+    left_out: LeftOut,
+    has_left_out: bool,
     /// Changes that were written.
     written: usize,
 }
@@ -51,6 +58,11 @@ impl Disk {
         self.lock().is_full = is_full;
     }
 
+    /// From now on only so many messages have room, all others are left out; or there is no bound.
+    pub fn set_room(&self, messages: Option<usize>) {
+        self.lock().room = messages;
+    }
+
     /// Makes durable what was put, and tells.
     pub fn commit(&self) {
         let mut state = self.lock();
@@ -77,6 +89,7 @@ impl Disk {
         let mut state = self.lock();
         state.put.clear();
         state.waiting.clear();
+        (state.left_out, state.has_left_out) = (LeftOut::default(), false);
     }
 
     /// The file is gone and was begun anew.
@@ -84,6 +97,7 @@ impl Disk {
         let mut state = self.lock();
         state.durable.clear();
         state.is_renewed = true;
+        state.left_out = LeftOut::everything();
     }
 
     pub fn rows(&self) -> Vec<Key> {
@@ -124,16 +138,46 @@ fn table_of(key: &Key) -> Table {
 
 impl KeepFile for Disk {
     fn put(&self, changes: &mut Vec<Change>) {
-        self.lock().put.append(changes);
+        let mut state = self.lock();
+        let state = &mut *state;
+        for mut change in changes.drain(..) {
+            let is_bounded = matches!(change.key, Key::Message(_) | Key::Retained(_));
+            if let Some(room) = state.room.as_mut().filter(|_| is_bounded && change.value.is_some())
+            {
+                if *room == 0 {
+                    state.left_out.add(&change.key);
+                    state.has_left_out = true;
+                    change.value = None;
+                } else {
+                    *room -= 1;
+                }
+            }
+            state.put.push(change);
+        }
     }
 
     fn committed(&self) -> Commit {
         let (tell, told) = oneshot::channel();
-        self.lock().waiting.push(tell);
+        let mut state = self.lock();
+        if std::mem::take(&mut state.has_left_out) {
+            let _ = tell.send(Err("no room".to_owned()));
+        } else {
+            state.waiting.push(tell);
+        }
         Box::pin(async move { told.await.unwrap_or(Err("gone".to_owned())) })
     }
 
     fn take_renewed(&self) -> bool {
         std::mem::take(&mut self.lock().is_renewed)
+    }
+
+    fn take_left_out(&self) -> Option<(LeftOut, usize)> {
+        let mut state = self.lock();
+        let has_room = state.room != Some(0) && !state.left_out.is_empty();
+        has_room.then(|| (std::mem::take(&mut state.left_out), AGAIN_BYTES))
+    }
+
+    fn leave_out(&self, left_out: &LeftOut) {
+        self.lock().left_out.merge(left_out);
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::notation::bytes;
 use super::rig::{Rig, limits};
-use crate::broker::outbox::End;
 use crate::config::BrokerLimits;
-use crate::model::Wall;
 use crate::store::{Key, Table};
 
 pub fn start(disk: &Disk) -> Rig {
@@ -51,74 +49,6 @@ pub fn messages(disk: &Disk) -> usize {
 }
 
 #[test]
-fn a_session_is_there_when_its_connack_says_so() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    rig.send("a", &bytes("10[ \"MQTT\" 04 00 0000 \"a\" ] 82[ 0001 \"t\" 01 ] c000"));
-    assert_eq!(rig.read("a"), b"", "nothing before the CONNACK, and that not before the commit");
-    disk.commit();
-    rig.commit();
-    assert_eq!(rig.read("a"), bytes("20020000 d000"), "what came early is taken then");
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("a"), bytes("90[ 0001 01 ]"));
-    let mut rig = crash(rig, &disk);
-    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
-    rig.local("t", "x", false);
-    assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed as before");
-}
-
-#[test]
-fn what_a_client_sent_before_it_went_is_heard_even_without_its_connack() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "#", 1);
-    let connect = "10[ \"MQTT\" 04 0c 0000 \"p\" \"will\" \"gone\" ]";
-    rig.send("p", &bytes(&format!("{connect} 30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ] e000")));
-    rig.lose("p");
-    assert_eq!(rig.read("s"), bytes("30[ \"t\" '1' ] 32[ \"t\" 0001 '2' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("s"), b"", "it said good-bye");
-    // A packet that can't be is found out after those before it.
-    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0002 '3' ] f100")));
-    assert_eq!((rig.read("p"), rig.end("p")), (vec![], End::Open));
-    commit(&mut rig, &disk);
-    assert_eq!((rig.read("p")[..4].to_vec(), rig.end("p")), (bytes("20020100"), End::Finish));
-    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 '3' ] 32[ \"will\" 0003 'gone' ]"));
-    rig.lose("p");
-    // Nor does it matter that it goes then.
-    rig.send("p", &bytes(&format!("{connect} 32[ \"t\" 0003 '4' ] f100")));
-    rig.lose("p");
-    assert_eq!(rig.read("s"), bytes("32[ \"t\" 0004 '4' ] 32[ \"will\" 0005 'gone' ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("s"), b"");
-}
-
-#[test]
-fn without_a_commit_there_was_no_session() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    rig.send("a", &bytes("10[ \"MQTT\" 04 00 0000 \"a\" ]"));
-    let mut rig = crash(rig, &disk);
-    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020000"));
-}
-
-#[test]
-fn a_clean_start_ends_what_survived() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "a");
-    subscribe(&mut rig, &disk, "a", "t", 1);
-    rig.lose("a");
-    rig.local("t", "x", false);
-    rig.send("a", &bytes("10[ \"MQTT\" 04 02 0000 \"a\" ]"));
-    assert_eq!(rig.read("a"), b"", "the end of it is promised as well");
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("a"), bytes("20020000"));
-    assert_eq!(disk.rows(), []);
-}
-
-#[test]
 fn what_waits_for_an_absent_client_survives_with_its_packet_ids() {
     let disk = Disk::new();
     let mut rig = start(&disk);
@@ -150,27 +80,6 @@ fn what_waits_for_an_absent_client_survives_with_its_packet_ids() {
     assert_eq!(resume(&mut rig, &disk, "b"), bytes("20020100 6202 0002"));
     rig.local("t", "next", false);
     assert_eq!(rig.read("a"), bytes("32[ \"t\" 0003 'next' ]"), "numbers go on");
-}
-
-#[test]
-fn the_number_of_a_session_that_ended_is_not_anothers_while_a_message_names_it() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    for name in ["stays", "ends"] {
-        resume(&mut rig, &disk, name);
-        subscribe(&mut rig, &disk, name, "t", 1);
-        rig.lose(name);
-    }
-    rig.local("t", "for two", false);
-    commit(&mut rig, &disk);
-    rig.send("ends", &bytes("10[ \"MQTT\" 04 02 0000 \"ends\" ] e000"));
-    commit(&mut rig, &disk);
-    assert_eq!(messages(&disk), 1, "still with both receivers");
-    let mut rig = crash(rig, &disk);
-    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020000"));
-    let mut rig = crash(rig, &disk);
-    assert_eq!(resume(&mut rig, &disk, "new"), bytes("20020100"), "nothing of another's");
-    assert_eq!(resume(&mut rig, &disk, "stays"), bytes("20020100 32[ \"t\" 0001 'for two' ]"));
 }
 
 #[test]
@@ -365,103 +274,6 @@ fn retained_messages_that_a_session_is_owed_survive() {
 }
 
 #[test]
-fn wills_of_the_connected_are_published_after_the_restart() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "will/+", 1);
-    rig.lose("s");
-    // At once; after ten seconds; for a session of five; and one that said good-bye.
-    rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will/a\" \"x\" ]"));
-    let delayed =
-        "10[ \"MQTT\" 05 0c 0000 [ 11 00000064 ] \"b\" [ 18 0000000a ] \"will/b\" \"x\" ]";
-    rig.send("b", &bytes(delayed));
-    let short = "10[ \"MQTT\" 05 0c 0000 [ 11 00000005 ] \"c\" [ 18 0000000a ] \"will/c\" \"x\" ]";
-    rig.send("c", &bytes(short));
-    rig.send("d", &bytes("10[ \"MQTT\" 04 0e 0000 \"d\" \"will/d\" \"x\" ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("a"), bytes("20020000"));
-    rig.send("d", &bytes("e000"));
-    commit(&mut rig, &disk);
-    let mut rig = crash(rig, &disk);
-    assert_eq!(resume(&mut rig, &disk, "s"), bytes("20020100"));
-    rig.wait(Duration::from_millis(1));
-    assert_eq!(rig.read("s"), bytes("32[ \"will/a\" 0001 'x' ]"));
-    commit(&mut rig, &disk);
-    rig.wait(Duration::from_secs(6));
-    assert_eq!(rig.read("s"), bytes("32[ \"will/c\" 0002 'x' ]"));
-    commit(&mut rig, &disk);
-    // The delay counts from the start.
-    let mut rig = crash(rig, &disk);
-    resume(&mut rig, &disk, "s");
-    rig.send("s", &bytes("4002 0001 4002 0002"));
-    disk.set_wall(Wall(disk.wall().0 + 5_000));
-    rig.wait(Duration::from_secs(9));
-    assert_eq!(rig.read("s"), b"");
-    rig.wait(Duration::from_secs(2));
-    assert_eq!(rig.read("s"), bytes("32[ \"will/b\" 0003 'x' ]"));
-    commit(&mut rig, &disk);
-    let mut rig = crash(rig, &disk);
-    rig.wait(Duration::from_secs(60));
-    assert_eq!(rig.status().clients.len(), 2, "b and s");
-    resume(&mut rig, &disk, "s");
-    assert_eq!(rig.status().messages_out, 1, "no will is published twice");
-}
-
-#[test]
-fn time_goes_on_while_the_gateway_is_off() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    let connect = |rig: &mut Rig, name: &str, seconds: u32| {
-        let connect = format!("10[ \"MQTT\" 05 00 0000 [ 11 {seconds:08x} ] \"{name}\" ]");
-        rig.send(name, &bytes(&connect));
-        commit(rig, &disk);
-        let connack = rig.read(name);
-        rig.send(name, &bytes("82[ 0001 [] \"t\" 01 ]"));
-        commit(rig, &disk);
-        rig.read(name);
-        connack[2] == 1
-    };
-    connect(&mut rig, "short", 60);
-    connect(&mut rig, "long", 600);
-    connect(&mut rig, "there", 60);
-    rig.lose("short");
-    rig.lose("long");
-    clean(&mut rig, "p");
-    rig.send("p", &bytes("32[ \"t\" 0001 'ever' ]"));
-    rig.read("there");
-    rig.send("q", &bytes("10[ \"MQTT\" 05 02 0000 [] \"q\" ]"));
-    rig.send("q", &bytes("32[ \"t\" 0001 [ 02 0000000f ] 'soon' ]"));
-    commit(&mut rig, &disk);
-    disk.set_wall(Wall(disk.wall().0 + 20_000));
-    let mut rig = crash(rig, &disk);
-    rig.wait(Duration::from_secs(30));
-    assert_eq!(rig.status().sessions, 3, "50 of 60 seconds are over");
-    rig.wait(Duration::from_secs(15));
-    assert_eq!(rig.status().sessions, 2, "who was connected is away since the start");
-    rig.send("long", &bytes("10[ \"MQTT\" 04 00 0000 \"long\" ]"));
-    commit(&mut rig, &disk);
-    assert_eq!(rig.read("long"), bytes("20020100 32[ \"t\" 0001 'ever' ]"), "`soon` has expired");
-    rig.wait(Duration::from_secs(20));
-    assert_eq!(rig.status().sessions, 1);
-}
-
-#[test]
-fn a_session_is_its_users_after_a_restart_too() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    resume(&mut rig, &disk, "a");
-    subscribe(&mut rig, &disk, "a", "t", 1);
-    let mut rig = crash(rig, &disk);
-    assert_eq!(rig.status().sessions, 1);
-    // Nobody may come in without a name any more.
-    rig.set_users(Vec::new(), None);
-    assert_eq!(rig.status().sessions, 0);
-    commit(&mut rig, &disk);
-    assert_eq!(disk.rows(), []);
-}
-
-#[test]
 fn a_file_that_was_lost_is_written_anew() {
     let disk = Disk::new();
     let mut rig = start(&disk);
@@ -510,22 +322,6 @@ fn a_client_that_is_cut_and_those_who_get_its_will_go_on_as_before() {
     rig.local("t", "x", false);
     assert_eq!(rig.read("a"), bytes("32[ \"t\" 0001 'x' ]"), "subscribed after it was cut");
     assert_eq!(rig.read("s"), bytes("32[ \"t\" 0002 'x' ]"), "subscribed after the will");
-}
-
-#[test]
-fn a_stopped_gateway_is_like_one_that_crashed() {
-    let disk = Disk::new();
-    let mut rig = start(&disk);
-    rig.send("a", &bytes("10[ \"MQTT\" 04 0e 0000 \"a\" \"will\" \"gone\" ]"));
-    resume(&mut rig, &disk, "s");
-    subscribe(&mut rig, &disk, "s", "will", 1);
-    let now = rig.now;
-    rig.router.shut_down(now);
-    disk.commit();
-    let mut rig = crash(rig, &disk);
-    resume(&mut rig, &disk, "s");
-    rig.wait(Duration::from_secs(1));
-    assert_eq!(rig.read("s"), bytes("32[ \"will\" 0001 'gone' ]"));
 }
 
 #[test]

@@ -189,3 +189,50 @@ fn what_has_no_room_among_the_retained_waits_for_those_who_survive() {
     commit(&mut rig, &disk);
     assert_eq!(messages(&disk), 6, "the id of what is refused may be another's");
 }
+
+#[test]
+fn what_had_no_room_is_written_when_there_is_some() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    for name in ["s", "s2"] {
+        resume(&mut rig, &disk, name);
+        subscribe(&mut rig, &disk, name, "t", 2);
+        rig.lose(name);
+    }
+    rig.send("p", &bytes("10[ \"MQTT\" 05 02 0000 [] \"p\" ]"));
+    rig.read("p");
+    disk.set_room(Some(1));
+    for id in 1..=8 {
+        rig.send("p", &bytes(&format!("32[ \"t\" {id:04x} [] '{id}' ]")));
+    }
+    rig.send("p", &bytes("31[ \"r1\" [] 'kept' ] 31[ \"r2\" [] 'kept' ]"));
+    commit(&mut rig, &disk);
+    let refused: String = (2..=8).map(|id| format!("40[ {id:04x} 83 ] ")).collect();
+    let answers = bytes(&format!("4002 0001 {refused}"));
+    assert_eq!(rig.read("p"), answers, "a crash could lose them");
+    assert_eq!(messages(&disk), 1);
+    rig.wait(Duration::from_millis(250));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 1, "there is no room yet");
+    disk.set_room(None);
+    let mut steps = 0;
+    while disk.rows().len() < 2 * 2 + 8 + 2 {
+        let before = disk.rows().len();
+        rig.wait(Duration::from_millis(250));
+        commit(&mut rig, &disk);
+        assert!(disk.rows().len() > before, "{:?}", disk.rows());
+        steps += 1;
+    }
+    assert!(steps > 1, "not all at once");
+    rig.wait(Duration::from_millis(250));
+    assert_eq!(disk.waiting_changes(), 0, "each of them once");
+    let mut rig = crash(rig, &disk);
+    let all: String = (1..=8).map(|id| format!("32[ \"t\" {id:04x} '{id}' ] ")).collect();
+    for name in ["s", "s2"] {
+        assert_eq!(resume(&mut rig, &disk, name), bytes(&format!("20020100 {all}")));
+    }
+    rig.send("s", &bytes("82[ 0001 \"+\" 00 ]"));
+    commit(&mut rig, &disk);
+    let retained = bytes("31[ \"r1\" 'kept' ] 31[ \"r2\" 'kept' ] 90[ 0001 00 ]");
+    assert_eq!(rig.read("s"), retained);
+}

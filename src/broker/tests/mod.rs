@@ -17,4 +17,5 @@ mod logins;
 pub mod notation;
 pub mod rig;
 mod running;
+mod sessions;
 mod sockets;

@@ -21,7 +21,7 @@ use crate::broker::session::ConnId;
 use crate::broker::status::Counters;
 use crate::broker::wire::{Decoder, WireError};
 use crate::broker::{BrokerStatus, Publish, Rules};
-use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, QueueDrops, UserPlan};
+use crate::config::{BrokerLimits, BrokerPlan, Grant, ListenerPlan, Place, QueueDrops, UserPlan};
 use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter, TopicName, Wall};
 
 pub fn limits() -> BrokerLimits {
@@ -53,9 +53,8 @@ pub fn door() -> ListenerPlan {
 }
 
 /// Whoever names a user is believed: passwords are looked at by the guard.
-fn login(access: &Access, username: Option<&str>) -> Result<Login, Reason> {
-    let place = door().place;
-    match access.answer(&Claim { place: &place, certificate: None, username }) {
+fn login(access: &Access, place: &Place, username: Option<&str>) -> Result<Login, Reason> {
+    match access.answer(&Claim { place, certificate: None, username }) {
         Answer::Enter(login) => Ok(login),
         Answer::Refuse(reason) => Err(reason),
         Answer::Verify { login, .. } => login.ok_or(Reason::BAD_USER_NAME_OR_PASSWORD),
@@ -95,6 +94,8 @@ pub struct Rig {
     pub commands: mpsc::Receiver<SetRequest>,
     pub appended: std_mpsc::Receiver<Appended>,
     access: Arc<Access>,
+    /// Where clients come in.
+    place: Place,
     counters: Arc<Counters>,
     packet_bytes: u32,
     outgoing_bytes: usize,
@@ -110,6 +111,15 @@ impl Rig {
 
     /// Begins with what the disk has.
     pub fn start(limits: BrokerLimits, disk: Option<&Disk>) -> Self {
+        Self::start_at(door(), limits, disk)
+    }
+
+    /// Where nobody comes in without a name.
+    pub fn start_named(limits: BrokerLimits, disk: &Disk) -> Self {
+        Self::start_at(ListenerPlan { anonymous: None, ..door() }, limits, Some(disk))
+    }
+
+    fn start_at(listener: ListenerPlan, limits: BrokerLimits, disk: Option<&Disk>) -> Self {
         let (inbox, commands) = mpsc::channel(2);
         let (tell, appended) = std_mpsc::sync_channel::<Appended>(2000);
         let append: Append = Box::new(move |message| {
@@ -120,7 +130,8 @@ impl Rig {
         let counters = Arc::new(Counters::default());
         let now = Mono(1_000_000);
         let (packet_bytes, outgoing_bytes) = (limits.packet_bytes, limits.outgoing_bytes);
-        let plan = BrokerPlan { listeners: vec![door()], users: Vec::new(), limits };
+        let place = listener.place.clone();
+        let plan = BrokerPlan { listeners: vec![listener], users: Vec::new(), limits };
         let access = Arc::new(Access::of(&plan));
         let setup = Setup {
             limits: plan.limits,
@@ -143,6 +154,7 @@ impl Rig {
             commands,
             appended,
             access,
+            place,
             counters,
             packet_bytes,
             outgoing_bytes,
@@ -164,7 +176,17 @@ impl Rig {
 
     /// Users and rights from now on; there is one listener.
     pub fn set_users(&mut self, users: Vec<UserPlan>, anonymous: Option<Vec<Grant>>) {
-        let listeners = vec![ListenerPlan { anonymous, ..door() }];
+        self.set_access(ListenerPlan { anonymous, ..door() }, users);
+    }
+
+    /// The listener has another address from now on.
+    pub fn move_door(&mut self, address: &str) {
+        self.set_access(ListenerPlan::tcp(address.parse().unwrap(), 100), Vec::new());
+    }
+
+    fn set_access(&mut self, listener: ListenerPlan, users: Vec<UserPlan>) {
+        self.place = listener.place.clone();
+        let listeners = vec![listener];
         self.access = Arc::new(Access::of(&BrokerPlan { listeners, users, limits: limits() }));
         self.router.set_access(Arc::clone(&self.access), self.now);
         self.settle();
@@ -207,7 +229,7 @@ impl Rig {
                 Ok(None) => break,
                 Ok(Some(Incoming::Connect(connect))) if !socket.greeted => {
                     socket.greeted = true;
-                    let login = login(&self.access, connect.username.as_deref());
+                    let login = login(&self.access, &self.place, connect.username.as_deref());
                     let outbox = Arc::clone(&socket.outbox);
                     Event::Connect { conn, connect, login, outbox, peer: Peer::Local { uid: None } }
                 }

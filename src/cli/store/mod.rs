@@ -18,6 +18,7 @@ pub use export::is_closed;
 use super::place::Place;
 use super::run;
 use crate::runtime::control;
+use crate::store::{KeepStatus, StoreStatus};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -67,4 +68,16 @@ fn asked(place: &Place, words: &str) -> anyhow::Result<Option<serde_json::Value>
         Err(error) if error.nobody_there() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the store tells, with what the file of the LAN broker tells.
+pub fn both(
+    store: &StoreStatus,
+    broker: Option<&KeepStatus>,
+) -> serde_json::Result<serde_json::Value> {
+    let mut both = serde_json::to_value(store)?;
+    if let (Some(both), Some(broker)) = (both.as_object_mut(), broker) {
+        both.insert("broker_file".to_owned(), serde_json::to_value(broker)?);
+    }
+    Ok(both)
 }

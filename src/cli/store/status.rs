@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::asked;
+use super::{asked, both};
 use crate::cli::place::StoreArgument;
 use crate::cli::{status, view};
 use crate::runtime::SystemClock;
-use crate::store::Inspector;
+use crate::store::{Inspector, Keep};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -28,7 +28,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 Inspector::open(&place.file).and_then(|file| file.status(&SystemClock::new()));
             let looked =
                 looked.with_context(|| format!("can't look into {}", place.file.display()))?;
-            serde_json::to_value(&looked)?
+            let broker = place.state_dir.as_deref().and_then(Keep::at_rest);
+            both(&looked, broker.as_ref())?
         }
     };
     if arguments.json {

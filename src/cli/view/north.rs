@@ -236,7 +236,7 @@ fn broker(status: &Value) -> Vec<Line> {
 }
 
 /// What of the broker survives a restart, and what does not.
-fn kept(status: &Value) -> Vec<Line> {
+pub(super) fn kept(status: &Value) -> Vec<Line> {
     let indented = |tone, text: &str| Line::new().add(tone, format!("       {text}"));
     let size = bytes(number(status, "/broker_file/file_bytes"));
     let mut out = vec![match text(status, "/broker_file/state") {
@@ -248,19 +248,24 @@ fn kept(status: &Value) -> Vec<Line> {
                 &format!("sessions and messages on disk: {size}, {waiting} waiting"),
             )
         }
+        "closed" => indented(Tone::Faint, &format!("sessions and messages on disk: {size}")),
         "memory-only" => indented(Tone::Faint, "sessions and messages end with the gateway"),
         _ => {
             let why = text(status, "/broker_file/why");
             indented(Tone::Bad, &format!("sessions and messages can't be written: {why}"))
         }
     }];
-    for (path, words) in [
-        ("/broker_file/counters/rows_damaged", "damaged, and left out"),
-        ("/broker_file/counters/left_out", "not written for want of memory"),
+    let (late_tone, late) = match flag(status, "/broker_file/incomplete") {
+        true => (Tone::Bad, "not written for want of memory, and not all written since"),
+        false => (Tone::Doubt, "written late for want of memory"),
+    };
+    for (path, tone, words) in [
+        ("/broker_file/counters/rows_damaged", Tone::Bad, "damaged, and left out"),
+        ("/broker_file/counters/left_out", late_tone, late),
     ] {
         let rows = number(status, path);
         if rows > 0 {
-            out.push(indented(Tone::Bad, &format!("{} {words}", count(rows, "row"))));
+            out.push(indented(tone, &format!("{} {words}", count(rows, "row"))));
         }
     }
     out.extend(items(status, "/broker_file/quarantined").map(|file| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::account;
 use super::json::{entries, flag, items, number, real, signed, some, span, text};
 use super::line::{Line, Tone};
-use super::north::{set_aside, wear};
+use super::north::{kept, set_aside, wear};
 use crate::codec::registers::utc;
 
 pub fn lines(store: &Value) -> Vec<Line> {
@@ -27,6 +27,11 @@ pub fn lines(store: &Value) -> Vec<Line> {
     }
     if !some(store, "/consumers/0") {
         out.push(indented(Tone::Faint, "no uplink takes from it"));
+    }
+    if some(store, "/broker_file") {
+        let file = text(store, "/broker_file/file");
+        out.push(Line::new().add(Tone::Strong, "LAN broker").text(format!("  {file}")));
+        out.extend(kept(store));
     }
     out
 }
@@ -169,6 +174,14 @@ mod tests {
             assert!(said.contains(words), "{words}: {said}");
         }
         assert_eq!(said.matches("disk full").count(), 1, "{said}");
+        ill["broker_file"] =
+            json!({ "state": "closed", "file": "s/broker.db", "file_bytes": 24_576 });
+        let said = shown(&ill);
+        assert!(
+            said.ends_with(
+                "LAN broker  s/broker.db\n       sessions and messages on disk: 24 kB\n"
+            )
+        );
         let closed = shown(&json!({ "state": "closed", "file": "queue.db" }));
         assert!(
             closed.contains("no gateway uses it") && closed.contains("no uplink takes"),

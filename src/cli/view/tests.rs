@@ -167,13 +167,13 @@ fn what_the_broker_keeps_is_told_and_what_is_wrong_with_it() {
     };
     assert!(has(&told(&status), "sessions and messages on disk: 24 kB, 2 changes waiting"));
     status["broker_file"] = json!({ "state": "ram-only", "why": "the disk is full",
-        "counters": { "rows_damaged": 1, "left_out": 7 },
+        "counters": { "rows_damaged": 1, "left_out": 7 }, "incomplete": true,
         "quarantined": [{ "file": "broker-000001.db", "why": "a page is damaged", "salvaged": 12 }] });
     let lines = told(&status);
     for words in [
         "sessions and messages can't be written: the disk is full",
         "1 row damaged, and left out",
-        "7 rows not written for want of memory",
+        "7 rows not written for want of memory, and not all written since",
         "broker-000001.db was set aside: a page is damaged; 12 rows of it are in use",
     ] {
         assert!(has(&lines, words), "{words} is missing: {lines:#?}");

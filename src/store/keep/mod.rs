@@ -14,10 +14,12 @@
 //!   than that wrong is set aside, and its whole rows go into a new one.
 
 mod file;
+mod left_out;
 mod status;
 mod waiting;
 mod writer;
 
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
@@ -26,11 +28,13 @@ use tokio::sync::oneshot;
 
 use super::Store;
 use super::error::StoreError;
+use super::quarantine;
 use super::shared::{self, Stop};
 use super::status::Health;
 use super::window::Window;
 use crate::model::{Clock, Mono};
 
+pub use left_out::LeftOut;
 pub use status::{KeepCounters, KeepStatus};
 pub use waiting::WAITING_BYTES_MAX;
 
@@ -94,6 +98,11 @@ impl Change {
 
     pub fn remove(key: Key) -> Self {
         Self { key, value: None }
+    }
+
+    /// What it counts for until it is written.
+    pub fn cost(&self) -> usize {
+        waiting::cost(&self.key, self.value.as_ref())
     }
 }
 
@@ -300,8 +309,21 @@ impl Keep {
         KeepCommit { told: Some(told) }
     }
 
+    /// What is not in the file for want of room, if there is room now: it has to be put once more, up
+    /// to so many bytes ([`Change::cost`]), and the rest is handed back.
+    pub fn take_left_out(&self) -> Option<(LeftOut, usize)> {
+        self.shared()?.lock().take_left_out()
+    }
+
+    /// What had no room yet.
+    pub fn leave_out(&self, left_out: &LeftOut) {
+        if let Some(shared) = self.shared() {
+            shared.lock().leave_out(left_out);
+        }
+    }
+
     /// Whether the file was begun anew since this was last asked, because the old one was lost while
-    /// in use: then everything has to be put once more.
+    /// in use: then every session has to be put once more. Messages are among what was left out.
     pub fn take_renewed(&self) -> bool {
         self.shared().is_some_and(|shared| std::mem::take(&mut shared.lock().renewed))
     }
@@ -321,10 +343,24 @@ impl Keep {
             waiting: waiting.len(),
             waiting_bytes: waiting.bytes(),
             waiting_bytes_max: WAITING_BYTES_MAX,
+            incomplete: waiting.is_incomplete(),
             counters: waiting.counters.clone(),
             quarantined: waiting.quarantined.clone(),
             last_error: waiting.last_error.clone(),
         }
+    }
+
+    /// Of the broker's file in a state directory that no gateway uses; nothing if there is none.
+    pub fn at_rest(dir: &Path) -> Option<KeepStatus> {
+        let path = file::database(dir);
+        let file_bytes = path.metadata().ok()?.len();
+        Some(KeepStatus {
+            health: Health::Closed,
+            file: Some(path.display().to_string()),
+            file_bytes,
+            quarantined: quarantine::list(&path),
+            ..KeepStatus::default()
+        })
     }
 
     /// Writes what waits and ends the writer. Blocks. To be done before the store is closed.

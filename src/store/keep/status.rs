@@ -13,7 +13,8 @@ pub struct KeepCounters {
     pub changes_written: u64,
     /// ... and how many need not be written, since another one came in time.
     pub changes_spared: u64,
-    /// Messages left out for want of memory while they waited: a crash would lose them.
+    /// Messages left out for want of memory while they waited: until they are put once more, when
+    /// there is room, a crash would lose them.
     pub left_out: u64,
     pub commits: u64,
     pub commit_max_ms: u64,
@@ -38,6 +39,8 @@ pub struct KeepStatus {
     pub waiting: usize,
     pub waiting_bytes: usize,
     pub waiting_bytes_max: usize,
+    /// Whether messages that were left out have yet to be put once more.
+    pub incomplete: bool,
     pub counters: KeepCounters,
     /// Files that could not be used; `salvaged` and `lost` count rows.
     pub quarantined: Vec<Quarantined>,

@@ -193,7 +193,7 @@ fn a_bad_file_is_set_aside_and_what_can_be_read_of_it_is_kept() {
     for (what, some_is_left, damage) in cases {
         let bench = Bench::new();
         let rows = filled(&bench, false);
-        let [database, log, _] = crate::store::quarantine::parts(&path(&bench));
+        let [database, log, _] = quarantine::parts(&path(&bench));
         std::fs::remove_file(log).unwrap(); // It would heal the file.
         let file = std::fs::OpenOptions::new().write(true).open(&database).unwrap();
         let length = file.metadata().unwrap().len();
@@ -225,11 +225,11 @@ fn a_flipped_bit_never_passes_unnoticed() {
     for in_the_log in [true, false] {
         let original = Bench::new();
         let rows = filled(&original, in_the_log);
-        let parts = crate::store::quarantine::parts(&path(&original));
+        let parts = quarantine::parts(&path(&original));
         let [database, log] = [&parts[0], &parts[1]].map(|part| std::fs::read(part).unwrap());
         for _ in 0..FLIPS {
             let bench = Bench::new();
-            let target = crate::store::quarantine::parts(&path(&bench));
+            let target = quarantine::parts(&path(&bench));
             std::fs::create_dir_all(target[0].parent().unwrap()).unwrap();
             let (mut database, mut log) = (database.clone(), log.clone());
             let hit = if in_the_log { &mut log } else { &mut database };
@@ -259,7 +259,7 @@ fn a_flipped_bit_never_passes_unnoticed() {
     }
 }
 
-fn write(path: &std::path::Path, bytes: &[u8]) {
+fn write(path: &Path, bytes: &[u8]) {
     std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), bytes).unwrap();
 }
 

@@ -3,8 +3,9 @@
 //! Pure. A later change replaces an earlier one, and what was made and is removed before it was
 //! written is gone without a trace. Memory is bounded by [`WAITING_BYTES_MAX`]: beyond it messages
 //! (queued and retained) stay in the broker's memory alone, which is counted, and whoever waits for
-//! them is told that they are not safe. The file never has anything else in their place. Sessions
-//! and their progress are always taken: the broker bounds them itself.
+//! them is told that they are not safe. The file never has anything else in their place, and the
+//! broker puts them once more when there is room ([`Waiting::take_left_out`]). Sessions and their
+//! progress are always taken: the broker bounds them itself.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,6 +13,7 @@ use std::collections::btree_map::Entry;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::left_out::LeftOut;
 use super::status::KeepCounters;
 use super::{Change, Key, Table};
 use crate::model::Mono;
@@ -24,6 +26,9 @@ use crate::store::window::Window;
 pub const WAITING_BYTES_MAX: usize = 32 << 20;
 /// So much does not wait for the commit window to end.
 const EAGER_BYTES: usize = 1 << 20;
+/// What was left out is put once more when no more than this waits, and no more of it at once:
+/// most of the room is for what is new.
+const AGAIN_BYTES: usize = WAITING_BYTES_MAX / 4;
 /// What a change costs in memory besides its bytes.
 const CHANGE_OVERHEAD: usize = 128;
 
@@ -59,7 +64,9 @@ pub struct Waiting {
     /// Highest number of each numbered table that the file may have.
     reached: Reached,
     /// Something was left out that nobody was told of yet.
-    left_out: bool,
+    has_left_out: bool,
+    /// Not in the file, and not put once more.
+    left_out: LeftOut,
     pub window: Window,
     pub health: Health,
     pub stop: Option<Stop>,
@@ -99,7 +106,8 @@ impl Reached {
     }
 }
 
-fn cost(key: &Key, value: Option<&Bytes>) -> usize {
+/// What a change counts for while it waits.
+pub fn cost(key: &Key, value: Option<&Bytes>) -> usize {
     let name = match key {
         Key::Session(name) | Key::Retained(name) => name.len(),
         Key::Progress(_) | Key::Message(_) => 0,
@@ -118,7 +126,8 @@ impl Waiting {
             waiters: Vec::new(),
             writing_waiters: Vec::new(),
             reached: Reached::default(),
-            left_out: false,
+            has_left_out: false,
+            left_out: LeftOut::default(),
             window,
             health,
             stop: None,
@@ -147,7 +156,11 @@ impl Waiting {
         let new = old.map_or_else(|| self.reached.is_beyond(&key), |old| old.new);
         if value.is_some() && !self.has_room(&key, value.as_ref()) {
             self.counters.left_out += 1;
-            self.left_out = true;
+            self.has_left_out = true;
+            // What is larger than all of the room would never have any.
+            if cost(&key, value.as_ref()) <= WAITING_BYTES_MAX {
+                self.left_out.add(&key);
+            }
             value = None;
         }
         if value.is_none() && new {
@@ -168,13 +181,28 @@ impl Waiting {
         !bounded || self.bytes() + cost(key, value) <= WAITING_BYTES_MAX
     }
 
+    /// What was left out, if there is room now, and how many bytes of it may be put once more.
+    pub fn take_left_out(&mut self) -> Option<(LeftOut, usize)> {
+        let has_room = self.bytes() <= AGAIN_BYTES && !self.left_out.is_empty();
+        has_room.then(|| (std::mem::take(&mut self.left_out), AGAIN_BYTES))
+    }
+
+    /// What had no room after all, or is to be put for another reason.
+    pub fn leave_out(&mut self, left_out: &LeftOut) {
+        self.left_out.merge(left_out);
+    }
+
+    pub fn is_incomplete(&self) -> bool {
+        !self.left_out.is_empty()
+    }
+
     /// Has the waiter told when all that was put so far is in the file.
     pub fn wait(&mut self, waiter: Waiter) {
-        let left_out = std::mem::take(&mut self.left_out);
+        let has_left_out = std::mem::take(&mut self.has_left_out);
         let answer = match &self.health {
             Health::Closed => Err(StoreError::Closed),
             Health::RamOnly(why) => Err(StoreError::NotKept { why: why.clone() }),
-            _ if left_out => Err(StoreError::NotKept {
+            _ if has_left_out => Err(StoreError::NotKept {
                 why: "too much is waiting to be written already".to_owned(),
             }),
             _ if !self.changes.is_empty() => return self.waiters.push(waiter),
@@ -346,8 +374,15 @@ mod tests {
         let expected =
             [(Key::Progress(1), true), (Key::Message(1), false), (Key::Message(2), true)];
         assert_eq!(written, expected);
+        assert_eq!(waiting.take_left_out(), None, "there is no room yet");
         waiting.written();
         assert!(fits.try_recv().unwrap().is_ok() && after.try_recv().unwrap().is_ok());
         assert_eq!(waiting.counters.left_out, 2);
+        let (left_out, room) = waiting.take_left_out().expect("there is room");
+        assert!([1, 3].iter().all(|number| left_out.has_message(*number)));
+        assert!(!left_out.has_message(4) && room < WAITING_BYTES_MAX);
+        assert_eq!(waiting.take_left_out(), None, "it is the broker's turn");
+        waiting.leave_out(&left_out);
+        assert!(waiting.is_incomplete() && waiting.take_left_out().is_some());
     }
 }

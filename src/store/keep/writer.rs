@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Shared;
 use super::file::KeepFile;
+use super::left_out::LeftOut;
 use super::waiting::{Batch, Waiting};
 use crate::model::Mono;
 use crate::store::error::StoreError;
@@ -110,6 +111,7 @@ impl Writer {
         self.wal = Wal::default();
         let mut waiting = self.shared.lock();
         waiting.renewed = true;
+        waiting.leave_out(&LeftOut::everything());
         waiting.quarantined = file.quarantined();
     }
 

@@ -23,10 +23,16 @@ impl Outgoing {
         }
     }
 
-    /// What has a row in the file, as that says it; `session` is the session's number there.
-    pub fn kept(&self, session: u64) -> Vec<(u64, Arc<Message>, Receiver)> {
+    /// What has a row in the file that is wanted, as that says it; `session` is the session's number
+    /// there.
+    pub fn kept(
+        &self,
+        session: u64,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Vec<(u64, Arc<Message>, Receiver)> {
         let lists = [&self.again, &self.inflight, &self.queue];
-        let rows = lists.into_iter().flatten().filter(|queued| queued.row > 0);
+        let rows =
+            lists.into_iter().flatten().filter(|queued| queued.row > 0 && wanted(queued.row));
         let kept = rows.map(|queued| {
             let receiver = Receiver {
                 session,
