@@ -14,3 +14,4 @@ pub mod south;
 pub mod store;
 pub mod tls;
 pub mod uplink;
+pub mod websocket;

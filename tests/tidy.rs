@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 5] = [
     &["model"],
     &["config", "codec"],
-    &["store", "tls"],
+    &["store", "tls", "websocket"],
     &["south", "broker", "uplink"],
     &["runtime"],
 ];

@@ -53,13 +53,13 @@ fn describe(plan: &Plan) -> String {
         out += &describe_broker(broker);
     }
     for uplink in &plan.uplinks {
+        let brokers: Vec<_> = uplink.brokers.iter().map(ToString::to_string).collect();
         let tls = if uplink.tls.is_some() { "TLS" } else { "no TLS" };
         let send: Vec<_> = uplink.send.iter().map(ToString::to_string).collect();
         out += &format!(
-            "uplink {} to {}:{} ({tls}), sends {}\n",
+            "uplink {} to {} ({tls}), sends {}\n",
             uplink.name,
-            uplink.host,
-            uplink.port,
+            brokers.join(", else "),
             send.join(" ")
         );
         out += &uplink.sparkplug.as_ref().map(describe_node).unwrap_or_default();

@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod broker;
 mod check;
+mod config;
 mod demo;
 mod frame;
 mod link;
@@ -17,6 +18,7 @@ mod simulate;
 mod status;
 mod store;
 mod trace;
+mod uplink;
 mod view;
 
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ enum Command {
     Run(run::Arguments),
     /// Check a configuration: every mistake at once, or the plan
     Check(check::Arguments),
+    /// Versions of the configuration: list, show, compare, go back; sign changes from afar
+    Config(config::Arguments),
     /// Show what a running gateway is doing
     Status(status::Arguments),
     /// Show who commanded what, and what became of it
@@ -56,6 +60,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
+    /// The way to a cloud broker: try it, show it, and the services that are known
+    Uplink(uplink::Arguments),
     /// The LAN broker: clients, topics, retained messages, passwords
     Broker(broker::Arguments),
     /// Look into the store
@@ -75,6 +81,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
@@ -84,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Uplink(arguments) => uplink::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
     };

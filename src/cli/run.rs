@@ -12,7 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::{BadInput, ConfigArgument};
 use crate::config;
-use crate::runtime::{BrokerAsk, Gateway, SystemClock, control, in_full};
+use crate::runtime::{
+    BrokerAsk, Found, Gateway, Opened, Setup, SystemClock, control, in_full, start_remote,
+};
 
 /// Threads for broker, uplinks and the rest; serial lines and the store have their own.
 const WORKERS_MAX: usize = 4;
@@ -35,12 +37,12 @@ enum LogFormat {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     start_log(arguments.log_format)?;
     let path = &arguments.config.config;
-    let plan = match super::load(path) {
-        Ok(plan) => plan,
+    let loaded = match super::load_all(path) {
+        Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
     let runtime = runtime()?;
-    let end = runtime.block_on(live(plan, path));
+    let end = runtime.block_on(live(loaded, path));
     // After a second signal something may still be hanging; it is not waited for.
     runtime.shutdown_background();
     end.map(|()| ExitCode::SUCCESS)
@@ -56,22 +58,28 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("can't start the async runtime")
 }
 
-async fn live(plan: config::Plan, path: &Path) -> anyhow::Result<()> {
+async fn live(loaded: config::Loaded, path: &Path) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
     let mut end = Ends::new()?;
     let secrets = path.parent().unwrap_or(Path::new(".")).to_owned();
+    let clock = Arc::new(SystemClock::new());
+    let opened = Opened::new(&loaded.plan.store, clock.clone())?;
+    // The store is ours now, so nobody else goes back from a change that was not confirmed.
+    let (found, plan) = Found::look(path, loaded, &*clock);
     let name = plan.gateway.name.clone();
     let state_dir = plan.store.path.clone();
-    let gateway = Arc::new(Gateway::start(plan, Arc::new(SystemClock::new()), secrets)?);
+    let gateway = Arc::new(Gateway::start_with(opened, plan, secrets));
+    let setup = Setup::start(&gateway, found);
+    start_remote(&gateway, &setup);
     if let Some(dir) = state_dir {
-        let asked = Arc::clone(&gateway);
-        let answer = move |words| answer(Arc::clone(&asked), words).boxed();
+        let (asked, setup) = (Arc::clone(&gateway), setup.clone());
+        let answer = move |words| answer(Arc::clone(&asked), setup.clone(), words).boxed();
         gateway.start_control(control::socket_path(&dir), Arc::new(answer));
     }
     tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload(&gateway, path).await,
+            _ = hangup.recv() => setup.reload(),
             () = end.recv() => break,
         }
     }
@@ -83,27 +91,7 @@ async fn live(plan: config::Plan, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the file's new content if it is sound; otherwise says why and changes nothing.
-async fn reload(gateway: &Gateway, path: &Path) {
-    let loaded = match config::load(path) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            tracing::error!("configuration not taken, nothing was changed:\n{problems}");
-            return;
-        }
-    };
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    match gateway.apply(loaded.plan).await {
-        Ok(changes) => tracing::info!(?changes, "configuration taken"),
-        Err(error) => {
-            tracing::error!(error = in_full(&error), "configuration not taken");
-        }
-    }
-}
-
-async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
+async fn answer(gateway: Arc<Gateway>, setup: Setup, words: String) -> Option<String> {
     if let Some(ask) = words.strip_prefix("broker ") {
         let ask: BrokerAsk = serde_json::from_str(ask).ok()?;
         let answer = gateway.ask_broker(ask).await;
@@ -123,6 +111,15 @@ async fn answer(gateway: Arc<Gateway>, words: String) -> Option<String> {
         ["store", "flush"] => {
             gateway.flush_store().await;
             store_status(&gateway)
+        }
+        ["config", "rollback", version] => {
+            let version = match *version {
+                "-" => None,
+                number => Some(number.parse().ok()?),
+            };
+            let gone_back = setup.roll_back(version).await;
+            let said = gone_back.map(|version| json!({ "version": version }));
+            Some(said.unwrap_or_else(|error| json!({ "error": in_full(&error) })).to_string())
         }
         ["audit"] => serde_json::to_string(&gateway.audit()).ok(),
         _ => None,

@@ -1,9 +1,10 @@
-//! Bytes ↔ meaning: registers, frames of sensors, payloads. Pure.
+//! Bytes ↔ meaning: registers, frames of sensors, payloads, signed messages. Pure.
 
 pub mod columnar;
 pub mod deflate;
 pub mod find;
 pub mod json;
+pub mod jws;
 pub mod payload;
 pub mod pcap;
 pub mod pdu;

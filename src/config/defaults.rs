@@ -38,6 +38,15 @@ pub(super) const TOPIC_ISA_95: &str = "{enterprise}/{site}/{area}/{line}/{cell}/
 pub(super) const TEMPLATE_BYTES_MAX: usize = 4_096;
 pub(super) const TOPIC_NOTICES: &str = "{site}/{gateway}/notice";
 
+/// Where an uplink takes new configurations, and where for a group of gateways.
+pub(super) const TOPIC_REMOTE: &str = "{site}/{gateway}/config";
+pub(super) const TOPIC_GROUP: &str = "groups/{group}/config";
+pub(super) const REMOTE_KEYS_MAX: usize = 16;
+pub(super) const REMOTE_GROUPS_MAX: usize = 16;
+/// How long a new configuration has to prove itself.
+pub(super) const CONFIRM: Duration = Duration::from_secs(120);
+pub(super) const CONFIRM_RANGE: Durations = Duration::from_secs(5)..=Duration::from_secs(3_600);
+
 pub(super) const MODBUS_TCP_PORT: u16 = 502;
 /// Modbus/TCP Security V36, 5.1.
 pub(super) const MODBUS_TLS_PORT: u16 = 802;
@@ -152,6 +161,19 @@ pub(super) const CONNECT_TIMEOUT_RANGE: Durations =
 
 pub(super) const MQTT_PORT: u16 = 1883;
 pub(super) const MQTTS_PORT: u16 = 8883;
+pub(super) const WS_PORT: u16 = 80;
+pub(super) const WSS_PORT: u16 = 443;
+/// Where brokers take WebSocket connections.
+pub(super) const WEBSOCKET_PATH: &str = "/mqtt";
+/// Brokers of one uplink, in their order.
+pub(super) const BROKERS_MAX: usize = 8;
+pub(super) const PROXY_PORT: u16 = 3128;
+/// Protocols offered in a TLS handshake, and the length of a name (RFC 7301).
+pub(super) const ALPN_MAX: usize = 8;
+pub(super) const ALPN_BYTES_MAX: usize = 255;
+pub(super) const SAS_LIFETIME: Duration = Duration::from_secs(3_600);
+pub(super) const SAS_LIFETIME_RANGE: Durations =
+    Duration::from_secs(300)..=Duration::from_secs(365 * 86_400);
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub(super) const KEEP_ALIVE_RANGE: Durations = Duration::from_secs(5)..=Duration::from_secs(65_535);
 pub(super) const SEND: &str = "#";
@@ -164,6 +186,14 @@ pub(super) const WINDOW_BYTES: usize = 1024 * 1024;
 pub(super) const WINDOW_BYTES_RANGE: Sizes = KIB..=GIB;
 /// What AWS IoT Core takes, the narrowest of the services in wide use.
 pub(super) const UPLINK_PACKET_BYTES: usize = 128 * 1024;
+
+/// The longest wait between two attempts to connect, jittered.
+pub const DEFAULT_RECONNECT_MAX: Duration = Duration::from_secs(60);
+pub(super) const RECONNECT_MAX_RANGE: Durations =
+    Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// Messages and bytes in a second.
+pub(super) const RATE_MESSAGES_RANGE: RangeInclusive<i128> = 1..=100_000;
+pub(super) const RATE_BYTES_RANGE: Sizes = KIB..=GIB;
 
 pub(super) const STORE_PATH: &str = "/var/lib/fieldhold";
 pub(super) const COMMIT_RANGE: Durations = Duration::from_millis(10)..=Duration::from_secs(60);

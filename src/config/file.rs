@@ -1,4 +1,4 @@
-//! The configuration file on disk: bounded reading, atomic saving, the last good copy.
+//! The configuration file on disk: bounded reading, atomic saving.
 //!
 //! A save goes to a temporary file in the same directory, which is synced and then renamed over
 //! the old one: after a power cut there is the old text or the new one, never half of either.
@@ -6,16 +6,15 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Complaint, Findings, Problem, Problems, Spot};
 use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Loaded, parse_with};
+use super::{Beside, Loaded, parse_with};
 use crate::model::{Blame, Retry};
 
-/// Ending of the copy that last started the gateway.
-const GOOD_SUFFIX: &str = ".last-good";
 const TEMPORARY_SUFFIX: &str = ".new";
 
 /// Where a user's own profiles are looked for, beside the configuration.
@@ -57,25 +56,45 @@ impl SaveError {
 /// Reads and checks a file. That it can't be read is a problem like any other. Relative paths in
 /// it start at its own directory, wherever the process was started.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    let name = path.display().to_string();
     match read(path) {
-        Ok(text) => {
-            let directory = path.parent().unwrap_or(Path::new(""));
-            let mut loaded = parse_with(&text, &name, |wanted| own_profiles(directory, wanted))?;
-            loaded.plan.anchor(directory);
-            Ok(loaded)
-        }
+        Ok(text) => parse_as(path, &text),
         Err((at, complaint)) => {
-            let mut out = Findings::new(&name);
+            let mut out = Findings::new(&path.display().to_string());
             out.error(&Spot::at(at), complaint);
             Err(Problems(out.into_problems()))
         }
     }
 }
 
+/// Checks a text as if it were this file's.
+pub fn parse_as(path: &Path, text: &str) -> Result<Loaded, Problems> {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut loaded = parse_in(directory, text, &path.display().to_string())?;
+    loaded.plan.anchor(directory);
+    Ok(loaded)
+}
+
 /// Checks a text as if it were a file of this directory, with the profiles that are there.
 pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Problems> {
-    parse_with(text, name, |wanted| own_profiles(directory, wanted))
+    parse_with(text, name, &Directory(directory))
+}
+
+/// Where a configuration lies, with all that is there.
+struct Directory<'a>(&'a Path);
+
+impl Beside for Directory<'_> {
+    fn profiles(&self, wanted: &Wanted<'_>) -> Own {
+        own_profiles(self.0, wanted)
+    }
+
+    fn text(&self, name: &str) -> (String, Result<String, (Place, Complaint)>) {
+        let path = self.0.join(name);
+        (path.display().to_string(), read(&path))
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 /// Reads and checks one profile.
@@ -163,56 +182,65 @@ fn read(path: &Path) -> Result<String, (Place, Complaint)> {
 
 /// Checks `text` and, only if it has no errors, writes it to `path` in one step.
 pub fn save(path: &Path, text: &str) -> Result<Loaded, SaveError> {
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let own = |wanted: &Wanted<'_>| own_profiles(directory, wanted);
-    let name = path.display().to_string();
-    let loaded = parse_with(text, &name, own).map_err(SaveError::Refused)?;
+    let loaded = parse_as(path, text).map_err(SaveError::Refused)?;
     replace(path, text)?;
     Ok(loaded)
 }
 
-/// Remembers `text` as the configuration that works; call it once the gateway runs with it.
-/// `directory` is the state directory, since that of the configuration may be read-only.
-pub fn keep_good(path: &Path, directory: &Path, text: &str) -> Result<(), SaveError> {
-    let good = good_path(path, directory);
-    // The copy is written at every start; an unchanged one needn't wear the flash.
-    if fs::read(&good).is_ok_and(|old| old == text.as_bytes()) {
-        return Ok(());
-    }
-    replace(&good, text)
+/// Writes `text` to `path` in one step, unchecked. A file that was not there is the owner's alone.
+pub fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
+    stage(path, text)?.commit()
 }
 
-/// Loads the copy that [`keep_good`] wrote.
-pub fn load_good(path: &Path, directory: &Path) -> Result<Loaded, Problems> {
-    load(&good_path(path, directory))
+/// A text that is on the disk beside the file it will replace. Dropped, it is removed again.
+#[derive(Debug)]
+pub struct Staged {
+    path: PathBuf,
+    /// `None` once it took the place of the file.
+    temporary: Option<PathBuf>,
 }
 
-/// Where the last good copy of `path` lies.
-pub fn good_path(path: &Path, directory: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(GOOD_SUFFIX);
-    directory.join(name)
-}
-
-fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
+/// Does all of a replacement but its last step, which hardly fails any more.
+pub fn stage(path: &Path, text: &str) -> Result<Staged, SaveError> {
     // A link stays a link: what it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut temporary = path.clone().into_os_string();
     temporary.push(TEMPORARY_SUFFIX);
     let temporary = PathBuf::from(temporary);
-    let io = |doing: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| SaveError::Io { doing, path, source }
-    };
-    write(&path, &temporary, text.as_bytes()).map_err(io("write", &temporary))?;
-    fs::rename(&temporary, &path).map_err(io("replace", &path))?;
-    // The rename itself is only safe once the directory is.
-    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|d| d.sync_all()).map_err(io("sync", directory))
+    let staged = Staged { path, temporary: Some(temporary.clone()) };
+    write(&staged.path, &temporary, text.as_bytes()).map_err(io_at("write", &temporary))?;
+    Ok(staged)
+}
+
+impl Staged {
+    pub fn commit(mut self) -> Result<(), SaveError> {
+        if let Some(temporary) = &self.temporary {
+            fs::rename(temporary, &self.path).map_err(io_at("replace", &self.path))?;
+        }
+        self.temporary = None;
+        // The rename itself is only safe once the directory is.
+        let directory = self.path.parent().filter(|p| !p.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        File::open(directory).and_then(|d| d.sync_all()).map_err(io_at("sync", directory))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            let _ = fs::remove_file(temporary); // It is overwritten by the next one.
+        }
+    }
+}
+
+fn io_at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |source| SaveError::Io { doing, path, source }
 }
 
 fn write(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
     if let Ok(old) = fs::metadata(path) {
         file.set_permissions(old.permissions())?;
     }
@@ -263,14 +291,20 @@ mod tests {
     }
 
     #[test]
-    fn the_last_good_copy_comes_back() {
+    fn what_is_staged_replaces_the_file_or_leaves_no_trace() {
+        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("etc").join("fieldhold.yaml");
-        keep_good(&path, directory.path(), GOOD).unwrap();
-        keep_good(&path, directory.path(), GOOD).unwrap();
-        let loaded = load_good(&path, directory.path()).unwrap();
-        assert_eq!(loaded.plan.gateway.name.as_str(), "a");
-        assert!(directory.path().join("fieldhold.yaml.last-good").exists());
+        let path = directory.path().join("fieldhold.yaml");
+        replace(&path, "old").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(stage(&path, "new").unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        stage(&path, "new").unwrap().commit().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        let error = stage(&path.join("below"), "x").unwrap_err();
+        assert_eq!((error.blame(), error.retry()), (Blame::Disk, Retry::Later));
     }
 
     #[test]

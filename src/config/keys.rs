@@ -19,7 +19,17 @@ pub(super) struct Shape {
 
 pub(super) static ROOT: Shape = Shape {
     name: "the file",
-    keys: &["gateway", "buses", "profiles", "devices", "topics", "broker", "uplinks", "store"],
+    keys: &[
+        "variables",
+        "gateway",
+        "buses",
+        "profiles",
+        "devices",
+        "topics",
+        "broker",
+        "uplinks",
+        "store",
+    ],
     refused: &[("web", "the web page comes in a later version")],
 };
 
@@ -252,15 +262,21 @@ pub(super) static LIMITS: Shape = Shape {
 pub(super) static UPLINK: Shape = Shape {
     name: "uplink",
     keys: &[
+        "preset",
         "url",
         "mqtt",
         "client-id",
         "username",
         "password",
+        "sas",
         "ca",
         "certificate",
         "key",
+        "alpn",
+        "server-name",
+        "proxy",
         "keep-alive",
+        "reconnect-max",
         "send",
         "receive",
         "prefix",
@@ -269,15 +285,18 @@ pub(super) static UPLINK: Shape = Shape {
         "backlog",
         "notices",
         "window",
+        "rate",
         "packet-max",
+        "retain",
         "policy",
+        "remote",
         "sparkplug",
     ],
     refused: &[
-        ("preset", "presets of cloud services come in a later version"),
         ("version", "the version of the protocol is called mqtt"),
         ("host", "write url: mqtts://host:8883"),
         ("port", "write url: mqtts://host:8883"),
+        ("sni", "the name that the broker has to have is called server-name"),
         ("cert", "the client's certificate is called certificate"),
         ("user", "the user's name is called username"),
     ],
@@ -303,7 +322,28 @@ pub(super) static RECEIVE: Shape = Shape {
     ],
 };
 
+pub(super) static REMOTE: Shape = Shape {
+    name: "remote",
+    keys: &["keys", "topic", "groups", "group-topic", "confirm"],
+    refused: &[
+        ("key", "write keys: { ops: … }, a name and a public key for each"),
+        ("group", "write groups: [ … ]"),
+    ],
+};
+
 pub(super) static PASSWORD: Shape = Shape { name: "password", keys: &["file"], refused: &[] };
+
+pub(super) static PROXY: Shape = Shape {
+    name: "proxy",
+    keys: &["url", "username", "password"],
+    refused: &[("host", "write url: http://host:3128"), ("port", "write url: http://host:3128")],
+};
+
+pub(super) static SAS: Shape = Shape {
+    name: "sas",
+    keys: &["key", "lifetime", "resource", "policy"],
+    refused: &[("token", "a token expires; write key: { file: … }, of which it is made")],
+};
 
 pub(super) static BACKLOG: Shape = Shape {
     name: "backlog",
@@ -317,6 +357,8 @@ pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], re
 
 pub(super) static WINDOW: Shape =
     Shape { name: "window", keys: &["messages", "bytes"], refused: &[] };
+
+pub(super) static RATE: Shape = Shape { name: "rate", keys: &["messages", "bytes"], refused: &[] };
 
 pub(super) static STORE: Shape = Shape {
     name: "store",
@@ -367,13 +409,43 @@ pub(super) static PARAMETER: Shape =
 pub(super) static GROUP: Shape =
     Shape { name: "group", keys: &["about", "default", "every", "tags"], refused: &[] };
 
+/// A cloud service, in a file of its own.
+pub(super) static CLOUD: Shape = Shape {
+    name: "cloud service",
+    keys: &["service", "title", "about", "source", "notes", "limits", "uplink"],
+    refused: &[],
+};
+
+/// What a cloud service takes.
+pub(super) static CLOUD_LIMITS: Shape = Shape {
+    name: "limits of a cloud service",
+    keys: &[
+        "tls",
+        "versions",
+        "ports",
+        "login",
+        "client-id-bytes",
+        "packet-max",
+        "rate",
+        "window",
+        "subscriptions",
+        "qos-max",
+        "retain",
+        "topics",
+        "topic-bytes",
+        "topic-levels",
+        "keep-alive",
+    ],
+    refused: &[],
+};
+
 /// Those of a profile that a configuration has not; `docs/profiles.md` shows each.
 #[cfg(test)]
 pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAMETER, &GROUP];
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 44] = [
+pub(super) static ALL: [&Shape; 48] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -413,9 +485,13 @@ pub(super) static ALL: [&Shape; 44] = [
     &UPLINK,
     &SPARKPLUG,
     &RECEIVE,
+    &REMOTE,
     &PASSWORD,
+    &PROXY,
+    &SAS,
     &BACKLOG,
     &PAYLOAD,
     &WINDOW,
+    &RATE,
     &STORE,
 ];

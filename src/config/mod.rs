@@ -8,6 +8,7 @@ mod access;
 pub mod blocks;
 mod broker;
 mod check;
+pub mod clouds;
 mod defaults;
 pub mod file;
 pub mod import;
@@ -18,6 +19,7 @@ mod plan;
 mod problem;
 pub mod profile;
 mod raw;
+mod remote;
 mod section;
 mod share;
 mod sparkplug;
@@ -25,24 +27,28 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod values;
+mod variables;
 pub mod wire;
 mod write_rule;
 
 pub use access::{Grant, Identity, PasswordHash, Pattern, Rule, UserPlan};
 pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, QueueDrops, ServerTlsPlan};
-pub use defaults::{WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX};
+pub use defaults::{
+    DEFAULT_RECONNECT_MAX, WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX,
+};
 pub use file::load;
 pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
 pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
+pub use remote::{RemoteGroup, RemoteKey, RemotePlan};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use sparkplug::{NAMESPACE, SparkplugDevice, SparkplugMetric, SparkplugPlan};
 pub use template::{LiveTopic, TopicPattern};
-pub use values::{parse_duration, show_duration};
+pub use values::{parse_duration, show_duration, show_size};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 
-use problem::{Findings, Spot};
+use problem::{Complaint, Findings, Spot};
 use profile::{Own, Profiles, Wanted};
 
 /// A configuration that can be used.
@@ -55,7 +61,7 @@ pub struct Loaded {
     pub profiles: Vec<profile::Used>,
     /// Where the broker's listeners name certificates.
     pub tls_files: Vec<TlsFiles>,
-    /// The text it came from, for [`file::keep_good`].
+    /// The text it came from.
     pub text: String,
 }
 
@@ -74,21 +80,46 @@ pub fn sensor_presets() -> impl Iterator<Item = &'static str> {
 
 /// Checks a configuration that has only the shipped profiles. `name` is how problems call the file.
 pub fn parse(text: &str, name: &str) -> Result<Loaded, Problems> {
-    parse_with(text, name, |_| Own::default())
+    parse_with(text, name, &Alone)
 }
 
-/// Checks a configuration; `own` gives the user's own profiles that it wants.
-fn parse_with(
-    text: &str,
-    name: &str,
-    own: impl FnOnce(&Wanted<'_>) -> Own,
-) -> Result<Loaded, Problems> {
+/// What lies beside a configuration and belongs to it.
+trait Beside {
+    /// The user's own profiles that it wants.
+    fn profiles(&self, wanted: &Wanted<'_>) -> Own;
+    /// The text of a file that it names, and how problems call that.
+    fn text(&self, name: &str) -> (String, Result<String, (raw::Place, Complaint)>);
+    /// A variable of the environment.
+    fn environment(&self, name: &str) -> Option<String>;
+}
+
+/// Nothing does.
+struct Alone;
+
+impl Beside for Alone {
+    fn profiles(&self, _: &Wanted<'_>) -> Own {
+        Own::default()
+    }
+
+    fn text(&self, name: &str) -> (String, Result<String, (raw::Place, Complaint)>) {
+        let complaint = Complaint::new("no file belongs to this text");
+        (name.to_owned(), Err((raw::Place::default(), complaint)))
+    }
+
+    fn environment(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn parse_with(text: &str, name: &str, beside: &dyn Beside) -> Result<Loaded, Problems> {
     let mut out = Findings::new(name);
     let mut used = Vec::new();
     let plan = match raw::tree(text) {
-        Ok(root) => {
+        Ok(mut root) => {
+            let known = variables::known(&root, beside, &mut out);
+            variables::fill(&mut root, &known, &|name: &str| beside.environment(name), &mut out);
             let wanted = Wanted::of(&root);
-            let own = own(&wanted);
+            let own = beside.profiles(&wanted);
             let profiles = Profiles::gather(&wanted.names, own);
             used = profiles.used();
             check::check(&root, &profiles, &mut out)

@@ -7,10 +7,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::broker::{BrokerPlan, Place};
+use super::clouds::Service;
 use super::link::Link;
+use super::remote::RemotePlan;
 use super::share::SharePlan;
 use super::sparkplug::SparkplugPlan;
 use super::template::LiveTopic;
@@ -121,7 +124,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq)]
 pub struct FieldSource {
     /// Its name in the description of the frame.
-    pub name: std::sync::Arc<str>,
+    pub name: Arc<str>,
     /// How that description makes it, as text.
     pub made: String,
     pub kind: ValueKind,
@@ -227,15 +230,24 @@ pub enum Deadband {
 #[derive(Debug, Clone, PartialEq)]
 pub struct UplinkPlan {
     pub name: Name,
-    pub host: String,
-    pub port: u16,
-    /// `None` for plain TCP.
+    /// At least one, tried in this order; the one that works is kept until it fails.
+    pub brokers: Vec<BrokerUrl>,
+    /// For those that are reached over TLS; `None` if none is.
     pub tls: Option<TlsPlan>,
+    /// Protocols offered in the TLS handshake.
+    pub alpn: Vec<String>,
+    /// The name that is asked for and that the broker's certificate must have; `None`: its host.
+    pub server_name: Option<String>,
+    pub proxy: Option<ProxyPlan>,
     pub mqtt: MqttVersion,
     pub client_id: String,
     pub username: Option<String>,
     pub password: Option<Secret>,
+    /// A token that is made anew for every connection, in the place of a password.
+    pub sas: Option<SasPlan>,
     pub keep_alive: Duration,
+    /// The longest wait between two attempts to connect; each is drawn between nothing and the limit.
+    pub reconnect_max: Duration,
     /// What is sent: readings and LAN messages whose topic matches one of these.
     pub send: Vec<TopicFilter>,
     /// Topics subscribed at the cloud broker for commands; each received topic is taken as a
@@ -260,11 +272,78 @@ pub struct UplinkPlan {
     /// Messages handed over and not yet acknowledged.
     pub window_messages: u16,
     pub window_bytes: usize,
+    /// Most that is sent in any second.
+    pub rate: RatePlan,
     /// Largest packet the cloud accepts; larger ones are dead letters, counted.
     pub packet_bytes: usize,
+    /// Whether forwarded messages keep their retain flag.
+    pub retain: bool,
+    /// The cloud service whose limits hold; `None` for a broker that nothing is known of.
+    pub service: Option<Arc<Service>>,
     pub policy: Policy,
+    /// `None`: nobody changes the configuration over this uplink.
+    pub remote: Option<RemotePlan>,
     /// As an edge node of Sparkplug, instead of topics and payloads of ours.
     pub sparkplug: Option<SparkplugPlan>,
+}
+
+impl UplinkPlan {
+    /// Whether the service would take a message with this topic, the prefix included.
+    pub fn takes_topic(&self, topic: &str) -> bool {
+        let refuses = |service: &Arc<Service>| service.refuses_topic(topic, &self.client_id);
+        self.service.as_ref().and_then(refuses).is_none()
+    }
+}
+
+/// How much may be sent in any second; `None` for as much as can be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RatePlan {
+    pub messages: Option<u32>,
+    /// Of whole packets.
+    pub bytes: Option<u64>,
+}
+
+/// Where a broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    pub host: String,
+    pub port: u16,
+    /// Over TLS.
+    pub secure: bool,
+    /// Over WebSocket at this path.
+    pub path: Option<String>,
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// An HTTP proxy that connects further (CONNECT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyPlan {
+    pub host: String,
+    pub port: u16,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+}
+
+/// Shared access signatures, as Azure takes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SasPlan {
+    /// The file holds the key in base64.
+    pub key: Secret,
+    /// How long a token is good. The connection is made anew before it ends.
+    pub lifetime: Duration,
+    /// What it is for; `None`: `<host>/devices/<client id>`.
+    pub resource: Option<String>,
+    /// The name of the shared key, where it is not that of a device.
+    pub policy: Option<String>,
 }
 
 /// Which version of the protocol is spoken with a cloud broker.
@@ -273,6 +352,19 @@ pub enum MqttVersion {
     V311,
     V5,
 }
+
+impl MqttVersion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V311 => "3.1.1",
+            Self::V5 => "5",
+        }
+    }
+}
+
+/// As they are written; `5` by its full name as well.
+pub(super) const MQTT_VERSIONS: [(&str, MqttVersion); 3] =
+    [("3.1.1", MqttVersion::V311), ("5", MqttVersion::V5), ("5.0", MqttVersion::V5)];
 
 /// Messages of the cloud that are published on the LAN broker.
 #[derive(Debug, Clone, PartialEq, Eq)]

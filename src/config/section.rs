@@ -23,6 +23,8 @@ pub(super) struct Field<'a> {
     pub path: Rc<str>,
     /// `None` for the file that is checked.
     origin: Option<Rc<Origin>>,
+    /// The same section elsewhere: what is not written in this one counts as it stands there.
+    under: Option<Rc<Field<'a>>>,
 }
 
 /// A mapping whose keys are known.
@@ -43,7 +45,7 @@ enum Excused {
 
 impl<'a> Field<'a> {
     pub(super) fn root(node: &'a Node) -> Self {
-        Self { node, key_at: node.at, path: "".into(), origin: None }
+        Self { node, key_at: node.at, path: "".into(), origin: None, under: None }
     }
 
     /// The root of another file.
@@ -119,6 +121,7 @@ impl<'a> Field<'a> {
                     key_at: node.at,
                     path: format!("{}[{i}]", self.path).into(),
                     origin: self.origin.clone(),
+                    under: None,
                 };
                 list.iter().enumerate().map(item).collect()
             }
@@ -146,7 +149,8 @@ impl<'a> Field<'a> {
                 continue;
             };
             let path = join(&self.path, name);
-            let field = Self { node, key_at: key.at, path, origin: self.origin.clone() };
+            let origin = self.origin.clone();
+            let field = Self { node, key_at: key.at, path, origin, under: None };
             match first.insert(name.as_str(), key.at.line) {
                 None => entries.push((name, field)),
                 Some(line) => {
@@ -187,7 +191,11 @@ impl<'a> Field<'a> {
             out.error(&field.key_spot(), unknown_key(shape, key, &mut excused));
             false
         });
-        Section { shape, spot: self.key_spot(), fields, excused }
+        let section = Section { shape, spot: self.key_spot(), fields, excused };
+        match &self.under {
+            Some(under) => section.filled_from(&under.section(shape, out)),
+            None => section,
+        }
     }
 }
 
@@ -246,6 +254,27 @@ impl<'a> Section<'a> {
             (excused, _) => *excused = Excused::All,
         }
         self
+    }
+
+    /// As [`Section::over`], and so for the sections below as well.
+    #[must_use]
+    pub(super) fn filled_from(mut self, base: &Self) -> Self {
+        for (key, field) in &mut self.fields {
+            let below =
+                base.fields.iter().find(|(known, _)| *known == *key).map(|(_, below)| below);
+            field.under = below
+                .filter(|below| field.is_mapping() && below.is_mapping())
+                .map(|below| Rc::new(below.clone()));
+        }
+        self.over(base, &[])
+    }
+
+    /// Whether the key stands in this file, and not only in what lies under it.
+    pub(super) fn is_own(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|field| {
+            let elsewhere = |field: &Field<'_>| field.origin.is_some();
+            elsewhere(field) == self.spot.origin.is_some()
+        })
     }
 
     /// Whether one of these keys is missing without anything having been said about it.

@@ -92,6 +92,20 @@ pub(super) fn size_in_memory(
     }
 }
 
+/// What is in a second: `100/s`, with what stands before the slash read by `parse`.
+pub(super) fn per_second<T>(
+    parse: impl Fn(&str) -> Result<T, Complaint>,
+    example: &str,
+) -> impl Fn(&str) -> Result<T, Complaint> {
+    move |text| {
+        let Some(amount) = text.strip_suffix("/s") else {
+            let complaint = Complaint::new(format!("{} is not a rate", quoted(text)));
+            return Err(complaint.hint(format!("write it as in {example}")));
+        };
+        parse(amount.trim_end())
+    }
+}
+
 /// A whole number, decimal or `0x` hexadecimal.
 pub(super) fn integer<T: TryFrom<i128>>(
     range: RangeInclusive<i128>,
@@ -211,16 +225,18 @@ pub fn show_duration(value: Duration) -> String {
     show(millis, &[("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)], "ms")
 }
 
-fn show_size(bytes: u64) -> String {
+/// Decimal units where they show it without a fraction, as services publish theirs.
+pub fn show_size(bytes: u64) -> String {
     show(
         bytes,
         &[
+            ("GB", 1_000_000_000),
+            ("MB", 1_000_000),
+            ("kB", 1_000),
             ("TiB", 1 << 40),
             ("GiB", 1 << 30),
             ("MiB", 1 << 20),
             ("KiB", 1 << 10),
-            ("GB", 1_000_000_000),
-            ("MB", 1_000_000),
         ],
         "B",
     )

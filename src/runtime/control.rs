@@ -24,6 +24,8 @@ const REQUEST_BYTES_MAX: u64 = 1 << 20;
 const QUOTED_MAX: usize = 100;
 /// How long a peer may take to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer may take: a change of the configuration stops and starts units.
+const ANSWER: Duration = Duration::from_secs(90);
 
 /// Answers the words of a request with a line of JSON; `None` if they are not known.
 pub type Answer = Arc<dyn Fn(String) -> BoxFuture<'static, Option<String>> + Send + Sync>;
@@ -98,7 +100,7 @@ async fn listen(path: &Path, answer: Answer, stop: CancellationToken) -> io::Res
                 let answer = Arc::clone(&answer);
                 peers.spawn(async move {
                     // The peer's trouble is the peer's: nobody here waits for this answer.
-                    let _ = tokio::time::timeout(PATIENCE, one_request(stream, answer)).await;
+                    let _ = one_request(stream, answer).await;
                 });
             }
             Some(_) = peers.join_next() => {}
@@ -134,13 +136,18 @@ async fn request(path: &Path, word: &str) -> io::Result<String> {
 async fn one_request(stream: UnixStream, answer: Answer) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let mut read = BufReader::new(read.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(PATIENCE, read.read_line(&mut line)).await??;
     let word = line.trim();
-    let reply = answer(word.to_owned()).await.unwrap_or_else(|| {
+    let answered = tokio::time::timeout(ANSWER, answer(word.to_owned())).await?;
+    let reply = answered.unwrap_or_else(|| {
         let word: String = word.chars().take(QUOTED_MAX).collect();
         serde_json::json!({ "error": format!("unknown request {word:?}") }).to_string()
     });
-    write.write_all(reply.as_bytes()).await?;
-    write.write_all(b"\n").await?;
-    write.shutdown().await
+    let said = async {
+        write.write_all(reply.as_bytes()).await?;
+        write.write_all(b"\n").await?;
+        write.shutdown().await
+    };
+    tokio::time::timeout(PATIENCE, said).await?
 }

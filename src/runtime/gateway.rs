@@ -1,14 +1,14 @@
 //! The running gateway: a plan turned into units, changed while running, and drained at the end.
 //!
-//! Invariants: the store outlives every change of configuration; only units whose part of the plan
-//! changed are restarted; a plan whose broker can't start is rolled back; the start never waits
-//! for a device, a broker or an uplink.
+//! Invariants: the store outlives every change of configuration, and forgets no uplink that is gone
+//! before the change stands; only units whose part of the plan changed are restarted; a plan whose
+//! broker can't start is rolled back; the start never waits for a device, a broker or an uplink.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
@@ -16,10 +16,13 @@ use super::doors::Doors;
 use super::files;
 use super::live::{self, Board, Intake};
 use super::locks::lock;
+use super::machine;
+use super::remote;
+use super::setup::{self, SetupStatus};
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
-use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, UplinkPlan};
-use crate::model::{Clock, Name, SetRequest, TopicFilter};
+use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
+use crate::model::{Blame, Clock, Name, Retry, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
     AuditRow, ConsumerSpec, Keep, KeepStatus, Options, Store, StoreError, StoreStatus, TailPage,
@@ -43,6 +46,10 @@ pub struct Gateway {
     pub(super) doors: Arc<Doors>,
     pub(super) board: Arc<Board>,
     pub(super) commands: Arc<Commands>,
+    /// Between uplinks and whoever configures the gateway over them.
+    pub(super) remote: remote::Post,
+    /// The version of the configuration that runs, for those who show it.
+    pub(super) configuration: watch::Sender<SetupStatus>,
     /// What is running, or about to.
     plan: Arc<Mutex<Plan>>,
     intake: Arc<Intake>,
@@ -62,19 +69,54 @@ pub enum ApplyError {
     Store,
 }
 
+impl ApplyError {
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Broker(error) => error.blame(),
+            Self::Store => Blame::Config,
+        }
+    }
+
+    /// The same plan will not be taken another time.
+    pub fn retry(&self) -> Retry {
+        Retry::Never
+    }
+}
+
+/// The store of a gateway that is about to start: nobody else uses its state directory now.
+pub struct Opened {
+    clock: Arc<dyn Clock>,
+    store: Store,
+    keep: Keep,
+}
+
+impl Opened {
+    /// # Errors
+    /// Only what a person must mend first: the state directory is not usable, or another gateway
+    /// holds the store.
+    pub fn new(plan: &StorePlan, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let store = Store::open(Options::from(plan), Arc::clone(&clock))?;
+        let keep = Keep::open(&store)?;
+        Ok(Self { clock, store, keep })
+    }
+}
+
 impl Gateway {
     /// Opens the store and starts a unit for everything in the plan.
     ///
     /// # Errors
-    /// Only what a person must mend first: the state directory is not usable, or another gateway
-    /// holds the store.
+    /// Those of [`Opened::new`].
     pub fn start(
         plan: Plan,
         clock: Arc<dyn Clock>,
         secrets_dir: PathBuf,
     ) -> Result<Self, StoreError> {
-        let store = Store::open(Options::from(&plan.store), Arc::clone(&clock))?;
-        let keep = Keep::open(&store)?;
+        Ok(Self::start_with(Opened::new(&plan.store, clock)?, plan, secrets_dir))
+    }
+
+    /// As [`Gateway::start`], with the store of this plan.
+    pub fn start_with(opened: Opened, plan: Plan, secrets_dir: PathBuf) -> Self {
+        let Opened { clock, store, keep } = opened;
         let (intake, live, board) = live::lane(store.clone(), Arc::clone(&clock));
         let doors = Arc::new(Doors::default());
         let commands = Arc::new(Commands::new(
@@ -92,6 +134,8 @@ impl Gateway {
             doors,
             board,
             commands,
+            remote: remote::Post::new(),
+            configuration: watch::Sender::default(),
             plan: Arc::new(Mutex::new(plan.clone())),
             intake,
             inbox,
@@ -100,10 +144,11 @@ impl Gateway {
         };
         gateway.start_inner_units(live, requests);
         gateway.start_plan(plan);
-        Ok(gateway)
+        gateway
     }
 
-    /// Changes to `new`; only what differs is restarted.
+    /// Changes to `new`; only what differs is restarted. The store goes on keeping readings for the
+    /// uplinks that are gone, until the change stands ([`Gateway::settle`]).
     pub async fn apply(&self, mut new: Plan) -> Result<Changes, ApplyError> {
         let old = self.plan();
         if old.store != new.store {
@@ -112,12 +157,13 @@ impl Gateway {
         self.change_broker(old.broker.as_ref(), new.broker.as_ref()).await?;
         self.register(&mut new);
         let changes = old.diff(&new);
-        // Cursors of removed uplinks are forgotten only after their engines have ended.
         self.units.stop_all(&units(&changes.uplinks, uplink_unit), GRACE).await;
         changes.uplinks.iter().for_each(|name| self.doors.set_uplink(name, None));
         self.units.stop_all(&units(&changes.buses, bus_unit), GRACE).await;
         changes.buses.iter().for_each(|name| self.doors.set_bus(name, None));
-        self.store.set_consumers(&consumers(&new));
+        let mut wanted = consumers(&new);
+        wanted.extend(consumers(&old)); // The first of a name counts.
+        self.store.set_consumers(&wanted);
         self.set_tags(&new);
         for plan in new.buses.iter().filter(|bus| changes.buses.contains(&bus.name)) {
             self.start_bus(plan.clone());
@@ -127,6 +173,11 @@ impl Gateway {
         }
         *lock(&self.plan) = new;
         Ok(changes)
+    }
+
+    /// The plan stands: what the store keeps for uplinks that it has not is forgotten.
+    pub fn settle(&self) {
+        self.store.set_consumers(&consumers(&self.plan()));
     }
 
     /// Answers on the local control socket.
@@ -139,6 +190,7 @@ impl Gateway {
     /// Drains and stops: field first, then the store, broker, what the broker keeps, uplinks.
     pub async fn stop(&self) {
         self.units.stop(CONTROL_UNIT, GRACE).await;
+        self.units.stop_all(&[remote::UNIT, setup::UNIT].map(str::to_owned), GRACE).await;
         self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
         self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
         if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
@@ -249,15 +301,17 @@ impl Gateway {
     fn start_uplink(&self, plan: UplinkPlan) {
         let (doors, inbox) = (Arc::clone(&self.doors), self.inbox.clone());
         let (clock, store) = (Arc::clone(&self.clock), self.store.clone());
-        let (secrets_dir, board) = (self.secrets_dir.clone(), Arc::clone(&self.board));
+        let (secrets_dir, remote) = (self.secrets_dir.clone(), self.remote.door.clone());
+        let board = Arc::clone(&self.board);
         self.units.start(&uplink_unit(&plan.name), move |stop| {
             let deps = uplink::Deps {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
                 inbox: inbox.clone(),
                 lan: doors.clone(),
+                remote: remote.clone(),
                 latest: board.clone(),
-                seed: fastrand::u64(..),
+                seed: machine::seed(&store, &plan.client_id),
                 secrets_dir: secrets_dir.clone(),
             };
             let (port, runner) = uplink::uplink(plan.clone(), deps);

@@ -9,11 +9,16 @@ mod files;
 mod gateway;
 mod live;
 mod locks;
+mod machine;
+mod remote;
+mod setup;
 mod status;
 mod units;
 
 pub use asks::BrokerAsk;
 pub use clock::SystemClock;
-pub use gateway::{ApplyError, GRACE, Gateway};
+pub use gateway::{ApplyError, GRACE, Gateway, Opened};
+pub use remote::start as start_remote;
+pub use setup::{Author, Found, History, HistoryError, Record, Refused, Setup, State};
 pub use status::Status;
 pub use units::{UnitState, UnitStatus, Units, in_full};

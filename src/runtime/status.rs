@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::commands::CommandStatus;
 use super::gateway::Gateway;
 use super::live::{LiveStatus, TagNow};
+use super::setup::SetupStatus;
 use super::units::UnitStatus;
 use crate::broker::BrokerStatus;
 use crate::model::Name;
@@ -18,6 +19,7 @@ use crate::uplink::{UplinkPort, UplinkStatus};
 #[derive(Debug, Serialize)]
 pub struct Status {
     pub gateway: GatewayStatus,
+    pub configuration: SetupStatus,
     pub units: BTreeMap<String, UnitStatus>,
     pub buses: BTreeMap<String, BusStatus>,
     pub tags: Vec<TagNow>,
@@ -56,6 +58,7 @@ impl Gateway {
                 clock_synced: self.clock.synced(),
                 mono_ms: self.clock.mono().0,
             },
+            configuration: self.configuration.borrow().clone(),
             units: self.units.status(),
             buses: named(&self.doors.buses(), BusPort::status),
             tags: self.board.tags(),

@@ -19,6 +19,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::TlsPlan;
+use crate::model::Wall;
 
 pub use certificate::{alternative_name, common_name};
 pub use server::{Server, Shown, inspect};
@@ -61,6 +62,20 @@ pub fn client_config(plan: &TlsPlan) -> Result<ClientConfig, TlsError> {
     };
     let chain = certificates("client certificate", certificate)?;
     builder.with_client_auth_cert(chain, private_key("client key", key)?).map_err(setup)
+}
+
+/// Until when what we show and whom we trust is valid: `client` the client's certificate, `ca` the
+/// last of the authorities in the file. What can't be read is not in it.
+pub fn expiries(plan: &TlsPlan) -> Vec<(&'static str, Wall)> {
+    let client = plan.client.as_ref().and_then(|(certificate, _)| {
+        let chain = certificates("client certificate", certificate).ok()?;
+        Some(("client", certificate::valid_until(chain.first()?)?))
+    });
+    let ca = plan.ca.as_ref().and_then(|path| {
+        let authorities = certificates("CA file", path).ok()?;
+        Some(("ca", authorities.iter().filter_map(certificate::valid_until).max()?))
+    });
+    client.into_iter().chain(ca).collect()
 }
 
 /// For connections that are made to us; with `client_ca` only from those who show a certificate of

@@ -1,15 +1,16 @@
-//! Why a connection is not there: a kind to count and a sentence for a person.
+//! Why a connection is not there: a kind to count, a sentence for a person, and what to do next.
 //!
 //! The sentences name the peer and what to look at; they never hold credentials.
 
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use serde::Serialize;
 
-use super::client::{Failure, Reason, Step};
+use super::client::{Failure, ProxyRefusal, Reason, Step};
 use super::settings::SettingsError;
 use crate::model::Wall;
+use crate::websocket;
 
 /// The kinds of ends, for counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -21,14 +22,29 @@ pub enum Cause {
     NameNotFound,
     /// Nothing answers at the address.
     Unreachable,
+    /// The proxy does not connect further.
+    Proxy,
+    /// TLS is not agreed upon.
     Tls,
+    /// The broker's certificate is not good here.
+    Certificate,
+    /// The broker's certificate is not valid yet, or the clock of the gateway is wrong.
+    Clock,
+    /// The broker does not take the certificate of this client, or misses one.
+    ClientCertificate,
+    /// No WebSocket at this URL.
+    WebSocket,
+    /// Username, password or token are wrong.
+    Login,
     /// The broker said no in CONNACK.
     Refused,
     /// The broker closed or reset an established connection.
     Closed,
+    /// Another client came with the same id.
+    SameClient,
     /// Connected, but no acknowledgement came in time.
     NoAcknowledgement,
-    /// A ping or a packet that had to be written was not taken in time.
+    /// A step, a ping or a packet that had to be written was not answered in time.
     NoAnswer,
     /// The broker refuses a message.
     NotTaken,
@@ -40,16 +56,57 @@ pub enum Cause {
     HostAway,
 }
 
+impl Cause {
+    /// What a person can do next.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Settings => {
+                "put the file or the setting right; it is read again at every attempt"
+            }
+            Self::NameNotFound => "check the host in url, and the name servers of this machine",
+            Self::Unreachable => {
+                "check host and port in url, the cable, and the firewalls on the way"
+            }
+            Self::Proxy => "check proxy: its host, port, username and password, and what it allows",
+            Self::Tls => "check that the port of url speaks TLS, and alpn and server-name",
+            Self::Certificate => {
+                "check ca and server-name here, or have the broker's certificate put right"
+            }
+            Self::Clock => "set the clock of this machine, or wait for its time server",
+            Self::ClientCertificate => {
+                "check certificate and key here, and whether the broker knows their authority"
+            }
+            Self::WebSocket => {
+                "check the path in url, and whether the broker offers WebSocket there"
+            }
+            Self::Login => "check username and the file of password, and the client id",
+            Self::Refused => "ask who runs the broker whether this client may connect",
+            Self::Closed => "look into the log of the broker for why it closed the connection",
+            Self::SameClient => "give every gateway its own client-id",
+            Self::NoAcknowledgement => "check the line and the load of the broker",
+            Self::NoAnswer => {
+                "check whether the broker is well, and whether the port is that of MQTT"
+            }
+            Self::NotTaken => "ask who runs the broker for the right to publish on this topic",
+            Self::Protocol => "check whether the port is that of MQTT, and mqtt: 3.1.1 or 5",
+            Self::Store => "restart the gateway",
+            Self::HostAway => "look after the host application, and after primary-host here",
+        }
+    }
+}
+
 /// The end of a connection, or of the attempt at one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub cause: Cause,
     pub reason: String,
+    /// What to do next.
+    pub advice: &'static str,
 }
 
 impl Ended {
     pub fn new(cause: Cause, reason: impl Into<String>) -> Self {
-        Self { cause, reason: reason.into() }
+        Self { cause, reason: reason.into(), advice: cause.advice() }
     }
 }
 
@@ -63,40 +120,59 @@ impl From<SettingsError> for Ended {
 pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
     match failure {
         Failure::Resolve(error) => {
-            Ended::new(Cause::NameNotFound, format!("the name of {peer} has no address: {error}"))
+            let words = format!("the name of {peer} has no address: {error}");
+            Ended::new(Cause::NameNotFound, words)
         }
-        Failure::Connect(error) | Failure::Io(error) | Failure::Tls(error) => {
-            io_error(error, peer, now)
-        }
-        Failure::Timeout(Step::Resolve) => {
-            Ended::new(Cause::NameNotFound, format!("the name of {peer} was not resolved in time"))
-        }
-        Failure::Timeout(Step::Connect) => {
-            Ended::new(Cause::Unreachable, format!("{peer} does not answer"))
-        }
-        Failure::Timeout(Step::Tls) => Ended::new(
-            Cause::NoAnswer,
-            format!("{peer} takes the connection and does not answer TLS"),
-        ),
-        Failure::Timeout(Step::Mqtt) => Ended::new(
-            Cause::NoAnswer,
-            format!("{peer} takes the connection and does not answer CONNECT"),
-        ),
+        Failure::Connect(error)
+        | Failure::Io(error)
+        | Failure::WebSocket(websocket::Refused::Io(error)) => io_error(error, peer),
+        Failure::Tls(error) => tls_error(error, peer, now),
+        Failure::Timeout(step) => timeout(*step, peer),
         Failure::ServerName(name) => {
             Ended::new(Cause::Settings, format!("{name} can't be the name in a certificate"))
         }
+        Failure::Proxy(ProxyRefusal::Status(407, _)) => {
+            Ended::new(Cause::Proxy, "the proxy wants a username and password (407)")
+        }
+        Failure::Proxy(ProxyRefusal::Status(code, words)) => Ended::new(
+            Cause::Proxy,
+            format!("the proxy does not connect to {peer}: {code} {words}"),
+        ),
+        Failure::Proxy(ProxyRefusal::NotHttp) => {
+            Ended::new(Cause::Proxy, "the proxy does not answer as an HTTP proxy does")
+        }
+        Failure::WebSocket(refused) => Ended::new(Cause::WebSocket, format!("{peer}: {refused}")),
         Failure::Refused(reason) => {
-            Ended::new(Cause::Refused, with_text(connect_words(reason.code), reason))
+            let cause = match reason.code {
+                4 | 5 | 0x86 | 0x87 | 0x8C => Cause::Login,
+                _ => Cause::Refused,
+            };
+            Ended::new(cause, with_text(connect_words(reason.code), reason))
         }
         Failure::Dismissed(reason) => {
+            let cause = if reason.code == 0x8E { Cause::SameClient } else { Cause::Closed };
             let words = format!("{peer} ended the connection: {}", words(reason.code));
-            Ended::new(Cause::Closed, with_text(&words, reason))
+            Ended::new(cause, with_text(&words, reason))
         }
         Failure::Closed => closed(peer),
         Failure::Silent => Ended::new(Cause::NoAnswer, format!("{peer} does not answer pings")),
         Failure::Protocol(what) => {
             Ended::new(Cause::Protocol, format!("{peer} broke the MQTT protocol: {what}"))
         }
+    }
+}
+
+fn timeout(step: Step, peer: &str) -> Ended {
+    let takes = |what| format!("{peer} takes the connection and does not answer {what}");
+    match step {
+        Step::Resolve => {
+            Ended::new(Cause::NameNotFound, format!("the name of {peer} was not resolved in time"))
+        }
+        Step::Connect => Ended::new(Cause::Unreachable, format!("{peer} does not answer")),
+        Step::Proxy => Ended::new(Cause::Proxy, "the proxy does not answer"),
+        Step::Tls => Ended::new(Cause::NoAnswer, takes("TLS")),
+        Step::WebSocket => Ended::new(Cause::NoAnswer, takes("WebSocket")),
+        Step::Mqtt => Ended::new(Cause::NoAnswer, takes("CONNECT")),
     }
 }
 
@@ -178,52 +254,95 @@ fn closed(peer: &str) -> Ended {
     Ended::new(Cause::Closed, format!("{peer} closed the connection"))
 }
 
-fn io_error(error: &io::Error, peer: &str, now: Wall) -> Ended {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(error) = tls {
-        return Ended::new(Cause::Tls, tls_error(error, peer, now));
-    }
+fn io_error(error: &io::Error, peer: &str) -> Ended {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Ended::new(
             Cause::Unreachable,
             format!("nothing listens on {peer}, or a firewall rejects the connection"),
         ),
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => closed(peer),
+        kind if is_end(kind) => closed(peer),
         _ => Ended::new(Cause::Unreachable, format!("{peer} can't be reached: {error}")),
     }
 }
 
-fn tls_error(error: &rustls::Error, peer: &str, now: Wall) -> String {
-    let rustls::Error::InvalidCertificate(certificate) = error else {
-        return format!("TLS to {peer} failed: {error}");
-    };
-    match certificate {
-        // A gateway without a clock battery boots in 1970: its own clock is the first suspect.
-        CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. }
-        | CertificateError::Expired
-        | CertificateError::ExpiredContext { .. } => {
-            let seconds = now.0.div_euclid(1000);
-            let (year, month, day) = civil(seconds.div_euclid(86_400));
-            let late = matches!(
-                certificate,
-                CertificateError::Expired | CertificateError::ExpiredContext { .. }
+/// The other side ended it.
+fn is_end(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+    )
+}
+
+fn tls_error(error: &io::Error, peer: &str, now: Wall) -> Ended {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(error)) => certificate_error(error, peer, now),
+        Some(rustls::Error::AlertReceived(alert)) => alert_received(*alert, peer),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            Ended::new(Cause::Tls, format!("{peer} does not answer in TLS"))
+        }
+        Some(error) => Ended::new(Cause::Tls, format!("TLS to {peer} failed: {error}")),
+        None if is_end(error.kind()) => Ended::new(
+            Cause::Tls,
+            format!("{peer} closed the connection instead of agreeing on TLS"),
+        ),
+        None => io_error(error, peer),
+    }
+}
+
+/// What the broker has against us.
+fn alert_received(alert: AlertDescription, peer: &str) -> Ended {
+    let words = match alert {
+        AlertDescription::CertificateRequired => "wants a certificate of this client",
+        AlertDescription::CertificateExpired => "says that this client's certificate has expired",
+        AlertDescription::CertificateRevoked => "says that this client's certificate was revoked",
+        AlertDescription::UnknownCA => "does not know the authority of this client's certificate",
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::AccessDenied => "does not take this client's certificate",
+        AlertDescription::NoApplicationProtocol => {
+            return Ended::new(Cause::Tls, format!("{peer} knows none of the protocols in alpn"));
+        }
+        AlertDescription::UnrecognisedName => {
+            return Ended::new(
+                Cause::Tls,
+                format!("{peer} does not know the name that is asked for"),
             );
-            let what = if late { "has expired" } else { "is not yet valid" };
-            format!(
-                "the certificate of {peer} {what}; the gateway's clock reads {year}-{month:02}-{day:02}"
-            )
         }
-        CertificateError::UnknownIssuer => {
-            format!("the certificate of {peer} is signed by an authority that is not trusted here")
+        other => return Ended::new(Cause::Tls, format!("{peer} refuses TLS: {other:?}")),
+    };
+    Ended::new(Cause::ClientCertificate, format!("{peer} {words}"))
+}
+
+/// What we have against the broker. A gateway without a clock battery boots in 1970: its own clock is
+/// the first suspect.
+fn certificate_error(error: &CertificateError, peer: &str, now: Wall) -> Ended {
+    let (year, month, day) = civil(now.0.div_euclid(1000).div_euclid(86_400));
+    let clock = format!("the gateway's clock reads {year}-{month:02}-{day:02}");
+    match error {
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            let words = format!("the certificate of {peer} is not yet valid; {clock}");
+            Ended::new(Cause::Clock, words)
         }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            let words = format!("the certificate of {peer} has expired; {clock}");
+            Ended::new(Cause::Certificate, words)
+        }
+        CertificateError::UnknownIssuer => Ended::new(
+            Cause::Certificate,
+            format!("the certificate of {peer} is signed by an authority that is not trusted here"),
+        ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("the certificate of {peer} is for another name")
+            Ended::new(Cause::Certificate, format!("the certificate of {peer} is for another name"))
         }
-        _ => format!("the certificate of {peer} is not valid: {error}"),
+        other => Ended::new(
+            Cause::Certificate,
+            format!("the certificate of {peer} is not valid: {other}"),
+        ),
     }
 }
 
@@ -251,7 +370,8 @@ mod tests {
         let error = rustls::Error::InvalidCertificate(CertificateError::NotValidYet);
         let error = Failure::Tls(io::Error::new(io::ErrorKind::InvalidData, error));
         let ended = explain(&error, "cloud:8883", Wall(86_400_000 * 59));
-        assert_eq!(ended.cause, Cause::Tls);
+        assert_eq!(ended.cause, Cause::Clock);
+        assert!(ended.advice.starts_with("set the clock"));
         assert_eq!(
             ended.reason,
             "the certificate of cloud:8883 is not yet valid; the gateway's clock reads 1970-03-01"
@@ -269,9 +389,15 @@ mod tests {
             (Failure::Io(io(io::ErrorKind::ConnectionReset)), Cause::Closed),
             (Failure::Timeout(Step::Connect), Cause::Unreachable),
             (Failure::Timeout(Step::Mqtt), Cause::NoAnswer),
-            (Failure::Refused(reason(5)), Cause::Refused),
-            (Failure::Refused(reason(0x86)), Cause::Refused),
-            (Failure::Dismissed(reason(0x8E)), Cause::Closed),
+            (Failure::Refused(reason(5)), Cause::Login),
+            (Failure::Refused(reason(0x86)), Cause::Login),
+            (Failure::Refused(reason(2)), Cause::Refused),
+            (Failure::Dismissed(reason(0x8E)), Cause::SameClient),
+            (Failure::Dismissed(reason(0x8B)), Cause::Closed),
+            (Failure::Proxy(ProxyRefusal::NotHttp), Cause::Proxy),
+            (Failure::WebSocket(websocket::Refused::Status(404)), Cause::WebSocket),
+            (Failure::Timeout(Step::Tls), Cause::NoAnswer),
+            (Failure::Timeout(Step::Resolve), Cause::NameNotFound),
             (Failure::Closed, Cause::Closed),
             (Failure::Silent, Cause::NoAnswer),
             (Failure::protocol("x"), Cause::Protocol),

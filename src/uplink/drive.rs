@@ -14,6 +14,8 @@ use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
 use super::client::{self, Client, Patience};
 use super::engine::{Closing, Engine};
+use super::failover::Failover;
+use super::remote::Told;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
 use super::settings::{self, SecretPlaces};
@@ -26,9 +28,19 @@ pub struct Life {
     pub store: Store,
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
+    pub told: watch::Receiver<Told>,
     pub backoff: Backoff,
+    pub failover: Failover,
     /// For an edge node of Sparkplug.
     pub edge: Option<Edge>,
+}
+
+/// How a connection ended.
+enum Over {
+    Stopped,
+    /// Its login had to be renewed.
+    Renewed,
+    Failed(Ended),
 }
 
 pub async fn run(
@@ -43,20 +55,38 @@ pub async fn run(
         if !wait(&mut engine, &mut life, delay, stop).await {
             break;
         }
-        engine.connecting();
-        let (closing, end) = connection(&mut engine, &mut life, stop).await?;
-        // An open socket is not success: a broker that takes us and then hangs up, or does
-        // not take a message, waits longer.
-        if (closing.acknowledged && !closing.refused) || closing.lasted {
-            life.backoff.reset();
-        }
-        let Some(ended) = end else { break };
-        delay = life.backoff.next_delay();
+        engine.connecting(life.failover.current());
+        let (closing, over) = connection(&mut engine, &mut life, stop).await?;
+        let ended = match over {
+            Over::Stopped => break,
+            Over::Renewed => {
+                delay = Duration::ZERO;
+                continue;
+            }
+            Over::Failed(ended) => ended,
+        };
+        delay = life.pause(closing);
         let next_try = engine.clock.mono() + delay;
         engine.ended(ended, closing, next_try);
     }
     engine.stopped();
     Ok(())
+}
+
+impl Life {
+    /// How long to wait after a connection that ended like this. An open socket is not success: a
+    /// broker that takes us and then hangs up, or does not take a message, has failed.
+    fn pause(&mut self, closing: Closing) -> Duration {
+        if (closing.acknowledged && !closing.refused) || closing.lasted {
+            self.failover.worked();
+            self.backoff.reset();
+            self.backoff.next_delay()
+        } else if self.failover.failed() {
+            self.backoff.next_delay()
+        } else {
+            Duration::ZERO
+        }
+    }
 }
 
 /// Waits before the next attempt; false if a stop came first.
@@ -90,53 +120,57 @@ async fn meanwhile<T>(
     }
 }
 
-/// One connection from its first packet to its end: how it went, and why it ended (`None`: a
-/// stop).
+/// One connection from its first packet to its end: how it went, and why it ended.
 async fn connection(
     engine: &mut Engine,
     life: &mut Life,
     stop: &CancellationToken,
-) -> Result<(Closing, Option<Ended>), UplinkError> {
+) -> Result<(Closing, Over), UplinkError> {
     let Some(consumer) = life.store.consumer(engine.plan.name.as_str()) else {
         let reason = "the store has no place for this uplink";
-        return Ok((Closing::default(), Some(Ended::new(Cause::Store, reason))));
+        let ended = Ended::new(Cause::Store, reason);
+        return Ok((Closing::default(), Over::Failed(ended)));
     };
     let (plan, places) = (engine.plan.clone(), life.places.clone());
-    let dial = tokio::task::spawn_blocking(move || settings::dial(&plan, &places)).await?;
-    let (target, mut hello) = match dial {
+    let (broker, now) = (life.failover.current(), engine.clock.wall());
+    let dial =
+        tokio::task::spawn_blocking(move || settings::dial(&plan, &places, broker, now)).await?;
+    let mut dial = match dial {
         Ok(dial) => dial,
-        Err(error) => return Ok((Closing::default(), Some(error.into()))),
+        Err(error) => return Ok((Closing::default(), Over::Failed(error.into()))),
     };
+    engine.certificates(&dial.certificates);
     let mut edge = life.edge.take();
     if let Some(edge) = &mut edge {
-        hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
+        dial.hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
     }
     let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
     let mut ignore = |_| {};
-    let connecting = client::connect(&target, &hello, patience, &mut ignore);
+    let connecting = client::connect(&dial.target, &dial.hello, patience, &mut ignore);
     let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
-        return Ok((Closing::default(), None));
+        return Ok((Closing::default(), Over::Stopped));
     };
-    let peer = format!("{}:{}", target.host, target.port);
+    let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
     if let Some(edge) = &mut edge {
         edge.connected(connected.as_ref());
     }
     let (closing, end) = match (connected, &mut edge) {
-        (Ok(client), None) => session(engine, life, client, consumer, stop).await,
+        (Ok(client), None) => session(engine, life, client, consumer, dial.good_for, stop).await,
         (Ok(client), Some(edge)) => {
-            let (place, replies) = ((peer.as_str(), false), &mut life.replies);
+            let several = engine.plan.brokers.len() > 1;
+            let (place, replies) = ((peer.as_str(), several), &mut life.replies);
             sparkplug::run(engine, edge, client, consumer, place, replies, stop).await
         }
         (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
     };
     life.edge = edge;
-    Ok((
-        closing,
-        end.err().map(|end| match end {
-            End::Failed(failure) => explain(&failure, &peer, engine.clock.wall()),
-            End::Ours(ended) => ended,
-        }),
-    ))
+    let over = match end {
+        Ok(()) if stop.is_cancelled() => Over::Stopped,
+        Ok(()) => Over::Renewed,
+        Err(End::Failed(failure)) => Over::Failed(explain(&failure, &peer, engine.clock.wall())),
+        Err(End::Ours(ended)) => Over::Failed(ended),
+    };
+    Ok((closing, over))
 }
 
 /// From CONNACK on.
@@ -145,6 +179,7 @@ async fn session(
     life: &mut Life,
     mut client: Client,
     consumer: Consumer,
+    good_for: Option<Duration>,
     stop: &CancellationToken,
 ) -> (Closing, Result<(), End>) {
     let changed = life.store.changed();
@@ -152,7 +187,8 @@ async fn session(
         Ok(session) => session,
         Err(end) => return (Closing::default(), Err(end)),
     };
-    let end = drive(&mut session, &mut client, changed, &mut life.replies, stop).await;
+    let renew = good_for.map(|good_for| Instant::now() + good_for);
+    let end = drive(&mut session, &mut client, changed, life, renew, stop).await;
     let closing = session.close();
     if end.is_ok() {
         client.goodbye().await;
@@ -160,12 +196,14 @@ async fn session(
     (closing, end)
 }
 
-/// Runs a session until it fails or a stop is complete.
+/// Runs a session until it fails, or has come to its end after a stop or at `renew`: what was out is
+/// acknowledged then, if the broker does so in time.
 async fn drive(
     session: &mut Session<'_>,
     client: &mut Client,
     mut changed: watch::Receiver<u64>,
-    replies: &mut mpsc::Receiver<Reply>,
+    life: &mut Life,
+    renew: Option<Instant>,
     stop: &CancellationToken,
 ) -> Result<(), End> {
     let mut tick = interval(session.tick_every());
@@ -175,6 +213,7 @@ async fn drive(
         if session.done() {
             return Ok(());
         }
+        let paced = session.paced();
         tokio::select! {
             event = client.next() => {
                 session.event(event?);
@@ -183,10 +222,21 @@ async fn drive(
                 }
             }
             () = stop.cancelled(), if !session.stopping() => session.stop(),
+            () = at(renew), if !session.stopping() => session.finish(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
-            Some(reply) = replies.recv(), if session.takes_replies() => session.reply(reply),
+            () = at(paced) => {}
+            Some(reply) = life.replies.recv(), if session.takes_replies() => session.reply(reply),
+            Ok(()) = life.told.changed() => session.told(),
             _ = tick.tick(), if session.ticking() => session.tick()?,
         }
+    }
+}
+
+/// Waits for this moment; for ever if there is none.
+pub(super) async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,25 +1,33 @@
 //! What an uplink keeps from one connection to the next.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::cause::{Cause, Ended};
 use super::client::Received;
 use super::commands;
 use super::local;
+use super::pace::Pace;
 use super::pack::Packer;
+use super::remote::{self, Arrived, RemoteDoor};
 use super::reply::Reply;
 use super::settling::{Fate, Settlement, rows_in};
-use super::status::{Board, Connection};
+use super::status::{Board, Certificate, Connection};
 use super::timing::Timing;
 use crate::config::UplinkPlan;
-use crate::model::{Clock, Lan, Mono, SetRequest};
+use crate::model::{Clock, Lan, Mono, SetRequest, Wall};
 use crate::store::StoreError;
 
 /// So many connections that end the same way are no accident any more.
 const BARREN_SUSPICIOUS: u32 = 3;
+
+/// A certificate that ends this soon is somebody's work.
+const RENEW_DAYS: i64 = 30;
+const DAY_MS: i64 = 86_400_000;
 
 /// How a connection went.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,14 +48,20 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Sender<SetRequest>,
     pub lan: Arc<dyn Lan>,
+    pub remote: RemoteDoor,
     pub board: Arc<Board>,
     pub packer: Packer,
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
     pub replies: VecDeque<Reply>,
+    /// What was sent lately, of all connections.
+    pub pace: Pace,
+    started: Instant,
     /// Connections in a row that the broker ended without acknowledging anything of what was out.
     barren: u32,
     /// What the log last said about the connection, so that it says it once.
     said: Option<Ended>,
+    /// The ends of certificates that the log has told.
+    said_ends: HashMap<&'static str, Wall>,
 }
 
 impl Engine {
@@ -55,26 +69,61 @@ impl Engine {
         plan: Arc<UplinkPlan>,
         timing: Timing,
         clock: Arc<dyn Clock>,
-        (inbox, lan): (mpsc::Sender<SetRequest>, Arc<dyn Lan>),
+        (inbox, lan, remote): (mpsc::Sender<SetRequest>, Arc<dyn Lan>, RemoteDoor),
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
+        let pace = Pace::new(plan.rate);
         Self {
             plan,
             timing,
             clock,
             inbox,
             lan,
+            remote,
             board,
             packer,
             replies: VecDeque::new(),
+            pace,
+            started: Instant::now(),
             barren: 0,
             said: None,
+            said_ends: HashMap::new(),
         }
     }
 
-    pub fn connecting(&self) {
-        self.board.update(|progress| progress.connection = Connection::Connecting);
+    /// Time as [`Pace`] counts it.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// When there may be room that the rate has not now.
+    pub fn paced_until(&self) -> Instant {
+        self.started + Pace::again(self.uptime())
+    }
+
+    pub fn connecting(&self, broker: usize) {
+        self.board.update(|progress| {
+            progress.connection = Connection::Connecting;
+            progress.broker = broker;
+        });
+    }
+
+    /// Shows until when certificates are valid; one that ends soon is said once.
+    pub fn certificates(&mut self, ends: &[(&'static str, Wall)]) {
+        let now = self.clock.wall();
+        for (what, end) in ends {
+            let days = end.0.saturating_sub(now.0).div_euclid(DAY_MS);
+            if days < RENEW_DAYS && self.said_ends.get(what) != Some(end) {
+                tracing::warn!(
+                    uplink = %self.plan.name, certificate = what, days, "a certificate ends soon"
+                );
+                self.said_ends.insert(what, *end);
+            }
+        }
+        let certificates =
+            ends.iter().map(|(what, end)| Certificate { what, ends_ms: end.0 }).collect();
+        self.board.update(|progress| progress.certificates = certificates);
     }
 
     pub fn online(&mut self) {
@@ -111,7 +160,10 @@ impl Engine {
         self.board.update(|progress| progress.ended(ended, at, next_try));
         let news = self.said.as_ref().is_none_or(|said| said.cause != ended.cause);
         if news || self.barren == BARREN_SUSPICIOUS {
-            tracing::warn!(uplink = %self.plan.name, reason = %ended.reason, "offline, will retry");
+            tracing::warn!(
+                uplink = %self.plan.name, reason = %ended.reason, next = ended.advice,
+                "offline, will retry"
+            );
             self.said = Some(ended.clone());
         }
     }
@@ -120,9 +172,19 @@ impl Engine {
         self.board.update(|progress| progress.connection = Connection::Stopped);
     }
 
-    /// A publish came from the broker: a command, or a message for the network.
+    /// A publish came from the broker: about the configuration, a command, or a message for the
+    /// network.
     pub fn received(&self, publish: &Received) {
         let plan = &self.plan;
+        let what = |of| remote::what(of, &publish.topic, &publish.payload, publish.retain);
+        if let Some(what) = plan.remote.as_ref().and_then(what) {
+            let uplink = plan.name.clone();
+            if self.remote.arrived.try_send(Arrived { uplink, what }).is_err() {
+                tracing::warn!(uplink = %plan.name, "too many messages about the configuration");
+                self.board.update(|progress| progress.commands.refused += 1);
+            }
+            return;
+        }
         let mut filters = plan.receive.iter();
         let is_asked = filters.any(|filter| filter.matches(&publish.topic));
         let now = self.clock.mono();

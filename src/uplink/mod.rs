@@ -14,6 +14,7 @@
 //! * Losses, jumps of positions and corrected times are told like rows: until they are acknowledged.
 //! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
 //!   until it is stopped.
+//! * Nothing is sent beyond the rate of the plan, replies and notices included.
 //! * What comes for the network is handed to it at once and never sent up again.
 //!
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
@@ -23,13 +24,17 @@ mod client;
 mod commands;
 mod drive;
 mod engine;
+mod failover;
 mod inflight;
 mod lanes;
 mod local;
 mod notices;
+mod pace;
 mod pack;
 mod rate;
+mod remote;
 mod reply;
+mod sas;
 mod session;
 mod settings;
 mod settling;
@@ -37,6 +42,7 @@ mod sparkplug;
 mod status;
 mod supply;
 mod timing;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,8 +56,10 @@ use crate::store::Store;
 
 pub use cause::Cause;
 pub use lanes::LanePosition;
-pub use status::{Commands, Connection, Local, UplinkStatus};
+pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
+pub use status::{Certificate, Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
+pub use trial::{Tried, trial};
 
 /// What an uplink needs from others.
 pub struct Deps {
@@ -61,6 +69,8 @@ pub struct Deps {
     pub inbox: mpsc::Sender<SetRequest>,
     /// Where received messages go that are no commands.
     pub lan: Arc<dyn Lan>,
+    /// Where messages about the configuration go, and what is said of it.
+    pub remote: RemoteDoor,
     /// What is known of tags now, for those who are told when they begin to listen.
     pub latest: Arc<dyn Latest>,
     /// Makes the back-off of this gateway differ from that of others.
@@ -104,7 +114,8 @@ pub struct UplinkRunner {
 
 /// An uplink that will run to this plan. The store must know a consumer of its name.
 pub fn uplink(plan: UplinkPlan, deps: Deps) -> (UplinkPort, UplinkRunner) {
-    with_timing(plan, deps, Timing::default())
+    let timing = Timing { backoff_cap: plan.reconnect_max, ..Timing::default() };
+    with_timing(plan, deps, timing)
 }
 
 /// As [`uplink`], with other waits.
@@ -121,11 +132,13 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     };
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
-    let doors = (deps.inbox, deps.lan);
+    let told = deps.remote.told.clone();
+    let doors = (deps.inbox, deps.lan, deps.remote);
     let edge = sparkplug::Edge::new(&plan, deps.store.clone(), deps.latest);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
-    let life = drive::Life { store: deps.store, places, replies, backoff, edge };
+    let failover = failover::Failover::new(engine.plan.brokers.len());
+    let life = drive::Life { store: deps.store, places, replies, told, backoff, failover, edge };
     (port, UplinkRunner { engine, life })
 }
 
@@ -136,7 +149,8 @@ impl UplinkPort {
             let of = |class| settling::rows_in(&consumer.position(class).unsettled);
             Class::ALL.into_iter().map(of).sum()
         });
-        let peer = format!("{}:{}", self.plan.host, self.plan.port);
+        let broker = self.board.update(|progress| progress.broker);
+        let peer = self.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
         self.board.snapshot(name, &peer, waiting, self.clock.mono())
     }
 
@@ -144,11 +158,26 @@ impl UplinkPort {
     /// finds the queue full, or is larger than the broker takes, is dropped and counted.
     /// An edge node of Sparkplug has no answers: the metric itself says what the device holds.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
-        if self.plan.sparkplug.is_some() {
-            return;
+        if self.plan.sparkplug.is_none() {
+            self.send(&self.plan.prefix, topic, payload);
         }
-        let reply = reply::Reply::new(&self.plan.prefix, topic, payload, self.plan.packet_bytes);
-        let sent = reply.is_some_and(|reply| self.replies.try_send(reply).is_ok());
+    }
+
+    /// As [`UplinkPort::reply`], to a topic that is whole.
+    pub fn publish(&self, topic: TopicName, payload: Vec<u8>) {
+        self.send("", topic, payload);
+    }
+
+    /// Whether the broker takes a message of this size.
+    pub fn fits(&self, topic: &TopicName, payload_bytes: usize) -> bool {
+        let bytes = topic.as_str().len() + payload_bytes + pack::PUBLISH_OVERHEAD;
+        bytes <= self.plan.packet_bytes
+    }
+
+    fn send(&self, prefix: &str, topic: TopicName, payload: Vec<u8>) {
+        let reply = reply::Reply::new(prefix, topic, payload, self.plan.packet_bytes);
+        let taken = reply.filter(|reply| self.plan.takes_topic(reply.topic.as_str()));
+        let sent = taken.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {
             self.board.update(|progress| progress.commands.replies_dropped += 1);
         }

@@ -97,11 +97,12 @@ impl Notices {
         self.finish();
     }
 
-    /// The next one, if there is room for it.
-    pub fn next(&mut self, room: impl Fn(usize) -> bool) -> Option<Told> {
-        if !self.ready.front().is_some_and(|next| room(next.bytes())) {
-            return None;
-        }
+    /// The size of the next one.
+    pub fn next_bytes(&self) -> Option<usize> {
+        self.ready.front().map(Told::bytes)
+    }
+
+    pub fn next(&mut self) -> Option<Told> {
         let told = self.ready.pop_front()?;
         self.out.insert(told.id);
         Some(told)

@@ -103,6 +103,8 @@ pub struct Packer {
     plan: Arc<UplinkPlan>,
     store: Store,
     tags: HashMap<TagId, Tag>,
+    /// The largest packet that the broker takes.
+    broker_bytes: usize,
     live: Arc<Manner>,
     backlog: Arc<Manner>,
 }
@@ -136,7 +138,19 @@ impl Packer {
         let shared = plan.backlog.holds() == Holds::Many;
         let topic = shared.then(|| plan.backlog_topic.clone());
         let backlog = Manner::new(plan.backlog.clone(), topic, plan.backlog_deflate);
-        Self { plan, store, tags: HashMap::new(), live: live.into(), backlog: backlog.into() }
+        Self {
+            plan,
+            store,
+            tags: HashMap::new(),
+            broker_bytes: PROTOCOL_BYTES_MAX,
+            live: live.into(),
+            backlog: backlog.into(),
+        }
+    }
+
+    /// What the broker of this connection takes.
+    pub fn limit(&mut self, broker_bytes: usize) {
+        self.broker_bytes = broker_bytes;
     }
 
     /// Packs entries that were read for this work.
@@ -171,7 +185,7 @@ impl Packer {
     }
 
     fn packet_bytes(&self) -> usize {
-        self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX)
+        self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX).min(self.broker_bytes)
     }
 
     fn fits(&self, topic: &TopicName, payload: usize) -> bool {
@@ -188,7 +202,9 @@ impl Packer {
             return Err(Fate::Excluded);
         }
         TopicName::new(&format!("{}{topic}", self.plan.prefix))
-            .map_err(|_| Fate::Dead(DeadReason::BadTopic))
+            .ok()
+            .filter(|topic| self.plan.takes_topic(topic.as_str()))
+            .ok_or(Fate::Dead(DeadReason::BadTopic))
     }
 
     fn decide(&self, tag: &TagMeta) -> Tag {
@@ -202,6 +218,9 @@ impl Packer {
             Holds::Moment | Holds::Many => LiveTopic::OfTag.topic(&self.plan.prefix, tag),
         };
         let (Ok(topic), Ok(name)) = (topic, name) else { return Tag::Dead(DeadReason::BadTopic) };
+        if !self.plan.takes_topic(topic.as_str()) {
+            return Tag::Dead(DeadReason::BadTopic);
+        }
         let text = TagText {
             topic: name,
             device: tag.device.clone(),
@@ -302,7 +321,8 @@ impl Packing<'_> {
         self.finish_open();
         let rows = Rows::one(self.class, self.times.version, seq);
         let payload = Bytes::copy_from_slice(&message.payload);
-        let item = Item { topic, payload, retain: message.retain, content_type: None, rows };
+        let retain = message.retain && self.packer.plan.retain;
+        let item = Item { topic, payload, retain, content_type: None, rows };
         self.out.push(Packed::Item(item));
     }
 

@@ -15,9 +15,9 @@ use super::cause::{self, Cause, Ended};
 use super::client::{Client, Event, Failure, Message, Reason, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
-use super::lanes::Lane;
 use super::notices::Notices;
-use super::pack::{Item, Rows};
+use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
+use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
@@ -50,6 +50,8 @@ enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
+    /// What is told of the configuration, by its revision.
+    Told(u64),
 }
 
 /// Why a session ends.
@@ -74,6 +76,8 @@ pub struct Session<'a> {
     inflight: Inflight<Sent>,
     supply: Supply,
     notices: Notices,
+    /// `None` if nobody configures the gateway over this uplink.
+    telling: Option<Telling>,
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
@@ -83,6 +87,7 @@ pub struct Session<'a> {
     owed: bool,
     /// The board shows something older than this.
     stale: bool,
+    paced: Option<Instant>,
     /// When a stop gives up waiting for acknowledgements.
     stop_by: Option<Instant>,
     /// The broker refused a message that it may take another time: nothing more goes out, and the
@@ -104,6 +109,10 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        for filter in &remote::filters(&plan) {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
+        let telling = Telling::start(&plan, &engine.remote);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
@@ -112,8 +121,11 @@ impl<'a> Session<'a> {
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
+        let packet_bytes = client.limits().packet_bytes;
+        engine.packer.limit(packet_bytes);
+        let packet_bytes = plan.packet_bytes.min(packet_bytes);
         let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
-        let notices = Notices::new(consumer.clone(), topic, plan.packet_bytes, pause);
+        let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
         let now = Instant::now();
         Ok(Self {
@@ -123,12 +135,14 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(window),
             supply,
             notices,
+            telling,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
             quiet_since: now,
             owed: false,
             stale: true,
+            paced: None,
             stop_by: None,
             refused: None,
             started: now,
@@ -165,12 +179,20 @@ impl<'a> Session<'a> {
         self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
     }
 
+    /// Nothing more goes out; what is out has as long as it ever has.
+    pub fn finish(&mut self) {
+        self.stop_by = Some(Instant::now() + self.engine.timing.watchdog);
+    }
+
     /// Takes what the client reports.
     pub fn event(&mut self, event: Event) {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.engine.received(&message),
-            Event::Subscribed { granted, refused } => self.engine.subscribed(granted, refused),
+            Event::Subscribed { granted, refused } => {
+                self.engine.subscribed(granted, refused);
+                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+            }
             Event::PingAcked(_) => {}
         }
     }
@@ -191,6 +213,11 @@ impl<'a> Session<'a> {
         self.engine.replies.push_back(reply);
     }
 
+    /// There is something new to say of the configuration.
+    pub fn told(&mut self) {
+        self.telling.iter_mut().for_each(Telling::renew);
+    }
+
     /// The read of the store that is under way; waits for ever if there is none.
     pub async fn read(&mut self) -> Found {
         self.supply.read().await
@@ -206,27 +233,43 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Hands over as much as the window allows and reads ahead.
+    /// Hands over as much as the window and the rate allow and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
+        self.paced = None;
         if self.stopping() || self.refused.is_some() {
             return Ok(());
         }
-        while self.engine.replies.front().is_some_and(|next| self.inflight.room(next.bytes(), 0)) {
-            let Some(reply) = self.engine.replies.pop_front() else { break };
+        while let Some(bytes) = self.engine.replies.front().map(Reply::bytes)
+            && self.room(bytes, 0)
+            && let Some(reply) = self.engine.replies.pop_front()
+        {
             let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
             self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
         }
+        if let Some(bytes) = self.telling.as_mut().and_then(Telling::next_bytes)
+            && self.room(bytes, 0)
+            && let Some((topic, told)) = self.telling.as_mut().map(Telling::next)
+        {
+            let letter = Letter { retain: true, ..Letter::json(topic, told.payload) };
+            self.hand_over(client, letter, Out::Told(told.revision))?;
+        }
         // Before the rows that follow what they tell of.
         self.notices.look(self.engine.packer.epoch());
-        while let Some(told) = self.notices.next(|bytes| self.inflight.room(bytes, 0)) {
+        while let Some(bytes) = self.notices.next_bytes()
+            && self.room(bytes, 0)
+            && let Some(told) = self.notices.next()
+        {
             self.hand_over(client, Letter::json(told.topic, told.payload), Out::Notice(told.id))?;
         }
         loop {
-            let room = |lane, bytes| match lane {
-                Lane::Live => self.inflight.room(bytes, 0),
-                Lane::Backlog => self.inflight.room(bytes, self.window.live_share()),
-            };
-            let Some(item) = self.supply.next(room) else { break };
+            let [live, backlog] = self.supply.next_bytes();
+            let waits = live.is_some();
+            let live = live.is_some_and(|bytes| self.room(bytes, 0));
+            let reserved = self.window.live_share();
+            // A live message that is too large just now must not be passed by smaller ones for ever.
+            let backlog =
+                (live || !waits) && backlog.is_some_and(|bytes| self.room(bytes, reserved));
+            let Some(item) = self.supply.next(live, backlog) else { break };
             let Item { topic, payload, retain, content_type, rows } = item;
             let letter = Letter { topic, payload, retain, content_type };
             self.hand_over(client, letter, Out::Rows(rows))?;
@@ -235,9 +278,27 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether a message of this size may go, so many places of the window being kept for others.
+    fn room(&mut self, bytes: usize, reserved: usize) -> bool {
+        let bytes = bytes + PUBLISH_OVERHEAD;
+        if !self.inflight.room(bytes, reserved) {
+            return false;
+        }
+        let has_room = self.engine.pace.room(self.engine.uptime(), bytes);
+        if !has_room {
+            self.paced = Some(self.engine.paced_until());
+        }
+        has_room
+    }
+
+    /// Until when something waits for the rate alone.
+    pub fn paced(&self) -> Option<Instant> {
+        self.paced
+    }
+
     fn hand_over(&mut self, client: &mut Client, letter: Letter, what: Out) -> Result<(), Failure> {
         let Letter { topic, payload, retain, content_type } = letter;
-        let bytes = topic.as_str().len() + payload.len();
+        let bytes = topic.as_str().len() + payload.len() + PUBLISH_OVERHEAD;
         if self.inflight.messages() == 0 {
             self.quiet_since = Instant::now();
         }
@@ -246,6 +307,7 @@ impl<'a> Session<'a> {
         let message = Message { topic: topic.as_str(), payload, qos, retain, content_type };
         // If this fails, the row is simply still in the store, unsettled.
         let id = client.publish(message)?;
+        self.engine.pace.sent(self.engine.uptime(), bytes);
         self.inflight.hand_over(id, Sent { topic, what }, bytes);
         self.stale = true;
         Ok(())
@@ -259,7 +321,8 @@ impl<'a> Session<'a> {
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let waits = !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_));
+        let waits =
+            !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_) | Out::Told(_));
         if waits {
             self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
             return;
@@ -279,6 +342,10 @@ impl<'a> Session<'a> {
                 true => progress.commands.replies += 1,
                 false => progress.commands.replies_dropped += 1,
             }),
+            Out::Told(revision) => {
+                let telling = self.telling.as_ref().filter(|_| good);
+                telling.into_iter().for_each(|telling| telling.acknowledged(revision));
+            }
             Out::Notice(id) => {
                 self.notices.acknowledged(id);
                 self.engine.board.update(|progress| progress.notices += 1);
@@ -361,7 +428,7 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) => {} // The store has it.
+                Out::Notice(_) | Out::Told(_) => {} // Told again at the next connection.
             }
         }
         for reply in replies.into_iter().rev() {

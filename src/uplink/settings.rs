@@ -5,17 +5,23 @@
 //! here to the CONNECT packet and are never printed.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::client::{Hello, Secure, Target, Version};
-use crate::config::{MqttVersion, Secret, UplinkPlan};
+use super::client::{Hello, Proxy, Secure, Target, Version};
+use super::sas;
+use crate::config::{BrokerUrl, MqttVersion, Secret, UplinkPlan};
+use crate::model::Wall;
 use crate::tls::{self, TlsError};
 
 /// Longest text MQTT can carry.
 const TEXT_BYTES_MAX: usize = 65_535;
 /// The protocol has 16 bits for seconds, and 0 would mean none.
 const KEEP_ALIVE_SECONDS: (u64, u64) = (1, 65_535);
+
+/// The part of a token's lifetime after which the connection is made anew.
+const SAS_PARTS: (u32, u32) = (4, 5);
 
 /// Something the connection needs is not there or not usable. Someone must act, and we try again:
 /// a missing file may appear while we run.
@@ -31,6 +37,10 @@ pub enum SettingsError {
     TooLong(&'static str),
     #[error("a password needs a username")]
     PasswordAlone,
+    #[error("the key file does not hold base64")]
+    NotBase64,
+    #[error("no broker is configured")]
+    NoBroker,
 }
 
 /// Where secrets may lie.
@@ -48,39 +58,68 @@ impl SecretPlaces {
         Self { credentials, beside }
     }
 
-    fn read(&self, secret: &Secret) -> Result<String, SettingsError> {
+    fn read(&self, what: &'static str, secret: &Secret) -> Result<String, SettingsError> {
         let credential = self.credentials.as_ref().map(|dir| dir.join(&secret.file));
         let path = match credential {
             Some(path) if secret.file.is_relative() && path.exists() => path,
             _ => self.beside.join(&secret.file),
         };
-        let bytes = read("password file", &path)?;
-        let text = String::from_utf8(bytes).map_err(|_| SettingsError::NotText("password"))?;
+        let bytes =
+            std::fs::read(&path).map_err(|source| SettingsError::Read { what, path, source })?;
+        let text = String::from_utf8(bytes).map_err(|_| SettingsError::NotText(what))?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    fn read_all(
+        &self,
+        username: Option<&String>,
+        password: Option<&Secret>,
+    ) -> Result<Option<(String, String)>, SettingsError> {
+        let password = password.map(|secret| self.read("password file", secret)).transpose()?;
+        match (username, password) {
+            (Some(username), password) => {
+                Ok(Some((username.clone(), password.unwrap_or_default())))
+            }
+            (None, Some(_)) => Err(SettingsError::PasswordAlone),
+            (None, None) => Ok(None),
+        }
     }
 }
 
-/// Everything a connection needs. Reads files: not for an async task.
-pub fn dial(plan: &UplinkPlan, places: &SecretPlaces) -> Result<(Target, Hello), SettingsError> {
-    let host = plan.host.trim_matches(['[', ']']);
-    let password = plan.password.as_ref().map(|secret| places.read(secret)).transpose()?;
-    let login = match (&plan.username, password) {
-        (Some(username), password) => Some((username.clone(), password.unwrap_or_default())),
-        (None, Some(_)) => return Err(SettingsError::PasswordAlone),
-        (None, None) => None,
-    };
-    let tls = plan.tls.as_ref().map(tls::client_config).transpose()?;
-    let seconds = plan.keep_alive.as_secs().clamp(KEEP_ALIVE_SECONDS.0, KEEP_ALIVE_SECONDS.1);
+/// Everything a connection needs.
+pub struct Dial {
+    pub target: Target,
+    pub hello: Hello,
+    /// How long the login is good; then the connection has to be made anew.
+    pub good_for: Option<Duration>,
+    /// Until when which certificate of this side is valid.
+    pub certificates: Vec<(&'static str, Wall)>,
+}
+
+/// For the broker of this number. Reads files: not for an async task.
+pub fn dial(
+    plan: &UplinkPlan,
+    places: &SecretPlaces,
+    broker: usize,
+    now: Wall,
+) -> Result<Dial, SettingsError> {
+    let broker = plan.brokers.get(broker).ok_or(SettingsError::NoBroker)?;
+    let mut login = places.read_all(plan.username.as_ref(), plan.password.as_ref())?;
+    let mut good_for = None;
+    if let (Some(sas), Some((_, password))) = (&plan.sas, &mut login) {
+        let key = places.read("key file", &sas.key)?;
+        let of_device = format!("{}/devices/{}", broker.host, plan.client_id);
+        let resource = sas.resource.as_ref().unwrap_or(&of_device);
+        *password = sas::token(resource, sas.policy.as_deref(), &key, now, sas.lifetime)
+            .ok_or(SettingsError::NotBase64)?;
+        good_for = Some(sas.lifetime / SAS_PARTS.1 * SAS_PARTS.0);
+    }
     short("client id", &plan.client_id)?;
     if let Some((username, password)) = &login {
         short("username", username)?;
         short("password", password)?;
     }
-    let target = Target {
-        host: host.to_owned(),
-        port: plan.port,
-        tls: tls.map(|config| Secure { config: Arc::new(config), name: host.to_owned() }),
-    };
+    let seconds = plan.keep_alive.as_secs().clamp(KEEP_ALIVE_SECONDS.0, KEEP_ALIVE_SECONDS.1);
     let hello = Hello {
         version: match plan.mqtt {
             MqttVersion::V311 => Version::V4,
@@ -91,14 +130,38 @@ pub fn dial(plan: &UplinkPlan, places: &SecretPlaces) -> Result<(Target, Hello),
         login,
         will: None,
     };
-    Ok((target, hello))
+    let target = target(plan, places, broker)?;
+    let certificates = plan.tls.as_ref().map(tls::expiries).unwrap_or_default();
+    Ok(Dial { target, hello, good_for, certificates })
+}
+
+fn target(
+    plan: &UplinkPlan,
+    places: &SecretPlaces,
+    broker: &BrokerUrl,
+) -> Result<Target, SettingsError> {
+    let proxy = match &plan.proxy {
+        Some(proxy) => Some(Proxy {
+            host: proxy.host.clone(),
+            port: proxy.port,
+            login: places.read_all(proxy.username.as_ref(), proxy.password.as_ref())?,
+        }),
+        None => None,
+    };
+    let tls = match plan.tls.as_ref().filter(|_| broker.secure) {
+        Some(wanted) => {
+            let mut config = tls::client_config(wanted)?;
+            config.alpn_protocols = plan.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let name = plan.server_name.as_ref().unwrap_or(&broker.host).clone();
+            Some(Secure { config: Arc::new(config), name })
+        }
+        None => None,
+    };
+    let (host, path) = (broker.host.clone(), broker.path.clone());
+    Ok(Target { host, port: broker.port, proxy, tls, path })
 }
 
 /// A longer text would be cut in the packet without a word.
 fn short(what: &'static str, text: &str) -> Result<(), SettingsError> {
     if text.len() > TEXT_BYTES_MAX { Err(SettingsError::TooLong(what)) } else { Ok(()) }
-}
-
-fn read(what: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
-    std::fs::read(path).map_err(|source| SettingsError::Read { what, path: path.into(), source })
 }

@@ -23,7 +23,7 @@ pub enum Fate {
 pub enum DeadReason {
     /// Alone larger than the largest packet the broker takes.
     TooLarge,
-    /// The topic with its prefix is none that MQTT allows.
+    /// The topic with its prefix is none that MQTT or the service allows.
     BadTopic,
     /// The store no longer knows the tag.
     UnknownTag,

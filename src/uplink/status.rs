@@ -27,6 +27,8 @@ pub enum Connection {
         cause: Option<Cause>,
         /// In plain words.
         reason: String,
+        /// What to do next.
+        advice: &'static str,
         /// Wall time in milliseconds at which this uplink went away, or was started.
         since: i64,
         /// Milliseconds until the next attempt.
@@ -39,8 +41,10 @@ pub enum Connection {
 #[derive(Debug, Clone, Serialize)]
 pub struct UplinkStatus {
     pub name: String,
-    /// `host:port`.
+    /// `host:port` of the broker that is connected or tried.
     pub peer: String,
+    /// Until when certificates of this side are valid.
+    pub certificates: Vec<Certificate>,
     #[serde(flatten)]
     pub connection: Connection,
     pub connects: u64,
@@ -104,9 +108,20 @@ impl Local {
     }
 }
 
+/// A certificate of this side: `client`, or the `ca` that brokers are checked with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    pub what: &'static str,
+    /// Wall time in milliseconds.
+    pub ends_ms: i64,
+}
+
 /// What the engine keeps up to date.
 pub struct Progress {
     pub connection: Connection,
+    /// The number of the broker that is connected or tried.
+    pub broker: usize,
+    pub certificates: Vec<Certificate>,
     /// When the next attempt is due, while offline.
     pub next_try: Option<Mono>,
     /// When it went away, kept through the attempts until it is online again.
@@ -140,11 +155,14 @@ impl Board {
         let connection = Connection::Offline {
             cause: None,
             reason: "not started yet".to_owned(),
+            advice: "",
             since: now.0,
             next_try_ms: 0,
         };
         let progress = Progress {
             connection,
+            broker: 0,
+            certificates: Vec::new(),
             next_try: None,
             away_since: None,
             connects: 0,
@@ -186,6 +204,7 @@ impl Board {
             UplinkStatus {
                 name: name.to_owned(),
                 peer: peer.to_owned(),
+                certificates: progress.certificates.clone(),
                 connection,
                 connects: progress.connects,
                 ends: progress.ends.clone(),
@@ -223,6 +242,7 @@ impl Progress {
         self.connection = Connection::Offline {
             cause: Some(ended.cause),
             reason: ended.reason.clone(),
+            advice: ended.advice,
             since,
             next_try_ms: 0,
         };
@@ -235,6 +255,7 @@ impl Progress {
         self.connection = Connection::Offline {
             cause: Some(Cause::HostAway),
             reason: reason.to_owned(),
+            advice: Cause::HostAway.advice(),
             since,
             next_try_ms: 0,
         };
@@ -297,6 +318,7 @@ mod tests {
             Connection::Offline {
                 cause: Some(Cause::Unreachable),
                 reason: "no one".to_owned(),
+                advice: "check host and port in url, the cable, and the firewalls on the way",
                 since: 1000,
                 next_try_ms: 10,
             }

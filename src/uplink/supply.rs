@@ -95,12 +95,13 @@ impl Supply {
         self.reading.is_none() && self.live.items.is_empty() && self.backlog.items.is_empty()
     }
 
-    /// The next message for which there is room, by the lanes' turns.
-    pub fn next(&mut self, room: impl Fn(Lane, usize) -> bool) -> Option<Item> {
-        let ready =
-            |lane, ready: &Ready| ready.items.front().is_some_and(|item| room(lane, item.bytes()));
-        let live = ready(Lane::Live, &self.live);
-        let backlog = ready(Lane::Backlog, &self.backlog);
+    /// The sizes of the messages that come next, live and backlog.
+    pub fn next_bytes(&self) -> [Option<usize>; 2] {
+        [&self.live, &self.backlog].map(|ready| ready.items.front().map(Item::bytes))
+    }
+
+    /// The next message of those lanes for which there is room, by their turns.
+    pub fn next(&mut self, live: bool, backlog: bool) -> Option<Item> {
         let lane = self.turns.next(live, backlog)?;
         self.turns.took(lane);
         match lane {

@@ -6,7 +6,6 @@
 
 mod door;
 mod half_open;
-mod websocket;
 
 use std::io;
 use std::pin::Pin;
@@ -31,6 +30,7 @@ use super::router::Event;
 use super::session::ConnId;
 use super::status::Counters;
 use crate::config::BrokerLimits;
+use crate::websocket;
 
 pub use door::{Door, Settings, Socket};
 use door::{Listening, Stream};

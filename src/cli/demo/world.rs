@@ -82,8 +82,10 @@ impl World {
             }
         }
         for uplink in &mut plan.uplinks {
-            uplink.host = self.wire_address.ip().to_string();
-            uplink.port = self.wire_address.port();
+            for broker in &mut uplink.brokers {
+                broker.host = self.wire_address.ip().to_string();
+                broker.port = self.wire_address.port();
+            }
         }
     }
 

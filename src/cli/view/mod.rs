@@ -6,6 +6,7 @@
 
 mod account;
 mod commands;
+mod configuration;
 mod field;
 pub mod json;
 mod line;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use account::{equation, equation_holds};
 pub use line::{Line, Tone};
+pub use north::uplinks;
 pub use store::lines as store;
 
 use crate::model::Wall;
@@ -38,7 +40,9 @@ pub struct Size {
 
 /// Everything, one part below the other.
 pub fn listing(status: &Value, width: usize) -> Vec<Line> {
-    let mut out = vec![head(status), Line::new()];
+    let mut out = vec![head(status)];
+    out.extend(configuration::line(status));
+    out.push(Line::new());
     out.extend(field::buses(status));
     out.push(Line::new());
     out.extend(tags::lines(status, width, TAGS_LISTED_MAX));

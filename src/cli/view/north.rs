@@ -23,15 +23,23 @@ pub enum Detail {
 }
 
 pub fn lines(status: &Value, detail: Detail) -> Vec<Line> {
-    let mut out = Vec::new();
-    for (name, uplink) in entries(status, "/uplinks") {
-        out.extend(one_uplink(status, name, uplink, detail));
-    }
+    let mut out = uplinks_in(status, detail);
     out.extend(store(status));
     out.extend(broker(status));
     out.extend(super::commands::lines(status));
     out.extend(units(status));
     out
+}
+
+/// Only the uplinks, with all that is known of them.
+pub fn uplinks(status: &Value) -> Vec<Line> {
+    uplinks_in(status, Detail::Classes)
+}
+
+fn uplinks_in(status: &Value, detail: Detail) -> Vec<Line> {
+    entries(status, "/uplinks")
+        .flat_map(|(name, uplink)| one_uplink(status, name, uplink, detail))
+        .collect()
 }
 
 fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec<Line> {
@@ -55,6 +63,10 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
         let since = ago(signed(status, "/gateway/wall_ms"), signed(uplink, "/since"));
         let next = some(uplink, "/next_try_ms").then(|| number(uplink, "/next_try_ms"));
         out.push(reason(text(uplink, "/reason"), since, next));
+        let advice = text(uplink, "/advice");
+        if !advice.is_empty() {
+            out.push(Line::new().text(format!("       next: {advice}")));
+        }
     }
     if some(uplink, "/store_problem") {
         out.push(reason(text(uplink, "/store_problem"), None, None));
@@ -62,8 +74,26 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
     if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {
         out.extend(queue(consumer, uplink, detail));
     }
+    out.extend(certificates(status, uplink));
     out.extend(local(uplink));
     out
+}
+
+/// Certificates of this side that end soon.
+fn certificates(status: &Value, uplink: &Value) -> Vec<Line> {
+    let now = signed(status, "/gateway/wall_ms");
+    let line = |certificate: &Value| {
+        let ends = signed(certificate, "/ends_ms")?;
+        let days = ends.saturating_sub(now?).div_euclid(86_400_000);
+        let what = text(certificate, "/what");
+        let (tone, words) = match days {
+            ..0 => (Tone::Bad, "is no longer valid".to_owned()),
+            days if days < RENEW_DAYS => (Tone::Doubt, format!("is valid for {days} more days")),
+            _ => return None,
+        };
+        Some(Line::new().add(tone, format!("       the {what} certificate {words}")))
+    };
+    items(uplink, "/certificates").filter_map(line).collect()
 }
 
 /// What came from the cloud for the clients of this network.

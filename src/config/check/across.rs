@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
-use crate::config::plan::{DevicePlan, Plan, Registers, TagPlan};
+use crate::config::plan::{BrokerUrl, DevicePlan, Plan, Registers, TagPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::remote::RemotePlan;
 use crate::config::template::LiveTopic;
 use crate::config::values::quoted;
 use crate::model::{Holds, Kind, Name, TagMeta, TopicName};
@@ -23,6 +24,7 @@ pub(super) fn check(
     live_topics(plan, uplinks, out);
     from_clouds(plan, uplinks, out);
     same_client(plan, uplinks, out);
+    refused_topics(plan, uplinks, out);
     same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
@@ -74,9 +76,15 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
     }
     set_topics(plan, places, &taken, out);
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let backlog = ("backlog's", Some(&uplink.backlog_topic));
-        for (whose, topic) in [backlog, ("notices'", uplink.notices_topic.as_ref())] {
-            let Some(own) = topic.map(TopicName::as_str) else { continue };
+        let backlog = ("backlog's", Some(uplink.backlog_topic.as_str()));
+        let notices = ("notices'", uplink.notices_topic.as_ref().map(TopicName::as_str));
+        let published = uplink.remote.as_ref().map(RemotePlan::published).unwrap_or_default();
+        // A tag there would be set by what is meant for the configuration.
+        let whole = uplink.remote.as_ref().map(|remote| remote.topic.as_str());
+        let remote = published.iter().map(|topic| Some(topic.as_str())).chain([whole]);
+        let remote = remote.map(|topic| ("remote configuration's", topic));
+        for (whose, topic) in [backlog, notices].into_iter().chain(remote) {
+            let Some(own) = topic else { continue };
             let own = own.strip_prefix(uplink.prefix.as_str()).unwrap_or(own);
             if let Some((d, t)) = taken.get(own) {
                 let message = format!(
@@ -86,6 +94,10 @@ fn topics(plan: &Plan, places: &Places, uplinks: &[Spot], out: &mut Findings) {
                 );
                 out.error(spot, message);
             }
+        }
+        if uplink.remote.is_some() && plan.store.path.is_none() {
+            let message = "remote configuration needs a state directory, to go back from a change";
+            out.error(spot, Complaint::new(message).hint("write store: { path: … }"));
         }
         if uplink.notices_topic.as_ref() == Some(&uplink.backlog_topic) {
             out.error(spot, "the topics of backlog and notices are the same");
@@ -211,19 +223,49 @@ fn from_clouds(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
     }
 }
 
+/// Topics of tags that an uplink's service refuses: one of them is named, and how many there are.
+fn refused_topics(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
+    let metas = plan.metas();
+    for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
+        let Some(service) = uplink.service.as_ref().filter(|_| uplink.sparkplug.is_none()) else {
+            continue;
+        };
+        let mut refused = metas.iter().filter_map(|tag| {
+            if !uplink.send.iter().any(|filter| filter.matches(tag.topic.as_str())) {
+                return None;
+            }
+            let topic = uplink.live_topic.topic(&uplink.prefix, tag).ok()?;
+            let why = service.refuses_topic(topic.as_str(), &uplink.client_id)?;
+            Some((tag, topic, why))
+        });
+        let Some((tag, topic, why)) = refused.next() else { continue };
+        let others = match refused.count() {
+            0 => String::new(),
+            n => format!(" (and so for {n} more)"),
+        };
+        let message = format!(
+            "the topic {topic} of devices.{}.tags.{} is not for {}: it {why}{others}",
+            tag.device, tag.name, service.title
+        );
+        let hint = "change topic, topics.tag, prefix, or what is sent with send";
+        out.error(spot, Complaint::new(message).hint(hint));
+    }
+}
+
 /// A broker cuts a client off when another one comes with the same id: the two would fight.
 fn same_client(plan: &Plan, uplinks: &[Spot], out: &mut Findings) {
-    let mut clients: HashMap<(&str, u16, &str), u32> = HashMap::new();
+    let mut clients: HashMap<(String, u16, &str), u32> = HashMap::new();
     for (uplink, spot) in plan.uplinks.iter().zip(uplinks) {
-        let client = (uplink.host.as_str(), uplink.port, uplink.client_id.as_str());
-        if let Some(line) = clients.get(&client) {
+        let client =
+            |broker: &'_ BrokerUrl| (broker.host.clone(), broker.port, uplink.client_id.as_str());
+        if let Some(line) = uplink.brokers.iter().find_map(|broker| clients.get(&client(broker))) {
             let message = format!(
                 "the client id {} is used at the same broker by the uplink in line {line}",
                 quoted(&uplink.client_id)
             );
             out.error(spot, message);
         } else {
-            clients.insert(client, spot.at.line);
+            clients.extend(uplink.brokers.iter().map(|broker| (client(broker), spot.at.line)));
         }
     }
 }

@@ -95,7 +95,10 @@ fn the_reference_shows_the_defaults_of_the_code() {
     let default = bare.uplinks.first().unwrap().clone();
     // What has no default to show, in the reference's words.
     let shown = UplinkPlan {
-        host: "b".to_owned(),
+        brokers: default.brokers.clone(),
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         username: None,
         password: None,
         receive: Vec::new(),
@@ -106,6 +109,7 @@ fn the_reference_shows_the_defaults_of_the_code() {
         live_topic: default.live_topic.clone(),
         backlog_topic: default.backlog_topic.clone(),
         notices_topic: default.notices_topic.clone(),
+        remote: None,
         ..shown
     };
     assert_eq!(shown, default);
@@ -135,6 +139,30 @@ fn the_reference_names_the_bounds_of_the_code() {
     ] {
         assert!(reference.contains(&bound), "{bound}");
     }
+}
+
+/// One template for a fleet, and what each site says beside it.
+#[test]
+fn a_template_takes_its_variables_from_the_file_beside_it() {
+    let write = |path: &Path, text: &str| {
+        std::io::Write::write_all(&mut std::fs::File::create(path).unwrap(), text.as_bytes())
+            .unwrap();
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let template = dir.path().join("fieldhold.yaml");
+    let text = "variables: site.yaml\ngateway:\n  name: press-${line}\n  site: ${site}\nbroker:\n";
+    write(&template, text);
+    let site = dir.path().join("site.yaml");
+    let problems = load(&template).unwrap_err().to_string();
+    assert!(problems.contains(":1:12 variables: "), "{problems}");
+    assert!(problems.contains("site.yaml can't be read"), "{problems}");
+    write(&site, "site: berlin\nline: [4]\n");
+    let problems = load(&template).unwrap_err().to_string();
+    assert!(problems.contains("site.yaml:2:7 a variable stands for a single value"), "{problems}");
+    write(&site, "site: berlin\nline: 4\n");
+    let gateway = load(&template).unwrap().plan.gateway;
+    assert_eq!(gateway.name.as_str(), "press-4");
+    assert_eq!(gateway.site.unwrap().as_str(), "berlin");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Texts and what is said about them.
 
 mod access_problems;
+mod cloud_problems;
 mod files;
 mod mutations;
 mod plans;
 mod problems;
 mod profiles;
+mod remote_problems;
 mod sensor_problems;
 mod tag_problems;
 

@@ -214,17 +214,21 @@ devices: { d: { bus: b, tags: { one: { coil: 0 } } } }
 
 #[test]
 fn urls_say_host_port_and_tls() {
-    for (url, host, port, tls) in [
-        ("mqtt://h", "h", 1883, false),
-        ("mqtts://h/", "h", 8883, true),
-        ("mqtt://10.0.0.1:2883", "10.0.0.1", 2883, false),
-        ("mqtts://[::1]:443", "::1", 443, true),
-        ("mqtt://[fe80::1]", "fe80::1", 1883, false),
+    for (url, host, port, tls, path) in [
+        ("mqtt://h", "h", 1883, false, None),
+        ("mqtts://h/", "h", 8883, true, None),
+        ("mqtt://10.0.0.1:2883", "10.0.0.1", 2883, false, None),
+        ("mqtts://[::1]:443", "::1", 443, true, None),
+        ("mqtt://[fe80::1]", "fe80::1", 1883, false, None),
+        ("ws://h", "h", 80, false, Some("/mqtt")),
+        ("wss://h:8443/a/b?c=%20d", "h", 8443, true, Some("/a/b?c=%20d")),
     ] {
         let text = format!("gateway: {{ name: g }}\nuplinks: {{ u: {{ url: '{url}' }} }}\n");
         let plan = parse(&text, "t").unwrap().plan;
         let uplink = plan.uplinks.first().unwrap();
-        assert_eq!((uplink.host.as_str(), uplink.port, uplink.tls.is_some()), (host, port, tls));
+        let broker = uplink.brokers.first().unwrap();
+        assert_eq!((broker.host.as_str(), broker.port, uplink.tls.is_some()), (host, port, tls));
+        assert_eq!((broker.secure, broker.path.as_deref()), (tls, path));
     }
 }
 

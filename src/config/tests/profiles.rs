@@ -34,15 +34,30 @@ groups:
       export: { input: 22, type: u32 }
 ";
 
-fn with_own(text: &str, own: &[(&str, &str)]) -> Result<Loaded, Problems> {
-    parse_with(text, "t", |_| {
+/// A directory of profiles.
+struct Shelf<'a>(&'a [(&'a str, &'a str)]);
+
+impl Beside for Shelf<'_> {
+    fn profiles(&self, _: &Wanted<'_>) -> Own {
         let text = |(name, text): &(&str, &str)| {
             let file = format!("own/{name}.yaml");
             ((*name).to_owned(), OwnText { file, text: Ok((*text).to_owned()) })
         };
-        let texts: BTreeMap<_, _> = own.iter().map(text).collect();
+        let texts: BTreeMap<_, _> = self.0.iter().map(text).collect();
         Own { names: texts.keys().cloned().collect(), texts, refusal: None }
-    })
+    }
+
+    fn text(&self, name: &str) -> (String, Result<String, (raw::Place, Complaint)>) {
+        Alone.text(name)
+    }
+
+    fn environment(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn with_own(text: &str, own: &[(&str, &str)]) -> Result<Loaded, Problems> {
+    parse_with(text, "t", &Shelf(own))
 }
 
 /// The device `d` with this in it and the profile [`METER`].

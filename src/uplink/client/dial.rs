@@ -16,7 +16,9 @@ use tokio_rustls::TlsConnector;
 
 use super::failure::{Failure, Step};
 use super::packet::{Hello, Incoming, Limits, Outgoing};
-use super::{Client, Wire};
+use super::proxy::{self, Proxy};
+use super::{Client, INCOMING_BYTES_MAX, Wire};
+use crate::websocket;
 
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -30,8 +32,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub struct Target {
     pub host: String,
     pub port: u16,
+    pub proxy: Option<Proxy>,
     /// `None` for plain TCP.
     pub tls: Option<Secure>,
+    /// Over WebSocket at this path.
+    pub path: Option<String>,
 }
 
 #[derive(Clone)]
@@ -60,9 +65,7 @@ pub async fn connect(
     let until = Instant::now() + patience.connect;
     let stream = stream(target, until, done).await?;
     let mut wire = Wire::new(stream, hello.version);
-    let limits = timeout_at(until, greet(&mut wire, hello))
-        .await
-        .map_err(|_| Failure::Timeout(Step::Mqtt))??;
+    let limits = within(until, Step::Mqtt, greet(&mut wire, hello)).await??;
     done(Step::Mqtt);
     let keep_alive = limits.keep_alive.unwrap_or(hello.keep_alive);
     let keep_alive = Duration::from_secs(keep_alive.into());
@@ -76,24 +79,49 @@ async fn stream(
     until: Instant,
     done: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Box<dyn Stream>, Failure> {
-    let addresses = timeout_at(until, lookup_host((target.host.as_str(), target.port)))
-        .await
-        .map_err(|_| Failure::Timeout(Step::Resolve))?
-        .map_err(Failure::Resolve)?;
-    let addresses: Vec<_> = addresses.take(ADDRESSES_MAX).collect();
+    let (host, port) = match &target.proxy {
+        Some(proxy) => (proxy.host.as_str(), proxy.port),
+        None => (target.host.as_str(), target.port),
+    };
+    let addresses = within(until, Step::Resolve, lookup_host((host, port))).await?;
+    let addresses: Vec<_> = addresses.map_err(Failure::Resolve)?.take(ADDRESSES_MAX).collect();
     done(Step::Resolve);
-    let stream = tcp(&addresses, until).await?;
+    let mut stream = tcp(&addresses, until).await?;
     done(Step::Connect);
-    let Some(secure) = &target.tls else { return Ok(Box::new(stream)) };
-    let name = ServerName::try_from(secure.name.clone())
-        .map_err(|_| Failure::ServerName(secure.name.clone()))?;
-    let connector = TlsConnector::from(secure.config.clone());
-    let stream = timeout_at(until, connector.connect(name, stream))
-        .await
-        .map_err(|_| Failure::Timeout(Step::Tls))?
-        .map_err(Failure::Tls)?;
-    done(Step::Tls);
+    if let Some(proxy) = &target.proxy {
+        let asked = proxy::ask(&mut stream, proxy, &target.host, target.port);
+        within(until, Step::Proxy, asked).await??;
+        done(Step::Proxy);
+    }
+    let stream: Box<dyn Stream> = match &target.tls {
+        None => Box::new(stream),
+        Some(secure) => {
+            let name = ServerName::try_from(secure.name.clone())
+                .map_err(|_| Failure::ServerName(secure.name.clone()))?;
+            let connector = TlsConnector::from(secure.config.clone());
+            let stream = within(until, Step::Tls, connector.connect(name, stream)).await?;
+            let stream = stream.map_err(Failure::Tls)?;
+            done(Step::Tls);
+            Box::new(stream)
+        }
+    };
+    let Some(path) = &target.path else { return Ok(stream) };
+    let scheme = if target.tls.is_some() { "wss" } else { "ws" };
+    let host =
+        if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let url = format!("{scheme}://{host}:{}{path}", target.port);
+    let connected = websocket::connect(&url, stream, INCOMING_BYTES_MAX);
+    let stream = within(until, Step::WebSocket, connected).await?.map_err(Failure::WebSocket)?;
+    done(Step::WebSocket);
     Ok(Box::new(stream))
+}
+
+async fn within<T>(
+    until: Instant,
+    step: Step,
+    what: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    timeout_at(until, what).await.map_err(|_| Failure::Timeout(step))
 }
 
 /// Tries one address after the other. One that does not answer must not use up the time of those

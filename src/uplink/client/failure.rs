@@ -3,13 +3,18 @@
 use std::io;
 
 use super::packet::Reason;
+use super::proxy::ProxyRefusal;
+use crate::websocket::Refused;
 
 /// The steps to a connection, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Resolve,
     Connect,
+    /// The proxy's answer.
+    Proxy,
     Tls,
+    WebSocket,
     /// CONNECT and CONNACK.
     Mqtt,
 }
@@ -25,6 +30,9 @@ pub enum Failure {
     /// The other side has to show a certificate for a name that none can have.
     ServerName(String),
     Tls(io::Error),
+    /// The proxy does not connect further.
+    Proxy(ProxyRefusal),
+    WebSocket(Refused),
     /// CONNACK said no.
     Refused(Reason),
     /// The broker said goodbye (MQTT 5).

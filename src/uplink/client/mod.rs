@@ -19,6 +19,7 @@ mod failure;
 mod frame;
 mod ids;
 mod packet;
+mod proxy;
 mod v4;
 mod v5;
 mod wire;
@@ -40,6 +41,7 @@ use crate::model::Qos;
 pub use dial::{Patience, Secure, Target, connect};
 pub use failure::{Failure, Step};
 pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version, Will};
+pub use proxy::{Proxy, ProxyRefusal};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
 /// a retained one would come again at each subscription.

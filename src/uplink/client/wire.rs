@@ -101,6 +101,12 @@ impl Wire {
                     self.heard = true;
                     self.broken = broken;
                 }
+                // The alert of a peer says more than the end of what we write.
+                (Poll::Ready(Err(error)), Some(broken)) => {
+                    let failed = failure(error);
+                    let says = matches!(failed, Failure::Tls(_));
+                    return Poll::Ready(Err(if says { failed } else { broken }));
+                }
                 (_, Some(broken)) => return Poll::Ready(Err(broken)),
                 (Poll::Ready(Ok(_)), None) => return Poll::Ready(Err(Failure::Closed)),
                 (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(failure(error))),

@@ -26,6 +26,7 @@ pub use edge::{Edge, millis};
 use session::Session;
 
 use super::client::Client;
+use super::drive::at;
 use super::engine::{Closing, Engine};
 use super::reply::Reply;
 use super::session::End;
@@ -69,6 +70,7 @@ async fn drive(
         if session.done() {
             return Ok(());
         }
+        let paced = session.paced();
         tokio::select! {
             event = client.next() => {
                 session.event(event?);
@@ -79,6 +81,7 @@ async fn drive(
             () = stop.cancelled(), if !session.stopping() => session.stop(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
+            () = at(paced) => {}
             // Sparkplug has no answers to commands: the metric says what the device holds.
             Some(_) = replies.recv() => {}
             _ = tick.tick(), if session.ticking() => session.tick(),

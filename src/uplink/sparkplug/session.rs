@@ -24,6 +24,7 @@ use crate::uplink::cause::{Cause, Ended};
 use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscription};
 use crate::uplink::engine::{Closing, Engine};
 use crate::uplink::lanes::Work;
+use crate::uplink::pack::PUBLISH_OVERHEAD;
 use crate::uplink::session::End;
 use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
 
@@ -56,6 +57,7 @@ pub struct Session<'a> {
     acknowledged: bool,
     owed: bool,
     stale: bool,
+    paced: Option<Instant>,
 }
 
 /// The steps of an intended end.
@@ -118,6 +120,7 @@ impl<'a> Session<'a> {
             acknowledged: false,
             owed: false,
             stale: true,
+            paced: None,
         })
     }
 
@@ -282,7 +285,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Says what is due, sends as much as the window allows, and reads ahead.
+    /// Until when something waits for the rate alone.
+    pub fn paced(&self) -> Option<Instant> {
+        self.paced
+    }
+
+    /// Says what is due, sends as much as the window and the rate allow, and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         match self.leaving {
             None => self.speak(),
@@ -295,7 +303,16 @@ impl<'a> Session<'a> {
             }
             Some(_) => {}
         }
-        while let Some(out) = self.edge.node.outbox.pop_front() {
+        self.paced = None;
+        while let Some(out) = self.edge.node.outbox.front() {
+            let bytes = out.topic.len() + out.payload.len() + PUBLISH_OVERHEAD;
+            if !self.engine.pace.room(self.engine.uptime(), bytes) {
+                // A ping now would prove what was not sent.
+                self.paced = Some(self.engine.paced_until());
+                return Ok(());
+            }
+            let Some(out) = self.edge.node.outbox.pop_front() else { break };
+            self.engine.pace.sent(self.engine.uptime(), bytes);
             self.stale = true;
             let id = client.publish(Message {
                 topic: &out.topic,

@@ -6,8 +6,8 @@ use rumqttc::ConnectReturnCode;
 use tokio::net::TcpListener;
 
 use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
-use super::world::{World, eventually, plan};
-use crate::config::{Secret, UplinkPlan};
+use super::world::{World, broker, eventually, plan};
+use crate::config::{BrokerUrl, Secret, UplinkPlan};
 use crate::model::Form;
 use crate::uplink::{Cause, Connection};
 
@@ -18,7 +18,7 @@ async fn a_broker_that_comes_later_gets_everything() {
     drop(free);
     let away = Fake::new([]).await;
     let mut world = World::new();
-    let running = world.start(UplinkPlan { port: addr.port(), ..plan(&away) });
+    let running = world.start(UplinkPlan { brokers: vec![broker(addr)], ..plan(&away) });
     world.append(20);
     let tried = |ends: Option<&u64>| ends.is_some_and(|ends| *ends >= 3);
     let status = running.until("tried", |s| tried(s.ends.get(&Cause::Unreachable))).await;
@@ -37,7 +37,7 @@ async fn every_way_to_be_away_has_its_words() {
     let cases = [
         (
             Some(refused(ConnectReturnCode::BadUserNamePassword)),
-            Cause::Refused,
+            Cause::Login,
             "username or password",
         ),
         (Some(refused(ConnectReturnCode::BadClientId)), Cause::Refused, "client id"),
@@ -48,7 +48,8 @@ async fn every_way_to_be_away_has_its_words() {
         let fake = Fake::new(mood).await;
         let host = if mood.is_some() { "127.0.0.1" } else { "no such name.invalid" };
         let world = World::new();
-        let running = world.start(UplinkPlan { host: host.into(), ..plan(&fake) });
+        let broker = BrokerUrl { host: host.into(), ..broker(fake.addr) };
+        let running = world.start(UplinkPlan { brokers: vec![broker], ..plan(&fake) });
         let status = running.until(words, |status| status.ends.contains_key(&cause)).await;
         assert!(status.last_end.clone().unwrap().contains(words), "{status:#?}");
         if mood.is_some() {

@@ -3,10 +3,16 @@
 mod away;
 mod commanding;
 mod delivery;
+mod emulated;
 mod fake;
 mod faults;
+mod five;
 mod local;
 mod notices;
 mod packing;
+mod remote;
+mod services;
+mod storm;
 mod tls;
+mod ways;
 mod world;

@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fake::Fake;
 use super::world::{World, plan};
-use crate::config::{TlsPlan, UplinkPlan};
+use crate::config::{BrokerUrl, TlsPlan, UplinkPlan};
 use crate::uplink::Cause;
 
 fn pem(name: &str) -> PathBuf {
@@ -59,10 +59,14 @@ async fn terminator(to: SocketAddr) -> (SocketAddr, JoinSet<()>) {
     (addr, tasks)
 }
 
+fn secure(host: &str, port: u16) -> BrokerUrl {
+    BrokerUrl { host: host.to_owned(), port, secure: true, path: None }
+}
+
 fn tls_plan(fake: &Fake, addr: SocketAddr, ca: &str) -> UplinkPlan {
     let client = Some((pem("client.pem"), pem("client.key")));
     let tls = Some(TlsPlan { ca: Some(pem(ca)), client });
-    UplinkPlan { port: addr.port(), tls, ..plan(fake) }
+    UplinkPlan { brokers: vec![secure("127.0.0.1", addr.port())], tls, ..plan(fake) }
 }
 
 #[tokio::test]
@@ -73,8 +77,8 @@ async fn both_sides_show_their_certificates_and_rows_arrive() {
     world.append(10);
     // The certificate is for the name and for the address.
     for host in ["127.0.0.1", "localhost"] {
-        let running =
-            world.start(UplinkPlan { host: host.into(), ..tls_plan(&fake, addr, "ca.pem") });
+        let brokers = vec![secure(host, addr.port())];
+        let running = world.start(UplinkPlan { brokers, ..tls_plan(&fake, addr, "ca.pem") });
         running.until_nothing_waits().await;
         running.stop().await;
     }
@@ -92,13 +96,13 @@ async fn what_is_wrong_is_said_and_tried_again() {
     let cases = [
         (
             tls_plan(&fake, addr, "other-ca.pem"),
-            Cause::Tls,
+            Cause::Certificate,
             "an authority that is not trusted here",
         ),
         (
             UplinkPlan { tls: Some(TlsPlan { client: None, ..tls.clone() }), ..good.clone() },
-            Cause::Tls,
-            "CertificateRequired",
+            Cause::ClientCertificate,
+            "wants a certificate of this client",
         ),
         (
             UplinkPlan { tls: Some(TlsPlan { ca: Some(nowhere), ..tls.clone() }), ..good.clone() },
@@ -110,7 +114,11 @@ async fn what_is_wrong_is_said_and_tried_again() {
             Cause::Settings,
             "is not a valid PEM file",
         ),
-        (UplinkPlan { port: fake.addr.port(), ..good.clone() }, Cause::Closed, "closed"),
+        (
+            UplinkPlan { brokers: vec![secure("127.0.0.1", fake.addr.port())], ..good.clone() },
+            Cause::Tls,
+            "instead of agreeing on TLS",
+        ),
     ];
     for (plan, cause, words) in cases {
         let world = World::new();

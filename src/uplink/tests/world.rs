@@ -1,41 +1,50 @@
 //! A store, an uplink and an oracle that knows what was appended.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::fake::{Fake, Seen, json};
 use crate::codec::columnar;
-use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
+use crate::config::{BrokerUrl, LiveTopic, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
-    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Mono, Name, Reading,
-    SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
+    Batch, Class, Clock, Form, FromCloud, Lan, Latest, ManualClock, Message, Mono, Name, Qos,
+    Reading, SetRequest, TagId, TagMeta, TopicFilter, TopicName, Turned, Value, Wall,
 };
 use crate::store::{ConsumerSpec, Options, Store};
-use crate::uplink::{Deps, Timing, UplinkPort, UplinkStatus, with_timing};
+use crate::uplink::{Deps, RemoteDoor, Timing, Told, UplinkPort, UplinkStatus, with_timing};
 
 /// The longest wait for anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// The wall clock before the first batch.
 const START: Wall = Wall(1_700_000_000_000);
 
+/// Plain TCP at this address.
+pub fn broker(addr: SocketAddr) -> BrokerUrl {
+    BrokerUrl { host: addr.ip().to_string(), port: addr.port(), secure: false, path: None }
+}
+
 pub fn plan(fake: &Fake) -> UplinkPlan {
     UplinkPlan {
         name: Name::new("cloud").unwrap(),
-        host: fake.addr.ip().to_string(),
-        port: fake.addr.port(),
+        brokers: vec![broker(fake.addr)],
         tls: None,
+        alpn: Vec::new(),
+        server_name: None,
+        proxy: None,
         mqtt: MqttVersion::V311,
         client_id: "press-line-3".to_owned(),
         username: None,
         password: None,
+        sas: None,
         keep_alive: Duration::from_secs(30),
         send: vec![TopicFilter::new("#").unwrap()],
         receive: Vec::new(),
@@ -48,11 +57,30 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         backlog_deflate: false,
         notices_topic: None,
         window_messages: 20,
+        reconnect_max: Duration::from_secs(60),
+        rate: RatePlan::default(),
+        retain: true,
+        service: None,
         window_bytes: 1 << 20,
         packet_bytes: 4096,
         policy: Policy::Required,
+        remote: None,
         sparkplug: None,
     }
+}
+
+/// To nobody: what is said of the configuration has tests of its own.
+fn door() -> RemoteDoor {
+    let (arrived, told) = (mpsc::channel(1).0, watch::channel(Told::default()).1);
+    RemoteDoor { arrived, told, acknowledged: Arc::default() }
+}
+
+/// A plan that was read from a configuration, for a broker at this address.
+pub fn bare_plan(plan: UplinkPlan, addr: SocketAddr) -> UplinkPlan {
+    let (host, port) = (addr.ip().to_string(), addr.port());
+    let brokers = vec![BrokerUrl { host, port, secure: false, path: None }];
+    let mqtt = MqttVersion::V311;
+    UplinkPlan { brokers, tls: None, password: None, sas: None, mqtt, ..plan }
 }
 
 /// Quick where nothing depends on it, and patient where a busy machine must not look like a fault.
@@ -153,11 +181,27 @@ impl World {
         }
     }
 
+    /// Appends a message of a LAN client.
+    pub fn forward(&self, topic: TopicName) {
+        let (payload, qos) = (b"x".as_slice().into(), Qos::AtLeastOnce);
+        let message = Message { topic, payload, qos, retain: true, at: self.clock.mono() };
+        drop(self.store.append_message(Class::Normal, message));
+    }
+
     pub fn start(&self, plan: UplinkPlan) -> Running {
         self.start_in(plan, PathBuf::from("/nonexistent"))
     }
 
     pub fn start_in(&self, plan: UplinkPlan, secrets_dir: PathBuf) -> Running {
+        self.run(plan, secrets_dir, door())
+    }
+
+    /// With a door to whoever configures the gateway.
+    pub fn start_with(&self, plan: UplinkPlan, remote: RemoteDoor) -> Running {
+        self.run(plan, PathBuf::from("/nonexistent"), remote)
+    }
+
+    fn run(&self, plan: UplinkPlan, secrets_dir: PathBuf, remote: RemoteDoor) -> Running {
         let (inbox, requests) = mpsc::channel(4);
         let deps = Deps {
             store: self.store.clone(),
@@ -165,6 +209,7 @@ impl World {
             inbox,
             latest: Arc::new(Nothing),
             lan: self.lan.clone(),
+            remote,
             seed: 7,
             secrets_dir,
         };

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use crate::config::keys;
-use crate::config::plan::{DevicePlan, Gateway, Plan, Source, TagPlan, UplinkPlan};
+use crate::config::plan::{BrokerUrl, DevicePlan, Gateway, Plan, Source, TagPlan, UplinkPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::Section;
 use crate::config::sparkplug::{SparkplugDevice, SparkplugMetric, SparkplugPlan};
@@ -14,14 +14,15 @@ use crate::config::values::{self, quoted};
 /// Longest group, node and host: every message carries two of them.
 const ID_BYTES_MAX: usize = 256;
 
-/// Keys that say how topics and payloads of our own look.
-const UNUSED: [(&str, &str); 6] = [
+/// Keys about topics and payloads of our own.
+const UNUSED: [(&str, &str); 7] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
     ("topic", "Sparkplug says which topics there are"),
     ("payload", "Sparkplug says what payloads look like"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
     ("notices", "Sparkplug has no place for them"),
+    ("remote", "configure the gateway over another uplink"),
 ];
 
 /// `None` if the uplink is none, or after something was reported.
@@ -72,9 +73,12 @@ pub(in crate::config::check) fn complete(plan: &mut Plan, uplinks: &[Spot], out:
             continue;
         };
         let Some(node) = &uplink.sparkplug else { continue };
-        let (host, port) = (&uplink.host, uplink.port);
-        let descriptor = format!("{host}:{port} {}/{}", node.group, node.node).to_lowercase();
-        if nodes.insert(descriptor, index).is_some() {
+        let name =
+            |broker: &BrokerUrl| format!("{broker} {}/{}", node.group, node.node).to_lowercase();
+        let names: Vec<String> = uplink.brokers.iter().map(name).collect();
+        let is_taken = names.iter().any(|name| nodes.get(name).is_some_and(|by| *by != index));
+        nodes.extend(names.into_iter().map(|name| (name, index)));
+        if is_taken {
             let message = format!(
                 "another uplink is the edge node {} of {} on the same broker",
                 quoted(&node.node),

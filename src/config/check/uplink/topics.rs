@@ -9,7 +9,10 @@ use crate::config::template::Template;
 use crate::config::values;
 use crate::model::{Name, TopicFilter, TopicName};
 
-const PLACEHOLDERS: [&str; 7] = ["enterprise", "site", "area", "line", "cell", "gateway", "uplink"];
+const PLACEHOLDERS: [&str; 8] =
+    ["enterprise", "site", "area", "line", "cell", "gateway", "uplink", "client-id"];
+/// Of the topics of a group of gateways.
+const GROUP: &str = "group";
 
 /// Makes the topics of one uplink from what is written.
 pub(super) struct Topics<'a> {
@@ -17,9 +20,10 @@ pub(super) struct Topics<'a> {
 }
 
 impl<'a> Topics<'a> {
-    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name) -> Self {
+    pub(super) fn new(gateway: &'a Gateway, uplink: &'a Name, client_id: &'a str) -> Self {
         let mut values = gateway.places().to_vec();
         values.push(("uplink", Some(uplink.as_str())));
+        values.push(("client-id", Some(client_id)));
         Self { values }
     }
 
@@ -30,6 +34,15 @@ impl<'a> Topics<'a> {
 
     pub(super) fn render(&self, text: &str) -> Result<TopicName, Complaint> {
         Template::parse(text, &PLACEHOLDERS)?.render(&self.values)
+    }
+
+    /// That of a group: its name too may stand in the text, and must.
+    pub(super) fn of_group(&self, text: &str, group: &str) -> Result<TopicName, Complaint> {
+        let template = Template::parse(text, &[&PLACEHOLDERS[..], &[GROUP]].concat())?;
+        if !template.has(GROUP) {
+            return Err(Complaint::new("names no {group}, so all groups would share one topic"));
+        }
+        template.render(&[&self.values[..], &[(GROUP, Some(group))]].concat())
     }
 }
 

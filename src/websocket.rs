@@ -2,7 +2,7 @@
 //!
 //! Packets and frames have nothing to do with each other: a frame may hold many packets or a part
 //! of one [MQTT-6.0.0-2]. A text frame ends the connection [MQTT-6.0.0-1]. Pings are answered
-//! below. Knows no MQTT.
+//! below. Both halves of the handshake: that of a listener and that of a client. Knows no MQTT.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -41,16 +42,51 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let packet = usize::try_from(packet_bytes).unwrap_or(usize::MAX / 2);
-    let message_max = packet.saturating_add(MESSAGE_BYTES_EXTRA);
-    let config = WebSocketConfig::default()
+    let config = Some(config(packet));
+    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, choose, config).await;
+    Ok(WebSocket { inner: accepted.map_err(failed)?, rest: Bytes::new() })
+}
+
+/// Why a server did not become one of WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("it answers {0} instead of WebSocket")]
+    Status(u16),
+    #[error("it does not speak MQTT over WebSocket: {0}")]
+    NotMqtt(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The client's half of the handshake. `url` begins with `ws://` or `wss://`; TLS, if any, is below.
+pub async fn connect<S>(url: &str, stream: S, packet_bytes: usize) -> Result<WebSocket<S>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut request = url.into_client_request().map_err(refused)?;
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("mqtt"));
+    let config = Some(config(packet_bytes));
+    let connected = tokio_tungstenite::client_async_with_config(request, stream, config).await;
+    let (inner, _response) = connected.map_err(refused)?;
+    Ok(WebSocket { inner, rest: Bytes::new() })
+}
+
+fn refused(error: Error) -> Refused {
+    match error {
+        Error::Io(error) => Refused::Io(error),
+        Error::Http(response) => Refused::Status(response.status().as_u16()),
+        other => Refused::NotMqtt(other.to_string()),
+    }
+}
+
+fn config(packet_bytes: usize) -> WebSocketConfig {
+    let message_max = packet_bytes.saturating_add(MESSAGE_BYTES_EXTRA);
+    WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(WRITE_BYTES_MAX)
         .max_message_size(Some(message_max))
-        .max_frame_size(Some(message_max));
-    let accepted =
-        tokio_tungstenite::accept_hdr_async_with_config(stream, choose, Some(config)).await;
-    Ok(WebSocket { inner: accepted.map_err(failed)?, rest: Bytes::new() })
+        .max_frame_size(Some(message_max))
 }
 
 /// Takes the sub-protocol, or turns the client away.

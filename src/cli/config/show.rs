@@ -1,0 +1,19 @@
+//! `fieldhold config show`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::Place;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    version: u64,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let text = arguments.place.history()?.text(arguments.version)?;
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,150 @@
+//! What `check` says of an uplink to a cloud service.
+
+use std::time::Duration;
+
+use super::*;
+use crate::config::clouds;
+
+const DEVICE: &str = "\
+gateway: { name: g, site: s }
+buses: { b: { modbus-tcp: { host: 10.0.0.1 } } }
+devices: { d: { bus: b, tags: { t: { coil: 0 } } } }
+topics: { tag: TAG }
+uplinks:
+";
+
+fn about(tag: &str, uplink: &str) -> String {
+    said(&format!("{}  u: {{ {uplink} }}\n", DEVICE.replace("TAG", tag)))
+}
+
+const AWS: &str = "preset: aws-iot-core, url: 'mqtts://h', certificate: a, key: b";
+
+#[test]
+fn what_a_service_would_refuse_is_said_where_it_is_written() {
+    for (uplink, want) in [
+        (AWS, ""),
+        (
+            "preset: aws, url: 'mqtts://h'",
+            "t:6:16 uplinks.u.preset: there is no preset \"aws\"; one of aws-iot-core, \
+             azure-event-grid, azure-iot-hub, emqx, emqx-cloud, hivemq-cloud, home-assistant, \
+             mosquitto, thingsboard",
+        ),
+        (
+            "preset: aws-iot-core, url: 'mqtt://h'",
+            "t:6:3 uplinks.u: AWS IoT Core knows nobody without credentials; write certificate: … \
+             and key: …\n\
+             t:6:35 uplinks.u.url: AWS IoT Core takes connections over TLS only; write mqtts://",
+        ),
+        (
+            "preset: azure-event-grid, url: 'mqtts://h:1883', username: u, password: { file: f }",
+            "t:6:39 warning: uplinks.u.url: Azure Event Grid listens on port 8883 or 443, not on 1883",
+        ),
+        (
+            "preset: thingsboard, url: 'mqtts://h'",
+            "t:6:3 uplinks.u: ThingsBoard knows nobody without credentials; write username: with the \
+             access token, or certificate: … and key: …",
+        ),
+        (
+            "preset: emqx-cloud, url: 'mqtts://h', username: u, password: { file: f }, rate: { messages: 20/s }",
+            "t:6:86 uplinks.u.rate: EMQX Cloud Serverless takes a rate of messages of at most 10/s; \
+             write at most 10/s",
+        ),
+    ] {
+        assert_eq!(about("'{device}/{tag}'", uplink), want, "{uplink}");
+    }
+}
+
+#[test]
+fn every_limit_of_a_service_is_held_against_what_is_written() {
+    let wrong = format!(
+        "{AWS}, client-id: {}, packet-max: 256KiB, keep-alive: 1h, window: {{ messages: 200 }}, \
+         rate: {{ messages: 200/s, bytes: 1MB/s }}, receive: [ {{ filter: x, under: y, qos: 2 }} ]",
+        "c".repeat(129)
+    );
+    let said = about("'{device}/{tag}'", &wrong);
+    for want in [
+        "uplinks.u.client-id: AWS IoT Core takes client ids of at most 128 bytes",
+        "uplinks.u.packet-max: AWS IoT Core takes packets of at most 128KiB; write at most 128KiB",
+        "uplinks.u.keep-alive: AWS IoT Core takes a keep-alive of 5s to 20min",
+        "uplinks.u.window: AWS IoT Core takes unacknowledged messages of at most 100",
+        "uplinks.u.rate: AWS IoT Core takes a rate of messages of at most 100/s",
+        "uplinks.u.rate: AWS IoT Core takes a rate of bytes of at most 512kB/s",
+        "uplinks.u.receive: AWS IoT Core has no QoS 2, which is asked for with x; write qos: 1",
+    ] {
+        assert!(said.contains(want), "{want}\n{said}");
+    }
+    let grid = "preset: azure-event-grid, url: 'mqtts://h', certificate: a, key: b, \
+                packet-max: 100KB";
+    assert_eq!(
+        about("'{device}/{tag}'", grid),
+        "t:6:87 uplinks.u.packet-max: a packet may have 100000 bytes (packet-max), but the window \
+         only 64000 (window.bytes)"
+    );
+    let hub = "preset: azure-iot-hub, url: 'mqtts://h', certificate: a, key: b, retain: true";
+    assert_eq!(
+        about("'{device}/{tag}'", hub),
+        "t:6:79 warning: uplinks.u.retain: Azure IoT Hub retains no messages; write retain: false"
+    );
+}
+
+#[test]
+fn topics_that_a_service_refuses_name_a_tag() {
+    assert_eq!(
+        about("'1/2/3/4/5/6/7/{device}/{tag}'", AWS),
+        "t:6:3 uplinks.u: the topic 1/2/3/4/5/6/7/d/t of devices.d.tags.t is not for AWS IoT Core: \
+         it has 9 levels, at most 8 are taken; change topic, topics.tag, prefix, or what is sent with send"
+    );
+    let unsent = format!("{AWS}, send: [x]");
+    assert_eq!(about("'1/2/3/4/5/6/7/{device}/{tag}'", &unsent), "");
+    let said = about(
+        "'{device}/{tag}'",
+        "preset: thingsboard, url: 'mqtts://h', username: token, payload: tag, topic: '{device}/{tag}'",
+    );
+    assert!(
+        said.contains(
+            "the topic d/t of devices.d.tags.t is not for ThingsBoard: it is unknown there: only \
+             v1/gateway/# and v1/devices/me/# may be published to"
+        ),
+        "{said}"
+    );
+}
+
+fn uplink(text: &str) -> UplinkPlan {
+    let text = format!("{}  u: {{ {text} }}\n", DEVICE.replace("TAG", "'{device}/{tag}'"));
+    parse(&text, "t").unwrap_or_else(|problems| panic!("{problems}")).plan.uplinks.remove(0)
+}
+
+#[test]
+fn what_the_user_writes_wins_over_the_preset_key_by_key() {
+    let plain = uplink(AWS);
+    assert_eq!(plain.rate, RatePlan { messages: Some(100), bytes: Some(512_000) });
+    assert_eq!((plain.window_messages, plain.packet_bytes), (100, 128 * 1024));
+    let slower = uplink(&format!("{AWS}, rate: {{ messages: 50/s }}, window: {{ bytes: 300KB }}"));
+    assert_eq!(slower.rate, RatePlan { messages: Some(50), bytes: Some(512_000) });
+    assert_eq!((slower.window_messages, slower.window_bytes), (100, 300_000));
+    let hub = uplink(
+        "preset: azure-iot-hub, url: 'mqtts://hub.example', client-id: dev7, certificate: a, key: b",
+    );
+    assert_eq!(hub.username.as_deref(), Some("hub.example/dev7/?api-version=2021-04-12"));
+    assert_eq!(hub.prefix, "devices/dev7/messages/events/");
+    assert_eq!((hub.keep_alive, hub.retain), (Duration::from_secs(240), false));
+    let own = uplink(
+        "preset: azure-iot-hub, url: 'mqtts://h', username: '{host}', password: { file: f }, keep-alive: 1min",
+    );
+    assert_eq!(own.username.as_deref(), Some("{host}"));
+    assert_eq!(own.keep_alive, Duration::from_secs(60));
+}
+
+/// With nothing but credentials a preset breaks none of its service's limits.
+#[test]
+fn no_preset_breaks_the_limits_of_its_own_service() {
+    for service in clouds::services() {
+        let text = format!(
+            "preset: {}, url: 'mqtts://h', username: u, password: {{ file: f }}, certificate: a, \
+             key: b",
+            service.name
+        );
+        let said = about("'{device}/{tag}'", &text);
+        assert_eq!(said, "", "{}", service.name);
+    }
+}

@@ -1,0 +1,71 @@
+//! What is said about the configuration, and what comes about it.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::fake::{End, Fake, Mood, WELL};
+use super::world::{World, eventually, plan};
+use crate::config::{RemotePlan, UplinkPlan};
+use crate::model::{Name, TopicName};
+use crate::uplink::{RemoteDoor, Told, What};
+
+fn configured(fake: &Fake) -> UplinkPlan {
+    let remote = RemotePlan {
+        keys: Vec::new(),
+        topic: TopicName::new("site/config").unwrap(),
+        groups: Vec::new(),
+        confirm: Duration::from_secs(1),
+    };
+    UplinkPlan { remote: Some(remote), ..plan(fake) }
+}
+
+fn told(revision: u64) -> Told {
+    Told { revision, payload: format!("state {revision}").into() }
+}
+
+fn states(fake: &Fake) -> Vec<(usize, String, bool)> {
+    let seen = fake.log(|log| log.seen.clone());
+    let states = seen.iter().filter(|seen| seen.publish.topic == "site/config/status");
+    states
+        .map(|seen| {
+            let text = String::from_utf8(seen.publish.payload.to_vec()).unwrap();
+            (seen.connection, text, seen.publish.retain)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_state_is_told_at_every_connection_and_when_it_changes() {
+    let fake = Fake::new([Mood { end: End::Reset(2), ..WELL }]).await;
+    let world = World::new();
+    let (arrived, mut arrivals) = mpsc::channel(2);
+    let (tell, seen) = watch::channel(told(1));
+    let door = RemoteDoor { arrived, told: seen, acknowledged: std::sync::Arc::default() };
+    let acknowledged = door.acknowledged.clone();
+    let running = world.start_with(configured(&fake), door);
+    eventually("the first state", || states(&fake).len() == 1).await;
+    let filters = fake.log(|log| log.filters.clone());
+    let filters: Vec<_> =
+        filters.iter().map(|(filter, before)| (filter.as_str(), *before)).collect();
+    let wanted = ["set", "get", "confirm"].map(|word| (format!("site/config/{word}"), 0));
+    assert_eq!(filters, wanted.each_ref().map(|(filter, before)| (filter.as_str(), *before)));
+    let name = Name::new("cloud").unwrap();
+    let newest = || acknowledged.borrow().get(&name).copied();
+    eventually("its acknowledgement", || newest() == Some(1)).await;
+    // The connection ends with the second one, and the next begins with the newest.
+    tell.send_replace(told(2));
+    eventually("two connections", || states(&fake).iter().any(|state| state.0 == 1)).await;
+    eventually("the acknowledgement of the second", || newest() == Some(2)).await;
+    let all = states(&fake);
+    assert!(all.iter().all(|(_, _, retain)| *retain), "{all:?}");
+    assert_eq!(all.last().map(|(_, text, _)| text.as_str()), Some("state 2"));
+    // What comes is handed on, and never taken for a command.
+    fake.say("site/config/set", "signed", true);
+    let what = arrivals.recv().await.unwrap();
+    assert!(matches!(what.what, What::Set { message, retained: true } if message == b"signed"));
+    assert_eq!(what.uplink, name);
+    let status = running.until("online", |status| status.connects == 2).await;
+    assert_eq!((status.commands.received, status.commands.ignored), (0, 0));
+    running.stop().await;
+}

@@ -1,0 +1,193 @@
+//! Every preset drains its backlog into an emulation of its service, which ends the connection at the
+//! first message beyond a limit. Time is tokio's own, which jumps where nobody has anything to do.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::emulated::{Connection, Counts};
+use super::world::{World, bare_plan};
+use crate::config::UplinkPlan;
+use crate::config::clouds::{self, Service, ServiceLimits};
+use crate::model::{Form, TopicFilter, TopicName};
+
+/// An acknowledgement from a cloud, on a good line.
+const LATENCY: Duration = Duration::from_millis(40);
+
+struct Emulation {
+    addr: SocketAddr,
+    counts: Arc<Mutex<Counts>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Emulation {
+    async fn of(limits: &ServiceLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let (limits, shared) = (limits.clone(), counts.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let started = Instant::now();
+            while let Ok((socket, _)) = listener.accept().await {
+                let connection = Connection::new(&limits, LATENCY);
+                serve(socket, connection, &shared, started).await;
+            }
+        });
+        Self { addr, counts, _tasks: tasks }
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    mut socket: TcpStream,
+    mut connection: Connection,
+    counts: &Mutex<Counts>,
+    started: Instant,
+) {
+    let mut buffer = Vec::new();
+    loop {
+        let due = connection.due();
+        let answer = tokio::select! {
+            read = socket.read_buf(&mut buffer) => {
+                if !read.is_ok_and(|bytes| bytes > 0) {
+                    return;
+                }
+                let now = started.elapsed();
+                connection.take(now, &mut buffer, &mut counts.lock().unwrap())
+            }
+            () = sleep_until(started + due.unwrap_or_default()), if due.is_some() => {
+                Some(connection.acknowledge(started.elapsed()))
+            }
+        };
+        let Some(answer) = answer else { return };
+        if socket.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What the preset makes of an uplink, at the emulation's address and without TLS.
+fn plan(service: &Service, addr: SocketAddr, backlog: Form) -> UplinkPlan {
+    let text = format!(
+        "gateway: {{ name: g }}\nuplinks:\n  cloud: {{ preset: {}, url: 'mqtts://h', certificate: a, \
+         key: b, username: u, password: {{ file: f }} }}",
+        service.name
+    );
+    let loaded = crate::config::parse(&text, service.name).unwrap_or_else(|why| panic!("{why}"));
+    let wanted = loaded.plan.uplinks.into_iter().next().unwrap();
+    UplinkPlan { backlog, ..bare_plan(wanted, addr) }
+}
+
+/// Rows in the backlog of each.
+const BATCHES: u64 = 500;
+
+async fn drain(service: &Service, backlog: Form) -> (Counts, Duration) {
+    let emulation = Emulation::of(&service.limits).await;
+    let mut world = World::new();
+    world.append(BATCHES);
+    let started = Instant::now();
+    let running = world.start(plan(service, emulation.addr, backlog));
+    loop {
+        let status = running.port.status();
+        assert_eq!(emulation.counts().breaches, Vec::<String>::new(), "{}", service.name);
+        if status.waiting == 0 {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(7_200), "{}: {status:#?}", service.name);
+        sleep(Duration::from_millis(50)).await;
+    }
+    let took = started.elapsed();
+    running.stop().await;
+    let store = world.store.status();
+    assert!(store.balances(), "{}: {store:?}", service.name);
+    let delivered: u64 = store.consumers[0].classes.iter().map(|class| class.delivered).sum();
+    assert_eq!(delivered, world.appended, "{}", service.name);
+    (emulation.counts(), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
+    for service in clouds::services() {
+        for backlog in [Form::Tag, Form::Columnar] {
+            let (counts, took) = drain(&service, backlog.clone()).await;
+            println!("{} {backlog:?}: {took:?} {counts:?}", service.name);
+            assert_eq!(counts.connects, 1, "{}", service.name);
+            if let (Some(rate), Form::Tag) = (service.limits.rate.messages, backlog) {
+                // Where the rate is what it waits for, it is used.
+                let messages = f64::from(u32::try_from(counts.messages).unwrap());
+                let used = messages / took.as_secs_f64();
+                assert!(rate > 100 || used > f64::from(rate) * 0.8, "{}: {used}/s", service.name);
+            }
+        }
+    }
+}
+
+/// The emulation is no good if it takes everything.
+#[tokio::test]
+async fn the_emulation_ends_a_connection_beyond_its_limits() {
+    let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
+    let good = |addr| plan(&aws, addr, Form::Tag);
+    type Change = fn(UplinkPlan) -> UplinkPlan;
+    let changes: [(&str, Change); 4] = [
+        ("messages in a second", |plan| UplinkPlan { rate: Default::default(), ..plan }),
+        ("a keep-alive of", |plan| UplinkPlan { keep_alive: Duration::from_secs(1_500), ..plan }),
+        ("messages of", |plan| UplinkPlan {
+            rate: Default::default(),
+            window_messages: 1_000,
+            ..plan
+        }),
+        ("the topic", |plan| UplinkPlan {
+            prefix: "1/2/3/4/5/6/7/8/".into(),
+            service: None,
+            ..plan
+        }),
+    ];
+    for (breach, change) in changes {
+        let mut limits = aws.limits.clone();
+        if breach == "messages of" {
+            limits.rate = Default::default();
+        }
+        let emulation = Emulation::of(&limits).await;
+        let mut world = World::new();
+        world.append(BATCHES);
+        let running = world.start(change(good(emulation.addr)));
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while emulation.counts().breaches.is_empty() {
+            assert!(Instant::now() < give_up, "never {breach}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        let said = emulation.counts().breaches.remove(0);
+        assert!(said.contains(breach), "{said}, not {breach}");
+        running.stop().await;
+    }
+}
+
+/// A LAN client may choose any topic; one that the service refuses is given up, and counted.
+#[tokio::test]
+async fn a_forwarded_topic_that_the_service_refuses_is_a_dead_letter() {
+    let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
+    let emulation = Emulation::of(&aws.limits).await;
+    let world = World::new();
+    let plan = UplinkPlan {
+        send: vec![TopicFilter::new("#").unwrap()],
+        ..plan(&aws, emulation.addr, Form::Tag)
+    };
+    let running = world.start(plan);
+    running.until("online", |status| status.connects == 1).await;
+    world.forward(TopicName::new("a/b/c/d/e/f/g/h/i").unwrap());
+    world.forward(TopicName::new("press/note").unwrap());
+    let status =
+        running.until("drained", |status| status.waiting == 0 && status.acked_rows == 1).await;
+    assert_eq!(status.dead_rows.get("bad-topic"), Some(&1), "{status:?}");
+    assert_eq!(emulation.counts().breaches, Vec::<String>::new());
+    running.stop().await;
+}
