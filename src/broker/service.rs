@@ -1,9 +1,8 @@
 //! Drives the router: its queues, its clock, its commits.
 
-use std::future::{poll_fn, ready};
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -135,7 +134,9 @@ impl Service {
                 commits.push(commit.map(move |result| (waiter, result)));
             }
             self.router.flush(now);
-            let_others_first().await;
+            // Those who were woken write, and what they get meanwhile is read, before anything else is
+            // looked at.
+            tokio::task::yield_now().await;
         }
         self.end().await;
     }
@@ -160,18 +161,4 @@ impl Service {
             }
         }
     }
-}
-
-/// Gets to the end of the line: those who were woken write before anything else is looked at. Unlike
-/// `yield_now` it does not ask the kernel for more work in between.
-async fn let_others_first() {
-    let mut is_their_turn = true;
-    poll_fn(|cx| {
-        if !std::mem::take(&mut is_their_turn) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
