@@ -143,7 +143,7 @@ impl Wanted {
 /// Reads the payload of a command: the time it was sent, and what it wants.
 pub fn command(bytes: &[u8]) -> Result<(Option<u64>, Vec<Wanted>), DecodeError> {
     let payload =
-        Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        proto::Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if payload.metrics.len() > METRICS_MAX {
         return Err(DecodeError::TooMany);
     }
