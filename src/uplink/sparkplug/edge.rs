@@ -56,7 +56,9 @@ impl Edge {
                 Failure::Resolve(_)
                     | Failure::Connect(_)
                     | Failure::ServerName(_)
+                    | Failure::Proxy(_)
                     | Failure::Tls(_)
+                    | Failure::WebSocket(_)
             ),
         };
         if !before_connect {

@@ -21,7 +21,7 @@ const UNUSED: [(&str, &str); 7] = [
     ("payload", "Sparkplug says what payloads look like"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
-    ("notices", "Sparkplug has no place for them"),
+    ("notices", "they are told by the metric Notices of the node"),
     ("remote", "configure the gateway over another uplink"),
 ];
 
