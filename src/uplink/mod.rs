@@ -19,6 +19,7 @@
 //!
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
+mod announce;
 mod cause;
 mod client;
 mod commands;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
-use super::client::{Client, Event, Failure, Message, Reason, Subscription};
+use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
 use super::engine::{Closing, Engine};
 use super::inflight::{Inflight, Window};
 use super::notices::Notices;
@@ -50,6 +51,8 @@ enum Out {
     Rows(Rows),
     Reply(Reply),
     Notice(i64),
+    /// Made anew by the next connection.
+    Announcement,
     /// What is told of the configuration, by its revision.
     Told(u64),
 }
@@ -76,6 +79,7 @@ pub struct Session<'a> {
     inflight: Inflight<Sent>,
     supply: Supply,
     notices: Notices,
+    announcer: Announcer,
     /// `None` if nobody configures the gateway over this uplink.
     telling: Option<Telling>,
     settling: Settling,
@@ -118,12 +122,15 @@ impl<'a> Session<'a> {
         for (filter, qos) in commands.chain(local) {
             client.subscribe(Subscription { filter, qos, no_local: true })?;
         }
+        let packet_bytes = plan.packet_bytes.min(client.limits().packet_bytes);
+        let announcer = Announcer::new(&plan, packet_bytes);
+        for filter in &announcer.filters() {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
-        let packet_bytes = client.limits().packet_bytes;
-        engine.packer.limit(packet_bytes);
-        let packet_bytes = plan.packet_bytes.min(packet_bytes);
+        engine.packer.limit(client.limits().packet_bytes);
         let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
         let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
@@ -135,6 +142,7 @@ impl<'a> Session<'a> {
             inflight: Inflight::new(window),
             supply,
             notices,
+            announcer,
             telling,
             settling: Settling::default(),
             acks_unsettled: 0,
@@ -176,6 +184,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn stop(&mut self) {
+        self.announcer.stop();
         self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
     }
 
@@ -188,12 +197,22 @@ impl<'a> Session<'a> {
     pub fn event(&mut self, event: Event) {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
-            Event::Received(message) => self.engine.received(&message),
+            Event::Received(message) => self.received(&message),
             Event::Subscribed { granted, refused } => {
                 self.engine.subscribed(granted, refused);
                 self.telling.iter_mut().for_each(|telling| telling.answered(refused));
             }
             Event::PingAcked(_) => {}
+        }
+    }
+
+    fn received(&mut self, message: &Received) {
+        let Received { topic, payload, retain, .. } = message;
+        let ours = self.announcer.received(topic, payload, *retain);
+        let mut local = self.engine.plan.local.iter();
+        // The clients of the network may want to see what others announce.
+        if !ours || local.any(|local| local.filter.matches(topic)) {
+            self.engine.received(message);
         }
     }
 
@@ -236,7 +255,18 @@ impl<'a> Session<'a> {
     /// Hands over as much as the window and the rate allow and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
-        if self.stopping() || self.refused.is_some() {
+        if self.refused.is_some() {
+            return Ok(());
+        }
+        while let Some(bytes) = self.announcer.front()
+            && self.room(bytes, 0)
+            && let Some(told) = self.announcer.pop()
+        {
+            let Announcement { topic, payload, retain } = told;
+            let letter = Letter { topic, payload, retain, content_type: None };
+            self.hand_over(client, letter, Out::Announcement)?;
+        }
+        if self.stopping() {
             return Ok(());
         }
         while let Some(bytes) = self.engine.replies.front().map(Reply::bytes)
@@ -321,8 +351,8 @@ impl<'a> Session<'a> {
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let waits =
-            !good && !cause::is_final(reason) && !matches!(what, Out::Reply(_) | Out::Told(_));
+        let kept = matches!(what, Out::Rows(_) | Out::Notice(_));
+        let waits = !good && !cause::is_final(reason) && kept;
         if waits {
             self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
             return;
@@ -342,6 +372,7 @@ impl<'a> Session<'a> {
                 true => progress.commands.replies += 1,
                 false => progress.commands.replies_dropped += 1,
             }),
+            Out::Announcement => {}
             Out::Told(revision) => {
                 let telling = self.telling.as_ref().filter(|_| good);
                 telling.into_iter().for_each(|telling| telling.acknowledged(revision));
@@ -428,7 +459,8 @@ impl<'a> Session<'a> {
             match out.what {
                 Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) | Out::Told(_) => {} // Told again at the next connection.
+                // Told again at the next connection.
+                Out::Notice(_) | Out::Announcement | Out::Told(_) => {}
             }
         }
         for reply in replies.into_iter().rev() {
