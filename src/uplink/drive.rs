@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
-use super::client::{self, Client, Patience};
+use super::client::{self, Client};
 use super::engine::{Closing, Engine};
 use super::failover::Failover;
 use super::remote::Told;
@@ -146,7 +146,7 @@ async fn connection(
     if let Some(edge) = &mut edge {
         dial.hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
     }
-    let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
+    let patience = engine.timing.patience();
     let mut ignore = |_| {};
     let connecting = client::connect(&dial.target, &dial.hello, patience, &mut ignore);
     let Some(connected) = meanwhile(engine, life, stop, connecting).await else {

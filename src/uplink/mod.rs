@@ -60,7 +60,7 @@ pub use lanes::LanePosition;
 pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
 pub use status::{Certificate, Commands, Connection, Local, UplinkStatus};
 pub use timing::Timing;
-pub use trial::{Tried, trial};
+pub use trial::{Tried, beside, trial};
 
 /// What an uplink needs from others.
 pub struct Deps {

@@ -87,6 +87,8 @@ pub struct Session<'a> {
     settle_at: Instant,
     /// The last acknowledgement, or the hand-over that ended a time with nothing out.
     quiet_since: Instant,
+    /// How much longer an acknowledgement may take, for what has to go out before it.
+    slack: Duration,
     /// All is done here, and yet rows are unsettled in the store.
     owed: bool,
     /// The board shows something older than this.
@@ -113,10 +115,12 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        let mut asked = Vec::new();
         for filter in &remote::filters(&plan) {
-            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+            let to = Subscription { filter, qos: Qos::AtLeastOnce, no_local: true };
+            asked.push(client.subscribe(to)?);
         }
-        let telling = Telling::start(&plan, &engine.remote);
+        let telling = Telling::start(&plan, &engine.remote, asked);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
@@ -148,6 +152,7 @@ impl<'a> Session<'a> {
             acks_unsettled: 0,
             settle_at: now,
             quiet_since: now,
+            slack: Duration::ZERO,
             owed: false,
             stale: true,
             paced: None,
@@ -198,9 +203,9 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => {
+            Event::Subscribed { id, granted, refused } => {
                 self.engine.subscribed(granted, refused);
-                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+                self.telling.iter_mut().for_each(|telling| telling.answered(id, refused));
             }
             Event::PingAcked(_) => {}
         }
@@ -255,6 +260,7 @@ impl<'a> Session<'a> {
     /// Hands over as much as the window and the rate allow and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
+        self.slack = client.slack();
         if self.refused.is_some() {
             return Ok(());
         }
@@ -416,7 +422,7 @@ impl<'a> Session<'a> {
             self.settle();
         }
         let out = self.inflight.messages();
-        let watchdog = self.engine.timing.watchdog;
+        let watchdog = self.engine.timing.watchdog + self.slack;
         if out > 0 && now - self.quiet_since >= watchdog {
             let seconds = watchdog.as_secs_f64();
             let reason = format!("the broker acknowledged none of {out} messages for {seconds} s");

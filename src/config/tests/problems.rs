@@ -299,6 +299,10 @@ fn of_a_file() {
             ],
         ),
         (
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', mqtt: 4, username: u, sas: { key: { file: k } }, proxy: { url: 'http://p', username: u, password: { file: f } } }, b: { url: 'mqtt://localhost', username: u, sas: { key: { file: k } }, proxy: { url: 'http://127.0.0.1', username: u, password: { file: f } } } }",
+            &[],
+        ),
+        (
             "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', client-id: x, send: ['a#', 5], receive: 'x/+/set', prefix: 'a/#', backlog: { topic: '{dev}', payload: json }, window: { bytes: 2KiB, messages: 0 }, packet-max: 4KiB, policy: must, keep-alive: 1s }, b: { url: 'mqtt://h', client-id: x } }",
             &[
                 "t:2:55 uplinks.a.send[0]: '+' stands for a whole level and '#' for all the last levels",

@@ -56,6 +56,7 @@ impl Edge {
                 Failure::Resolve(_)
                     | Failure::Connect(_)
                     | Failure::ServerName(_)
+                    | Failure::AtProxy(..)
                     | Failure::Proxy(_)
                     | Failure::Tls(_)
                     | Failure::WebSocket(_)

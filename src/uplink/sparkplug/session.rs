@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
         match event {
             Event::PingAcked(number) => self.proven(number),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => {
+            Event::Subscribed { granted, refused, .. } => {
                 self.unanswered = self.unanswered.saturating_sub(granted + refused);
                 self.engine.subscribed(granted, refused);
             }

@@ -15,5 +15,6 @@ mod remote;
 mod services;
 mod storm;
 mod tls;
+mod trial;
 mod ways;
 mod world;
