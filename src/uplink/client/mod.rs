@@ -60,7 +60,7 @@ pub enum Event {
     /// The broker has taken the message with this packet id, or refuses to.
     Acked(u16, Reason),
     Received(Received),
-    /// How many filters of the subscription with this packet id were granted and refused.
+    /// Filters of the SUBSCRIBE with this packet id that were granted and refused.
     Subscribed {
         id: u16,
         granted: usize,
@@ -141,7 +141,7 @@ impl Client {
         Ok(id)
     }
 
-    /// Asks for a subscription; its packet id, which comes again in [`Event::Subscribed`].
+    /// Its packet id, which comes again in [`Event::Subscribed`].
     pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<u16, Failure> {
         let id = self.take_id(Use::Subscribe)?;
         let end = self.wire.send(Outgoing::Subscribe { id, to })?;
@@ -220,7 +220,8 @@ impl Client {
             Incoming::SubAck { id, granted: answers } => {
                 self.give_back(id, Use::Subscribe)?;
                 let granted = answers.iter().filter(|granted| **granted).count();
-                Ok(Some(Event::Subscribed { id, granted, refused: answers.len() - granted }))
+                let refused = answers.len() - granted;
+                Ok(Some(Event::Subscribed { id, granted, refused }))
             }
             Incoming::Publish { id, message } => {
                 let news = match message.qos {

@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 
 use super::chunk::Sent;
 
-/// Pings that may be out at once. Beyond these, what is sent waits for one ping together: enough that
-/// on a slow line nothing much does.
-const PINGS_MAX: usize = 64;
+/// Pings that may be out at once: enough to keep a long line full.
+const PINGS_MAX: usize = 4;
 
 /// See the module.
 pub struct Barrier {
@@ -120,13 +119,13 @@ mod tests {
     #[test]
     fn the_window_and_the_pings_are_bounded() {
         let mut barrier = Barrier::new(3, 1000);
-        for number in 0..64 {
+        for number in 0..4 {
             assert!(barrier.wants_ping() || number == 0);
             barrier.sent(sent(0));
             barrier.pinged(number);
             barrier.sent(sent(0));
         }
-        assert!(!barrier.wants_ping(), "64 are out");
+        assert!(!barrier.wants_ping(), "four are out");
         assert!(barrier.has_room());
         barrier.sent(sent(3));
         assert!(!barrier.has_room());

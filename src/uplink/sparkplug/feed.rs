@@ -11,9 +11,8 @@ use crate::model::Class;
 use crate::store::{Consumer, Entry, StoreError};
 use crate::uplink::lanes::{LIVE_LAG_MAX, Lane, LanePosition, Lanes, Turns, Work};
 
-/// How much of the store is read at once, in bytes of memory: a message of some hundred values, about
-/// 12 KB on the line. A ping follows each, so this is what a slow line that breaks has to do again.
-const READ_BYTES: usize = 32 * 1024;
+/// How much of the store is read at once, in bytes of memory: a message of a few thousand values.
+const READ_BYTES: usize = 256 * 1024;
 
 /// What a read of the store gave.
 pub type Found = (Work, Result<Vec<Entry>, StoreError>);

@@ -2,11 +2,8 @@
 
 use super::*;
 use crate::codec::sparkplug::Content;
-use crate::config::Policy;
-use crate::model::{Batch, Fault};
-use crate::store::ConsumerSpec;
+use crate::model::Fault;
 use crate::uplink::settling::Fate;
-use crate::uplink::sparkplug::feed::Feed;
 
 fn lost(rig: &Rig, at: i64) -> Vec<Reading> {
     ["count", "setpoint", "mode"]
@@ -181,28 +178,4 @@ fn a_tag_that_is_no_longer_configured_is_announced_and_sent() {
     assert_eq!(values, [Content::Boolean(true), Content::Text("many".to_owned())]);
     rig.node.device_deaths(5, false);
     assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["DDEATH/edge/pump"]);
-}
-
-/// What is settled together is what a slow line that breaks has to carry again.
-#[tokio::test]
-async fn a_read_is_a_few_seconds_of_a_slow_line() {
-    let mut rig = Rig::new();
-    rig.births();
-    let name = Name::new("cloud").unwrap();
-    rig.store.set_consumers(&[ConsumerSpec { name, policy: Policy::Required }]);
-    for n in 0..5000_u64 {
-        let reading = rig.read("count", i64::try_from(n).unwrap(), Value::U64(n * 1_000_000));
-        rig.store.append(Batch { class: Class::Normal, readings: vec![reading] });
-    }
-    let consumer = rig.store.consumer("cloud").unwrap();
-    let mut feed = Feed::start(consumer, std::time::Duration::from_secs(1));
-    feed.read_ahead();
-    let found = feed.read().await;
-    let (work, entries) = feed.found(found).unwrap();
-    let store = rig.store.clone();
-    let sent = rig.with_now(|node, now| {
-        let asks = Asks { meta: &|id| store.tag(id), is_sent: &|_| true };
-        chunk::take(node, (work.class, work.lane), &entries, &asks, now)
-    });
-    assert!((4096..=16 * 1024).contains(&sent.bytes), "{} bytes", sent.bytes);
 }
