@@ -215,8 +215,8 @@ async fn a_retain_flag_that_is_not_taken_is_said_once() {
     assert_eq!(said.matches("no retained messages").count(), 1, "{said}");
 }
 
-#[test]
-fn a_packet_that_cannot_be_said_is_ours() {
+#[tokio::test]
+async fn a_packet_that_cannot_be_said_is_ours() {
     let (mut client, _far) = client(Version::V4, Limits::NONE);
     let payload = Bytes::from(vec![0; 1 << 28]);
     let failed = client.publish(Message { payload, ..message(Qos::AtMostOnce) });

@@ -119,6 +119,6 @@ pub(super) fn sas(
     Some(SasPlan { key: key?, lifetime: lifetime.unwrap_or(SAS_LIFETIME), resource, policy })
 }
 
-pub(super) fn is_local(host: &str) -> bool {
+fn is_local(host: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }

@@ -1,7 +1,7 @@
 //! The HTTP proxy on the way to a broker: `http://host:3128`, with a password in a file.
 
 use super::IDENTITY_BYTES_MAX;
-use super::credentials::{is_local, secret};
+use super::credentials::secret;
 use super::url::link_port;
 use crate::config::defaults::PROXY_PORT;
 use crate::config::keys;
@@ -24,9 +24,6 @@ pub(super) fn proxy(section: &Section<'_>, out: &mut Findings) -> Option<ProxyPl
         out.error(&proxy.spot_of("password"), "a password needs a username");
     }
     let (host, port) = url?;
-    if password.is_some() && !is_local(&host) {
-        out.warning(&proxy.spot_of("password"), "the password is sent to the proxy unencrypted");
-    }
     Some(ProxyPlan { host, port, username, password })
 }
 
