@@ -102,6 +102,8 @@ impl Supply {
 
     /// The next message of those lanes for which there is room, by their turns.
     pub fn next(&mut self, live: bool, backlog: bool) -> Option<Item> {
+        let live = live && !self.live.items.is_empty();
+        let backlog = backlog && !self.backlog.items.is_empty();
         let lane = self.turns.next(live, backlog)?;
         self.turns.took(lane);
         match lane {

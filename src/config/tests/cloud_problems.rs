@@ -46,7 +46,7 @@ fn what_a_service_would_refuse_is_said_where_it_is_written() {
         ),
         (
             "preset: emqx-cloud, url: 'mqtts://h', username: u, password: { file: f }, rate: { messages: 20/s }",
-            "t:6:86 uplinks.u.rate: EMQX Cloud Serverless takes a rate of messages of at most 10/s; \
+            "t:6:88 uplinks.u.rate: EMQX Cloud Serverless takes a rate of messages of at most 10/s; \
              write at most 10/s",
         ),
     ] {
@@ -77,7 +77,7 @@ fn every_limit_of_a_service_is_held_against_what_is_written() {
                 packet-max: 100KB";
     assert_eq!(
         about("'{device}/{tag}'", grid),
-        "t:6:87 uplinks.u.packet-max: a packet may have 100000 bytes (packet-max), but the window \
+        "t:6:88 uplinks.u.packet-max: a packet may have 100000 bytes (packet-max), but the window \
          only 64000 (window.bytes)"
     );
     let hub = "preset: azure-iot-hub, url: 'mqtts://h', certificate: a, key: b, retain: true";

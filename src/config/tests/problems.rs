@@ -311,7 +311,7 @@ fn of_a_file() {
             &[
                 "t:2:55 uplinks.a.send[0]: '+' stands for a whole level and '#' for all the last levels",
                 "t:2:93 uplinks.a.prefix: a topic name can't hold the wildcards '+' and '#'",
-                "t:2:118 uplinks.a.backlog.topic: the placeholder \"dev\" is unknown; known here: {enterprise}, {site}, {area}, {line}, {cell}, {gateway}, {uplink}",
+                "t:2:118 uplinks.a.backlog.topic: the placeholder \"dev\" is unknown; known here: {enterprise}, {site}, {area}, {line}, {cell}, {gateway}, {uplink}, {client-id}",
                 "t:2:136 uplinks.a.backlog.payload: \"json\" is unknown; one of plain, tag, group, columnar, cbor, line-protocol, senml-json, senml-cbor, thingsboard",
                 "t:2:161 uplinks.a.window.bytes: a packet may have 4096 bytes (packet-max), but the window only 2048 (window.bytes)",
                 "t:2:177 uplinks.a.window.messages: 0 is out of range; allowed are 1 to 10000",
