@@ -82,7 +82,8 @@ pub(super) struct Telling {
 
 impl Telling {
     /// `None` for an uplink that nobody configures over.
-    pub fn start(plan: &UplinkPlan, door: &RemoteDoor) -> Option<Self> {
+    /// `packet_bytes` is what the plan and the broker of this connection allow.
+    pub fn start(plan: &UplinkPlan, door: &RemoteDoor, packet_bytes: usize) -> Option<Self> {
         let remote = plan.remote.as_ref()?;
         Some(Self {
             door: door.clone(),
@@ -91,7 +92,7 @@ impl Telling {
             unanswered: filters(plan).len(),
             granted: true,
             due: true,
-            packet_bytes: plan.packet_bytes,
+            packet_bytes,
         })
     }
 
@@ -116,7 +117,14 @@ impl Telling {
         }
         let payload = self.door.told.borrow().payload.len();
         let bytes = self.topic.as_str().len() + payload;
-        self.due = payload > 0 && bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        let fits = bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        if !fits {
+            tracing::warn!(
+                uplink = %self.uplink, bytes,
+                "what is to be told of the configuration is larger than the broker or packet-max allows"
+            );
+        }
+        self.due = payload > 0 && fits;
         self.due.then_some(bytes)
     }
 

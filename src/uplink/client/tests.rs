@@ -24,7 +24,8 @@ fn client(version: Version, limits: Limits) -> (Client, DuplexStream) {
 
 fn message(qos: Qos) -> Message<'static> {
     let payload = Bytes::from_static(b"1");
-    Message { topic: "a/b", payload, qos, retain: true, content_type: Some("text/plain") }
+    let content_type = Some("text/plain");
+    Message { topic: "a/b", payload, qos, retain: true, content_type, correlated: None }
 }
 
 /// Lets the client write, and takes what it wrote.

@@ -320,6 +320,7 @@ impl<'a> Session<'a> {
                 qos: out.qos,
                 retain: false,
                 content_type: None,
+                correlated: None,
             })?;
             if id != 0 {
                 self.leaving = Some(Leaving::Dying(id, Instant::now() + FAREWELL));
