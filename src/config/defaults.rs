@@ -36,6 +36,9 @@ pub(super) const TOPIC_THINGSBOARD: &str = "v1/gateway/telemetry";
 pub(super) const TOPIC_ISA_95: &str = "{enterprise}/{site}/{area}/{line}/{cell}/{device}/{tag}";
 /// Longest payload template.
 pub(super) const TEMPLATE_BYTES_MAX: usize = 4_096;
+/// Home Assistant's own default for the topics by which it finds devices.
+pub(super) const HOME_ASSISTANT: &str = "homeassistant";
+pub(super) const TOPIC_STATUS: &str = "{site}/{gateway}/status";
 pub(super) const TOPIC_NOTICES: &str = "{site}/{gateway}/notice";
 
 /// Where an uplink takes new configurations, and where for a group of gateways.

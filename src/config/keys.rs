@@ -283,6 +283,7 @@ pub(super) static UPLINK: Shape = Shape {
         "topic",
         "payload",
         "backlog",
+        "home-assistant",
         "notices",
         "window",
         "rate",
@@ -352,6 +353,15 @@ pub(super) static BACKLOG: Shape = Shape {
 };
 
 pub(super) static PAYLOAD: Shape = Shape { name: "payload", keys: &["template"], refused: &[] };
+
+pub(super) static HOME_ASSISTANT: Shape = Shape {
+    name: "home-assistant",
+    keys: &["discovery", "status"],
+    refused: &[
+        ("prefix", "the prefix of discovery topics is called discovery"),
+        ("availability", "the topic of the gateway's availability is called status"),
+    ],
+};
 
 pub(super) static NOTICES: Shape = Shape { name: "notices", keys: &["topic"], refused: &[] };
 
@@ -445,7 +455,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 48] = [
+pub(super) static ALL: [&Shape; 49] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -491,6 +501,7 @@ pub(super) static ALL: [&Shape; 48] = [
     &SAS,
     &BACKLOG,
     &PAYLOAD,
+    &HOME_ASSISTANT,
     &WINDOW,
     &RATE,
     &STORE,

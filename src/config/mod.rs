@@ -11,6 +11,7 @@ mod check;
 pub mod clouds;
 mod defaults;
 pub mod file;
+mod home_assistant;
 pub mod import;
 mod keys;
 mod kinds;
@@ -37,6 +38,7 @@ pub use defaults::{
     DEFAULT_RECONNECT_MAX, WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX,
 };
 pub use file::load;
+pub use home_assistant::{Described, Entity, HomeAssistantPlan, Part};
 pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;

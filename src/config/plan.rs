@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::broker::{BrokerPlan, Place};
 use super::clouds::Service;
+use super::home_assistant::HomeAssistantPlan;
 use super::link::Link;
 use super::remote::RemotePlan;
 use super::share::SharePlan;
@@ -166,6 +167,18 @@ impl Registers {
 }
 
 impl TagPlan {
+    /// What the store must know of it.
+    pub(super) fn meta(&self, device: &DevicePlan) -> TagMeta {
+        TagMeta {
+            topic: self.topic.clone(),
+            device: device.name.clone(),
+            name: self.name.clone(),
+            unit: self.unit.clone(),
+            coding: self.source.meaning(),
+            class: self.class,
+        }
+    }
+
     /// `None` for a tag of a device that does not speak Modbus.
     pub fn registers(&self) -> Option<&Registers> {
         match &self.source {
@@ -267,6 +280,10 @@ pub struct UplinkPlan {
     pub backlog_topic: TopicName,
     /// Whether messages of a backlog are sent in the zlib format.
     pub backlog_deflate: bool,
+    /// The devices that ThingsBoard is told of when a connection begins; empty for other forms.
+    pub thingsboard_devices: Vec<Name>,
+    /// `None` if Home Assistant is told nothing.
+    pub home_assistant: Option<HomeAssistantPlan>,
     /// Where gaps and corrections are told (the prefix already applied); `None` for nowhere.
     pub notices_topic: Option<TopicName>,
     /// Messages handed over and not yet acknowledged.
@@ -510,16 +527,7 @@ impl Plan {
 
     /// What the store must know of every tag, in the order of [`Plan::tags`].
     pub fn metas(&self) -> Vec<TagMeta> {
-        self.tags()
-            .map(|(_, device, tag)| TagMeta {
-                topic: tag.topic.clone(),
-                device: device.name.clone(),
-                name: tag.name.clone(),
-                unit: tag.unit.clone(),
-                coding: tag.source.meaning(),
-                class: tag.class,
-            })
-            .collect()
+        self.tags().map(|(_, device, tag)| tag.meta(device)).collect()
     }
 
     /// The parts that were added, removed or changed from `self` to `new`.

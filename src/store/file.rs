@@ -20,7 +20,7 @@ use super::per_class::PerClass;
 use super::quarantine;
 use super::rows::{self, LoadError};
 use super::salvage::{Database, Salvages, log_beside};
-use super::schema::{self, CreateError, chunk_table, is_damage, is_full};
+use super::schema::{self, CreateError, Shrinks, chunk_table, is_damage, is_full};
 use super::space::{self, Space};
 use super::state::State;
 use super::status::{Health, Quarantined};
@@ -39,6 +39,8 @@ pub struct StoreFile {
     /// How much of the file system it may take, in bytes.
     pub quota: u64,
     pub ballast: Ballast,
+    /// How the file that is there gives pages back.
+    pub shrinks: Shrinks,
     /// Of the file that is there; `None` while none was ever opened.
     pub epoch: Option<u64>,
     inode: Option<u64>,
@@ -125,6 +127,7 @@ impl StoreFile {
             path: database(dir),
             quota: space::quota(&place, max_bytes),
             ballast: Ballast::of(&place),
+            shrinks: Shrinks::default(),
             epoch: None,
             inode: None,
             lock: None,
@@ -339,6 +342,7 @@ impl StoreFile {
         self.load_quarantine(connection, &mut state)?;
         state.observe_clock(clock);
         state.disk.bytes = Pages::of(connection)?.live();
+        self.shrinks = Shrinks::of(connection)?;
         self.epoch = Some(state.epoch);
         self.inode = inode(&self.path);
         Ok(state)
@@ -370,7 +374,8 @@ impl StoreFile {
     ) -> Result<(Connection, u64, PerClass<u64>), FileError> {
         let epoch = fastrand::u64(1..);
         let reserved = PerClass::from_fn(|class| heads.get(class) + RESERVE);
-        schema::create(&schema::QUEUE, &self.path, |connection| {
+        let shrinks = self.wanted_shrinks();
+        schema::create(&schema::QUEUE, &self.path, shrinks, |connection| {
             rows::put_meta(connection, rows::EPOCH, epoch)?;
             rows::put_meta(connection, rows::CLEAN, 0)?;
             for class in Class::ALL {
@@ -381,9 +386,16 @@ impl StoreFile {
         })?;
         let connection = schema::connect(&schema::QUEUE, &self.path, self.quota)?;
         wal::make_room(&self.path);
+        self.shrinks = shrinks;
         self.epoch = Some(epoch);
         self.inode = inode(&self.path);
         Ok((connection, epoch, reserved))
+    }
+
+    /// A file that may take more of the file system than its share has to be able to give that back.
+    pub fn wanted_shrinks(&self) -> Shrinks {
+        let above = Space::of(self.place()).is_ok_and(|space| self.quota > space.fair_share());
+        if above { Shrinks::InSteps } else { Shrinks::Whole }
     }
 
     /// Opens the file again after a failure, brings its WAL into it, and gives what it has.
@@ -395,6 +407,7 @@ impl StoreFile {
         }
         checkpoint(&connection, "TRUNCATE")?;
         wal::make_room(&self.path);
+        self.shrinks = Shrinks::of(&connection)?;
         // If the start could not write, the mark of the last orderly end is still there.
         if rows::needed_meta(&connection, rows::CLEAN)? != 0 {
             rows::put_meta(&connection, rows::CLEAN, 0)?;
@@ -410,7 +423,8 @@ impl StoreFile {
     pub fn room(&self) -> io::Result<Room> {
         let space = Space::of(&self.path)?;
         let file = self.path.metadata().map_or(0, |file| file.len());
-        Ok(Room { space, file, ballast_missing: self.ballast.missing(space) })
+        let ballast_missing = self.ballast.missing(space);
+        Ok(Room { space, file, shrinks: self.shrinks, ballast_missing })
     }
 
     /// An error of the file in words for whoever looks after the machine.

@@ -16,7 +16,7 @@ use crate::model::Class;
 /// Chunks of a class looked at in one go.
 pub const ROWS: usize = 256;
 /// Items in memory looked at in one go, so that nobody waits for the lock.
-const ITEMS: usize = 8_192;
+const ITEMS: usize = 4_096;
 /// Most contradictions told at once.
 const TOLD_MAX: usize = 16;
 

@@ -2,10 +2,11 @@
 //!
 //! Every setting here was measured against its alternatives: `psow=0` survives media that trash
 //! neighbouring bytes, and makes SQLite write whole sectors of 4 KiB, so that is the size of a page
-//! (smaller ones drag unchanged neighbours into the WAL); `synchronous=FULL` is the only
-//! level that never lost a commit; the automatic checkpoint swallows a failed sync, so it is off
-//! and `writer.rs` runs its own; `secure_delete` would write freed backlogs twice; the WAL stays
-//! when the file is closed, so its blocks need not be allocated again.
+//! (smaller ones drag unchanged neighbours into the WAL); the map of pages that shrinking in steps
+//! takes is written with every new page, so only a file that may need it has one;
+//! `synchronous=FULL` is the only level that never lost a commit; the automatic checkpoint swallows
+//! a failed sync, so it is off and `writer.rs` runs its own; `secure_delete` would write freed
+//! backlogs twice; the WAL stays when the file is closed, so its blocks need not be allocated again.
 
 use std::fs::File;
 use std::io;
@@ -125,11 +126,39 @@ pub fn class_of(code: i64) -> Option<Class> {
     Class::ALL.into_iter().find(|class| i64::from(class_code(*class)) == code)
 }
 
+/// Whether a file can give back some of its pages, and what that takes: a map of who points to
+/// each page, which costs a write more for every new one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shrinks {
+    /// Only as a whole, when it is nearly empty.
+    #[default]
+    Whole,
+    /// In steps, whatever is in it.
+    InSteps,
+}
+
+impl Shrinks {
+    /// As the file was made.
+    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let mode: i64 = connection.pragma_query_value(None, "auto_vacuum", |row| row.get(0))?;
+        Ok(if mode == 0 { Self::Whole } else { Self::InSteps })
+    }
+
+    /// The word for `PRAGMA auto_vacuum`.
+    pub fn pragma(self) -> &'static str {
+        match self {
+            Self::Whole => "NONE",
+            Self::InSteps => "INCREMENTAL",
+        }
+    }
+}
+
 /// Makes a new file under another name, fills it, and moves it to its place, so that a file that
 /// is there is always whole.
 pub fn create(
     format: &Format,
     path: &Path,
+    shrinks: Shrinks,
     fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), CreateError> {
     let new = path.with_extension("new");
@@ -142,8 +171,9 @@ pub fn create(
     let flags = OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_READ_WRITE;
     let mut connection = Connection::open_with_flags(&new, flags)?;
     connection.execute_batch(&format!(
-        "PRAGMA page_size={PAGE_BYTES}; PRAGMA auto_vacuum=INCREMENTAL;
+        "PRAGMA page_size={PAGE_BYTES}; PRAGMA auto_vacuum={};
          PRAGMA synchronous=FULL; PRAGMA application_id={};",
+        shrinks.pragma(),
         format.application_id
     ))?;
     migrate(format, &mut connection)?;
@@ -338,7 +368,7 @@ mod tests {
     fn a_new_file_has_the_measured_settings() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("odd name?#%&.db");
-        create(&QUEUE, &path, |_| Ok(())).unwrap();
+        create(&QUEUE, &path, Shrinks::Whole, |_| Ok(())).unwrap();
         assert!(!path.with_extension("new").exists());
         let connection = connect(&QUEUE, &path, 1 << 20).unwrap();
         let ask = |pragma: &str| -> String {
@@ -353,7 +383,7 @@ mod tests {
             ("synchronous", "Integer(2)"),
             ("wal_autocheckpoint", "Integer(0)"),
             ("secure_delete", "Integer(0)"),
-            ("auto_vacuum", "Integer(2)"),
+            ("auto_vacuum", "Integer(0)"),
             ("journal_size_limit", "Integer(-1)"),
             ("mmap_size", "Integer(0)"),
             ("user_version", "Integer(3)"),

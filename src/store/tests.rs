@@ -742,6 +742,53 @@ fn wrong_times_that_were_delivered_are_corrected_across_a_restart() {
     assert_eq!(store.wall(entries[0].boot, Mono(5_000)), Wall(1_750_000_000_000));
 }
 
+/// A file that was made to shrink in steps and may not grow beyond its share is written anew when a
+/// big backlog is drained: short, without a map of its pages, and with all that is waited for.
+#[test]
+fn a_drained_file_is_written_anew_without_a_map_of_its_pages() {
+    let bench = Bench::new();
+    bench.open().close();
+    let ask = |pragma: &str| -> i64 {
+        let connection = rusqlite::Connection::open(bench.database()).unwrap();
+        connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap()
+    };
+    assert_eq!(ask("auto_vacuum"), 0);
+    let old = rusqlite::Connection::open(bench.database()).unwrap();
+    old.execute_batch("PRAGMA auto_vacuum=INCREMENTAL; VACUUM;").unwrap();
+    drop(old);
+    assert_eq!(ask("auto_vacuum"), 2);
+
+    let store = bench.open();
+    store.set_consumers(&[required("cloud")]);
+    let cloud = store.consumer("cloud").unwrap();
+    for i in 0..600 {
+        let payload: Vec<u8> = (0..32_768).map(|_| fastrand::u8(..)).collect();
+        store.append_message(Class::Bulk, Message { payload: payload.into(), ..message(i) });
+        if i % 50 == 0 {
+            run(store.flush());
+        }
+    }
+    store.append(batch(Class::Normal, 0, 1_000));
+    run(store.flush());
+    settle(&cloud, Class::Bulk, 0..600, Settled::Delivered);
+    settle(&cloud, Class::Normal, 0..10, Settled::Delivered);
+    wait_until("it is short", || {
+        bench.clock.advance(Duration::from_secs(70));
+        store.append(batch(Class::Alarm, 0, 1));
+        run(store.flush());
+        bench.database().metadata().unwrap().len() < 1 << 20
+    });
+    store.append(batch(Class::Normal, 1_000, 1_000));
+    run(store.flush());
+    store.crash();
+    assert_eq!(ask("auto_vacuum"), 0);
+    let store = bench.open();
+    assert_eq!(store.status().health, Health::Ok);
+    let cloud = store.consumer("cloud").unwrap();
+    assert_eq!(read_all(&cloud, Class::Normal), same(10, 2_000));
+    assert_eq!(account(&store, "cloud", Class::Bulk).waiting, 0);
+}
+
 /// A process that is started again on the same kernel, with a clock that went on as before.
 #[test]
 fn times_are_known_after_a_restart() {

@@ -133,22 +133,18 @@ impl State {
 
     /// Steps over what need not be written (any more).
     fn skip_settled(&mut self, class: Class) {
-        loop {
-            let lane = self.lanes.get(class);
-            let Some(item) = lane.items.get(lane.index_at(lane.scan_from)) else {
-                let lane = self.lanes.get_mut(class);
-                lane.scan_from = lane.head;
-                lane.unwritten_bytes = 0;
-                return;
-            };
+        let lane = self.lanes.get(class);
+        let (mut upto, mut bytes, mut is_all) = (lane.scan_from, 0, true);
+        for item in lane.items.range(lane.index_at(lane.scan_from)..) {
             if !item.stored && self.needed(class, &item.range(), item.awaited) {
-                return;
+                is_all = false;
+                break;
             }
-            let (end, bytes) = (item.end(), item.bytes);
-            let lane = self.lanes.get_mut(class);
-            lane.scan_from = end;
-            lane.unwritten_bytes = lane.unwritten_bytes.saturating_sub(bytes);
+            (upto, bytes) = (item.end(), bytes + item.bytes);
         }
+        let lane = self.lanes.get_mut(class);
+        lane.scan_from = if is_all { lane.head } else { upto };
+        lane.unwritten_bytes = if is_all { 0 } else { lane.unwritten_bytes.saturating_sub(bytes) };
     }
 
     /// Readings and messages that the file should have and does not.

@@ -332,7 +332,8 @@ fn certificate_error(error: &CertificateError, peer: &str, now: Wall) -> Ended {
             let words = format!("the certificate of {peer} has expired; {clock}");
             Ended::new(Cause::Certificate, words)
         }
-        CertificateError::UnknownIssuer => Ended::new(
+        // An authority of the same name with another key is another authority.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Ended::new(
             Cause::Certificate,
             format!("the certificate of {peer} is signed by an authority that is not trusted here"),
         ),

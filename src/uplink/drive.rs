@@ -65,7 +65,7 @@ pub async fn run(
             }
             Over::Failed(ended) => ended,
         };
-        delay = life.pause(closing);
+        delay = life.pause(closing, &ended);
         let next_try = engine.clock.mono() + delay;
         engine.ended(ended, closing, next_try);
     }
@@ -75,9 +75,11 @@ pub async fn run(
 
 impl Life {
     /// How long to wait after a connection that ended like this. An open socket is not success: a
-    /// broker that takes us and then hangs up, or does not take a message, has failed.
-    fn pause(&mut self, closing: Closing) -> Duration {
-        if (closing.acknowledged && !closing.refused) || closing.lasted {
+    /// broker that takes us and then hangs up, does not take a message, or has no host application,
+    /// has failed.
+    fn pause(&mut self, closing: Closing, ended: &Ended) -> Duration {
+        let worked = (closing.acknowledged && !closing.refused) || closing.lasted;
+        if worked && ended.cause != Cause::HostAway {
             self.failover.worked();
             self.backoff.reset();
             self.backoff.next_delay()

@@ -20,6 +20,7 @@
 //!
 //! Knows nothing of buses, of the LAN broker, or of what a command means.
 
+mod announce;
 mod cause;
 mod client;
 mod commands;

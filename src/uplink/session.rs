@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
-use super::client::{Client, Event, Failure, Message, Reason, Subscription};
+use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
 use super::engine::{Closing, Engine};
 use super::held::{Full, Held};
 use super::inflight::{Inflight, Window};
@@ -28,6 +29,8 @@ enum Out {
     Rows(Item),
     Reply(Reply),
     Notice(notices::Told),
+    /// Made anew by the next connection.
+    Announcement(Announcement),
     /// What is told of the configuration, and where.
     Told(TopicName, remote::Told),
 }
@@ -38,6 +41,7 @@ impl Out {
             Self::Rows(item) => (&item.topic, &item.payload),
             Self::Reply(reply) => (&reply.topic, &reply.payload),
             Self::Notice(told) => (&told.topic, &told.payload),
+            Self::Announcement(told) => (&told.topic, &told.payload),
             Self::Told(topic, told) => (topic, &told.payload),
         };
         let mut message = Message {
@@ -55,6 +59,7 @@ impl Out {
             }
             Self::Reply(reply) => message.correlated = reply.correlated.as_ref(),
             Self::Notice(_) => {}
+            Self::Announcement(told) => message.retain = told.retain,
             Self::Told(..) => message.retain = true,
         }
         message
@@ -65,6 +70,7 @@ impl Out {
             Self::Rows(item) => item.bytes(),
             Self::Reply(reply) => reply.bytes(),
             Self::Notice(told) => told.bytes(),
+            Self::Announcement(told) => told.bytes(),
             Self::Told(topic, told) => topic.as_str().len() + told.payload.len(),
         };
         bytes + PUBLISH_OVERHEAD
@@ -98,6 +104,7 @@ pub struct Session<'a> {
     /// Rows that were passed over may go now: they are read again once nothing is out.
     again: bool,
     notices: Notices,
+    announcer: Announcer,
     /// `None` if nobody configures the gateway over this uplink.
     telling: Option<Telling>,
     settling: Settling,
@@ -141,6 +148,10 @@ impl<'a> Session<'a> {
         for (filter, qos) in commands.chain(local) {
             client.subscribe(Subscription { filter, qos, no_local: true })?;
         }
+        let announcer = Announcer::new(&plan, packet_bytes);
+        for filter in &announcer.filters() {
+            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+        }
         engine.online();
         let messages = plan.window_messages.min(client.limits().receive_maximum);
         let window = Window::new(messages, plan.window_bytes);
@@ -160,6 +171,7 @@ impl<'a> Session<'a> {
             held,
             again: false,
             notices,
+            announcer,
             telling,
             settling: Settling::default(),
             acks_unsettled: 0,
@@ -203,6 +215,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn stop(&mut self) {
+        self.announcer.stop();
         self.stop_by = Some(Instant::now() + self.engine.timing.stop_grace);
     }
 
@@ -215,12 +228,22 @@ impl<'a> Session<'a> {
     pub fn event(&mut self, event: Event) {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
-            Event::Received(message) => self.engine.received(&message),
+            Event::Received(message) => self.received(&message),
             Event::Subscribed { granted, refused } => {
                 self.engine.subscribed(granted, refused);
                 self.telling.iter_mut().for_each(|telling| telling.answered(refused));
             }
             Event::PingAcked(_) => {}
+        }
+    }
+
+    fn received(&mut self, message: &Received) {
+        let Received { topic, payload, retain, .. } = message;
+        let ours = self.announcer.received(topic, payload, *retain);
+        let mut local = self.engine.plan.local.iter();
+        // The clients of the network may want to see what others announce.
+        if !ours || local.any(|local| local.filter.matches(topic)) {
+            self.engine.received(message);
         }
     }
 
@@ -263,7 +286,16 @@ impl<'a> Session<'a> {
     /// Hands over as much as the window and the rate allow and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
-        if self.stopping() || self.refused.is_some() {
+        if self.refused.is_some() {
+            return Ok(());
+        }
+        while let Some(bytes) = self.announcer.front()
+            && self.room(bytes, 0)
+            && let Some(told) = self.announcer.pop()
+        {
+            self.hand_over(client, Out::Announcement(told))?;
+        }
+        if self.stopping() {
             return Ok(());
         }
         if self.again {
@@ -392,6 +424,7 @@ impl<'a> Session<'a> {
                 self.engine.board.update(|progress| progress.commands.replies += 1);
             }
             Out::Reply(_) => self.engine.replies_dropped(1),
+            Out::Announcement(_) => {}
             Out::Told(_, told) => {
                 let telling = self.telling.as_ref().filter(|_| good);
                 telling.into_iter().for_each(|telling| telling.acknowledged(told.revision));
@@ -524,7 +557,8 @@ impl<'a> Session<'a> {
             match out {
                 Out::Rows(item) => duplicates += rows_in(&item.rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
-                Out::Notice(_) | Out::Told(..) => {} // Told again at the next connection.
+                // Told again at the next connection.
+                Out::Notice(_) | Out::Announcement(_) | Out::Told(..) => {}
             }
         }
         let out = replies.len();

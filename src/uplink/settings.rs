@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::announce;
 use super::client::{Hello, Proxy, Secure, Target, Version};
 use super::sas;
 use crate::config::{BrokerUrl, MqttVersion, Secret, UplinkPlan};
@@ -128,7 +129,7 @@ pub fn dial(
         client_id: plan.client_id.clone(),
         keep_alive: u16::try_from(seconds).unwrap_or(u16::MAX),
         login,
-        will: None,
+        will: plan.home_assistant.as_ref().map(announce::will),
     };
     let target = target(plan, places, broker)?;
     let certificates = plan.tls.as_ref().map(tls::expiries).unwrap_or_default();

@@ -245,6 +245,35 @@ def test_the_primary_host(tmp_path, started, broker):
     judge(proxy, host="scada-host")
 
 
+def test_several_servers(tmp_path, started):
+    """The node goes where the primary host is, and is on one server at a time."""
+    press = started(CountingDevice())
+    servers = [started(Mosquitto(tmp_path / name)) for name in "ab"]
+    proxies = [started(Proxy(server.port)) for server in servers]
+    a, b = [started(Watcher(server.port)) for server in servers]
+    a.state(False, 100)
+    b.state(True, 50)
+    text = config(press, proxies[0].port, host="scada-host")
+    urls = ", ".join(f'"mqtt://127.0.0.1:{proxy.port}"' for proxy in proxies)
+    gateway = started(Gateway(tmp_path / "gw", text.replace(f'"mqtt://127.0.0.1:{proxies[0].port}"', f"[{urls}]")))
+    count_goes_on(b, press, 40)
+    assert not a.of("NBIRTH")
+    a.state(True, 200)
+    b.state(False, 60)
+    count_goes_on(a, press, 60)
+    wait_for(lambda: b.of("NDEATH"), what="the death certificate on the server that was left")
+    last = press.served - 5
+    seen = lambda: {v for watcher in (a, b) for v, _ in watcher.values("press", "count")}
+    wait_for(lambda: set(range(1, last)) <= seen(), 30, "every value, on one server or the other")
+    assert gateway.stop() == 0
+    for proxy in proxies:
+        wait_for(lambda: proxy.snapshot()[-1]["packet"] == "close", what="the end of the connection")
+    records = sorted((r | {"connection": (n, r["connection"])} for n, p in enumerate(proxies) for r in p.snapshot()),
+                     key=lambda r: r["t"])
+    found = checker.judge(checker.Recording(records, host="scada-host", writable=["press"]))
+    assert found == {}, json.dumps({k: v[:3] for k, v in found.items()}, indent=1)
+
+
 def test_a_host_application_of_others(tmp_path, started, broker):
     server, proxy, watcher = broker
     press = started(CountingDevice())
@@ -309,12 +338,13 @@ def test_a_host_application_of_others(tmp_path, started, broker):
     assert of("NDEATH")[-1]["bd_seq"] == recording.sessions[-1].bd_seq > 0
 
 
-def test_no_value_is_lost_under_faults(tmp_path, started, broker):
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_no_value_is_lost_under_faults(tmp_path, started, broker, version):
     """Truth is what the broker passed on. After a SIGKILL of the gateway the store may miss its commit window."""
     server, proxy, watcher = broker
     press = started(CountingDevice())
     watcher.state(True, 1)
-    gateway = started(Gateway(tmp_path / "gw", config(press, proxy.port, host="scada-host", every="20ms")))
+    gateway = started(Gateway(tmp_path / "gw", config(press, proxy.port, mqtt=version, host="scada-host", every="20ms")))
     count_goes_on(watcher, press, 30)
     seed = random.randrange(1 << 30)
     chance, may_miss, stamp, kinds = random.Random(seed), set(), 1, {}
@@ -368,9 +398,11 @@ def test_no_value_is_lost_under_faults(tmp_path, started, broker):
           f"{late()} readings without a value, faults: {kinds}")
     assert len(unexcused) <= late(), f"lost: {sorted(unexcused)[:20]}, seed {seed}"
     assert max(seen() - {None}) <= press.served
+    told = lambda: [json.loads(m["string_value"]) for p in watcher.of("NDATA") for m in p["metrics"]]
+    wait_for(lambda: any(n["notice"] == "resume" for n in told()), what="the notice of a jump after a kill")
     assert gateway.stop() == 0
     wait_for(lambda: proxy.snapshot()[-1]["packet"] == "close", what="the end of the connection")
-    recording = checker.Recording(proxy.snapshot(), host="scada-host", writable=["press"])
+    recording = checker.Recording(proxy.snapshot(), host="scada-host", writable=["press"], late_ms=30_000)
     found = checker.judge(recording)
     # A kill between the store's commit and CONNECT leaves out a number; freezing holds packets back in the recorder.
     for assertion in ("message-flow-edge-node-birth-publish-will-message-payload-bdSeq", "topics-nbirth-bdseq-increment"):

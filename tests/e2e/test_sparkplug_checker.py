@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def judged(records):
-    recording = checker.Recording(records, host=edge.HOST, devices=edge.DEVICES, writable=["press"], servers=2)
+    recording = checker.Recording(records, host=edge.HOST, devices=edge.DEVICES, writable=["press"])
     return checker.judge(recording)
 
 

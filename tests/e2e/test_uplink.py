@@ -123,15 +123,10 @@ def test_tls_with_everything(tmp_path, started, plant):
     check_refused(outcome, "login", "client-certificate", "wants a certificate of this client")
 
 
-def test_websocket_and_tls_under_it(tmp_path, started, plant):
-    plain = started(Broker(tmp_path / "plain", "protocol websockets"))
-    check_good(uplink_test(tmp_path, f"ws://127.0.0.1:{plain.port}"), "resolve", "connect", "WebSocket")
-    secure = started(Broker(tmp_path / "secure", "protocol websockets", *tls(plant, "broker")))
-    url = f"wss://localhost:{secure.port}/mqtt"
-    check_good(uplink_test(tmp_path, url, f"ca: {plant / 'ca.pem'}"), "resolve", "connect", "TLS", "WebSocket")
+def test_a_broker_without_websocket_is_named(tmp_path, started):
     raw = started(Broker(tmp_path / "raw"))
     code, steps = uplink_test(tmp_path, f"ws://127.0.0.1:{raw.port}")
-    assert code == 1 and steps[-1]["step"] == "WebSocket", steps
+    assert code == 1 and not steps[-1]["ok"] and steps[-1]["step"] == "WebSocket", steps
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ fn a_log_that_grows_until_the_disk_is_full_loses_nothing_that_was_safe() {
     oracle.publish(&store);
     let reader = rusqlite::Connection::open(disk.path().join("store/queue.db")).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM meta;").unwrap();
-    let load = Load::start(&store, &oracle, 500);
+    let load = Load::start(&store, &oracle, 100);
     wait_for(&store, 120, "the disk is full", is_ram_only);
     let log = size(&disk.path().join("store/queue.db-wal"));
     wait_for(&store, 60, "memory overflows, counted", |status| dropped(status, "ram-full") > 0);

@@ -13,9 +13,7 @@ mod tests;
 use prost::Message;
 
 pub use datatype::DataType;
-pub use proto::{Content, PropertyContent};
-#[cfg(test)]
-pub use proto::{Metric as WireMetric, Payload};
+pub use proto::{Content, Metric as WireMetric, Payload, PropertyContent};
 
 use crate::model::Value;
 
@@ -143,7 +141,7 @@ impl Wanted {
 /// Reads the payload of a command: the time it was sent, and what it wants.
 pub fn command(bytes: &[u8]) -> Result<(Option<u64>, Vec<Wanted>), DecodeError> {
     let payload =
-        proto::Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+        Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if payload.metrics.len() > METRICS_MAX {
         return Err(DecodeError::TooMany);
     }

@@ -1,3 +1,5 @@
+//! Whole payloads, both ways, and any bytes.
+
 use proptest::prelude::*;
 use prost::Message;
 

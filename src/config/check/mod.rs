@@ -85,6 +85,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
         uplinks: uplinks.iter().map(|(uplink, _)| uplink.clone()).collect(),
         store,
     };
+    plan.describe_devices();
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();
     uplink::sparkplug::complete(&mut plan, &uplink_spots, out);
     across::check(&plan, &root.spot, &places, &uplink_spots, out);

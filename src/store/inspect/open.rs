@@ -101,7 +101,7 @@ mod tests {
     /// A file with one row that a checkpoint brought in, and one that is in the WAL alone.
     fn made(dir: &Path) -> (PathBuf, Connection) {
         let path = dir.join("queue.db");
-        assert!(schema::create(&schema::QUEUE, &path, |_| Ok(())).is_ok());
+        assert!(schema::create(&schema::QUEUE, &path, schema::Shrinks::Whole, |_| Ok(())).is_ok());
         let writer = schema::connect(&schema::QUEUE, &path, 1 << 30).unwrap();
         writer.execute("INSERT INTO fact VALUES('a', '1')", []).unwrap();
         crate::store::file::checkpoint(&writer, "TRUNCATE").unwrap();

@@ -223,7 +223,7 @@ impl KeepFile {
 
     fn make(&mut self) -> Result<(), FileError> {
         std::fs::create_dir_all(self.place())?;
-        schema::create(&FORMAT, &self.path, |_| Ok(()))?;
+        schema::create(&FORMAT, &self.path, schema::Shrinks::InSteps, |_| Ok(()))?;
         self.inode = inode(&self.path);
         self.connection = Some(schema::connect(&FORMAT, &self.path, BYTES_MAX)?);
         wal::make_room(&self.path);

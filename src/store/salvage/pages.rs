@@ -223,16 +223,18 @@ mod tests {
     /// What SQLite wrote is read back, whatever its length.
     #[test]
     fn reads_what_sqlite_writes() {
-        SIZES.into_iter().for_each(reads_pages_of);
+        for size in SIZES {
+            ["NONE", "INCREMENTAL"].into_iter().for_each(|vacuum| reads_pages_of(size, vacuum));
+        }
     }
 
-    fn reads_pages_of(size: usize) {
+    fn reads_pages_of(size: usize, vacuum: &str) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
         let connection = Connection::open(&path).unwrap();
         connection
             .execute_batch(&format!(
-                "PRAGMA page_size={size}; PRAGMA auto_vacuum=INCREMENTAL;
+                "PRAGMA page_size={size}; PRAGMA auto_vacuum={vacuum};
                  CREATE TABLE t(id INTEGER PRIMARY KEY, a INTEGER, b BLOB, c TEXT);
                  CREATE TABLE w(k TEXT PRIMARY KEY, b BLOB) WITHOUT ROWID;"
             ))

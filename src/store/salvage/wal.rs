@@ -37,16 +37,28 @@ pub struct Wal {
     pub damaged: bool,
     /// Whether anything of this round is behind the last commit.
     pub tail: bool,
-    /// Frames up to the last commit that SQLite believes.
-    believed: u32,
-    /// The frame that does not fit.
-    breaks_at: u32,
+    /// Whether the header is no good: then SQLite believes none of the frames.
+    headless: bool,
+    chain: Chain,
+}
+
+/// How far the frames of this round follow from one another.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chain {
+    /// Frames up to the last commit.
+    committed: u32,
+    /// Whether others follow behind that.
+    tail: bool,
+    /// The frame of this round that does not fit.
+    breaks_at: Option<u32>,
+    /// Whether a transaction follows behind the one in which it breaks.
+    goes_on: bool,
 }
 
 /// What the database has of the frames behind a break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
-    /// Nothing: what SQLite sees is an earlier state, but one that was.
+    /// Not all: what SQLite sees is an earlier state, but one that was.
     Behind,
     /// Everything: the log is not needed.
     Complete,
@@ -59,6 +71,7 @@ pub struct Frame {
     /// The page it holds.
     pub number: u32,
     pub page: Page,
+    commits: bool,
 }
 
 impl Wal {
@@ -91,50 +104,52 @@ impl Wal {
             broken: true,
             damaged: false,
             tail: true,
-            believed: 0,
-            breaks_at: u32::MAX,
+            headless: word(0) & !1 != MAGIC || sum != (word(24), word(28)),
+            chain: Chain::default(),
         };
-        if word(0) & !1 == MAGIC && sum == (word(24), word(28)) {
-            wal.follow(big, sum)?;
-        } else {
-            let first = wal.frame_bytes(0)?;
-            wal.salts = salts(&first);
+        if wal.headless {
+            // Each frame still says what the next one's checksum begins with.
+            wal.salts = salts(&wal.frame_bytes(0)?);
             wal.damaged = wal.goes_on(0, 0);
+            let [little, big] = [wal.chain(false, None)?, wal.chain(true, None)?];
+            wal.chain = if big.committed > little.committed { big } else { little };
+        } else {
+            wal.chain = wal.chain(big, Some(sum))?;
+            wal.broken = wal.chain.breaks_at.is_some();
+            wal.damaged = wal.chain.goes_on;
+            wal.tail = wal.chain.tail || wal.broken;
         }
         Ok(Some(wal))
     }
 
-    /// Goes along the chain, to where it breaks or the round ends.
-    fn follow(&mut self, big: bool, header: (u32, u32)) -> io::Result<()> {
-        let (mut sum, mut filled) = (header, 0);
-        (self.broken, self.tail) = (false, false);
+    /// Goes along the chain, to where it breaks or the round ends. Without the checksum of the
+    /// header, that of the first frame is taken for right.
+    fn chain(&self, big: bool, header: Option<(u32, u32)>) -> io::Result<Chain> {
+        let (mut chain, mut sum, mut filled) = (Chain::default(), header, 0);
         for frame in 0..self.frames {
             let bytes = self.frame_bytes(frame)?;
-            if salts(&bytes) != self.salts {
-                self.broken = self.is_ours(&bytes);
-                self.breaks_at = frame;
-                self.damaged = self.broken && self.goes_on(frame, filled);
-                break;
-            }
-            sum = checksum(big, sum, bytes.get(..8).unwrap_or_default());
-            sum = checksum(big, sum, bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default());
             let stored = (be32(&bytes, 16).unwrap_or(0), be32(&bytes, 20).unwrap_or(0));
-            if sum != stored {
-                self.broken = true;
-                self.breaks_at = frame;
-                self.damaged = self.goes_on(frame, filled);
+            let expected = sum.map_or(stored, |sum| {
+                let sum = checksum(big, sum, bytes.get(..8).unwrap_or_default());
+                checksum(big, sum, bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default())
+            });
+            if salts(&bytes) != self.salts || stored != expected {
+                if self.is_ours(&bytes) {
+                    chain.breaks_at = Some(frame);
+                    chain.goes_on = self.goes_on(frame, filled);
+                }
                 break;
             }
-            self.tail = !is_commit(&bytes);
-            if !self.tail {
-                self.believed = frame + 1;
+            sum = Some(stored);
+            chain.tail = !is_commit(&bytes);
+            if !chain.tail {
+                chain.committed = frame + 1;
                 if self.offset(frame) >= filled {
                     filled = self.filled_to(frame);
                 }
             }
         }
-        self.tail |= self.broken;
-        Ok(())
+        Ok(chain)
     }
 
     /// Whether anything is behind the first commit from `frame` on. SQLite fills up the sector of a
@@ -142,16 +157,16 @@ impl Wal {
     /// what begins before `filled` does not count.
     fn goes_on(&self, frame: u32, mut filled: u64) -> bool {
         let mut commits = false;
-        for frame in (frame..self.frames).filter(|frame| self.frame(*frame).is_some()) {
-            if self.offset(frame) < filled {
+        for index in frame..self.frames {
+            let Some(frame) = self.frame(index) else { continue };
+            if self.offset(index) < filled {
                 continue;
             }
             if commits {
                 return true;
             }
-            let bytes = self.frame_bytes(frame).unwrap_or_default();
-            if is_commit(&bytes) {
-                (commits, filled) = (true, self.filled_to(frame));
+            if frame.commits {
+                (commits, filled) = (true, self.filled_to(index));
             }
         }
         false
@@ -166,48 +181,94 @@ impl Wal {
         self.offset(frame + 1).next_multiple_of(SECTOR_BYTES)
     }
 
-    /// How the database stands to a broken log: SQLite will see the pages of the frames it
-    /// believes, and for all others the database's.
+    /// How the database stands to a broken log.
     pub fn database(&self, path: &Path) -> io::Result<Database> {
-        let file = File::open(path)?;
-        let page_of = |number: u32| -> Option<Page> {
-            let mut page = blank(self.page_bytes);
-            let at = u64::from(number.checked_sub(1)?) * self.page_bytes as u64;
-            file.read_exact_at(&mut page, at).ok().map(|()| page)
-        };
-        let (mut states, mut newest) = (HashMap::<u32, Vec<Page>>::new(), HashMap::new());
-        let mut ahead = false;
+        let there = Pages { file: File::open(path)?, page_bytes: self.page_bytes };
+        Ok(if self.headless { self.stands(&there) } else { self.overlaid(&there) })
+    }
+
+    /// SQLite sees the database alone: it has to be as it was at one of the commits.
+    fn stands(&self, there: &Pages) -> Database {
+        let mut pages = HashMap::<u32, Vec<bool>>::new();
+        let mut frames = Vec::new();
+        for index in 0..self.frames {
+            let Some(frame) = self.frame(index) else { continue };
+            let same = there.has(&frame);
+            pages.entry(frame.number).or_default().push(same);
+            frames.push((index, frame.number, same, frame.commits));
+        }
+        // Before its first frame a page may be in any state but a later one; it may have had its
+        // first state already: whole sectors are written, with the pages that did not change.
+        let mut fits: HashMap<u32, bool> = pages
+            .iter()
+            .map(|(number, states)| {
+                let mut states = states.iter();
+                (*number, states.next() == Some(&true) || !states.any(|same| *same))
+            })
+            .collect();
+        let mut misfits = fits.values().filter(|fits| !**fits).count();
+        let mut was = misfits == 0;
+        for (index, number, same, commits) in frames {
+            if index >= self.chain.committed {
+                break; // Never told as safe, or behind a second break.
+            }
+            let before = fits.insert(number, same).unwrap_or(true);
+            misfits = misfits + usize::from(before && !same) - usize::from(!before && same);
+            let is_last = index + 1 == self.chain.committed;
+            if commits && misfits == 0 {
+                was = true;
+                if is_last && !self.chain.goes_on {
+                    return Database::Complete;
+                }
+            }
+        }
+        if was { Database::Behind } else { Database::Mixed }
+    }
+
+    /// SQLite sees the pages of the frames it believes, and for all others the database's.
+    fn overlaid(&self, there: &Pages) -> Database {
+        /// What is known of the page of some frames.
+        #[derive(Default)]
+        struct Seen {
+            /// Whether a state that SQLite may see, or one behind the break, is the database's.
+            believed: bool,
+            later: bool,
+            newest: bool,
+        }
+        let mut pages = HashMap::<u32, Seen>::new();
         let mut damaged = None;
         for index in 0..self.frames {
-            let Some(Frame { number, page }) = self.frame(index) else { continue };
-            if index == self.breaks_at {
-                damaged = Some(page);
+            let Some(frame) = self.frame(index) else { continue };
+            if Some(index) == self.chain.breaks_at {
+                damaged = Some(frame.page);
                 continue;
             }
+            let same = there.has(&frame);
             // What SQLite believes may be in the database, wherever a checkpoint was cut off; and a
             // page's first state may be what it had before: whole sectors are written, with the
             // pages that did not change.
-            let known = states.entry(number).or_default();
-            if index < self.believed || known.is_empty() {
-                known.push(page.clone());
+            let is_first = !pages.contains_key(&frame.number);
+            let seen = pages.entry(frame.number).or_default();
+            if index < self.chain.committed || is_first {
+                seen.believed |= same;
             } else {
-                ahead |= !known.contains(&page) && page_of(number).as_ref() == Some(&page);
+                seen.later |= same;
             }
-            newest.insert(number, page);
+            seen.newest = same;
         }
-        let lacks = |(number, page): &(&u32, &Page)| {
-            let there = page_of(**number);
+        let lacks = |(number, seen): (&u32, &Seen)| {
             // It may be that the damaged frame was the newest one of this page.
-            let later = damaged.as_ref().zip(there.as_ref()).is_some_and(|(a, b)| are_near(a, b));
-            !later && there.as_ref() != Some(*page)
+            let page = there.page(*number);
+            let later = damaged.as_ref().zip(page).is_some_and(|(a, b)| are_near(a, &b));
+            !later && !seen.newest
         };
-        Ok(if !newest.iter().any(|entry| lacks(&entry)) {
+        if !pages.iter().any(lacks) {
             Database::Complete
-        } else if ahead {
+        } else if pages.values().any(|seen| seen.later && !seen.believed) {
             Database::Mixed
         } else {
             Database::Behind
-        })
+        }
     }
 
     /// Whether the frame is of this round, as far as that can be told from damaged salts.
@@ -226,7 +287,26 @@ impl Wal {
     pub fn frame(&self, frame: u32) -> Option<Frame> {
         let bytes = self.frame_bytes(frame).ok().filter(|bytes| self.is_ours(bytes))?;
         let page = bytes.get(FRAME_HEADER_BYTES..)?.to_vec();
-        Some(Frame { number: be32(&bytes, 0)?, page })
+        Some(Frame { number: be32(&bytes, 0)?, page, commits: is_commit(&bytes) })
+    }
+}
+
+/// The pages of the database, as they lie.
+struct Pages {
+    file: File,
+    page_bytes: usize,
+}
+
+impl Pages {
+    fn page(&self, number: u32) -> Option<Page> {
+        let mut page = blank(self.page_bytes);
+        let at = u64::from(number.checked_sub(1)?) * self.page_bytes as u64;
+        self.file.read_exact_at(&mut page, at).ok().map(|()| page)
+    }
+
+    /// Whether a frame's page is there in the frame's state.
+    fn has(&self, frame: &Frame) -> bool {
+        self.page(frame.number).as_ref() == Some(&frame.page)
     }
 }
 
@@ -303,11 +383,68 @@ mod tests {
         bytes[HEADER_BYTES + 3 * (FRAME_HEADER_BYTES + 4_096) - 1] ^= 1;
         io::Write::write_all(&mut File::create(log(&copy)).unwrap(), &bytes).unwrap();
         let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
-        assert_eq!((wal.damaged, wal.believed, wal.frames), (true, 2, 5));
+        assert_eq!((wal.damaged, wal.chain.committed, wal.frames), (true, 2, 5));
         assert_eq!(wal.database(&copy).unwrap(), Database::Behind);
         // The whole of the last one puts it ahead.
         all(&connection);
         assert_eq!(wal.database(&path).unwrap(), Database::Complete);
+    }
+
+    /// A start that began the log anew was cut off within its header, and what an earlier cut left of
+    /// an unfinished transaction is still behind the frames: the database has all that ever counted.
+    #[test]
+    fn a_torn_header_before_a_torn_end_costs_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
+        let log = |path: &Path| path.with_extension("db-wal");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+                 CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+                 CREATE TABLE u(a INTEGER PRIMARY KEY, b TEXT);
+                 INSERT INTO t VALUES(1, 'first'); INSERT INTO u VALUES(1, 'first');",
+            )
+            .unwrap();
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let base = std::fs::read(&path).unwrap();
+        for word in ["secnd", "third"] {
+            connection.execute("UPDATE t SET b=?1", [word]).unwrap();
+        }
+        std::fs::copy(log(&path), log(&copy)).unwrap();
+        std::fs::copy(&path, &copy).unwrap();
+        let other = Connection::open(&copy).unwrap();
+        other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        let third = std::fs::read(&copy).unwrap();
+        drop(other);
+        connection
+            .execute_batch("BEGIN; UPDATE t SET b='forth'; UPDATE u SET b='forth'; COMMIT;")
+            .unwrap();
+        let frame = |n: usize| HEADER_BYTES + n * (FRAME_HEADER_BYTES + 4_096);
+        let whole = std::fs::read(log(&path)).unwrap();
+        assert_eq!(whole.len(), frame(4));
+        let stand = |database: &[u8], bytes: &[u8]| {
+            std::fs::write(&copy, database).unwrap();
+            std::fs::write(log(&copy), bytes).unwrap();
+            let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
+            assert!(wal.broken && wal.tail);
+            (wal.damaged, wal.database(&copy).unwrap())
+        };
+        let mut torn = whole.clone();
+        torn[frame(4) - 1_000..].fill(0);
+        torn[12..19].fill(0x5a);
+        assert_eq!(stand(&third, &torn), (true, Database::Complete));
+        // A bit of the header of a log that is needed is damage, wherever the database stands.
+        let mut flipped = whole.clone();
+        flipped[17] ^= 4;
+        assert_eq!(stand(&base, &flipped), (true, Database::Behind));
+        assert_eq!(stand(&third, &flipped), (true, Database::Behind));
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        let forth = std::fs::read(&path).unwrap();
+        assert_eq!(stand(&forth, &flipped), (true, Database::Complete));
+        let mut mixed = third;
+        mixed[4_096..8_192].copy_from_slice(&forth[4_096..8_192]); // The second page is `t`.
+        assert_eq!(stand(&mixed, &flipped), (true, Database::Mixed));
     }
 
     fn look_at_pages_of(size: usize) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::Writer;
 use crate::model::Mono;
+use crate::store::schema::Shrinks;
 use crate::store::space::Space;
 
 /// The free space is looked at that often if nothing is written.
@@ -21,12 +22,15 @@ const KEEP_FREE_MAX: u64 = 64 << 20;
 const KEEP_FREE_PART: u64 = 8;
 /// What stored data goes for is more than what is wanted by one part in so many.
 const SPARE_PART: u64 = 8;
+
 /// What was seen when the disk was looked at last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
     pub space: Space,
     /// Size of the database file, free pages counted.
     pub file: u64,
+    /// How it gives pages back.
+    pub shrinks: Shrinks,
     /// What the ballast takes, if it has yet to be made.
     pub ballast_missing: u64,
 }
@@ -46,9 +50,17 @@ impl Room {
         self.wanted().saturating_sub(self.space.free)
     }
 
-    /// How much of the file is more than its share of the file system.
+    /// How much of the file is more than its share of the file system, and could be given back.
     pub fn above_share(&self) -> u64 {
-        self.file.saturating_sub(self.space.fair_share())
+        self.file.saturating_sub(self.kept())
+    }
+
+    /// So much of the file stays, whoever wants room: what would go for nothing does not go.
+    fn kept(&self) -> u64 {
+        match self.shrinks {
+            Shrinks::InSteps => self.space.fair_share(),
+            Shrinks::Whole => self.space.fair_share().max(self.file),
+        }
     }
 
     /// How large the live data may be now.
@@ -56,7 +68,7 @@ impl Room {
         // A little more than is wanted, or it would never quite be reached.
         let left = self.wanted() + self.wanted() / SPARE_PART;
         let comfortable = (self.file + self.space.free).saturating_sub(left);
-        quota.min(comfortable.max(self.space.fair_share()))
+        quota.min(comfortable.max(self.kept()))
     }
 
     /// The size of the ballast to be made, if there is room for it.
@@ -115,7 +127,7 @@ mod tests {
 
     fn room(total: u64, free: u64, file: u64) -> Room {
         let space = Space { total: total * MIB, free: free * MIB };
-        Room { space, file: file * MIB, ballast_missing: 0 }
+        Room { space, file: file * MIB, shrinks: Shrinks::InSteps, ballast_missing: 0 }
     }
 
     fn allowed(room: Room, quota: u64) -> u64 {
@@ -137,6 +149,15 @@ mod tests {
     fn above_its_share_it_gives_room_back_and_never_goes_below_for_that() {
         assert_eq!(allowed(room(1_000, 4, 900), 2_000), 900 - 68);
         assert_eq!(allowed(room(1_000, 0, 260), 2_000), 250);
+    }
+
+    #[test]
+    fn nothing_goes_for_others_from_a_file_that_can_give_nothing_back() {
+        let whole = |total, free, file| Room { shrinks: Shrinks::Whole, ..room(total, free, file) };
+        assert_eq!(allowed(whole(1_000, 4, 900), 2_000), 900, "it only grows no more");
+        assert_eq!((whole(1_000, 4, 900).above_share(), room(2, 0, 1).above_share()), (0, MIB / 2));
+        assert_eq!(allowed(whole(1_000, 4, 900), 300), 300, "the quota holds");
+        assert_eq!(allowed(whole(1_000, 60, 100), 2_000), 250);
     }
 
     #[test]

@@ -28,12 +28,13 @@ pub struct Hello {
     pub will: Option<Will>,
 }
 
-/// What the broker publishes when the connection ends without a goodbye; never retained.
+/// What the broker publishes when the connection ends without a goodbye.
 #[derive(Clone)]
 pub struct Will {
     pub topic: String,
     pub payload: Bytes,
     pub qos: Qos,
+    pub retain: bool,
 }
 
 /// What the broker said of itself in CONNACK.

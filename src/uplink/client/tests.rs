@@ -213,7 +213,12 @@ proptest! {
 
 #[test]
 fn a_connect_is_clean_and_says_who() {
-    let will = Will { topic: "t/dead".to_owned(), payload: "7".into(), qos: Qos::AtLeastOnce };
+    let will = Will {
+        topic: "t/dead".to_owned(),
+        payload: "7".into(),
+        qos: Qos::AtLeastOnce,
+        retain: true,
+    };
     let hello = |version| Hello {
         version,
         client_id: "me".to_owned(),
@@ -229,7 +234,7 @@ fn a_connect_is_clean_and_says_who() {
     assert!(connect.clean_session && connect.keep_alive == 30 && connect.client_id == "me");
     assert_eq!(connect.login.unwrap().password, "p");
     let said = connect.last_will.unwrap();
-    assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], false));
+    assert_eq!((said.topic.as_str(), &said.message[..], said.retain), ("t/dead", &b"7"[..], true));
     assert_eq!(said.qos, rumqttc::QoS::AtLeastOnce);
     ours5::encode(Outgoing::Hello(&hello(Version::V5)), &mut bytes).unwrap();
     let v5::Packet::Connect(connect, Some(said), login) =
@@ -240,7 +245,7 @@ fn a_connect_is_clean_and_says_who() {
     assert!(connect.clean_start && login.unwrap().username == "u");
     assert_eq!(
         (&said.topic[..], &said.message[..], said.retain),
-        (&b"t/dead"[..], &b"7"[..], false)
+        (&b"t/dead"[..], &b"7"[..], true)
     );
     let properties = connect.properties.unwrap();
     assert_eq!(properties.session_expiry_interval, Some(0), "the session ends with the connection");

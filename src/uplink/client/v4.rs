@@ -47,7 +47,7 @@ fn connect(hello: &Hello) -> Connect {
         topic: will.topic.clone(),
         message: will.payload.clone(),
         qos: qos(will.qos),
-        retain: false,
+        retain: will.retain,
     });
     connect.login = hello.login.clone().map(|(username, password)| Login { username, password });
     connect

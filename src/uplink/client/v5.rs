@@ -62,7 +62,7 @@ fn connect(hello: &Hello) -> Packet {
         topic: Bytes::copy_from_slice(will.topic.as_bytes()),
         message: will.payload.clone(),
         qos: qos(will.qos),
-        retain: false,
+        retain: will.retain,
         properties: None,
     });
     Packet::Connect(connect, will, login)

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn sent(messages: usize) -> Sent {
-        Sent { rows: Vec::new(), messages, bytes: messages * 10 }
+        Sent { messages, bytes: messages * 10, ..Sent::default() }
     }
 
     fn messages(proven: &[Sent]) -> usize {

@@ -14,8 +14,9 @@ use crate::store::BootNo;
 
 /// Metrics of tags that the plan does not have. A store keeps the tags of all its configurations.
 const RETIRED_MAX: usize = 10_000;
-/// The alias of the node's bdSeq; those of tags follow.
+/// The aliases of the node's own metrics; those of tags follow.
 pub const BD_SEQ_ALIAS: u64 = 1;
+pub const NOTICES_ALIAS: u64 = 2;
 
 /// Quality codes (Sparkplug 3.0, 6.4.11).
 const GOOD: i32 = 192;
@@ -99,7 +100,7 @@ impl Book {
             devices: Vec::new(),
             by_topic: HashMap::new(),
             by_id: HashMap::new(),
-            next_alias: BD_SEQ_ALIAS + 1,
+            next_alias: NOTICES_ALIAS + 1,
             retired: 0,
             is_changed: false,
         };

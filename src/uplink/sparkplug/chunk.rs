@@ -24,6 +24,8 @@ const DATA_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Sent {
     pub rows: Vec<(Class, Fate, Range<Seq>)>,
+    /// Notices that were told, by their ids.
+    pub notices: Vec<i64>,
     pub messages: usize,
     pub bytes: usize,
 }
@@ -92,7 +94,7 @@ pub fn take(
     }
     let rows = filling.fates.into_iter().map(|(fate, range)| (class, fate, range)).collect();
     let (after, bytes_after) = weight(node);
-    Sent { rows, messages: after - messages, bytes: bytes_after - bytes }
+    Sent { rows, notices: Vec::new(), messages: after - messages, bytes: bytes_after - bytes }
 }
 
 fn weight(node: &Node) -> (usize, usize) {

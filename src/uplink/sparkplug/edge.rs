@@ -43,7 +43,7 @@ impl Edge {
             tracing::warn!(bd_seq, "the store could not remember bdSeq in time");
         }
         let death = self.node.death(bd_seq, wall);
-        Will { topic: death.topic, payload: death.payload.into(), qos: death.qos }
+        Will { topic: death.topic, payload: death.payload.into(), qos: death.qos, retain: false }
     }
 
     /// What became of the attempt to connect.
@@ -56,7 +56,9 @@ impl Edge {
                 Failure::Resolve(_)
                     | Failure::Connect(_)
                     | Failure::ServerName(_)
+                    | Failure::Proxy(_)
                     | Failure::Tls(_)
+                    | Failure::WebSocket(_)
             ),
         };
         if !before_connect {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::book::{BD_SEQ_ALIAS, Book, Told};
+use super::book::{BD_SEQ_ALIAS, Book, NOTICES_ALIAS, Told};
 use super::host::{Host, Turn};
 use crate::codec::sparkplug::{self, DataType, FRAME_BYTES, Metric};
 use crate::config::{NAMESPACE, SparkplugPlan};
@@ -23,6 +23,8 @@ pub const REBIRTH_COOLDOWN: Duration = Duration::from_secs(5);
 /// What a host writes to be told everything anew.
 pub const REBIRTH: &str = "Node Control/Rebirth";
 const BD_SEQ: &str = "bdSeq";
+/// What is missing or was wrong, as JSON (`docs/notices.md`).
+const NOTICES: &str = "Notices";
 
 /// A message to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Node {
     is_born: bool,
     rebirth_wanted: bool,
     last_rebirth: Option<Instant>,
+    /// The notice that was sent last in this session, and when.
+    notice: Option<(u64, String)>,
     /// Devices whose birth is larger than the broker takes, for the log.
     too_large: usize,
 }
@@ -75,6 +79,7 @@ impl Node {
             is_born: false,
             rebirth_wanted: false,
             last_rebirth: None,
+            notice: None,
             too_large: 0,
         }
     }
@@ -115,6 +120,7 @@ impl Node {
         self.is_born = false;
         self.rebirth_wanted = false;
         self.last_rebirth = None;
+        self.notice = None;
         self.book.forget();
         if let Some(host) = &mut self.host {
             host.connected(server);
@@ -176,6 +182,14 @@ impl Node {
             value: Some(Value::Bool(false)),
             ..Metric::default()
         };
+        let notices = Metric {
+            name: Some(NOTICES.to_owned()),
+            alias: Some(NOTICES_ALIAS),
+            datatype: Some(DataType::String),
+            ..self.notice_metric(now.wall)
+        };
+        // In the order of time, and the notice is not younger than the birth.
+        let _fits = notices.encode(DataType::String, &mut metrics);
         let _fits = number.encode(DataType::Int64, &mut metrics);
         let _fits = rebirth.encode(DataType::Boolean, &mut metrics);
         self.seq = 0;
@@ -238,6 +252,21 @@ impl Node {
         }
         self.push(topic, now.wall, &bytes);
         true
+    }
+
+    fn notice_metric(&self, wall: u64) -> Metric {
+        let (at, text) = self.notice.clone().unzip();
+        let value = text.map(|text| Value::Text(text.into()));
+        Metric { timestamp: Some(at.unwrap_or(wall)), value, ..Metric::default() }
+    }
+
+    /// Tells hosts what is missing or was wrong.
+    pub fn notice(&mut self, wall: u64, text: String) {
+        self.notice = Some((wall, text));
+        let metric = Metric { alias: Some(NOTICES_ALIAS), ..self.notice_metric(wall) };
+        let mut metrics = Vec::new();
+        let _fits = metric.encode(DataType::String, &mut metrics);
+        self.push(self.plan.topic("NDATA"), wall, &metrics);
     }
 
     /// Data of a device; its metrics are encoded already.

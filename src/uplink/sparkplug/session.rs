@@ -18,12 +18,13 @@ use super::edge::{Edge, millis};
 use super::feed::{Feed, Found};
 use super::host::Turn;
 use super::node::Now;
-use crate::model::{Origin, Qos, SetRequest, TopicFilter};
+use crate::model::{Origin, Qos, SetRequest, TopicFilter, TopicName};
 use crate::store::{Consumer, Entry, Settled};
 use crate::uplink::cause::{Cause, Ended};
 use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscription};
 use crate::uplink::engine::{Closing, Engine};
 use crate::uplink::lanes::Work;
+use crate::uplink::notices::Notices;
 use crate::uplink::pack::PUBLISH_OVERHEAD;
 use crate::uplink::session::End;
 use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
@@ -43,6 +44,7 @@ pub struct Session<'a> {
     /// Read, and not sent because births must come first.
     held: Option<(Work, Vec<Entry>)>,
     barrier: Barrier,
+    notices: Notices,
     settling: Settling,
     pings_unsettled: usize,
     settle_at: Instant,
@@ -94,6 +96,9 @@ impl<'a> Session<'a> {
         }
         let plan = &engine.plan;
         let barrier = Barrier::new(plan.window_messages.into(), plan.window_bytes);
+        let topic = TopicName::new(&edge.node.plan.topic("NDATA")).ok();
+        let pause = engine.timing.notice_pause;
+        let notices = Notices::new(consumer.clone(), topic, plan.packet_bytes, pause);
         match &edge.node.host {
             Some(host) => {
                 let reason = format!("connected, and waiting for the primary host {}", host.id);
@@ -109,6 +114,7 @@ impl<'a> Session<'a> {
             feed: None,
             held: None,
             barrier,
+            notices,
             settling: Settling::default(),
             pings_unsettled: 0,
             settle_at: now,
@@ -143,6 +149,7 @@ impl<'a> Session<'a> {
             || self.owed
             || self.stale
             || self.held.is_some()
+            || (self.feed.is_some() && self.notices.pending())
             || self.edge.node.births_due().is_some()
             || self.feed.as_ref().is_some_and(Feed::is_pausing)
             || (self.can_move && self.feed.is_none())
@@ -258,6 +265,10 @@ impl<'a> Session<'a> {
             for (class, fate, range) in sent.rows {
                 self.settling.add(class, fate, [range]);
             }
+            for id in sent.notices {
+                self.notices.acknowledged(id);
+                self.engine.board.update(|progress| progress.notices += 1);
+            }
         }
     }
 
@@ -342,10 +353,19 @@ impl<'a> Session<'a> {
         if !self.edge.node.is_free() {
             return;
         }
+        let wall = millis(self.engine.clock.wall());
+        // Before the rows that follow what they tell of.
+        self.notices.look(self.edge.store.epoch());
+        while self.barrier.has_room()
+            && let Some(told) = self.notices.next()
+        {
+            self.edge.node.notice(wall, String::from_utf8_lossy(&told.payload).into_owned());
+            let (notices, bytes) = (vec![told.id], told.bytes());
+            self.barrier.sent(Sent { notices, messages: 1, bytes, ..Sent::default() });
+        }
         if let Some((work, entries)) = self.held.take() {
             self.send(&work, &entries);
         }
-        let wall = millis(self.engine.clock.wall());
         let Some(feed) = &mut self.feed else { return };
         let before = self.edge.node.outbox.len();
         self.edge.node.device_deaths(wall, feed.has_backlog());
@@ -438,11 +458,13 @@ impl<'a> Session<'a> {
     pub fn close(mut self) -> (Closing, Option<Ended>, bool) {
         self.settle();
         let told = matches!(self.leaving, Some(Leaving::Gone(true)));
+        // Where the host is not, the next server is tried, however well this one worked.
+        let moves = self.can_move && self.end.is_some();
         let closing = Closing {
             out: self.barrier.messages(),
             acknowledged: self.acknowledged,
-            refused: false,
-            lasted: self.connected.elapsed() >= self.engine.timing.backoff_cap,
+            refused: moves,
+            lasted: !moves && self.connected.elapsed() >= self.engine.timing.backoff_cap,
         };
         let rest = self.barrier.into_rest().flat_map(|sent| sent.rows);
         let delivered = rest.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));

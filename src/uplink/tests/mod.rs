@@ -1,5 +1,6 @@
 //! The engine against a broker that misbehaves on purpose.
 
+mod announcing;
 mod away;
 mod commanding;
 mod delivery;

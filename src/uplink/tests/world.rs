@@ -55,6 +55,8 @@ pub fn plan(fake: &Fake) -> UplinkPlan {
         live_topic: LiveTopic::OfTag,
         backlog: Form::Columnar,
         backlog_deflate: false,
+        thingsboard_devices: Vec::new(),
+        home_assistant: None,
         notices_topic: None,
         window_messages: 20,
         reconnect_max: Duration::from_secs(60),

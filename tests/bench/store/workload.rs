@@ -69,7 +69,7 @@ pub fn options(dir: &Path, commit: Duration) -> Options {
         commit,
         write_behind: true,
         endurance_bytes: 4_000_000_000_000,
-        max_bytes: Some(8 << 30),
+        max_bytes: None,
         max_age: 30 * DAY,
         ram_bytes: 32 << 20,
     }

@@ -20,7 +20,7 @@ FIELDS = {  # data type -> the field its values lie in
     9: "float_value", 10: "double_value", 11: "boolean_value", **dict.fromkeys((12, 14, 15), "string_value"),
     **dict.fromkeys((17, 18, *range(22, 35)), "bytes_value"), 16: "dataset_value", 19: "template_value",
 }
-CLOCK_MS = 10_000  # what the clocks of node and recorder may differ by, transport included
+CLOCK_MS = 10_000  # what the clocks of node and recorder may differ by, and the way between them take
 RULES = {}  # assertion -> rules
 
 
@@ -117,13 +117,12 @@ def bd_seq(payload):
 
 class Recording:
     """All connections of one node. `host`: its primary host. `devices`: which devices it has and their metrics.
-    `writable`: devices that take commands. `servers`: how many servers it knows. `lost`: moments (device, from, to)
-    between which the device did not answer."""
+    `writable`: devices that take commands. `late_ms`: how late packets may have come to the recorder."""
 
-    def __init__(self, records, host=None, devices=None, writable=(), servers=1):
+    def __init__(self, records, host=None, devices=None, writable=(), late_ms=CLOCK_MS):
         numbers = list(dict.fromkeys(r["connection"] for r in records if r["packet"] == "connect"))
         self.sessions = [Session(n, [r for r in records if r["connection"] == n]) for n in numbers]
-        self.host, self.devices, self.writable, self.servers = host, devices or {}, writable, servers
+        self.host, self.devices, self.writable, self.late_ms = host, devices or {}, writable, late_ms
         topic = next((s.connect["will"]["topic"] for s in self.sessions if "will" in s.connect), "///")
         levels = topic.split("/") + [""] * 4
         self.group, self.node = levels[1], levels[3]
@@ -417,8 +416,10 @@ def host_walk(session, host):
       "operational-behavior-edge-node-birth-sequence-wait")
 def waits_for_host(recording):
     for session in recording.sessions if recording.host else ():
+        heard = False  # after it was online once, `leaves_with_host` judges: data may be on its way
         for item, online in host_walk(session, recording.host):
-            if isinstance(item, Message) and item.type != "NDEATH" and online is False:
+            heard = heard or online is True
+            if isinstance(item, Message) and item.type != "NDEATH" and not heard:
                 yield item
 
 
@@ -529,7 +530,7 @@ for _kind in ("NBIRTH", "NDATA", "DBIRTH", "DDATA", "DDEATH"):
 def sent_now(recording):
     for m in recording.messages:
         stamp = (m.payload or {}).get("timestamp")
-        if stamp is not None and "wall" in m.record and abs(stamp - m.record["wall"]) > CLOCK_MS:
+        if stamp is not None and "wall" in m.record and abs(stamp - m.record["wall"]) > recording.late_ms:
             yield f"{m}: {stamp} at {m.record['wall']}"
 
 

@@ -1,6 +1,7 @@
 //! Uplinks: which cloud broker, as whom, what is sent and how much at once. One file per concern.
 
 mod credentials;
+mod home_assistant;
 mod payload;
 mod proxy;
 mod receive;
@@ -61,6 +62,8 @@ pub(super) fn check(
     let Received { commands, local } = received.unwrap_or_default();
     let prefix = topics::prefix(&section, &topics, out);
     let payload = payload::check(&section, &prefix, &topics, out);
+    let home_assistant =
+        home_assistant::check(&section, &payload.live, &prefix, gateway, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
     let remote = match section.get("remote") {
@@ -100,6 +103,8 @@ pub(super) fn check(
         backlog: payload.backlog,
         backlog_topic: payload.backlog_topic?,
         backlog_deflate: payload.deflate,
+        thingsboard_devices: Vec::new(),
+        home_assistant,
         notices_topic: notices_topic?,
         window_messages,
         window_bytes,

@@ -15,13 +15,14 @@ use crate::config::values::{self, quoted};
 const ID_BYTES_MAX: usize = 256;
 
 /// Keys about topics and payloads of our own.
-const UNUSED: [(&str, &str); 7] = [
+const UNUSED: [(&str, &str); 8] = [
     ("receive", "an edge node takes the commands NCMD and DCMD of its tags with write:"),
     ("topic", "Sparkplug says which topics there are"),
     ("payload", "Sparkplug says what payloads look like"),
+    ("home-assistant", "Sparkplug describes devices in their births"),
     ("prefix", "its topics begin with spBv1.0/ and the group"),
     ("backlog", "what waited is sent with is_historical"),
-    ("notices", "Sparkplug has no place for them"),
+    ("notices", "they are told by the metric Notices of the node"),
     ("remote", "configure the gateway over another uplink"),
 ];
 

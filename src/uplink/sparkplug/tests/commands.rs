@@ -1,3 +1,5 @@
+//! What hosts ask for.
+
 use super::*;
 use crate::codec::sparkplug::Content;
 use crate::uplink::sparkplug::commands::{Command, CommandError, Kind, commands, is_rebirth, kind};

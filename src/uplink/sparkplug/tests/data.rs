@@ -1,3 +1,5 @@
+//! Rows in, data messages and fates out.
+
 use super::*;
 use crate::codec::sparkplug::Content;
 use crate::model::Fault;

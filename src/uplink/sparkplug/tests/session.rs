@@ -1,3 +1,5 @@
+//! Births, deaths, sequence numbers, rebirths, the primary host.
+
 use super::*;
 use crate::codec::sparkplug::{Content, PropertyContent};
 use crate::model::{Fault, Qos};
@@ -20,7 +22,7 @@ fn births_come_in_order_and_count_from_zero_each_time() {
     let mut aliases: Vec<_> =
         first.iter().flat_map(|out| payload(out).metrics).filter_map(|m| m.alias).collect();
     aliases.sort_unstable();
-    assert_eq!(aliases, [1, 2, 3, 4, 5]);
+    assert_eq!(aliases, [1, 2, 3, 4, 5, 6]);
     rig.take(Lane::Live, vec![rig.read("count", 1001, Value::U64(1))]);
     let again = rig.births();
     assert_eq!(seqs(&again), [Some(0), Some(1), Some(2)]);
@@ -117,4 +119,20 @@ fn births_wait_for_the_primary_host() {
 fn filters_are_those_of_the_node_and_of_devices_that_take_commands() {
     let rig = Rig::new();
     assert_eq!(rig.node.filters(), ["spBv1.0/plant/NCMD/edge", "spBv1.0/plant/DCMD/edge/press"]);
+}
+
+#[test]
+fn a_notice_is_data_of_the_node_and_stands_in_its_next_birth() {
+    let mut rig = Rig::new();
+    let births = rig.births();
+    let before = named(&births[0], "Notices");
+    assert_eq!((before.is_null, before.datatype), (Some(true), Some(12)));
+    rig.node.notice(77, "{\"notice\":\"gap\"}".to_owned());
+    let told: Vec<_> = rig.node.outbox.drain(..).collect();
+    assert_eq!((topics(&told), seqs(&told)), (vec!["NDATA/edge"], vec![Some(3)]));
+    let metric = payload(&told[0]).metrics.remove(0);
+    assert_eq!((metric.name, metric.alias, metric.timestamp), (None, before.alias, Some(77)));
+    let text = Some(Content::Text("{\"notice\":\"gap\"}".to_owned()));
+    assert_eq!(metric.value, text);
+    assert_eq!(named(&rig.births()[0], "Notices").value, text);
 }
