@@ -169,7 +169,6 @@ impl Supply {
 
     /// With nothing out: all that the store calls unsettled is done again, whatever is ready here.
     pub fn restart(&mut self) {
-        self.appended();
         (self.live, self.backlog, self.reading) = (Ready::default(), Ready::default(), None);
         self.lanes = lanes(&self.consumer);
     }
