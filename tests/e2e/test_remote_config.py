@@ -275,32 +275,54 @@ def test_sign_refuses_mistakes_and_wrong_keys(tmp_path, operator):
     assert done.returncode == 2 and "no Ed25519 private key" in done.stderr
 
 
+FLEET = """
+variables: site.yaml
+gateway: {{ name: "${{name}}", site: works }}
+buses:
+  line: {{ modbus-tcp: {{ host: 127.0.0.1, port: "${{device}}" }} }}
+devices:
+  press:
+    bus: line
+    unit: 1
+    every: 20ms
+    tags:
+      count: {{ holding: 0, type: u32 }}
+uplinks:
+  cloud:
+    url: mqtt://127.0.0.1:{cloud}
+    send: [ "works/+/press/#" ]
+    remote: {{ keys: {{ ops: {public} }}, groups: [line-a], confirm: 20s }}
+store: {{ path: state, commit: 100ms }}
+"""
+
+
 def test_a_rollout_reaches_a_group_stage_by_stage(tmp_path, started, operator):
-    """Three gateways of a group: at first one of them, then two, then all, and nobody twice."""
+    """Three gateways with one text: at first one of them, then two, then all, and nobody twice."""
     names = [next(n for n in (f"edge{i}" for i in range(1000)) if places(place("1", f"works/{n}")))
              for places in (lambda p: p < 30, lambda p: 30 <= p < 60, lambda p: 60 <= p)]
-    fleet = {}
+    cloud = started(Mosquitto(tmp_path / "cloud"))
+    states = started(Recorder(cloud.port, ["works/+/config/status"]))
+    text, fleet = FLEET.format(cloud=cloud.port, public=operator.public), {}
     for name in names:
-        device, cloud = started(CountingDevice()), started(Mosquitto(tmp_path / f"cloud-{name}"))
-        text = config(device, cloud.port, free_port()).replace("name: edge", f"name: {name}")
-        text = remote(text, operator, ", groups: [line-a]").replace("works/edge", f"works/{name}")
-        states = started(Recorder(cloud.port, [f"works/{name}/config/status"]))
-        fleet[name] = (started(Gateway(tmp_path / name, text)), text, states, device)
-    last = lambda name: fleet[name][2].last(f"works/{name}/config/status")
+        device = started(CountingDevice())
+        for directory in (tmp_path / name, tmp_path):  # where it runs, and where the operator signs
+            directory.mkdir(exist_ok=True)
+            (directory / "site.yaml").write_text(f"name: {name}\ndevice: {device.port}\n")
+        fleet[name] = (started(Gateway(tmp_path / name, text)), device)
+    last = lambda name: states.last(f"works/{name}/config/status")
     for name in names:
         wait_for(lambda: last(name), 40, f"the state of {name}")
+    changed = slower(text)
     for percent, wanted in [(30, ["stands", "held", "held"]), (60, ["stands", "stands", "held"]), (100, ["stands"] * 3)]:
-        for name in names:
-            _, text, states, _ = fleet[name]
-            message = operator.sign(slower(text), 1, "--stage", str(percent), to=("--group", "line-a"))
-            states.client.publish("groups/line-a/config/set", message, qos=1).wait_for_publish(15)
+        message = operator.sign(changed, 1, "--stage", str(percent), to=("--group", "line-a"))
+        states.client.publish("groups/line-a/config/set", message, qos=1).wait_for_publish(15)
         for name, outcome in zip(names, wanted):
             told = lambda s: s["serial"] == 1 and s["last"]["outcome"] == outcome
             stage = lambda s: outcome != "held" or f"it is for {percent} % of the gateways" in s["last"]["reason"]
             wait_for(lambda: told(last(name)) and stage(last(name)), 60, f"{outcome} at {percent} % of {name}, not {last(name)}")
     for name in names:
-        gateway, text, _, device = fleet[name]
-        assert gateway.config.read_text() == slower(text) and last(name)["version"] == 2
+        gateway, device = fleet[name]
+        assert gateway.config.read_text() == changed and last(name)["version"] == 2
         polls(device, 20)
         drained = lambda s: sum(row["waiting"] for row in consumers(s)) < 5
         gateway.wait(drained, 60, "the drain")

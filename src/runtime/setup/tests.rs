@@ -1,6 +1,7 @@
 //! A real gateway without devices, a real disk, a clock that stands still.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -31,10 +32,15 @@ fn text(uplink: &str) -> String {
     )
 }
 
+/// What a person does to the file, in place.
+fn edit(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+    File::create(path).unwrap().write_all(text.as_ref()).unwrap();
+}
+
 impl Rig {
     fn new() -> Self {
         let rig = Self { dir: tempfile::tempdir().unwrap() };
-        fs::write(rig.path(), text("a")).unwrap();
+        edit(rig.path(), text("a"));
         rig
     }
 
@@ -229,20 +235,20 @@ async fn a_power_cut_before_the_file_was_replaced_changes_nothing() {
 async fn an_edit_of_the_file_is_never_overwritten() {
     let rig = Rig::new();
     let life = rig.start();
-    fs::write(rig.path(), text("edited")).unwrap();
+    edit(rig.path(), text("edited"));
     let refused = life.propose(&text("b"), Some(WINDOW)).await.unwrap_err();
     assert!(matches!(refused, Refused::Edited { .. }), "{refused}");
-    fs::write(rig.path(), text("a")).unwrap();
+    edit(rig.path(), text("a"));
     // While it is pending: what runs goes back, the file stays.
     life.propose(&text("b"), Some(WINDOW)).await.unwrap();
-    fs::write(rig.path(), text("edited")).unwrap();
+    edit(rig.path(), text("edited"));
     life.until(rolled_back(2), 2 * WINDOW).await;
     assert_eq!((rig.file(), life.uplinks()), (text("edited"), vec!["a".to_owned()]));
     assert!(rig.reason(2).ends_with("the file was edited meanwhile: it is left as it is"));
     // Who edits it and says so is at the gateway and wins, also over a change that is pending.
-    fs::write(rig.path(), text("a")).unwrap();
+    edit(rig.path(), text("a"));
     life.propose(&text("c"), Some(WINDOW)).await.unwrap();
-    fs::write(rig.path(), text("edited")).unwrap();
+    edit(rig.path(), text("edited"));
     life.setup.reload();
     life.until(|status| version(status) == Some(4), WINDOW / 2).await;
     assert_eq!((rig.file(), life.uplinks()), (text("edited"), vec!["edited".to_owned()]));
@@ -252,7 +258,7 @@ async fn an_edit_of_the_file_is_never_overwritten() {
     // And one that was made while a change was pending is what the next start runs.
     let life = rig.start();
     life.propose(&text("d"), Some(WINDOW)).await.unwrap();
-    fs::write(rig.path(), text("again")).unwrap();
+    edit(rig.path(), text("again"));
     life.end().await;
     let life = rig.start();
     assert_eq!((rig.file(), life.uplinks()), (text("again"), vec!["again".to_owned()]));
@@ -357,10 +363,10 @@ async fn back_to_any_version_that_is_kept() {
 async fn without_a_state_directory_nothing_is_changed_but_by_the_file() {
     let rig = Rig::new();
     let in_memory = |uplink: &str| text(uplink).replace("path: state", "path: none");
-    fs::write(rig.path(), in_memory("a")).unwrap();
+    edit(rig.path(), in_memory("a"));
     let life = rig.start();
     assert!(matches!(life.propose(&in_memory("b"), None).await, Err(Refused::NoState)));
-    fs::write(rig.path(), in_memory("b")).unwrap();
+    edit(rig.path(), in_memory("b"));
     life.setup.reload();
     let sha256 = sha256(&in_memory("b"));
     life.until(|status| status.sha256 == sha256, WINDOW).await;
@@ -407,10 +413,10 @@ fn a_history_that_is_damaged_is_set_aside_and_numbers_go_on() {
     let mut history = History::open(dir.path()).unwrap();
     history.add(record(0, "x", State::Stands), "x").unwrap();
     let directory: &Path = &dir.path().join(DIRECTORY);
-    fs::write(directory.join("1.yaml"), "y").unwrap();
+    edit(directory.join("1.yaml"), "y");
     assert!(matches!(history.text(1), Err(HistoryError::Damaged { .. })), "not what it was");
     for bad in ["", "{", "[{}]", "[{\"version\":\"x\"}]"] {
-        fs::write(directory.join("history.json"), bad).unwrap();
+        edit(directory.join("history.json"), bad);
         assert!(matches!(History::read(dir.path()), Err(HistoryError::Damaged { .. })), "{bad}");
     }
     let mut history = History::open(dir.path()).unwrap();

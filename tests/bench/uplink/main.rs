@@ -178,6 +178,11 @@ async fn drain(plan: UplinkPlan, store: Store, clock: Arc<SystemClock>) -> f64 {
         inbox,
         lan: Arc::new(NoLan),
         latest: Arc::new(NoLan),
+        remote: uplink::RemoteDoor {
+            arrived: tokio::sync::mpsc::channel(1).0,
+            told: tokio::sync::watch::channel(uplink::Told::default()).1,
+            acknowledged: Arc::default(),
+        },
         seed: 1,
         secrets_dir: PathBuf::new(),
     };

@@ -129,7 +129,7 @@ impl Rig {
     }
 
     fn births(&mut self) -> Vec<Out> {
-        self.with_now(|node, now| node.births(now));
+        self.with_now(Node::births);
         self.node.outbox.drain(..).collect()
     }
 
