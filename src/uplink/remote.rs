@@ -82,8 +82,14 @@ pub(super) struct Telling {
 
 impl Telling {
     /// `None` for an uplink that nobody configures over. `asked` are the packet ids of the
-    /// subscriptions to [`filters`].
-    pub fn start(plan: &UplinkPlan, door: &RemoteDoor, asked: Vec<u16>) -> Option<Self> {
+    /// subscriptions to [`filters`], `packet_bytes` is what the plan and the broker of this
+    /// connection allow.
+    pub fn start(
+        plan: &UplinkPlan,
+        door: &RemoteDoor,
+        asked: Vec<u16>,
+        packet_bytes: usize,
+    ) -> Option<Self> {
         let remote = plan.remote.as_ref()?;
         Some(Self {
             door: door.clone(),
@@ -92,7 +98,7 @@ impl Telling {
             unanswered: asked,
             granted: true,
             due: true,
-            packet_bytes: plan.packet_bytes,
+            packet_bytes,
         })
     }
 
@@ -116,7 +122,14 @@ impl Telling {
         }
         let payload = self.door.told.borrow().payload.len();
         let bytes = self.topic.as_str().len() + payload;
-        self.due = payload > 0 && bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        let fits = bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        if !fits {
+            tracing::warn!(
+                uplink = %self.uplink, bytes,
+                "what is to be told of the configuration is larger than the broker or packet-max allows"
+            );
+        }
+        self.due = payload > 0 && fits;
         self.due.then_some(bytes)
     }
 

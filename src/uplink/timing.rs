@@ -24,6 +24,9 @@ pub struct Timing {
     pub backoff_cap: Duration,
     /// How long a stop waits for the acknowledgements that are still out.
     pub stop_grace: Duration,
+    /// A topic whose message was refused for now is tried again after this long, and then less and
+    /// less often.
+    pub refused_pause: Duration,
     /// A loss that goes on is told once in this time.
     pub notice_pause: Duration,
     /// The pause after the store could not be read.
@@ -50,6 +53,7 @@ impl Default for Timing {
             backoff_first: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             stop_grace: Duration::from_secs(1),
+            refused_pause: Duration::from_secs(60),
             notice_pause: Duration::from_secs(5),
             store_retry: Duration::from_secs(1),
         }

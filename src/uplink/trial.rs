@@ -225,7 +225,8 @@ async fn probe(
 ) -> Result<(), Probe> {
     let payload = Bytes::from(serde_json::json!({ "probe": true, "ts": now.0 }).to_string());
     let qos = Qos::AtLeastOnce;
-    let message = Message { topic, payload, qos, retain: false, content_type: None };
+    let message =
+        Message { topic, payload, qos, retain: false, content_type: None, correlated: None };
     let id = client.publish(message).map_err(Probe::Failed)?;
     let answered = timeout(patience, async {
         loop {

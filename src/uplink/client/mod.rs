@@ -42,7 +42,9 @@ use crate::model::Qos;
 
 pub use dial::{Patience, Secure, Target, connect};
 pub use failure::{Failure, Step};
-pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version, Will};
+pub use packet::{
+    Correlated, Hello, Limits, Message, Reason, Received, Subscription, Version, Will,
+};
 pub use proxy::{Proxy, ProxyRefusal};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:

@@ -32,7 +32,8 @@ fn client_over(room: usize, version: Version, limits: Limits) -> (Client, Duplex
 
 fn message(qos: Qos) -> Message<'static> {
     let payload = Bytes::from_static(b"1");
-    Message { topic: "a/b", payload, qos, retain: true, content_type: Some("text/plain") }
+    let content_type = Some("text/plain");
+    Message { topic: "a/b", payload, qos, retain: true, content_type, correlated: None }
 }
 
 /// Lets the client write, and takes what it wrote.

@@ -76,9 +76,15 @@ fn connect(hello: &Hello) -> Packet {
 }
 
 fn publish(id: u16, message: Message<'_>) -> Publish {
-    let properties = message.content_type.map(|content_type| PublishProperties {
-        content_type: Some(content_type.to_owned()),
-        ..PublishProperties::default()
+    let has_some = message.content_type.is_some() || message.correlated.is_some();
+    let properties = has_some.then(|| {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        PublishProperties {
+            content_type: message.content_type.map(str::to_owned),
+            correlation_data: message.correlated.map(|correlated| correlated.data.clone()),
+            user_properties: message.correlated.map(|of| own(of.property)).into_iter().collect(),
+            ..PublishProperties::default()
+        }
     });
     Publish {
         dup: false,

@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
                 self.settling.add(class, fate, [range]);
             }
             for id in sent.notices {
-                self.notices.acknowledged(id);
+                self.notices.answered(id);
                 self.engine.board.update(|progress| progress.notices += 1);
             }
         }
@@ -331,6 +331,7 @@ impl<'a> Session<'a> {
                 qos: out.qos,
                 retain: false,
                 content_type: None,
+                correlated: None,
             })?;
             if id != 0 {
                 self.leaving = Some(Leaving::Dying(id, Instant::now() + FAREWELL));

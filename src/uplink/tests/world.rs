@@ -96,6 +96,7 @@ fn timing() -> Timing {
         backoff_first: Duration::from_millis(5),
         backoff_cap: Duration::from_millis(40),
         stop_grace: Duration::from_secs(1),
+        refused_pause: Duration::from_millis(20),
         notice_pause: Duration::from_millis(20),
         store_retry: Duration::from_millis(50),
     }
