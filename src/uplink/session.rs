@@ -198,7 +198,7 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => {
+            Event::Subscribed { granted, refused, .. } => {
                 self.engine.subscribed(granted, refused);
                 self.telling.iter_mut().for_each(|telling| telling.answered(refused));
             }

@@ -58,8 +58,9 @@ pub enum Event {
     /// The broker has taken the message with this packet id, or refuses to.
     Acked(u16, Reason),
     Received(Received),
-    /// Filters that were granted and refused.
+    /// Filters of the SUBSCRIBE with this packet id that were granted and refused.
     Subscribed {
+        id: u16,
         granted: usize,
         refused: usize,
     },
@@ -118,9 +119,11 @@ impl Client {
         Ok(id)
     }
 
-    pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<(), Failure> {
+    /// Its packet id, which comes again in [`Event::Subscribed`].
+    pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<u16, Failure> {
         let id = self.take_id(Use::Subscribe)?;
-        self.wire.send(Outgoing::Subscribe { id, to })
+        self.wire.send(Outgoing::Subscribe { id, to })?;
+        Ok(id)
     }
 
     fn take_id(&mut self, what: Use) -> Result<u16, Failure> {
@@ -183,7 +186,8 @@ impl Client {
             Incoming::SubAck { id, granted: answers } => {
                 self.give_back(id, Use::Subscribe)?;
                 let granted = answers.iter().filter(|granted| **granted).count();
-                Ok(Some(Event::Subscribed { granted, refused: answers.len() - granted }))
+                let refused = answers.len() - granted;
+                Ok(Some(Event::Subscribed { id, granted, refused }))
             }
             Incoming::Publish { id, message } => {
                 let news = match message.qos {

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::fake::Fake;
 use super::world::{World, broker, plan};
-use crate::config::{BacklogPayload, MqttVersion, UplinkPlan};
+use crate::config::{MqttVersion, UplinkPlan};
+use crate::model::Form;
 use crate::uplink::{Cause, Connection};
 
 /// CONNACK: receive maximum 3, packets up to 300 bytes, no retained messages.
@@ -96,7 +97,7 @@ async fn five(judge: Judge) -> (SocketAddr, Arc<Mutex<Log>>, JoinSet<()>) {
 
 async fn five_plan(addr: SocketAddr) -> UplinkPlan {
     let fake = Fake::new([]).await;
-    let backlog = BacklogPayload::Columnar;
+    let backlog = Form::Columnar;
     UplinkPlan { brokers: vec![broker(addr)], mqtt: MqttVersion::V5, backlog, ..plan(&fake) }
 }
 
@@ -126,7 +127,7 @@ async fn a_refused_message_is_a_dead_letter_or_waits() {
     let (addr, _log, _tasks) = five(judge).await;
     let mut world = World::new();
     world.append(3);
-    let plan = UplinkPlan { backlog: BacklogPayload::Tag, ..five_plan(addr).await };
+    let plan = UplinkPlan { backlog: Form::Tag, ..five_plan(addr).await };
     let running = world.start(plan);
     let refused = |c: &Connection| {
         matches!(c, Connection::Offline { cause: Some(Cause::NotTaken), reason, .. }
