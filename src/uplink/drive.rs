@@ -147,14 +147,15 @@ async fn connection(
         dial.hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
     }
     let patience = engine.timing.patience();
-    let mut ignore = |_| {};
-    let connecting = client::connect(&dial.target, &dial.hello, patience, &mut ignore);
+    let mut came = None;
+    let mut done = |step| came = Some(step);
+    let connecting = client::connect(&dial.target, &dial.hello, patience, &mut done);
     let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
         return Ok((Closing::default(), Over::Stopped));
     };
     let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
     if let Some(edge) = &mut edge {
-        edge.connected(connected.as_ref());
+        edge.tried(came >= Some(dial.target.last_step()));
     }
     let (closing, end) = match (connected, &mut edge) {
         (Ok(client), None) => session(engine, life, client, consumer, dial.good_for, stop).await,

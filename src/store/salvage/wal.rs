@@ -339,8 +339,6 @@ fn checksum(big: bool, start: (u32, u32), bytes: &[u8]) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use rusqlite::Connection;
 
     use super::*;
@@ -426,8 +424,8 @@ mod tests {
         let whole = std::fs::read(log(&path)).unwrap();
         assert_eq!(whole.len(), frame(4));
         let stand = |database: &[u8], bytes: &[u8]| {
-            File::create(&copy).unwrap().write_all(database).unwrap();
-            File::create(log(&copy)).unwrap().write_all(bytes).unwrap();
+            io::Write::write_all(&mut File::create(&copy).unwrap(), database).unwrap();
+            io::Write::write_all(&mut File::create(log(&copy)).unwrap(), bytes).unwrap();
             let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
             assert!(wal.broken && wal.tail);
             (wal.damaged, wal.database(&copy).unwrap())

@@ -39,6 +39,21 @@ pub struct Target {
     pub path: Option<String>,
 }
 
+impl Target {
+    /// The step after which CONNECT is sent.
+    pub fn last_step(&self) -> Step {
+        if self.path.is_some() {
+            Step::WebSocket
+        } else if self.tls.is_some() {
+            Step::Tls
+        } else if self.proxy.is_some() {
+            Step::Proxy
+        } else {
+            Step::Connect
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Secure {
     pub config: Arc<ClientConfig>,

@@ -4,6 +4,7 @@ mod announcing;
 mod away;
 mod commanding;
 mod delivery;
+mod edge_node;
 mod emulated;
 mod fake;
 mod faults;

@@ -82,7 +82,7 @@ async fn only_the_answers_to_its_own_subscriptions_count() {
         let (_tell, seen) = watch::channel(told(1));
         let arrived = mpsc::channel(1).0;
         let door = RemoteDoor { arrived, told: seen, acknowledged: std::sync::Arc::default() };
-        let mut telling = Telling::start(&plan, &door, vec![1, 2, 3]).unwrap();
+        let mut telling = Telling::start(&plan, &door, vec![1, 2, 3], 1 << 20).unwrap();
         telling.answered(7, 1);
         telling.answered(3, refused);
         telling.answered(1, 0);
