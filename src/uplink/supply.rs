@@ -102,6 +102,8 @@ impl Supply {
 
     /// The next message of those lanes for which there is room, by their turns.
     pub fn next(&mut self, live: bool, backlog: bool) -> Option<Item> {
+        let live = live && !self.live.items.is_empty();
+        let backlog = backlog && !self.backlog.items.is_empty();
         let lane = self.turns.next(live, backlog)?;
         self.turns.took(lane);
         match lane {
@@ -165,6 +167,12 @@ impl Supply {
             }
         }
         Ok(fates)
+    }
+
+    /// With nothing out: all that the store calls unsettled is done again, whatever is ready here.
+    pub fn restart(&mut self) {
+        (self.live, self.backlog, self.reading) = (Ready::default(), Ready::default(), None);
+        self.lanes = lanes(&self.consumer);
     }
 
     /// With nothing out and nothing left to do, what the store still calls unsettled is done

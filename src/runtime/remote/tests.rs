@@ -46,7 +46,7 @@ fn signed(claims: &str, config: &str) -> Vec<u8> {
 impl Rig {
     fn new() -> Self {
         let rig = Self { dir: tempfile::tempdir().unwrap() };
-        config::save(&rig.path(), &text("30s")).unwrap();
+        config::file::save(&rig.path(), &text("30s")).unwrap();
         rig
     }
 

@@ -104,6 +104,21 @@ async fn a_proxy_connects_further_or_says_no() {
         assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
         running.stop().await;
     }
+
+    let gone = nobody().await;
+    let nameless = ProxyPlan { host: "proxy..invalid".to_owned(), ..through(gone) };
+    for (proxy, words) in [
+        (through(gone), format!("nothing listens on the proxy {gone}")),
+        (nameless, format!("the name of the proxy proxy..invalid:{}", gone.port())),
+    ] {
+        let plan = UplinkPlan { proxy: Some(proxy), ..plan(&fake) };
+        let running = world.start_in(plan, dir.path().to_owned());
+        let status = running.until(&words, |status| !status.ends.is_empty()).await;
+        assert!(status.ends.contains_key(&Cause::Proxy), "{status:#?}");
+        let said = status.last_end.unwrap();
+        assert!(said.contains(&words) && !said.contains(&fake.addr.to_string()), "{said}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -118,11 +133,14 @@ async fn websocket_carries_rows_and_a_web_server_is_named() {
         let mut near = websocket::accept(near, 1 << 20).await.unwrap();
         let mut far = TcpStream::connect(to).await.unwrap();
         let _over = copy_bidirectional(&mut near, &mut far).await;
-        let (mut near, _) = listener.accept().await.unwrap();
-        let mut some = [0; 100];
-        let _bytes = near.read(&mut some).await.unwrap();
-        near.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await.unwrap();
-        let _until_closed = near.read(&mut some).await;
+        // At every attempt from here on, or the next one would end for another reason.
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut some = [0; 100];
+            let _bytes = near.read(&mut some).await;
+            let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+            let _gone = near.write_all(answer).await;
+            let _until_closed = near.read(&mut some).await;
+        }
     });
     let mut world = World::new();
     world.append(200);
