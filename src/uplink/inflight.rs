@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 const SPAN: u16 = 4;
 /// One place in this many of the window is kept for live rows. In a smaller one they wait for the next
 /// acknowledgement, of which many come in a round trip; each place costs its share of the rate.
-const LIVE_SHARE: u16 = 32;
+const LIVE_SHARE: u16 = 64;
 /// Packet ids have 16 bits, and subscriptions need some.
 const MESSAGES_MAX: u16 = u16::MAX / SPAN;
 
@@ -165,7 +165,7 @@ mod tests {
     fn a_window_fits_packet_ids_and_keeps_places_for_live_rows() {
         assert_eq!(Window::new(u16::MAX, 1).messages, 16_383);
         assert_eq!(Window::new(0, 1).messages, 1);
-        let shares = [1, 20, 32, 100, 1000].map(|messages| Window::new(messages, 1).live_share());
-        assert_eq!(shares, [0, 0, 1, 3, 31]);
+        let shares = [1, 20, 64, 100, 1000].map(|messages| Window::new(messages, 1).live_share());
+        assert_eq!(shares, [0, 0, 1, 1, 15]);
     }
 }

@@ -97,6 +97,9 @@ class Counter:
         wait_for(enough, PATIENCE, "the steady part")
         start = self.first[0]
         inside = [m for m in self.marks if RELAYED_FROM <= m[0] - start <= RELAYED_TO]
+        if len(inside) < 2:
+            # One that does not obey its window may be through before that.
+            inside = [self.first[:2], self.last[:2]]
         (t0, b0), (t1, b1) = inside[0], inside[-1]
         return (b1 - b0) / PACKET / (t1 - t0)
 
@@ -186,14 +189,14 @@ class Relay:
         return data[at:]
 
 
-def fill(port, messages, directory):
-    """Publishes them all with QoS 1 through mosquitto_pub."""
-    lines = directory / "lines"
-    if not lines.exists():
-        lines.write_text("".join(f"{n:0{PAYLOAD}}\n" for n in range(messages)))
-    tool = shutil.which("mosquitto_pub")
-    with open(lines) as stdin:
-        subprocess.run([tool, "-p", str(port), "-q", "1", "-t", TOPIC, "-l"], stdin=stdin, check=True, timeout=PATIENCE)
+def fill(port, messages):
+    """Publishes them all with QoS 1 through mosquitto_pub, which takes the last packet id for the end: so
+    no more at once than there are ids."""
+    command = [shutil.which("mosquitto_pub"), "-p", str(port), "-q", "1", "-t", TOPIC, "-l"]
+    for start in range(0, messages, 50_000):
+        numbers = range(start, min(start + 50_000, messages))
+        lines = "".join(f"{n:0{PAYLOAD}}\n" for n in numbers)
+        subprocess.run(command, input=lines.encode(), check=True, timeout=PATIENCE)
 
 
 class Fieldhold:
@@ -206,7 +209,7 @@ uplinks:
   cloud: {{ url: "mqtt://127.0.0.1:{port}", send: [ "b/#" ], window: {{ messages: {window} }}, notices: off }}
 store: {{ path: state }}
 """).start()
-        fill(lan, messages, directory)
+        fill(lan, messages)
         waiting = lambda s: sum(r["waiting"] for c in s["store"]["consumers"] for r in c["classes"]) >= messages  # noqa: E731
         self.gateway.wait(waiting, 120)
         self.gateway.stop(60)
@@ -241,7 +244,7 @@ restart_timeout 1
 """)
         self.process = Process([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", home / "mosquitto.conf"], home / "log").start()
         wait_for(lambda: listening(self.port), what="the bridge's broker")
-        fill(self.port, messages, directory)
+        fill(self.port, messages)
         self.process.stop(120)
 
     def start(self):
@@ -284,6 +287,9 @@ def run(sender, window, messages, relayed):
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
         cloud = Mosquitto(directory / "cloud")
+        # Else its small acknowledgements wait for the kernel's delayed ones, 40 ms beside the RTT.
+        with open(directory / "cloud" / "mosquitto.conf", "a") as conf:
+            conf.write("set_tcp_nodelay true\n")
         relay = Relay(cloud.port) if relayed else None
         up = sender(directory, relay.port if relay else cloud.port, window, messages)
         cloud.start()
