@@ -137,6 +137,9 @@ pub fn message(nonce: u64, at: Mono) -> Message {
     }
 }
 
+/// What a complaint begins with when the store said that it could not read.
+pub const UNREADABLE: &str = "can't be read";
+
 /// Everything a consumer has not settled of a class.
 pub fn unsettled(consumer: &Consumer, class: Class) -> Result<Vec<Entry>, String> {
     let mut all = Vec::new();
@@ -144,7 +147,7 @@ pub fn unsettled(consumer: &Consumer, class: Class) -> Result<Vec<Entry>, String
         let mut at = range.start;
         while at < range.end {
             let entries = run(consumer.read(class, at..range.end, 30_000))
-                .map_err(|error| format!("can't be read: {error:?}"))?;
+                .map_err(|error| format!("{UNREADABLE}: {error:?}"))?;
             let Some(last) = entries.last() else { break };
             at = last.range().end;
             all.extend(entries);

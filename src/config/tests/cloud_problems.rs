@@ -83,7 +83,7 @@ fn every_limit_of_a_service_is_held_against_what_is_written() {
     let hub = "preset: azure-iot-hub, url: 'mqtts://h', certificate: a, key: b, retain: true";
     assert_eq!(
         about("'{device}/{tag}'", hub),
-        "t:6:79 warning: uplinks.u.retain: Azure IoT Hub retains no messages; write retain: false"
+        "t:6:81 warning: uplinks.u.retain: Azure IoT Hub retains no messages; write retain: false"
     );
 }
 
@@ -165,7 +165,7 @@ fn a_service_is_not_sent_what_it_cannot_read() {
     let own = "url: 'mqtt://h', payload: thingsboard, backlog: { deflate: true }";
     assert_eq!(
         about("'{device}/{tag}'", own),
-        "t:6:64 uplinks.u.backlog.deflate: ThingsBoard does not take what is deflated; leave deflate \
+        "t:6:67 uplinks.u.backlog.deflate: ThingsBoard does not take what is deflated; leave deflate \
          out, or choose another payload for the backlog"
     );
 }
