@@ -83,7 +83,7 @@ fn every_limit_of_a_service_is_held_against_what_is_written() {
     let hub = "preset: azure-iot-hub, url: 'mqtts://h', certificate: a, key: b, retain: true";
     assert_eq!(
         about("'{device}/{tag}'", hub),
-        "t:6:79 warning: uplinks.u.retain: Azure IoT Hub retains no messages; write retain: false"
+        "t:6:81 warning: uplinks.u.retain: Azure IoT Hub retains no messages; write retain: false"
     );
 }
 
