@@ -42,7 +42,19 @@ impl SparkplugPlan {
     }
 }
 
+/// Bytes of a metric in a birth beside its name, if it was never read: length, name's length, alias,
+/// time, type, null, and the property Quality; and of the property engUnit beside the unit.
+const METRIC_BYTES: usize = 35;
+const UNIT_BYTES: usize = 15;
+
 impl SparkplugDevice {
+    /// Its birth is no smaller than this.
+    pub fn birth_bytes(&self) -> usize {
+        let unit = |unit: &str| if unit.is_empty() { 0 } else { UNIT_BYTES + unit.len() };
+        let metric = |of: &SparkplugMetric| METRIC_BYTES + of.name.as_str().len() + unit(&of.unit);
+        self.metrics.iter().map(metric).sum()
+    }
+
     /// Whether it takes commands.
     pub fn is_writable(&self) -> bool {
         self.metrics.iter().any(|metric| metric.is_writable)

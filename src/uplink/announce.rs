@@ -42,7 +42,7 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.topic.as_str().len() + self.payload.len()
     }
 }

@@ -131,6 +131,10 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
         Failure::ServerName(name) => {
             Ended::new(Cause::Settings, format!("{name} can't be the name in a certificate"))
         }
+        Failure::AtProxy(place, failure) => {
+            let at_proxy = explain(failure, &format!("the proxy {place}"), now);
+            Ended::new(Cause::Proxy, at_proxy.reason)
+        }
         Failure::Proxy(ProxyRefusal::Status(407, _)) => {
             Ended::new(Cause::Proxy, "the proxy wants a username and password (407)")
         }
@@ -156,6 +160,9 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
         }
         Failure::Closed => closed(peer),
         Failure::Silent => Ended::new(Cause::NoAnswer, format!("{peer} does not answer pings")),
+        Failure::Unwritable(what) => {
+            Ended::new(Cause::Settings, format!("MQTT has no way to say a packet of ours: {what}"))
+        }
         Failure::Protocol(what) => {
             Ended::new(Cause::Protocol, format!("{peer} broke the MQTT protocol: {what}"))
         }
@@ -402,6 +409,8 @@ mod tests {
             (Failure::Closed, Cause::Closed),
             (Failure::Silent, Cause::NoAnswer),
             (Failure::protocol("x"), Cause::Protocol),
+            (Failure::Unwritable("x".to_owned()), Cause::Settings),
+            (Failure::AtProxy("p:1".to_owned(), Box::new(Failure::Closed)), Cause::Proxy),
             (Failure::Resolve(io::Error::other("x")), Cause::NameNotFound),
         ];
         for (error, cause) in cases {

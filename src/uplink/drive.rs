@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::UplinkError;
 use super::cause::{Cause, Ended, explain};
-use super::client::{self, Client, Patience};
+use super::client::{self, Client};
 use super::engine::{Closing, Engine};
 use super::failover::Failover;
 use super::remote::Told;
@@ -146,15 +146,16 @@ async fn connection(
     if let Some(edge) = &mut edge {
         dial.hello.will = Some(edge.will(sparkplug::millis(engine.clock.wall())).await);
     }
-    let patience = Patience { connect: engine.timing.connect, answer: engine.timing.watchdog };
-    let mut ignore = |_| {};
-    let connecting = client::connect(&dial.target, &dial.hello, patience, &mut ignore);
+    let patience = engine.timing.patience();
+    let mut came = None;
+    let mut done = |step| came = Some(step);
+    let connecting = client::connect(&dial.target, &dial.hello, patience, &mut done);
     let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
         return Ok((Closing::default(), Over::Stopped));
     };
     let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
     if let Some(edge) = &mut edge {
-        edge.connected(connected.as_ref());
+        edge.tried(came >= Some(dial.target.last_step()));
     }
     let (closing, end) = match (connected, &mut edge) {
         (Ok(client), None) => session(engine, life, client, consumer, dial.good_for, stop).await,

@@ -248,6 +248,15 @@ impl Engine {
         });
     }
 
+    /// Counts replies that are not to be sent any more.
+    pub fn replies_dropped(&self, replies: usize) {
+        if replies > 0 {
+            tracing::warn!(uplink = %self.plan.name, replies, "the broker does not take replies");
+            let replies = u64::try_from(replies).unwrap_or(u64::MAX);
+            self.board.update(|progress| progress.commands.replies_dropped += replies);
+        }
+    }
+
     pub fn appended(&self, rows: u64) {
         let now = self.clock.mono();
         self.board.update(|progress| progress.appended.add(now, rows));

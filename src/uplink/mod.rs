@@ -14,6 +14,7 @@
 //! * Losses, jumps of positions and corrected times are told like rows: until they are acknowledged.
 //! * An uplink that is away, refused or wrongly configured is a state with a reason; it retries
 //!   until it is stopped.
+//! * What the broker refuses for now holds back its own topic (`held.rs`); the rest goes on.
 //! * Nothing is sent beyond the rate of the plan, replies and notices included.
 //! * What comes for the network is handed to it at once and never sent up again.
 //!
@@ -26,6 +27,7 @@ mod commands;
 mod drive;
 mod engine;
 mod failover;
+mod held;
 mod inflight;
 mod lanes;
 mod local;
@@ -48,6 +50,7 @@ mod trial;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -55,12 +58,14 @@ use crate::config::UplinkPlan;
 use crate::model::{Backoff, Blame, Class, Clock, Lan, Latest, Retry, SetRequest, TopicName};
 use crate::store::Store;
 
+use reply::Reply;
+
 pub use cause::Cause;
 pub use lanes::LanePosition;
 pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
-pub use status::{Certificate, Commands, Connection, Local, UplinkStatus};
+pub use status::{Certificate, Commands, Connection, Local, RefusedTopic, UplinkStatus};
 pub use timing::Timing;
-pub use trial::{Tried, trial};
+pub use trial::{Tried, beside, trial};
 
 /// What an uplink needs from others.
 pub struct Deps {
@@ -104,7 +109,7 @@ pub struct UplinkPort {
     board: Arc<status::Board>,
     store: Store,
     clock: Arc<dyn Clock>,
-    replies: mpsc::Sender<reply::Reply>,
+    replies: mpsc::Sender<Reply>,
 }
 
 /// The inside, to be run by a supervisor.
@@ -160,13 +165,26 @@ impl UplinkPort {
     /// An edge node of Sparkplug has no answers: the metric itself says what the device holds.
     pub fn reply(&self, topic: TopicName, payload: Vec<u8>) {
         if self.plan.sparkplug.is_none() {
-            self.send(&self.plan.prefix, topic, payload);
+            self.send(Reply::new(&self.plan.prefix, topic, payload));
         }
+    }
+
+    /// As [`UplinkPort::reply`], to the topic that the sender of the command has named, which is
+    /// whole, with its correlation data and a property (MQTT 5).
+    pub fn answer(
+        &self,
+        topic: TopicName,
+        payload: Vec<u8>,
+        data: Vec<u8>,
+        property: (&'static str, &'static str),
+    ) {
+        let correlated = client::Correlated { data: Bytes::from(data), property };
+        self.send(Reply::new("", topic, payload).map(|reply| reply.to(correlated)));
     }
 
     /// As [`UplinkPort::reply`], to a topic that is whole.
     pub fn publish(&self, topic: TopicName, payload: Vec<u8>) {
-        self.send("", topic, payload);
+        self.send(Reply::new("", topic, payload));
     }
 
     /// Whether the broker takes a message of this size.
@@ -175,9 +193,11 @@ impl UplinkPort {
         bytes <= self.plan.packet_bytes
     }
 
-    fn send(&self, prefix: &str, topic: TopicName, payload: Vec<u8>) {
-        let reply = reply::Reply::new(prefix, topic, payload, self.plan.packet_bytes);
-        let taken = reply.filter(|reply| self.plan.takes_topic(reply.topic.as_str()));
+    fn send(&self, reply: Option<Reply>) {
+        let is_taken = |reply: &Reply| {
+            reply.fits(self.plan.packet_bytes) && self.plan.takes_topic(reply.topic.as_str())
+        };
+        let taken = reply.filter(is_taken);
         let sent = taken.is_some_and(|reply| self.replies.try_send(reply).is_ok());
         if !sent {
             self.board.update(|progress| progress.commands.replies_dropped += 1);

@@ -1,8 +1,8 @@
 //! What the receivers have to be told besides readings, on its way to them.
 //!
 //! The store is the queue: it hands out the oldest notices that were not told, a few at a time, and
-//! forgets them when all of these are acknowledged. So nothing here has to survive a connection;
-//! what was out is handed out again, unchanged, and goes with the same id. `docs/notices.md` is the
+//! forgets them when all of these are acknowledged, or can never be told. So nothing here has to survive
+//! a connection; what was out is handed out again, unchanged, and goes with the same id. `docs/notices.md` is the
 //! contract with receivers.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -70,12 +70,14 @@ impl Notices {
         self.last.is_some() || self.consumer.has_notices()
     }
 
-    /// Asks the store, if it is time to. `epoch` is that of the store.
-    pub fn look(&mut self, epoch: u64) {
+    /// Asks the store, if it is time to; says how many are too large to be told. `epoch` is that of
+    /// the store.
+    pub fn look(&mut self, epoch: u64) -> u64 {
         let now = Instant::now();
         if self.last.is_some() || now < self.look_at || !self.consumer.has_notices() {
-            return;
+            return 0;
         }
+        let mut too_large = 0;
         let notices = self.consumer.notices(NOTICES_MAX);
         self.last = notices.last().map(|notice| notice.id);
         if let Some(topic) = &self.topic {
@@ -83,7 +85,11 @@ impl Notices {
                 let payload = payload(epoch, notice).into();
                 let told = Told { id: notice.id, topic: topic.clone(), payload };
                 if told.bytes() + PUBLISH_OVERHEAD > self.packet_bytes {
-                    tracing::error!(%topic, bytes = told.bytes(), "a notice is larger than packet-max");
+                    tracing::error!(
+                        %topic, bytes = told.bytes(),
+                        "a notice is larger than the broker or packet-max allows"
+                    );
+                    too_large += 1;
                     continue;
                 }
                 self.ready.push_back(told);
@@ -95,6 +101,7 @@ impl Notices {
             self.look_at = now + self.pause;
         }
         self.finish();
+        too_large
     }
 
     /// The size of the next one.
@@ -108,7 +115,17 @@ impl Notices {
         Some(told)
     }
 
-    pub fn acknowledged(&mut self, id: i64) {
+    /// The broker does not take one now: the store hands all of them out again, later. Says whether
+    /// that is news.
+    pub fn postpone(&mut self, pause: Duration) -> bool {
+        self.ready.clear();
+        self.out.clear();
+        self.look_at = Instant::now() + pause;
+        self.last.take().is_some()
+    }
+
+    /// The broker has taken this one, or will never take it.
+    pub fn answered(&mut self, id: i64) {
         self.out.remove(&id);
         self.finish();
     }

@@ -15,15 +15,18 @@ use super::settling::{DeadReason, Fate, push_range};
 use crate::codec::deflate;
 use crate::codec::json::Key;
 use crate::codec::payload::{self, Builder, Pushed, Sample, TagText};
-use crate::config::{LiveTopic, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, UplinkPlan};
 use crate::model::{
     Class, Form, Holds, Message, Mono, Reading, Seq, TagId, TagMeta, TopicName, Wall,
 };
 use crate::store::{Body, BootNo, Entry, Store, Times};
 
-/// The most a PUBLISH adds to topic and payload: type, remaining length, topic length, packet id.
-pub const PUBLISH_OVERHEAD: usize = 9;
-/// The largest packet MQTT 3.1.1 can express.
+/// The most a PUBLISH adds to topic, payload and properties: type, remaining length, topic length,
+/// packet id, and the length of the properties (MQTT 5; one byte, see [`PROPERTIES_LENGTH`]).
+pub const PUBLISH_OVERHEAD: usize = 10;
+/// What the length of the properties takes beyond that when they are many.
+pub const PROPERTIES_LENGTH: usize = 3;
+/// The largest packet MQTT can express.
 const PROTOCOL_BYTES_MAX: usize = 268_435_455;
 /// Larger messages of many readings save nothing more, and are sent again whole.
 const MANY_BYTES_MAX: usize = 32 * 1024;
@@ -45,9 +48,15 @@ pub struct Item {
 }
 
 impl Item {
+    /// What it has beyond [`PUBLISH_OVERHEAD`].
     pub fn bytes(&self) -> usize {
-        self.topic.as_str().len() + self.payload.len()
+        described(self.content_type.as_deref()) + self.topic.as_str().len() + self.payload.len()
     }
+}
+
+/// What a content type takes of the packet.
+fn described(content_type: Option<&str>) -> usize {
+    content_type.map_or(0, |text| 3 + text.len())
 }
 
 /// What the acknowledgement of a message settles.
@@ -96,6 +105,7 @@ struct Manner {
     /// Where messages of several devices go, if that is one topic.
     topic: Option<TopicName>,
     deflate: bool,
+    /// For MQTT 5; nothing on 3.1.1, which has no place for it.
     content_type: Option<Arc<str>>,
 }
 
@@ -134,10 +144,10 @@ struct Packing<'a> {
 
 impl Packer {
     pub fn new(plan: Arc<UplinkPlan>, store: Store) -> Self {
-        let live = Manner::new(plan.live.clone(), None, false);
+        let live = Manner::new(plan.live.clone(), None, false, plan.mqtt);
         let shared = plan.backlog.holds() == Holds::Many;
         let topic = shared.then(|| plan.backlog_topic.clone());
-        let backlog = Manner::new(plan.backlog.clone(), topic, plan.backlog_deflate);
+        let backlog = Manner::new(plan.backlog.clone(), topic, plan.backlog_deflate, plan.mqtt);
         Self {
             plan,
             store,
@@ -188,8 +198,8 @@ impl Packer {
         self.plan.packet_bytes.min(PROTOCOL_BYTES_MAX).min(self.broker_bytes)
     }
 
-    fn fits(&self, topic: &TopicName, payload: usize) -> bool {
-        topic.as_str().len() + payload + PUBLISH_OVERHEAD <= self.packet_bytes()
+    fn fits(&self, bytes: usize) -> bool {
+        bytes + PUBLISH_OVERHEAD <= self.packet_bytes()
     }
 
     fn is_wanted(&self, topic: &TopicName) -> bool {
@@ -287,8 +297,7 @@ impl Packing<'_> {
     fn sample(&mut self, sample: &Sample<'_>, own: &TopicName) {
         let manner = self.manner.clone();
         let topic = manner.topic.as_ref().unwrap_or(own);
-        let overhead = PUBLISH_OVERHEAD + topic.as_str().len();
-        let bytes_max = self.packer.packet_bytes().min(MANY_BYTES_MAX).saturating_sub(overhead);
+        let bytes_max = self.many_bytes_max(topic, &manner);
         let Some(mut fresh) = Builder::new(&manner.form, sample.key, bytes_max) else {
             let mut payload = Vec::with_capacity(TAG_BYTES);
             payload::one(&manner.form, sample, &mut payload);
@@ -309,12 +318,23 @@ impl Packing<'_> {
         }
     }
 
+    /// The most that the payload of a message of many may have.
+    fn many_bytes_max(&self, topic: &TopicName, manner: &Manner) -> usize {
+        let packet_bytes = self.packer.packet_bytes().min(MANY_BYTES_MAX);
+        let described = described(manner.content_type.as_deref());
+        let room = packet_bytes.saturating_sub(PUBLISH_OVERHEAD + described + topic.as_str().len());
+        match manner.deflate {
+            true => room.saturating_sub(deflate::growth_max(room)),
+            false => room,
+        }
+    }
+
     fn message(&mut self, seq: Seq, message: &Message) {
         let topic = match self.packer.route(&message.topic) {
             Ok(topic) => topic,
             Err(fate) => return self.settled(fate, seq),
         };
-        if !self.packer.fits(&topic, message.payload.len()) {
+        if !self.packer.fits(topic.as_str().len() + message.payload.len()) {
             return self.settled(Fate::Dead(DeadReason::TooLarge), seq);
         }
         // Before it in the sequence, so before it on the line.
@@ -330,8 +350,11 @@ impl Packing<'_> {
     fn readings(&mut self, topic: &TopicName, payload: Vec<u8>, rows: Rows) {
         let manner = &self.manner;
         let payload = if manner.deflate { deflate::zlib(&payload) } else { payload };
-        if !self.packer.fits(topic, payload.len()) {
-            let Rows { delivered, excluded, .. } = rows;
+        let (topic, payload) = (topic.clone(), payload.into());
+        let content_type = manner.content_type.clone();
+        let item = Item { topic, payload, retain: false, content_type, rows };
+        if !self.packer.fits(item.bytes()) {
+            let Rows { delivered, excluded, .. } = item.rows;
             for row in rows_of(&delivered) {
                 self.settled(Fate::Dead(DeadReason::TooLarge), row);
             }
@@ -340,9 +363,7 @@ impl Packing<'_> {
             }
             return;
         }
-        let content_type = manner.content_type.clone();
-        let (topic, payload) = (topic.clone(), payload.into());
-        self.out.push(Packed::Item(Item { topic, payload, retain: false, content_type, rows }));
+        self.out.push(Packed::Item(item));
     }
 
     fn settled(&mut self, fate: Fate, seq: Seq) {
@@ -374,12 +395,12 @@ impl Packing<'_> {
 }
 
 impl Manner {
-    fn new(form: Form, topic: Option<TopicName>, deflate: bool) -> Self {
+    fn new(form: Form, topic: Option<TopicName>, deflate: bool, mqtt: MqttVersion) -> Self {
         let media = form.content_type();
-        let content_type = match (deflate, media) {
-            (true, media) => Some(format!("{media}; encoding=deflate").into()),
-            (false, "application/json") => None,
-            (false, media) => Some(media.into()),
+        let content_type = match (mqtt, deflate, media) {
+            (MqttVersion::V311, ..) | (MqttVersion::V5, false, "application/json") => None,
+            (MqttVersion::V5, true, media) => Some(format!("{media}; encoding=deflate").into()),
+            (MqttVersion::V5, false, media) => Some(media.into()),
         };
         Self { form, topic, deflate, content_type }
     }

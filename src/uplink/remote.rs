@@ -72,8 +72,8 @@ pub(super) struct Telling {
     door: RemoteDoor,
     uplink: Name,
     topic: TopicName,
-    /// Subscriptions that the broker has not answered.
-    unanswered: usize,
+    /// Packet ids of the subscriptions that the broker has not answered.
+    unanswered: Vec<u16>,
     /// Whether the broker granted all of them.
     granted: bool,
     due: bool,
@@ -81,25 +81,31 @@ pub(super) struct Telling {
 }
 
 impl Telling {
-    /// `None` for an uplink that nobody configures over.
-    pub fn start(plan: &UplinkPlan, door: &RemoteDoor) -> Option<Self> {
+    /// `None` for an uplink that nobody configures over. `asked` are the packet ids of the
+    /// subscriptions to [`filters`], `packet_bytes` is what the plan and the broker of this
+    /// connection allow.
+    pub fn start(
+        plan: &UplinkPlan,
+        door: &RemoteDoor,
+        asked: Vec<u16>,
+        packet_bytes: usize,
+    ) -> Option<Self> {
         let remote = plan.remote.as_ref()?;
         Some(Self {
             door: door.clone(),
             uplink: plan.name.clone(),
             topic: TopicName::new(&format!("{}/status", remote.topic)).ok()?,
-            unanswered: filters(plan).len(),
+            unanswered: asked,
             granted: true,
             due: true,
-            packet_bytes: plan.packet_bytes,
+            packet_bytes,
         })
     }
 
-    /// An answer to a subscription came. Those of this module are asked for first, and brokers answer
-    /// in order.
-    pub fn answered(&mut self, refused: usize) {
-        if self.unanswered > 0 {
-            self.unanswered -= 1;
+    /// The subscription with this packet id was answered; a broker may answer in any order.
+    pub fn answered(&mut self, id: u16, refused: usize) {
+        if let Some(at) = self.unanswered.iter().position(|asked| *asked == id) {
+            self.unanswered.swap_remove(at);
             self.granted &= refused == 0;
         }
     }
@@ -111,12 +117,19 @@ impl Telling {
 
     /// How large is what is to be published now; `None` if nothing is.
     pub fn next_bytes(&mut self) -> Option<usize> {
-        if !self.due || self.unanswered > 0 {
+        if !self.due || !self.unanswered.is_empty() {
             return None;
         }
         let payload = self.door.told.borrow().payload.len();
         let bytes = self.topic.as_str().len() + payload;
-        self.due = payload > 0 && bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        let fits = bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
+        if !fits {
+            tracing::warn!(
+                uplink = %self.uplink, bytes,
+                "what is to be told of the configuration is larger than the broker or packet-max allows"
+            );
+        }
+        self.due = payload > 0 && fits;
         self.due.then_some(bytes)
     }
 

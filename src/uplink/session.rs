@@ -5,56 +5,76 @@
 //! the next connection starts from the store again. The driver (`drive.rs`) owns the client and the
 //! waiting; here nothing waits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
 use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
 use super::engine::{Closing, Engine};
+use super::held::{Full, Held};
 use super::inflight::{Inflight, Window};
-use super::notices::Notices;
+use super::notices::{self, Notices};
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
 use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
 use super::supply::{Found, Supply};
-use crate::model::{Qos, TopicName};
+use crate::model::{Qos, Seq, TopicName};
 use crate::store::{Consumer, Settled};
 
-/// A message that waits for its acknowledgement.
-struct Sent {
-    topic: TopicName,
-    what: Out,
-}
-
-/// A message for the hand-over.
-struct Letter {
-    topic: TopicName,
-    payload: Bytes,
-    retain: bool,
-    /// Where it is not plain JSON, or another's.
-    content_type: Option<Arc<str>>,
-}
-
-impl Letter {
-    fn json(topic: TopicName, payload: Bytes) -> Self {
-        Self { topic, payload, retain: false, content_type: None }
-    }
-}
-
-/// What the acknowledgement settles.
+/// A message that goes out, and what its acknowledgement settles.
 enum Out {
-    Rows(Rows),
+    Rows(Item),
     Reply(Reply),
-    Notice(i64),
+    Notice(notices::Told),
     /// Made anew by the next connection.
-    Announcement,
-    /// What is told of the configuration, by its revision.
-    Told(u64),
+    Announcement(Announcement),
+    /// What is told of the configuration, and where.
+    Told(TopicName, remote::Told),
+}
+
+impl Out {
+    fn message(&self) -> Message<'_> {
+        let (topic, payload) = match self {
+            Self::Rows(item) => (&item.topic, &item.payload),
+            Self::Reply(reply) => (&reply.topic, &reply.payload),
+            Self::Notice(told) => (&told.topic, &told.payload),
+            Self::Announcement(told) => (&told.topic, &told.payload),
+            Self::Told(topic, told) => (topic, &told.payload),
+        };
+        let mut message = Message {
+            topic: topic.as_str(),
+            payload: payload.clone(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            content_type: None,
+            correlated: None,
+        };
+        match self {
+            Self::Rows(item) => {
+                message.retain = item.retain;
+                message.content_type = item.content_type.as_deref();
+            }
+            Self::Reply(reply) => message.correlated = reply.correlated.as_ref(),
+            Self::Notice(_) => {}
+            Self::Announcement(told) => message.retain = told.retain,
+            Self::Told(..) => message.retain = true,
+        }
+        message
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = match self {
+            Self::Rows(item) => item.bytes(),
+            Self::Reply(reply) => reply.bytes(),
+            Self::Notice(told) => told.bytes(),
+            Self::Announcement(told) => told.bytes(),
+            Self::Told(topic, told) => topic.as_str().len() + told.payload.len(),
+        };
+        bytes + PUBLISH_OVERHEAD
+    }
 }
 
 /// Why a session ends.
@@ -76,8 +96,13 @@ pub struct Session<'a> {
     engine: &'a mut Engine,
     consumer: Consumer,
     window: Window,
-    inflight: Inflight<Sent>,
+    /// The largest packet that the plan and the broker allow.
+    packet_bytes: usize,
+    inflight: Inflight<Out>,
     supply: Supply,
+    held: Held,
+    /// Rows that were passed over may go now: they are read again once nothing is out.
+    again: bool,
     notices: Notices,
     announcer: Announcer,
     /// `None` if nobody configures the gateway over this uplink.
@@ -87,6 +112,8 @@ pub struct Session<'a> {
     settle_at: Instant,
     /// The last acknowledgement, or the hand-over that ended a time with nothing out.
     quiet_since: Instant,
+    /// How much longer an acknowledgement may take, for what has to go out before it.
+    slack: Duration,
     /// All is done here, and yet rows are unsettled in the store.
     owed: bool,
     /// The board shows something older than this.
@@ -94,8 +121,8 @@ pub struct Session<'a> {
     paced: Option<Instant>,
     /// When a stop gives up waiting for acknowledgements.
     stop_by: Option<Instant>,
-    /// The broker refused a message that it may take another time: nothing more goes out, and the
-    /// connection ends when the rest is acknowledged.
+    /// The broker refuses messages on more topics than can be held back: nothing more goes out, and
+    /// the connection ends when the rest is acknowledged.
     refused: Option<Ended>,
     started: Instant,
     acknowledged: bool,
@@ -113,16 +140,18 @@ impl<'a> Session<'a> {
             let reason = "the broker takes nothing above QoS 0, which nobody acknowledges";
             return Err(End::Ours(Ended::new(Cause::Refused, reason)));
         }
+        let mut asked = Vec::new();
         for filter in &remote::filters(&plan) {
-            client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
+            let to = Subscription { filter, qos: Qos::AtLeastOnce, no_local: true };
+            asked.push(client.subscribe(to)?);
         }
-        let telling = Telling::start(&plan, &engine.remote);
+        let packet_bytes = plan.packet_bytes.min(client.limits().packet_bytes);
+        let telling = Telling::start(&plan, &engine.remote, asked, packet_bytes);
         let commands = plan.receive.iter().map(|filter| (filter, Qos::AtLeastOnce));
         let local = plan.local.iter().map(|local| (&local.filter, local.qos));
         for (filter, qos) in commands.chain(local) {
             client.subscribe(Subscription { filter, qos, no_local: true })?;
         }
-        let packet_bytes = plan.packet_bytes.min(client.limits().packet_bytes);
         let announcer = Announcer::new(&plan, packet_bytes);
         for filter in &announcer.filters() {
             client.subscribe(Subscription { filter, qos: Qos::AtLeastOnce, no_local: true })?;
@@ -134,13 +163,17 @@ impl<'a> Session<'a> {
         let (topic, pause) = (plan.notices_topic.clone(), engine.timing.notice_pause);
         let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
+        let held = Held::new(plan.window_bytes, engine.timing.refused_pause);
         let now = Instant::now();
         Ok(Self {
             engine,
             consumer,
             window,
+            packet_bytes,
             inflight: Inflight::new(window),
             supply,
+            held,
+            again: false,
             notices,
             announcer,
             telling,
@@ -148,6 +181,7 @@ impl<'a> Session<'a> {
             acks_unsettled: 0,
             settle_at: now,
             quiet_since: now,
+            slack: Duration::ZERO,
             owed: false,
             stale: true,
             paced: None,
@@ -173,6 +207,8 @@ impl<'a> Session<'a> {
             || self.owed
             || self.stale
             || self.supply.pausing()
+            || !self.held.is_empty()
+            || self.again
             || self.notices.pending()
             || self.stopping()
             || self.refused.is_some()
@@ -198,9 +234,9 @@ impl<'a> Session<'a> {
         match event {
             Event::Acked(id, reason) => self.answered(id, &reason),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => {
+            Event::Subscribed { id, granted, refused } => {
                 self.engine.subscribed(granted, refused);
-                self.telling.iter_mut().for_each(|telling| telling.answered(refused));
+                self.telling.iter_mut().for_each(|telling| telling.answered(id, refused));
             }
             Event::PingAcked(_) => {}
         }
@@ -255,6 +291,7 @@ impl<'a> Session<'a> {
     /// Hands over as much as the window and the rate allow and reads ahead.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
+        self.slack = client.slack();
         if self.refused.is_some() {
             return Ok(());
         }
@@ -262,35 +299,45 @@ impl<'a> Session<'a> {
             && self.room(bytes, 0)
             && let Some(told) = self.announcer.pop()
         {
-            let Announcement { topic, payload, retain } = told;
-            let letter = Letter { topic, payload, retain, content_type: None };
-            self.hand_over(client, letter, Out::Announcement)?;
+            self.hand_over(client, Out::Announcement(told))?;
         }
         if self.stopping() {
             return Ok(());
         }
+        if self.again {
+            // The rows that are out are unsettled too, and would be read with the others.
+            if self.inflight.messages() > 0 {
+                return Ok(());
+            }
+            self.settle();
+            self.supply.restart();
+            self.again = false;
+        }
+        self.drop_replies();
         while let Some(bytes) = self.engine.replies.front().map(Reply::bytes)
             && self.room(bytes, 0)
             && let Some(reply) = self.engine.replies.pop_front()
         {
-            let (topic, payload) = (reply.topic.clone(), reply.payload.clone());
-            self.hand_over(client, Letter::json(topic, payload), Out::Reply(reply))?;
+            self.hand_over(client, Out::Reply(reply))?;
         }
         if let Some(bytes) = self.telling.as_mut().and_then(Telling::next_bytes)
             && self.room(bytes, 0)
             && let Some((topic, told)) = self.telling.as_mut().map(Telling::next)
         {
-            let letter = Letter { retain: true, ..Letter::json(topic, told.payload) };
-            self.hand_over(client, letter, Out::Told(told.revision))?;
+            self.hand_over(client, Out::Told(topic, told))?;
         }
         // Before the rows that follow what they tell of.
-        self.notices.look(self.engine.packer.epoch());
+        let too_large = self.notices.look(self.engine.packer.epoch());
+        if too_large > 0 {
+            self.engine.board.update(|progress| progress.notices_refused += too_large);
+        }
         while let Some(bytes) = self.notices.next_bytes()
             && self.room(bytes, 0)
             && let Some(told) = self.notices.next()
         {
-            self.hand_over(client, Letter::json(told.topic, told.payload), Out::Notice(told.id))?;
+            self.hand_over(client, Out::Notice(told))?;
         }
+        self.try_refused(client)?;
         loop {
             let [live, backlog] = self.supply.next_bytes();
             let waits = live.is_some();
@@ -300,11 +347,38 @@ impl<'a> Session<'a> {
             let backlog =
                 (live || !waits) && backlog.is_some_and(|bytes| self.room(bytes, reserved));
             let Some(item) = self.supply.next(live, backlog) else { break };
-            let Item { topic, payload, retain, content_type, rows } = item;
-            let letter = Letter { topic, payload, retain, content_type };
-            self.hand_over(client, letter, Out::Rows(rows))?;
+            if !self.held.passes_over(&item) {
+                self.hand_over(client, Out::Rows(item))?;
+            }
         }
         self.supply.read_ahead();
+        Ok(())
+    }
+
+    /// A reply that the broker of this connection does not take would end it, and the next one.
+    fn drop_replies(&mut self) {
+        let packet_bytes = self.packet_bytes;
+        let before = self.engine.replies.len();
+        self.engine.replies.retain(|reply| reply.fits(packet_bytes));
+        self.engine.replies_dropped(before - self.engine.replies.len());
+    }
+
+    /// Sends what was refused once more, where it is time.
+    fn try_refused(&mut self, client: &mut Client) -> Result<(), Failure> {
+        while let Some(item) = self.held.due().cloned() {
+            let class = item.rows.class;
+            let unsettled = self.consumer.position(class).unsettled;
+            let waits = |row: &Seq| unsettled.iter().any(|range| range.contains(row));
+            if !item.rows.delivered.iter().all(|range| waits(&range.start)) {
+                // Given up meanwhile, and told so.
+                self.again |= self.held.release(&item.topic);
+            } else if self.room(item.bytes(), 0) {
+                self.held.trying(&item.topic);
+                self.hand_over(client, Out::Rows(item))?;
+            } else {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -326,64 +400,92 @@ impl<'a> Session<'a> {
         self.paced
     }
 
-    fn hand_over(&mut self, client: &mut Client, letter: Letter, what: Out) -> Result<(), Failure> {
-        let Letter { topic, payload, retain, content_type } = letter;
-        let bytes = topic.as_str().len() + payload.len() + PUBLISH_OVERHEAD;
+    fn hand_over(&mut self, client: &mut Client, out: Out) -> Result<(), Failure> {
         if self.inflight.messages() == 0 {
             self.quiet_since = Instant::now();
         }
-        let qos = Qos::AtLeastOnce;
-        let content_type = content_type.as_deref();
-        let message = Message { topic: topic.as_str(), payload, qos, retain, content_type };
         // If this fails, the row is simply still in the store, unsettled.
-        let id = client.publish(message)?;
+        let id = client.publish(out.message())?;
+        let bytes = out.bytes();
         self.engine.pace.sent(self.engine.uptime(), bytes);
-        self.inflight.hand_over(id, Sent { topic, what }, bytes);
+        self.inflight.hand_over(id, out, bytes);
         self.stale = true;
         Ok(())
     }
 
-    /// The broker's answer to a message. A row that it will never take is a dead letter; one that
-    /// it does not take now stays in the store, and waits for the next connection.
+    /// The broker's answer to a message.
     fn answered(&mut self, id: u16, reason: &Reason) {
-        let Some(Sent { topic, what }) = self.inflight.acknowledged(id) else { return };
+        let Some(out) = self.inflight.acknowledged(id) else { return };
         self.quiet_since = Instant::now();
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
-        let kept = matches!(what, Out::Rows(_) | Out::Notice(_));
-        let waits = !good && !cause::is_final(reason) && kept;
-        if waits {
-            self.refused.get_or_insert_with(|| cause::refused_message(topic.as_str(), reason));
-            return;
+        if good {
+            self.settle_soon();
+            self.acks_unsettled += 1;
         }
-        self.settle_soon();
-        self.acks_unsettled += usize::from(good);
-        match what {
-            Out::Rows(rows) => {
-                let fate = match good {
-                    true => Fate::Delivered(rows.times),
-                    false => Fate::Dead(DeadReason::Refused),
-                };
-                self.settling.add(rows.class, fate, rows.delivered);
-                self.settling.add(rows.class, Fate::Excluded, rows.excluded);
+        match out {
+            Out::Rows(item) => self.rows_answered(item, reason),
+            Out::Reply(_) if good => {
+                self.engine.board.update(|progress| progress.commands.replies += 1);
             }
-            Out::Reply(_) => self.engine.board.update(|progress| match good {
-                true => progress.commands.replies += 1,
-                false => progress.commands.replies_dropped += 1,
-            }),
-            Out::Announcement => {}
-            Out::Told(revision) => {
+            Out::Reply(_) => self.engine.replies_dropped(1),
+            Out::Announcement(_) => {}
+            Out::Told(_, told) => {
                 let telling = self.telling.as_ref().filter(|_| good);
-                telling.into_iter().for_each(|telling| telling.acknowledged(revision));
+                telling.into_iter().for_each(|telling| telling.acknowledged(told.revision));
             }
-            Out::Notice(id) => {
-                self.notices.acknowledged(id);
-                self.engine.board.update(|progress| progress.notices += 1);
-            }
+            Out::Notice(told) => self.notice_answered(&told, reason),
         }
         if self.acks_unsettled >= self.engine.timing.settle_acks {
             self.settle();
+        }
+    }
+
+    /// Rows that the broker will never take are dead letters; those that it does not take now stay
+    /// in the store, and with them all others of their topic.
+    fn rows_answered(&mut self, item: Item, reason: &Reason) {
+        let fate = match reason.is_good() {
+            true => Fate::Delivered(item.rows.times),
+            false if cause::is_final(reason) => Fate::Dead(DeadReason::Refused),
+            false => return self.refused(item, reason),
+        };
+        self.settle_soon();
+        self.again |= self.held.answered(&item);
+        let Rows { class, delivered, excluded, .. } = item.rows;
+        self.settling.add(class, fate, delivered);
+        self.settling.add(class, Fate::Excluded, excluded);
+    }
+
+    fn refused(&mut self, item: Item, reason: &Reason) {
+        let ended = cause::refused_message(item.topic.as_str(), reason);
+        match self.held.refused(item, &ended.reason) {
+            Ok(true) => {
+                let uplink = &self.engine.plan.name;
+                tracing::warn!(%uplink, reason = %ended.reason, next = ended.advice, "a topic waits");
+            }
+            Ok(false) => {}
+            Err(Full) => {
+                self.refused.get_or_insert(ended);
+            }
+        }
+    }
+
+    /// A refused notice holds nothing back; it is told later, or counted if it never can be.
+    fn notice_answered(&mut self, told: &notices::Told, reason: &Reason) {
+        let is_final = cause::is_final(reason);
+        if reason.is_good() {
+            self.notices.answered(told.id);
+            return self.engine.board.update(|progress| progress.notices += 1);
+        }
+        let words = cause::refused_message(told.topic.as_str(), reason).reason;
+        let uplink = &self.engine.plan.name;
+        if is_final {
+            tracing::error!(%uplink, reason = %words, "a notice can never be told");
+            self.notices.answered(told.id);
+            self.engine.board.update(|progress| progress.notices_refused += 1);
+        } else if self.notices.postpone(self.engine.timing.refused_pause) {
+            tracing::warn!(%uplink, reason = %words, "notices wait");
         }
     }
 
@@ -416,7 +518,7 @@ impl<'a> Session<'a> {
             self.settle();
         }
         let out = self.inflight.messages();
-        let watchdog = self.engine.timing.watchdog;
+        let watchdog = self.engine.timing.watchdog + self.slack;
         if out > 0 && now - self.quiet_since >= watchdog {
             let seconds = watchdog.as_secs_f64();
             let reason = format!("the broker acknowledged none of {out} messages for {seconds} s");
@@ -428,7 +530,8 @@ impl<'a> Session<'a> {
             return Err(End::Ours(refused.clone()));
         }
         let idle = out == 0 && self.settling.is_empty() && self.supply.idle();
-        self.owed = idle && self.supply.rescan();
+        // What waits for its topic is unsettled as well, and is not to be read all the time.
+        self.owed = idle && self.held.is_empty() && self.supply.rescan();
         self.report();
         Ok(())
     }
@@ -436,10 +539,11 @@ impl<'a> Session<'a> {
     fn report(&mut self) {
         self.stale = false;
         let in_flight = (self.inflight.messages(), self.inflight.bytes());
-        let lanes = self.supply.positions();
+        let (lanes, refused) = (self.supply.positions(), self.held.named());
         self.engine.board.update(|progress| {
             progress.in_flight = in_flight;
             progress.lanes = lanes;
+            progress.refused = refused;
         });
     }
 
@@ -456,19 +560,23 @@ impl<'a> Session<'a> {
         let mut duplicates = 0;
         let mut replies = Vec::new();
         for out in self.inflight.into_rest() {
-            match out.what {
-                Out::Rows(rows) => duplicates += rows_in(&rows.delivered),
+            match out {
+                Out::Rows(item) => duplicates += rows_in(&item.rows.delivered),
                 Out::Reply(reply) => replies.push(reply),
                 // Told again at the next connection.
-                Out::Notice(_) | Out::Announcement | Out::Told(_) => {}
+                Out::Notice(_) | Out::Announcement(_) | Out::Told(..) => {}
             }
         }
-        for reply in replies.into_iter().rev() {
+        let out = replies.len();
+        let again: Vec<Reply> = replies.into_iter().filter_map(Reply::again).collect();
+        self.engine.replies_dropped(out - again.len());
+        for reply in again.into_iter().rev() {
             self.engine.replies.push_front(reply);
         }
         self.engine.board.update(|progress| {
             progress.duplicates_possible += duplicates;
             progress.in_flight = (0, 0);
+            progress.refused = (0, Vec::new());
         });
         closing
     }

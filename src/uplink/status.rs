@@ -55,6 +55,11 @@ pub struct UplinkStatus {
     pub acked_messages: u64,
     /// Notices that the broker acknowledged.
     pub notices: u64,
+    /// Those that it will never take.
+    pub notices_refused: u64,
+    /// Topics whose messages the broker does not take now, so that they wait, and the first of them.
+    pub refused_topics: usize,
+    pub refused: Vec<RefusedTopic>,
     pub last_ack_age_ms: Option<u64>,
     pub in_flight_messages: usize,
     pub in_flight_bytes: usize,
@@ -86,7 +91,7 @@ pub struct Commands {
     /// Not taken because too many were waiting.
     pub refused: u64,
     pub replies: u64,
-    /// Replies that found their queue full or are too large.
+    /// Replies that found their queue full, are too large, or were out at two ends of connections.
     pub replies_dropped: u64,
     /// `receive` filters that the broker granted on this connection.
     pub filters_granted: u64,
@@ -106,6 +111,14 @@ impl Local {
     pub fn turn(&mut self, turned: Turned) {
         *self.turned.entry(turned.code()).or_default() += 1;
     }
+}
+
+/// A topic whose messages the broker does not take now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedTopic {
+    pub topic: String,
+    /// In plain words.
+    pub reason: String,
 }
 
 /// A certificate of this side: `client`, or the `ca` that brokers are checked with.
@@ -132,6 +145,9 @@ pub struct Progress {
     pub acked_rows: u64,
     pub acked_messages: u64,
     pub notices: u64,
+    pub notices_refused: u64,
+    /// How many, and the first of them.
+    pub refused: (usize, Vec<RefusedTopic>),
     pub last_ack: Option<Mono>,
     pub in_flight: (usize, usize),
     pub duplicates_possible: u64,
@@ -171,6 +187,8 @@ impl Board {
             acked_rows: 0,
             acked_messages: 0,
             notices: 0,
+            notices_refused: 0,
+            refused: (0, Vec::new()),
             last_ack: None,
             in_flight: (0, 0),
             duplicates_possible: 0,
@@ -212,6 +230,9 @@ impl Board {
                 acked_rows: progress.acked_rows,
                 acked_messages: progress.acked_messages,
                 notices: progress.notices,
+                notices_refused: progress.notices_refused,
+                refused_topics: progress.refused.0,
+                refused: progress.refused.1.clone(),
                 last_ack_age_ms: progress.last_ack.map(|at| millis(now, at)),
                 in_flight_messages: progress.in_flight.0,
                 in_flight_bytes: progress.in_flight.1,

@@ -169,6 +169,12 @@ impl Supply {
         Ok(fates)
     }
 
+    /// With nothing out: all that the store calls unsettled is done again, whatever is ready here.
+    pub fn restart(&mut self) {
+        (self.live, self.backlog, self.reading) = (Ready::default(), Ready::default(), None);
+        self.lanes = lanes(&self.consumer);
+    }
+
     /// With nothing out and nothing left to do, what the store still calls unsettled is done
     /// again: the store may decline a settlement that would scatter its books too much. Says
     /// whether anything is owed still; not done more often than once per pause.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::client::Patience;
+
 /// Every wait of the engine.
 #[derive(Debug, Clone)]
 pub struct Timing {
@@ -15,14 +17,28 @@ pub struct Timing {
     /// Something is outstanding and no acknowledgement has come for this long: the connection
     /// counts as dead, whatever the socket says.
     pub watchdog: Duration,
+    /// The slowest line that makes progress, in bytes per second: what has to go out before an answer
+    /// can come is waited for besides.
+    pub slowest: u64,
     pub backoff_first: Duration,
     pub backoff_cap: Duration,
     /// How long a stop waits for the acknowledgements that are still out.
     pub stop_grace: Duration,
+    /// A topic whose message was refused for now is tried again after this long, and then less and
+    /// less often.
+    pub refused_pause: Duration,
     /// A loss that goes on is told once in this time.
     pub notice_pause: Duration,
     /// The pause after the store could not be read.
     pub store_retry: Duration,
+}
+
+impl Timing {
+    /// Of a connection.
+    pub fn patience(&self) -> Patience {
+        let Self { connect, watchdog, slowest, .. } = *self;
+        Patience { connect, answer: watchdog, slowest }
+    }
 }
 
 impl Default for Timing {
@@ -32,9 +48,12 @@ impl Default for Timing {
             settle: Duration::from_millis(50),
             settle_acks: 512,
             watchdog: Duration::from_secs(9),
+            // 9.6 kbit/s, less what TCP and TLS put around it.
+            slowest: 800,
             backoff_first: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             stop_grace: Duration::from_secs(1),
+            refused_pause: Duration::from_secs(60),
             notice_pause: Duration::from_secs(5),
             store_retry: Duration::from_secs(1),
         }

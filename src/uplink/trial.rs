@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,10 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use super::cause::{self, Cause, Ended, explain};
-use super::client::{self, Client, Event, Failure, Limits, Message, Patience, Step};
+use super::client::{self, Client, Event, Failure, Limits, Message, Step};
 use super::settings::{self, Dial, SecretPlaces};
 use super::timing::Timing;
+use crate::config::clouds::Service;
 use crate::config::{BrokerUrl, UplinkPlan};
 use crate::model::{Qos, Wall};
 
@@ -34,6 +36,18 @@ pub struct Tried {
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<&'static str>,
+}
+
+/// The client id for a trial beside a running gateway, whose connection one with its own would cut
+/// off; `None` where the login is good for that one alone.
+pub fn beside(plan: &UplinkPlan) -> Option<String> {
+    let own = &plan.client_id;
+    let id = format!("{own}-test");
+    let is_named = plan.username.as_ref().is_some_and(|name| name.contains(own.as_str()));
+    let has_certificate = plan.tls.as_ref().is_some_and(|tls| tls.client.is_some());
+    let max = plan.service.as_ref().and_then(|service| service.limits.client_id_bytes);
+    let is_bound = plan.sas.is_some() || plan.service.is_some() && (is_named || has_certificate);
+    (!is_bound && max.is_none_or(|max| id.len() <= max)).then_some(id)
 }
 
 /// Tries every broker of a plan, and tells each step as soon as it is known. True if one of them took
@@ -97,7 +111,7 @@ async fn one(
     let dial = settings::dial(plan, &places, number, now).map_err(|e| ("settings", e.into()))?;
     report.good("settings", certificates(&dial, now));
     let timing = Timing::default();
-    let patience = Patience { connect: timing.connect, answer: timing.watchdog };
+    let patience = timing.patience();
     let mut next = Step::Resolve;
     let mut done = |step: Step| {
         next = after(step, &dial);
@@ -110,6 +124,13 @@ async fn one(
     let mut client = connected.map_err(|failure| (name(next), explain(&failure, &peer, now)))?;
     report.good(name(Step::Mqtt), limits(client.limits()));
     let topic = probe_topic(plan);
+    // One that has a list of topics knows what each is for, and a probe is for nothing.
+    let picky = |service: &&Arc<Service>| !service.limits.topics.is_empty();
+    if let Some(service) = plan.service.as_ref().filter(picky) {
+        client.goodbye().await;
+        report.good("publish", format!("not tried: {} takes its own topics only", service.title));
+        return Ok(());
+    }
     let took = probe(&mut client, &topic, now, timing.watchdog).await;
     client.goodbye().await;
     match took {
@@ -117,7 +138,16 @@ async fn one(
             report.good("publish", format!("on {topic}"));
             Ok(())
         }
-        Err(Probe::Failed(failure)) => Err(("publish", explain(&failure, &peer, now))),
+        Err(Probe::Failed(failure)) => {
+            let ended = explain(&failure, &peer, now);
+            let reason = format!("after a probe on {topic}: {}", ended.reason);
+            // A broker of 3.1.1 has no other way to say no.
+            let advice = match ended.cause {
+                Cause::Closed => Cause::NotTaken.advice(),
+                _ => ended.advice,
+            };
+            Err(("publish", Ended { reason, advice, ..ended }))
+        }
         Err(Probe::Refused(ended)) => Err(("publish", ended)),
     }
 }
@@ -195,7 +225,8 @@ async fn probe(
 ) -> Result<(), Probe> {
     let payload = Bytes::from(serde_json::json!({ "probe": true, "ts": now.0 }).to_string());
     let qos = Qos::AtLeastOnce;
-    let message = Message { topic, payload, qos, retain: false, content_type: None };
+    let message =
+        Message { topic, payload, qos, retain: false, content_type: None, correlated: None };
     let id = client.publish(message).map_err(Probe::Failed)?;
     let answered = timeout(patience, async {
         loop {

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use crate::cli::view::{Line, Tone};
 use crate::cli::{BadConfig, BadInput, load, run, status};
-use crate::config::Plan;
+use crate::config::{Plan, UplinkPlan};
 use crate::model::Clock;
 use crate::runtime::{SystemClock, control};
-use crate::uplink::{Tried, trial};
+use crate::uplink::{Tried, beside, trial};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -33,7 +35,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let secrets = arguments.config.parent().unwrap_or(Path::new("."));
     let now = SystemClock::new().wall();
     run::runtime()?.block_on(async {
-        let beside = runs(&plan).await.then(|| format!("{}-test", uplink.client_id));
+        let beside = match runs(&plan).await {
+            false => None,
+            true => Some(beside(uplink).with_context(|| {
+                let UplinkPlan { name, client_id, .. } = uplink;
+                format!(
+                    "the gateway is running, and this login is good for its client id {client_id} alone; \
+                     ask it with fieldhold uplink status {name}, or stop it first"
+                )
+            })?),
+        };
         if let Some(client_id) = &beside
             && !arguments.json
         {

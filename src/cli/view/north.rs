@@ -71,11 +71,30 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
     if some(uplink, "/store_problem") {
         out.push(reason(text(uplink, "/store_problem"), None, None));
     }
+    out.extend(refused(uplink));
     if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {
         out.extend(queue(consumer, uplink, detail));
     }
     out.extend(certificates(status, uplink));
     out.extend(local(uplink));
+    out
+}
+
+/// Topics whose messages the broker does not take now, and notices that it never will.
+fn refused(uplink: &Value) -> Vec<Line> {
+    let bad = |words: String| Line::new().text("       ").add(Tone::Bad, words);
+    let named: Vec<&Value> = items(uplink, "/refused").collect();
+    let count = number(uplink, "/refused_topics");
+    let more = count.saturating_sub(u64::try_from(named.len()).unwrap_or(u64::MAX));
+    let mut out: Vec<Line> =
+        named.iter().map(|topic| bad(text(topic, "/reason").to_owned())).collect();
+    if more > 0 {
+        out.push(bad(format!("and so on {more} more topics")));
+    }
+    let notices = number(uplink, "/notices_refused");
+    if notices > 0 {
+        out.push(bad(format!("{notices} notices of losses can never be told here")));
+    }
     out
 }
 

@@ -159,7 +159,7 @@ pub(super) fn decode(datatype: DataType, content: Content) -> Result<Value, Deco
     Ok(match (datatype, content) {
         (DataType::Float | DataType::Double, content) => {
             let number = match content {
-                Content::Float(number) => f64::from(number),
+                Content::Float(number) => widen(number),
                 Content::Double(number) => number,
                 _ => return Err(wrong),
             };
@@ -203,10 +203,17 @@ pub(super) fn real(value: &Value) -> Option<f64> {
     }
 }
 
+/// A narrow number is the shortest decimal that is still the same narrow number, as in registers:
+/// who sends 0.3 means 0.3, not 0.30000001192092896.
+fn widen(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_else(|_| f64::from(number))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "what it made of the number is compared")]
 fn narrow(number: f64) -> Result<f32, Misfit> {
     let narrow = number as f32;
-    if f64::from(narrow).to_bits() == number.to_bits() { Ok(narrow) } else { Err(Misfit) }
+    let same = |wide: f64| wide.to_bits() == number.to_bits();
+    if same(widen(narrow)) || same(f64::from(narrow)) { Ok(narrow) } else { Err(Misfit) }
 }
 
 #[cfg(test)]
@@ -230,6 +237,9 @@ mod tests {
             (DataType::UInt64, u(u64::MAX), Content::Long(u64::MAX)),
             (DataType::DateTime, u(1_700_000_000_000), Content::Long(1_700_000_000_000)),
             (DataType::Float, Value::F64(0.5), Content::Float(0.5)),
+            (DataType::Float, Value::F64(0.3), Content::Float(0.3)),
+            (DataType::Float, Value::F64(-1e-40), Content::Float(-1e-40)),
+            (DataType::Float, Value::F64(1e38), Content::Float(1e38)),
             (DataType::Double, Value::F64(0.1), Content::Double(0.1)),
             (DataType::Boolean, Value::Bool(true), Content::Boolean(true)),
             (DataType::String, Value::Text("ü".into()), Content::Text("ü".into())),
@@ -248,7 +258,7 @@ mod tests {
             (DataType::UInt8, Value::I64(-1)),
             (DataType::UInt64, Value::F64(0.5)),
             (DataType::Int64, Value::U64(u64::MAX)),
-            (DataType::Float, Value::F64(0.1)),
+            (DataType::Float, Value::F64(0.123_456_789_012)),
             (DataType::Double, Value::I64(9_007_199_254_740_993)),
             (DataType::Double, Value::Text("1".into())),
             (DataType::Boolean, Value::I64(1)),

@@ -17,8 +17,9 @@ pub use proto::{Content, Metric as WireMetric, Payload, PropertyContent};
 
 use crate::model::Value;
 
-/// Most metrics of a payload that is taken; a command has a few.
-const METRICS_MAX: usize = 10_000;
+/// Largest command that is taken; it has a few metrics. Empty ones are two bytes here and a hundred
+/// times that in memory.
+const COMMAND_BYTES_MAX: usize = 64 * 1024;
 
 /// One metric. What is `None` is left out.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,8 +52,8 @@ pub struct Misfit;
 pub enum DecodeError {
     #[error("it is no Sparkplug payload: {0}")]
     Malformed(String),
-    #[error("it has more than {METRICS_MAX} metrics")]
-    TooMany,
+    #[error("it is larger than {COMMAND_BYTES_MAX} bytes")]
+    TooLarge,
     #[error("datasets are not taken")]
     DataSet,
     #[error("templates are not taken")]
@@ -140,11 +141,11 @@ impl Wanted {
 
 /// Reads the payload of a command: the time it was sent, and what it wants.
 pub fn command(bytes: &[u8]) -> Result<(Option<u64>, Vec<Wanted>), DecodeError> {
+    if bytes.len() > COMMAND_BYTES_MAX {
+        return Err(DecodeError::TooLarge);
+    }
     let payload =
         Payload::decode(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
-    if payload.metrics.len() > METRICS_MAX {
-        return Err(DecodeError::TooMany);
-    }
     let wanted = payload.metrics.into_iter().map(wanted).collect::<Result<_, _>>()?;
     Ok((payload.timestamp, wanted))
 }

@@ -100,3 +100,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_command_of_many_empty_metrics_is_refused_before_it_is_read() {
+    let empty = [0x12, 0].repeat(COMMAND_BYTES_MAX / 2);
+    assert_eq!(command(&empty).unwrap().1.len(), COMMAND_BYTES_MAX / 2);
+    assert_eq!(command(&[&empty[..], &[0x12, 0]].concat()), Err(DecodeError::TooLarge));
+}

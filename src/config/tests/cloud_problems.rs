@@ -148,3 +148,46 @@ fn no_preset_breaks_the_limits_of_its_own_service() {
         assert_eq!(said, "", "{}", service.name);
     }
 }
+
+#[test]
+fn a_service_is_not_sent_what_it_cannot_read() {
+    let hub = "preset: azure-iot-hub, url: 'mqtts://h', certificate: a, key: b, retain: false";
+    let words = "the topic tells Azure IoT Hub that the payload is JSON, and it is not";
+    for (backlog, is_said) in [
+        ("", false),
+        (", backlog: { payload: senml-json }", true),
+        (", backlog: { deflate: true }", true),
+        (", backlog: { deflate: true, topic: x }", false),
+    ] {
+        let said = about("'{device}/{tag}'", &format!("{hub}{backlog}"));
+        assert_eq!(said.contains(words), is_said, "{backlog}: {said}");
+    }
+    let own = "url: 'mqtt://h', payload: thingsboard, backlog: { deflate: true }";
+    assert_eq!(
+        about("'{device}/{tag}'", own),
+        "t:6:64 uplinks.u.backlog.deflate: ThingsBoard does not take what is deflated; leave deflate \
+         out, or choose another payload for the backlog"
+    );
+}
+
+#[test]
+fn payloads_that_would_spoil_each_other_and_shared_filters_are_refused() {
+    let words = "every message would hold one reading";
+    for (keys, is_said) in [
+        ("payload: group", false),
+        ("payload: plain, backlog: { payload: tag }", false),
+        ("payload: group, backlog: { payload: tag }", true),
+        ("payload: cbor, backlog: { payload: plain }", true),
+        ("backlog: { payload: group }", true),
+        ("payload: cbor, backlog: { payload: group }", false),
+    ] {
+        let said = about("'{device}/{tag}'", &format!("url: 'mqtt://h', {keys}"));
+        assert_eq!(said.contains(words), is_said, "{keys}: {said}");
+    }
+    let shared = "url: 'mqtt://h', send: [ '$share/g/a' ], receive: [ '$share/g/+/set', { filter: \
+                  '$share/g/b', under: c } ]";
+    let said = about("'{device}/{tag}'", shared);
+    for place in ["uplinks.u.send[0]", "uplinks.u.receive[0]", "uplinks.u.receive[1].filter"] {
+        assert!(said.contains(&format!("{place}: \"$share/g/")), "{place}: {said}");
+    }
+}

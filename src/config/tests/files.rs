@@ -3,11 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::super::{defaults, keys};
+use super::super::{clouds, defaults, keys};
 use super::*;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("configs").join(name)
+}
+
+#[test]
+fn every_file_of_a_service_is_part_of_the_program() {
+    let files: BTreeSet<String> = std::fs::read_dir(path("clouds"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let known = clouds::services().map(|service| format!("{}.yaml", service.name));
+    assert_eq!(files, known.collect());
 }
 
 fn text(name: &str) -> String {

@@ -180,8 +180,8 @@ devices: { d: { bus: b, tags: { one: { coil: 0 } } } }
         ),
         ("payload: cbor, topic: isa-95", Form::Cbor, "e/s/l/d", Form::Columnar, "s/g/backlog"),
         (
-            "payload: group, backlog: { payload: tag }",
-            Form::Group,
+            "payload: plain, backlog: { payload: tag }",
+            Form::Plain,
             "s/g/d/one",
             Form::Tag,
             "s/g/backlog",

@@ -289,6 +289,7 @@ fn of_a_file() {
                 "t:2:32 uplinks.a.mqtt: \"4\" is unknown; one of 3.1.1, 5, 5.0",
                 "t:2:42 uplinks.a.proxy: the scheme \"https\" is unknown; write it as in http://proxy:3128",
                 "t:2:85 uplinks.b.alpn: alpn has no use without TLS; write url: mqtts://…",
+                "t:2:88 warning: uplinks.b.sas: the token is sent to the broker unencrypted; use mqtts://",
                 "t:2:88 uplinks.b.sas: a token needs a username",
                 "t:2:100 uplinks.b.sas.key: a key never stands in the configuration; write key: { file: … }",
                 "t:2:180 uplinks.c.proxy.url: the URL holds a user name or password; write proxy: { url: …, username: …, password: { file: … } }",
@@ -296,6 +297,13 @@ fn of_a_file() {
                 "t:2:221 uplinks.c.sas: sas stands in the place of password",
                 "t:2:221 uplinks.c.sas: the key key is missing",
                 "t:2:238 uplinks.c.sas.lifetime: 1s is out of range; allowed are 5min to 365d",
+            ],
+        ),
+        (
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', mqtt: 4, username: u, sas: { key: { file: k } }}, b: { url: 'mqtt://localhost', username: u, sas: { key: { file: k } }} }",
+            &[
+                "t:2:40 uplinks.a.mqtt: \"4\" is unknown; one of 3.1.1, 5, 5.0",
+                "t:2:56 warning: uplinks.a.sas: the token is sent to the broker unencrypted; use mqtts://",
             ],
         ),
         (

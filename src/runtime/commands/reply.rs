@@ -123,7 +123,10 @@ pub fn send(doors: &Doors, request: SetRequest, code: &'static str, body: Vec<u8
         }
         Origin::Uplink(name) => {
             if let Some(uplink) = doors.uplink(&name) {
-                uplink.reply(topic, body);
+                match correlation {
+                    Some(data) => uplink.answer(topic, body, data, (CODE, code)),
+                    None => uplink.reply(topic, body),
+                }
             }
         }
     }

@@ -424,8 +424,8 @@ mod tests {
         let whole = std::fs::read(log(&path)).unwrap();
         assert_eq!(whole.len(), frame(4));
         let stand = |database: &[u8], bytes: &[u8]| {
-            std::fs::write(&copy, database).unwrap();
-            std::fs::write(log(&copy), bytes).unwrap();
+            io::Write::write_all(&mut File::create(&copy).unwrap(), database).unwrap();
+            io::Write::write_all(&mut File::create(log(&copy)).unwrap(), bytes).unwrap();
             let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
             assert!(wal.broken && wal.tail);
             (wal.damaged, wal.database(&copy).unwrap())

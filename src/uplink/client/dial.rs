@@ -39,6 +39,21 @@ pub struct Target {
     pub path: Option<String>,
 }
 
+impl Target {
+    /// The step after which CONNECT is sent.
+    pub fn last_step(&self) -> Step {
+        if self.path.is_some() {
+            Step::WebSocket
+        } else if self.tls.is_some() {
+            Step::Tls
+        } else if self.proxy.is_some() {
+            Step::Proxy
+        } else {
+            Step::Connect
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Secure {
     pub config: Arc<ClientConfig>,
@@ -53,6 +68,8 @@ pub struct Patience {
     pub connect: Duration,
     /// A connection on which an answer is due and nothing comes is dead after this.
     pub answer: Duration,
+    /// What has to go out before the answer is waited for besides, at so many bytes per second.
+    pub slowest: u64,
 }
 
 /// Connects. `done` hears of every step.
@@ -69,7 +86,7 @@ pub async fn connect(
     done(Step::Mqtt);
     let keep_alive = limits.keep_alive.unwrap_or(hello.keep_alive);
     let keep_alive = Duration::from_secs(keep_alive.into());
-    let mut client = Client::new(wire, limits, keep_alive, patience.answer);
+    let mut client = Client::new(wire, limits, keep_alive, patience);
     client.has_will = hello.will.is_some();
     Ok(client)
 }
@@ -79,20 +96,21 @@ async fn stream(
     until: Instant,
     done: &mut (dyn FnMut(Step) + Send),
 ) -> Result<Box<dyn Stream>, Failure> {
-    let (host, port) = match &target.proxy {
-        Some(proxy) => (proxy.host.as_str(), proxy.port),
-        None => (target.host.as_str(), target.port),
+    let stream = match &target.proxy {
+        None => tcp(&target.host, target.port, until, done).await?,
+        Some(proxy) => {
+            let at = |failure| Failure::AtProxy(place(&proxy.host, proxy.port), Box::new(failure));
+            let mut stream = tcp(&proxy.host, proxy.port, until, done).await.map_err(at)?;
+            let asked = proxy::ask(&mut stream, proxy, &target.host, target.port);
+            let asked = within(until, Step::Proxy, asked).await.and_then(|asked| asked);
+            asked.map_err(|failure| match failure {
+                Failure::Io(_) => at(failure),
+                failure => failure,
+            })?;
+            done(Step::Proxy);
+            stream
+        }
     };
-    let addresses = within(until, Step::Resolve, lookup_host((host, port))).await?;
-    let addresses: Vec<_> = addresses.map_err(Failure::Resolve)?.take(ADDRESSES_MAX).collect();
-    done(Step::Resolve);
-    let mut stream = tcp(&addresses, until).await?;
-    done(Step::Connect);
-    if let Some(proxy) = &target.proxy {
-        let asked = proxy::ask(&mut stream, proxy, &target.host, target.port);
-        within(until, Step::Proxy, asked).await??;
-        done(Step::Proxy);
-    }
     let stream: Box<dyn Stream> = match &target.tls {
         None => Box::new(stream),
         Some(secure) => {
@@ -107,13 +125,16 @@ async fn stream(
     };
     let Some(path) = &target.path else { return Ok(stream) };
     let scheme = if target.tls.is_some() { "wss" } else { "ws" };
-    let host =
-        if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
-    let url = format!("{scheme}://{host}:{}{path}", target.port);
+    let url = format!("{scheme}://{}{path}", place(&target.host, target.port));
     let connected = websocket::connect(&url, stream, INCOMING_BYTES_MAX);
     let stream = within(until, Step::WebSocket, connected).await?.map_err(Failure::WebSocket)?;
     done(Step::WebSocket);
     Ok(Box::new(stream))
+}
+
+/// `host:port`, as in a URL.
+pub fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 async fn within<T>(
@@ -124,9 +145,24 @@ async fn within<T>(
     timeout_at(until, what).await.map_err(|_| Failure::Timeout(step))
 }
 
+/// A connection to this host.
+async fn tcp(
+    host: &str,
+    port: u16,
+    until: Instant,
+    done: &mut (dyn FnMut(Step) + Send),
+) -> Result<TcpStream, Failure> {
+    let addresses = within(until, Step::Resolve, lookup_host((host, port))).await?;
+    let addresses: Vec<_> = addresses.map_err(Failure::Resolve)?.take(ADDRESSES_MAX).collect();
+    done(Step::Resolve);
+    let stream = one_of(&addresses, until).await?;
+    done(Step::Connect);
+    Ok(stream)
+}
+
 /// Tries one address after the other. One that does not answer must not use up the time of those
 /// behind it.
-async fn tcp(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Failure> {
+async fn one_of(addresses: &[SocketAddr], until: Instant) -> Result<TcpStream, Failure> {
     let mut failure = Failure::Resolve(std::io::Error::other("no address for this name"));
     for (tried, address) in addresses.iter().enumerate() {
         let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);

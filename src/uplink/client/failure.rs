@@ -30,6 +30,8 @@ pub enum Failure {
     /// The other side has to show a certificate for a name that none can have.
     ServerName(String),
     Tls(io::Error),
+    /// The way to the proxy, at `host:port`, failed like this.
+    AtProxy(String, Box<Failure>),
     /// The proxy does not connect further.
     Proxy(ProxyRefusal),
     WebSocket(Refused),
@@ -42,6 +44,8 @@ pub enum Failure {
     Io(io::Error),
     /// A ping was not answered, and nothing else came either.
     Silent,
+    /// A packet of ours is nothing that MQTT can say.
+    Unwritable(String),
     /// The broker sent what the protocol does not allow.
     Protocol(String),
 }

@@ -15,7 +15,8 @@ pub enum Use {
 #[derive(Default)]
 pub struct Ids {
     last: u16,
-    used: HashMap<u16, Use>,
+    /// With the place on the line where the packet ends.
+    used: HashMap<u16, (Use, u64)>,
 }
 
 impl Ids {
@@ -27,16 +28,25 @@ impl Ids {
         loop {
             self.last = self.last.checked_add(1).unwrap_or(1);
             if let std::collections::hash_map::Entry::Vacant(free) = self.used.entry(self.last) {
-                free.insert(what);
+                free.insert((what, 0));
                 return Some(self.last);
             }
         }
     }
 
-    /// False if it is not out for this.
-    pub fn give_back(&mut self, id: u16, what: Use) -> bool {
-        let known = self.used.get(&id) == Some(&what);
-        known && self.used.remove(&id).is_some()
+    /// Where its packet ends.
+    pub fn ends(&mut self, id: u16, end: u64) {
+        if let Some((_, at)) = self.used.get_mut(&id) {
+            *at = end;
+        }
+    }
+
+    /// Where its packet ended; `None` if it is not out for this.
+    pub fn give_back(&mut self, id: u16, what: Use) -> Option<u64> {
+        let of = |(of, end): &(Use, u64)| (*of == what).then_some(*end);
+        let end = self.used.get(&id).and_then(of)?;
+        self.used.remove(&id);
+        Some(end)
     }
 }
 
@@ -51,9 +61,10 @@ mod tests {
         for _ in 0..70_000 {
             let id = ids.take(Use::Publish).unwrap();
             assert!(id != kept && id != 0);
-            assert!(!ids.give_back(id, Use::Subscribe));
-            assert!(ids.give_back(id, Use::Publish));
-            assert!(!ids.give_back(id, Use::Publish), "an answer counts once");
+            ids.ends(id, 7);
+            assert_eq!(ids.give_back(id, Use::Subscribe), None);
+            assert_eq!(ids.give_back(id, Use::Publish), Some(7));
+            assert_eq!(ids.give_back(id, Use::Publish), None, "an answer counts once");
         }
         let all = std::iter::from_fn(|| ids.take(Use::Subscribe)).count();
         assert_eq!(all, 65_534);

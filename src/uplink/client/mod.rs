@@ -18,13 +18,14 @@ mod dial;
 mod failure;
 mod frame;
 mod ids;
+mod line;
 mod packet;
 mod proxy;
 mod v4;
 mod v5;
 mod wire;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use ids::{Ids, Use};
+use line::Line;
 use packet::{Incoming, Outgoing};
 use wire::Wire;
 
@@ -40,7 +42,9 @@ use crate::model::Qos;
 
 pub use dial::{Patience, Secure, Target, connect};
 pub use failure::{Failure, Step};
-pub use packet::{Hello, Limits, Message, Reason, Received, Subscription, Version, Will};
+pub use packet::{
+    Correlated, Hello, Limits, Message, Reason, Received, Subscription, Version, Will,
+};
 pub use proxy::{Proxy, ProxyRefusal};
 
 /// Largest packet taken from the broker. A larger one ends the connection, so this is generous:
@@ -58,8 +62,9 @@ pub enum Event {
     /// The broker has taken the message with this packet id, or refuses to.
     Acked(u16, Reason),
     Received(Received),
-    /// Filters that were granted and refused.
+    /// Filters of the SUBSCRIBE with this packet id that were granted and refused.
     Subscribed {
+        id: u16,
         granted: usize,
         refused: usize,
     },
@@ -72,10 +77,13 @@ pub struct Client {
     limits: Limits,
     /// The broker has a will, which a goodbye lets it publish (MQTT 5).
     has_will: bool,
+    /// A message went without its retain flag, and that was said.
+    unretained: bool,
     ids: Ids,
     /// Packet ids of QoS 2 messages that came and are not released.
     held: HashSet<u16>,
     pings: Pings,
+    line: Line,
 }
 
 /// Pings that are out, and the time for the next.
@@ -83,26 +91,30 @@ struct Pings {
     /// `None` if the broker wants none.
     every: Option<Duration>,
     patience: Duration,
-    sent: u64,
     answered: u64,
+    /// Where those end on the line that are not answered.
+    out: VecDeque<u64>,
     /// Since when an answer is due and nothing came.
     waiting_since: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Client {
-    fn new(wire: Wire, limits: Limits, keep_alive: Duration, patience: Duration) -> Self {
+    fn new(wire: Wire, limits: Limits, keep_alive: Duration, patience: Patience) -> Self {
         let every = (!keep_alive.is_zero()).then_some(keep_alive);
         let now = Instant::now();
+        let Patience { answer, slowest, .. } = patience;
         let pings = Pings {
             every,
-            patience,
-            sent: 0,
+            patience: answer,
             answered: 0,
+            out: VecDeque::new(),
             waiting_since: now,
-            timer: Box::pin(sleep_until(now + every.unwrap_or(patience))),
+            timer: Box::pin(sleep_until(now + every.unwrap_or(answer))),
         };
-        Self { wire, limits, has_will: false, ids: Ids::default(), held: HashSet::new(), pings }
+        let (ids, held, line) = (Ids::default(), HashSet::new(), Line::new(slowest));
+        let (has_will, unretained) = (false, false);
+        Self { wire, limits, has_will, unretained, ids, held, pings, line }
     }
 
     /// What the broker said of itself.
@@ -112,15 +124,42 @@ impl Client {
 
     /// Hands a message over; its packet id, or 0 for QoS 0. Sent by the next [`Client::next`].
     pub fn publish(&mut self, mut message: Message<'_>) -> Result<u16, Failure> {
-        message.retain &= self.limits.retain;
-        let id = if message.qos == Qos::AtMostOnce { 0 } else { self.take_id(Use::Publish)? };
-        self.wire.send(Outgoing::Publish { id, message })?;
+        if message.retain && !self.limits.retain {
+            message.retain = false;
+            if !std::mem::replace(&mut self.unretained, true) {
+                tracing::warn!(
+                    topic = message.topic,
+                    "the broker takes no retained messages; this one and later ones go without"
+                );
+            }
+        }
+        if message.qos == Qos::AtMostOnce {
+            self.wire.send(Outgoing::Publish { id: 0, message })?;
+            return Ok(0);
+        }
+        let id = self.take_id(Use::Publish)?;
+        let end = self.wire.send(Outgoing::Publish { id, message })?;
+        self.awaits(id, end);
         Ok(id)
     }
 
-    pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<(), Failure> {
+    /// Its packet id, which comes again in [`Event::Subscribed`].
+    pub fn subscribe(&mut self, to: Subscription<'_>) -> Result<u16, Failure> {
         let id = self.take_id(Use::Subscribe)?;
-        self.wire.send(Outgoing::Subscribe { id, to })
+        let end = self.wire.send(Outgoing::Subscribe { id, to })?;
+        self.awaits(id, end);
+        Ok(id)
+    }
+
+    /// The packet with this id ends here, and will be answered.
+    fn awaits(&mut self, id: u16, end: u64) {
+        self.ids.ends(id, end);
+        self.line.awaits(end);
+    }
+
+    /// How much longer than ever the next answer may take, for all that has to go out before it.
+    pub fn slack(&self) -> Duration {
+        self.line.slack()
     }
 
     fn take_id(&mut self, what: Use) -> Result<u16, Failure> {
@@ -130,9 +169,9 @@ impl Client {
     /// Sends a PINGREQ behind all that was handed over; its number, which comes again in
     /// [`Event::PingAcked`].
     pub fn ping(&mut self) -> Result<u64, Failure> {
-        self.wire.send(Outgoing::Ping)?;
-        self.pings.sent();
-        Ok(self.pings.sent)
+        let end = self.wire.send(Outgoing::Ping)?;
+        self.line.awaits(end);
+        Ok(self.pings.sent(end))
     }
 
     /// Writes what was handed over, and waits for what happens next. May be dropped.
@@ -163,7 +202,7 @@ impl Client {
                     None => continue,
                 }
             }
-            match self.pings.poll(context) {
+            match self.pings.poll(context, self.line.slack()) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Due::Ping) => {
                     self.ping()?;
@@ -183,17 +222,18 @@ impl Client {
             Incoming::SubAck { id, granted: answers } => {
                 self.give_back(id, Use::Subscribe)?;
                 let granted = answers.iter().filter(|granted| **granted).count();
-                Ok(Some(Event::Subscribed { granted, refused: answers.len() - granted }))
+                let refused = answers.len() - granted;
+                Ok(Some(Event::Subscribed { id, granted, refused }))
             }
             Incoming::Publish { id, message } => {
                 let news = match message.qos {
                     Qos::AtMostOnce => true,
                     Qos::AtLeastOnce => {
-                        self.wire.send(Outgoing::PubAck(id))?;
+                        self.wire.answer(Outgoing::PubAck(id))?;
                         true
                     }
                     Qos::ExactlyOnce => {
-                        self.wire.send(Outgoing::PubRec(id))?;
+                        self.wire.answer(Outgoing::PubRec(id))?;
                         self.held.insert(id)
                     }
                 };
@@ -201,20 +241,24 @@ impl Client {
             }
             Incoming::PubRel(id) => {
                 self.held.remove(&id);
-                self.wire.send(Outgoing::PubComp(id))?;
+                self.wire.answer(Outgoing::PubComp(id))?;
                 Ok(None)
             }
-            Incoming::Pong => Ok(self.pings.answered().map(Event::PingAcked)),
+            Incoming::Pong => Ok(self.pings.answered().map(|(number, end)| {
+                self.line.answered(end);
+                Event::PingAcked(number)
+            })),
             Incoming::Goodbye(reason) => Err(Failure::Dismissed(reason)),
             Incoming::Welcome { .. } => Err(Failure::protocol("a second CONNACK came")),
         }
     }
 
     fn give_back(&mut self, id: u16, what: Use) -> Result<(), Failure> {
-        if self.ids.give_back(id, what) {
-            return Ok(());
-        }
-        Err(Failure::protocol(format!("it answered packet {id}, which is not out")))
+        let Some(end) = self.ids.give_back(id, what) else {
+            return Err(Failure::protocol(format!("it answered packet {id}, which is not out")));
+        };
+        self.line.answered(end);
+        Ok(())
     }
 
     /// Says DISCONNECT, if the other side still listens.
@@ -233,43 +277,43 @@ enum Due {
 }
 
 impl Pings {
-    fn sent(&mut self) {
-        let now = Instant::now();
+    /// A ping that ends here went out; its number.
+    fn sent(&mut self, end: u64) -> u64 {
         if !self.is_due() {
-            self.waiting_since = now;
+            self.waiting_since = Instant::now();
         }
-        self.sent += 1;
+        self.out.push_back(end);
         self.timer.as_mut().reset(self.waiting_since + self.patience);
+        self.answered + u64::try_from(self.out.len()).unwrap_or(u64::MAX)
     }
 
     fn is_due(&self) -> bool {
-        self.answered < self.sent
+        !self.out.is_empty()
     }
 
     fn heard(&mut self) {
         self.waiting_since = Instant::now();
     }
 
-    /// The number of the ping that was answered; `None` if none was out.
-    fn answered(&mut self) -> Option<u64> {
-        if !self.is_due() {
-            return None;
-        }
+    /// The number of the ping that was answered and where it ended; `None` if none was out.
+    fn answered(&mut self) -> Option<(u64, u64)> {
+        let end = self.out.pop_front()?;
         self.answered += 1;
         if !self.is_due() {
             let now = Instant::now();
             self.timer.as_mut().reset(now + self.every.unwrap_or(self.patience));
         }
-        Some(self.answered)
+        Some((self.answered, end))
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Due> {
+    /// `slack` is what an answer may take longer.
+    fn poll(&mut self, context: &mut Context<'_>, slack: Duration) -> Poll<Due> {
         loop {
             if self.timer.as_mut().poll(context).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            let dead = self.waiting_since + self.patience;
+            let dead = self.waiting_since + self.patience + slack;
             if self.is_due() {
                 if now >= dead {
                     return Poll::Ready(Due::End);

@@ -68,6 +68,25 @@ pub struct Message<'a> {
     pub retain: bool,
     /// Of what the payload is; MQTT 5 only.
     pub content_type: Option<&'a str>,
+    /// Of an answer; MQTT 5 only.
+    pub correlated: Option<&'a Correlated>,
+}
+
+/// What tells the one who asked which question is answered, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correlated {
+    /// As it came with the question.
+    pub data: Bytes,
+    /// Name and value for whoever does not want to look into the payload.
+    pub property: (&'static str, &'static str),
+}
+
+impl Correlated {
+    /// What it takes of the packet.
+    pub fn bytes(&self) -> usize {
+        let (name, value) = self.property;
+        3 + self.data.len() + 5 + name.len() + value.len()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,7 @@ use base64ct::{Base64, Encoding};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::dial::place;
 use super::failure::Failure;
 
 /// Longest answer of a proxy.
@@ -37,7 +38,7 @@ pub async fn ask(
     host: &str,
     port: u16,
 ) -> Result<(), Failure> {
-    let to = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let to = place(host, port);
     let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
     if let Some((username, password)) = &proxy.login {
         let login = Base64::encode_string(format!("{username}:{password}").as_bytes());

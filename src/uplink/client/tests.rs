@@ -10,21 +10,30 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::frame::split;
 use super::packet::{Hello, Incoming, Limits, Outgoing, Version, Will};
-use super::wire::Wire;
-use super::{Client, Event, Failure, Message, Reason, v4 as ours4, v5 as ours5};
+use super::wire::{ANSWERS_MAX, Wire};
+use super::{Client, Event, Failure, Message, Patience, Reason, v4 as ours4, v5 as ours5};
 use crate::model::Qos;
 
 const PATIENCE: Duration = Duration::from_secs(9);
+/// Bytes per second.
+const SLOWEST: u64 = 1000;
 
 fn client(version: Version, limits: Limits) -> (Client, DuplexStream) {
-    let (near, far) = duplex(1 << 16);
+    client_over(1 << 16, version, limits)
+}
+
+/// Over a stream that takes so many bytes which are not read.
+fn client_over(room: usize, version: Version, limits: Limits) -> (Client, DuplexStream) {
+    let (near, far) = duplex(room);
     let wire = Wire::new(Box::new(near), version);
-    (Client::new(wire, limits, Duration::from_secs(30), PATIENCE), far)
+    let patience = Patience { connect: PATIENCE, answer: PATIENCE, slowest: SLOWEST };
+    (Client::new(wire, limits, Duration::from_secs(30), patience), far)
 }
 
 fn message(qos: Qos) -> Message<'static> {
     let payload = Bytes::from_static(b"1");
-    Message { topic: "a/b", payload, qos, retain: true, content_type: Some("text/plain") }
+    let content_type = Some("text/plain");
+    Message { topic: "a/b", payload, qos, retain: true, content_type, correlated: None }
 }
 
 /// Lets the client write, and takes what it wrote.
@@ -75,16 +84,144 @@ async fn acknowledgements_that_came_before_the_end_still_count() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_is_silent_or_does_not_read_is_found_out() {
     for publishes in [0, 1000] {
-        let (mut client, _far) = client(Version::V5, Limits::NONE);
+        let (mut client, _far) = client(Version::V4, Limits::NONE);
         for _ in 0..publishes {
-            let payload = Bytes::from(vec![0; 1000]);
-            let message = Message { payload, ..message(Qos::AtMostOnce) };
-            client.publish(message).unwrap();
+            client.publish(large(Qos::AtMostOnce)).unwrap();
         }
         let start = tokio::time::Instant::now();
         assert!(matches!(client.next().await, Err(Failure::Silent)));
-        assert_eq!(start.elapsed(), Duration::from_secs(30) + PATIENCE);
+        // What has to go out before the answer may take its time.
+        let ahead = Duration::from_secs(publishes) + Duration::from_millis(2);
+        assert_eq!(start.elapsed(), Duration::from_secs(30) + PATIENCE + ahead);
     }
+}
+
+/// A message with a packet of a thousand bytes, on 3.1.1.
+fn large(qos: Qos) -> Message<'static> {
+    let around = if qos == Qos::AtMostOnce { 8 } else { 10 };
+    Message { payload: Bytes::from(vec![0; 1000 - around]), ..message(qos) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lies_before_a_ping_may_take_its_time_and_no_more() {
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let (mut client, mut far) = client(Version::V4, Limits::NONE);
+        for _ in 0..20 {
+            client.publish(large(qos)).unwrap();
+        }
+        client.ping().unwrap();
+        let wait = Duration::from_secs(if qos == Qos::AtMostOnce { 28 } else { 9 });
+        let silent = tokio::time::timeout(wait, client.next()).await;
+        assert!(silent.is_err(), "{qos:?}: {silent:?}");
+        // An answer shows how far the line has come: what lies before it is no excuse any more.
+        let answer: &[u8] =
+            if qos == Qos::AtMostOnce { &[0xD0, 0] } else { &[0x40, 2, 0, 20, 0xD0, 0] };
+        far.write_all(answer).await.unwrap();
+        client.next().await.unwrap();
+        if qos == Qos::AtLeastOnce {
+            client.next().await.unwrap();
+        }
+        client.ping().unwrap();
+        let start = tokio::time::Instant::now();
+        assert!(matches!(client.next().await, Err(Failure::Silent)));
+        assert_eq!(start.elapsed(), PATIENCE + Duration::from_millis(2));
+    }
+}
+
+/// On a line that is slower than any that is reckoned with.
+#[tokio::test(start_paused = true)]
+async fn bytes_that_go_out_are_life() {
+    let (mut client, mut far) = client_over(500, Version::V4, Limits::NONE);
+    for _ in 0..20 {
+        client.publish(large(Qos::AtMostOnce)).unwrap();
+    }
+    client.ping().unwrap();
+    let reading = async {
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            far.read_exact(&mut [0; 500]).await.unwrap();
+        }
+        far.read_exact(&mut [0; 2]).await.unwrap();
+        far.write_all(&[0xD0, 0]).await.unwrap();
+    };
+    let (event, ()) = tokio::join!(client.next(), reading);
+    assert!(matches!(event, Ok(Event::PingAcked(1))), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_goodbye_says_whether_the_will_is_wanted() {
+    for (version, has_will, said) in [
+        (Version::V4, true, &[0xE0, 0][..]),
+        (Version::V5, false, &[0xE0, 0]),
+        (Version::V5, true, &[0xE0, 2, 4, 0]),
+    ] {
+        let (mut client, mut far) = client(version, Limits::NONE);
+        client.has_will = has_will;
+        client.goodbye().await;
+        let mut bytes = Vec::new();
+        far.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(bytes, said);
+    }
+}
+
+/// Answers wait for a peer that does not read only so long as they are not too many.
+#[tokio::test]
+async fn a_peer_that_sends_and_never_reads_is_left() {
+    let (mut client, mut far) = client_over(64, Version::V5, Limits::NONE);
+    let publish = [0x32, 6, 0, 1, b'a', 0, 1, 0];
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while far.write_all(&publish).await.is_ok() {}
+        far
+    });
+    let mut taken = 0;
+    let failure = loop {
+        match client.next().await {
+            Ok(_) => taken += 1,
+            Err(failure) => break failure,
+        }
+        assert!(taken < 2 * ANSWERS_MAX, "all of them wait");
+    };
+    assert!(matches!(failure, Failure::Protocol(_)), "{failure:?}");
+    // Those that were written are no burden.
+    assert!(taken > ANSWERS_MAX, "{taken}");
+}
+
+#[derive(Clone, Default)]
+struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_retain_flag_that_is_not_taken_is_said_once() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(log);
+    let (mut client, mut far) = client(Version::V5, Limits { retain: false, ..Limits::NONE });
+    for _ in 0..3 {
+        client.publish(message(Qos::AtMostOnce)).unwrap();
+    }
+    assert_eq!(written(&mut client, &mut far).await[0], 0x30, "without the flag");
+    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(said.matches("no retained messages").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_packet_that_cannot_be_said_is_ours() {
+    let (mut client, _far) = client(Version::V4, Limits::NONE);
+    let payload = Bytes::from(vec![0; 1 << 28]);
+    let failed = client.publish(Message { payload, ..message(Qos::AtMostOnce) });
+    assert!(matches!(failed, Err(Failure::Unwritable(_))), "{failed:?}");
 }
 
 #[tokio::test]

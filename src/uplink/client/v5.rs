@@ -18,7 +18,15 @@ use super::packet::{
 use super::{INCOMING_BYTES_MAX, RECEIVE_MAXIMUM};
 use crate::model::Qos;
 
+/// DISCONNECT with the reason 0x04, disconnect with will message, and no properties. rumqttc writes a
+/// length that is one too small, or leaves the reason out.
+const GOODBYE_WITH_WILL: [u8; 4] = [0xE0, 2, 0x04, 0];
+
 pub fn encode(packet: Outgoing<'_>, out: &mut BytesMut) -> Result<(), Error> {
+    if matches!(packet, Outgoing::Goodbye { with_will: true }) {
+        out.extend_from_slice(&GOODBYE_WITH_WILL);
+        return Ok(());
+    }
     packet_of(packet).write(out, None).map(drop)
 }
 
@@ -31,10 +39,9 @@ fn packet_of(packet: Outgoing<'_>) -> Packet {
         Outgoing::PubRec(id) => Packet::PubRec(PubRec::new(id, None)),
         Outgoing::PubComp(id) => Packet::PubComp(PubComp::new(id, None)),
         Outgoing::Ping => Packet::PingReq(PingReq),
-        Outgoing::Goodbye { with_will } => Packet::Disconnect(Disconnect::new(match with_will {
-            true => DisconnectReasonCode::DisconnectWithWillMessage,
-            false => DisconnectReasonCode::NormalDisconnection,
-        })),
+        Outgoing::Goodbye { .. } => {
+            Packet::Disconnect(Disconnect::new(DisconnectReasonCode::NormalDisconnection))
+        }
     }
 }
 
@@ -69,9 +76,15 @@ fn connect(hello: &Hello) -> Packet {
 }
 
 fn publish(id: u16, message: Message<'_>) -> Publish {
-    let properties = message.content_type.map(|content_type| PublishProperties {
-        content_type: Some(content_type.to_owned()),
-        ..PublishProperties::default()
+    let has_some = message.content_type.is_some() || message.correlated.is_some();
+    let properties = has_some.then(|| {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        PublishProperties {
+            content_type: message.content_type.map(str::to_owned),
+            correlation_data: message.correlated.map(|correlated| correlated.data.clone()),
+            user_properties: message.correlated.map(|of| own(of.property)).into_iter().collect(),
+            ..PublishProperties::default()
+        }
     });
     Publish {
         dup: false,

@@ -3,7 +3,9 @@
 //! Nothing waits but [`Wire::next`], which may be dropped at any time: what was half read or half
 //! written is kept here. Packets to send gather until then, and go out together. When sending
 //! fails, what the other side had sent before still comes: acknowledgements must not be missed.
+//! Answers that the other side does not take are bounded.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -21,17 +23,25 @@ use super::{frame, v4, v5};
 const READ_BYTES: usize = 16 * 1024;
 /// A buffer that had to grow beyond this is given back when it is empty.
 const BUFFER_KEPT: usize = 256 * 1024;
+/// Answers to the broker's packets that may wait behind what a slow line has still to carry.
+pub const ANSWERS_MAX: usize = 16 * 1024;
 
 pub struct Wire {
     stream: Box<dyn Stream>,
     version: Version,
     incoming: BytesMut,
     outgoing: BytesMut,
+    /// Bytes of all packets since the start, those that wait included.
+    sent: u64,
+    /// Where the answers end that wait to be written.
+    answers: VecDeque<u64>,
+    /// The stream took nothing when it was last asked.
+    blocked: bool,
     /// Nothing that was written lies in a buffer of the stream.
     flushed: bool,
     /// Sending failed like this.
     broken: Option<Failure>,
-    /// Packets came since this was last asked.
+    /// The other side showed life since this was last asked.
     heard: bool,
 }
 
@@ -42,20 +52,42 @@ impl Wire {
             version,
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
+            sent: 0,
+            answers: VecDeque::new(),
+            blocked: false,
             flushed: true,
             broken: None,
             heard: false,
         }
     }
 
-    /// Puts a packet behind those that wait to be written.
-    pub fn send(&mut self, packet: Outgoing<'_>) -> Result<(), Failure> {
+    /// Puts a packet behind those that wait to be written. Says where it ends, in bytes since the
+    /// start.
+    pub fn send(&mut self, packet: Outgoing<'_>) -> Result<u64, Failure> {
+        let before = self.outgoing.len();
         match self.version {
             Version::V4 => v4::encode(packet, &mut self.outgoing)
-                .map_err(|error| Failure::protocol(format!("a packet can't be written: {error}"))),
+                .map_err(|error| Failure::Unwritable(error.to_string()))?,
             Version::V5 => v5::encode(packet, &mut self.outgoing)
-                .map_err(|error| Failure::protocol(format!("a packet can't be written: {error}"))),
+                .map_err(|error| Failure::Unwritable(error.to_string()))?,
         }
+        self.sent += wide(self.outgoing.len() - before);
+        Ok(self.sent)
+    }
+
+    /// Answers a packet of the broker. One that sends and sends, and takes no answers, must not
+    /// fill the memory.
+    pub fn answer(&mut self, packet: Outgoing<'_>) -> Result<(), Failure> {
+        let written = self.sent - wide(self.outgoing.len());
+        while self.answers.front().is_some_and(|end| *end <= written) {
+            self.answers.pop_front();
+        }
+        if self.answers.len() >= ANSWERS_MAX {
+            return Err(Failure::protocol("it sends messages and does not read the answers"));
+        }
+        let end = self.send(packet)?;
+        self.answers.push_back(end);
+        Ok(())
     }
 
     /// The next packet that is here already.
@@ -73,7 +105,8 @@ impl Wire {
         Ok(Some(packet))
     }
 
-    /// Whether anything came since this was last asked.
+    /// Whether the other side showed life since this was last asked: something came, or a stream
+    /// that was full has room again.
     pub fn heard(&mut self) -> bool {
         std::mem::take(&mut self.heard)
     }
@@ -118,10 +151,13 @@ impl Wire {
     /// Until all is written and flushed.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &self.outgoing))?;
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.outgoing);
+            let was_blocked = std::mem::replace(&mut self.blocked, written.is_pending());
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.heard |= was_blocked;
             self.outgoing.advance(written);
             self.flushed = false;
         }
@@ -144,6 +180,10 @@ impl Wire {
                     .await;
         }
     }
+}
+
+fn wide(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// What a broken stream means. TLS can fail late: a server of TLS 1.3 looks at our certificate

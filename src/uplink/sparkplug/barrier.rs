@@ -8,8 +8,11 @@ use std::collections::VecDeque;
 
 use super::chunk::Sent;
 
-/// Pings that may be out at once: enough to keep a long line full.
+/// Pings that may be out at once for little: enough to keep a long line full.
 const PINGS_MAX: usize = 4;
+/// With this much in front of it a ping is always due: on a slow line its answer is the only sign of
+/// life.
+pub const PING_BYTES: usize = 16 * 1024;
 
 /// See the module.
 pub struct Barrier {
@@ -47,7 +50,13 @@ impl Barrier {
     }
 
     pub fn wants_ping(&self) -> bool {
-        !self.open.is_empty() && self.waiting.len() < PINGS_MAX
+        let bytes = || self.open.iter().map(|sent| sent.bytes).sum::<usize>();
+        !self.open.is_empty() && (self.waiting.len() < PINGS_MAX || bytes() >= PING_BYTES)
+    }
+
+    /// Whether an answer is due.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// A ping with this number went behind all that was sent.
@@ -129,5 +138,17 @@ mod tests {
         assert!(barrier.has_room());
         barrier.sent(sent(3));
         assert!(!barrier.has_room());
+    }
+
+    #[test]
+    fn much_is_never_without_a_ping_behind_it() {
+        let mut barrier = Barrier::new(100, 1 << 20);
+        for number in 0..8 {
+            barrier.sent(Sent { messages: 1, bytes: PING_BYTES, ..Sent::default() });
+            assert!(barrier.wants_ping(), "{number}");
+            barrier.pinged(number);
+        }
+        barrier.sent(sent(1));
+        assert!(!barrier.wants_ping());
     }
 }

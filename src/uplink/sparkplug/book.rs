@@ -1,9 +1,10 @@
 //! The metrics of an edge node: what they are called, and what the hosts were told of each.
 //!
 //! Every tag of the plan is a metric of its device. A reading that waited in the store may belong
-//! to a tag that is no longer in the plan, or has another meaning now: it becomes a metric of its
-//! own, so that nothing has to be thrown away, and a new birth announces it. Invariants: an alias
-//! stands for one metric as long as the node lives; aliases are unique over the node.
+//! to a tag that is no longer in the plan, or has another meaning now (another unit above all): it
+//! becomes a metric of its own, so that nothing has to be thrown away, and a new birth announces
+//! it. Invariants: an alias stands for one metric as long as the node lives; aliases are unique
+//! over the node; no value goes under a unit that it was not read in.
 
 use std::collections::HashMap;
 
@@ -66,6 +67,8 @@ pub struct Device {
     pub is_alive: bool,
     /// It was lost while it was watched, so that its death can't wait.
     pub was_lost: bool,
+    /// Its birth is larger than the broker takes: what is read of it waits.
+    pub is_too_large: bool,
 }
 
 /// Where a metric is: its device, and its place there.
@@ -120,6 +123,7 @@ impl Book {
                 is_born: false,
                 is_alive: true,
                 was_lost: false,
+                is_too_large: false,
             });
         }
         book
@@ -155,6 +159,7 @@ impl Book {
             Found::Unwanted
         } else {
             let planned = self.by_topic.get(&meta.topic).copied().filter(|_| known.is_none());
+            let planned = planned.filter(|at| self.is_same(*at, id, &meta));
             let planned =
                 planned.filter(|at| self.tag(*at).is_some_and(|tag| fits(tag.datatype, value)));
             match planned {
@@ -164,6 +169,17 @@ impl Book {
         };
         self.by_id.insert(id, found);
         found
+    }
+
+    /// Whether what this tag of the store says is what the planned metric says. The topic alone does
+    /// not tell: °F became °C under the same one.
+    fn is_same(&self, place: Place, id: TagId, meta: &TagMeta) -> bool {
+        let Some(device) = self.devices.get(place.device) else { return false };
+        device.tags.get(place.tag).is_some_and(|tag| {
+            let names = (device.name.as_str(), tag.name.as_str());
+            tag.id == id
+                || (names == (meta.device.as_str(), meta.name.as_str()) && tag.unit == meta.unit)
+        })
     }
 
     /// A metric of its own for a tag that has no place in the plan.
@@ -181,6 +197,7 @@ impl Book {
                 is_born: false,
                 is_alive: false,
                 was_lost: false,
+                is_too_large: false,
             });
             self.devices.len() - 1
         });
@@ -223,7 +240,7 @@ impl Book {
     /// Forgets what hosts know: a session begins.
     pub fn forget(&mut self) {
         for device in &mut self.devices {
-            (device.is_born, device.is_alive, device.was_lost) = (false, true, false);
+            (device.is_born, device.was_lost, device.is_too_large) = (false, false, false);
             for tag in &mut device.tags {
                 (tag.told, tag.doubted) = (None, false);
             }
@@ -233,6 +250,14 @@ impl Book {
 }
 
 impl Device {
+    /// The broker does not take its birth: hosts know nothing of it.
+    pub fn refuse_birth(&mut self) {
+        self.is_too_large = true;
+        for tag in &mut self.tags {
+            tag.told = None;
+        }
+    }
+
     /// Looks again whether it is there: lost is a device of which nothing is known but that.
     pub fn look(&mut self) {
         let mut told = self.tags.iter().filter_map(|tag| tag.told.as_ref()).peekable();

@@ -3,7 +3,8 @@
 //! Live readings that say nothing new (the value and quality that hosts have) are not sent: hosts
 //! know that a value stands until it changes. What waited is sent whole, as historical. Invariant:
 //! every row that comes in has a fate, and those that were sent or said are settled together, when
-//! the broker has answered a ping that went behind them.
+//! the broker has answered a ping that went behind them. Only the rows of a device whose birth the
+//! broker does not take have none: they stay in the store.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
@@ -83,10 +84,12 @@ pub fn take(
     for ((seq, boot, reading), found) in rows.into_iter().zip(found) {
         let fate = match (reading, found) {
             (Some(reading), Found::Metric(place)) => filling.reading(place, boot, reading),
-            (_, Found::Nothing) => Fate::Dead(DeadReason::UnknownTag),
-            _ => Fate::Excluded,
+            (_, Found::Nothing) => Some(Fate::Dead(DeadReason::UnknownTag)),
+            _ => Some(Fate::Excluded),
         };
-        filling.fate(fate, seq);
+        if let Some(fate) = fate {
+            filling.fate(fate, seq);
+        }
     }
     let keys: Vec<_> = filling.open.keys().copied().collect();
     for key in keys {
@@ -97,7 +100,8 @@ pub fn take(
     Sent { rows, notices: Vec::new(), messages: after - messages, bytes: bytes_after - bytes }
 }
 
-fn weight(node: &Node) -> (usize, usize) {
+/// Messages and bytes in the outbox.
+pub fn weight(node: &Node) -> (usize, usize) {
     (node.outbox.len(), node.outbox.iter().map(|out| out.topic.len() + out.payload.len()).sum())
 }
 
@@ -120,8 +124,13 @@ fn rows(entries: &[Entry]) -> Vec<(Seq, BootNo, Option<&Reading>)> {
 }
 
 impl Filling<'_> {
-    fn reading(&mut self, place: Place, boot: BootNo, reading: &Reading) -> Fate {
-        let said = Fate::Delivered(self.now.times.version);
+    /// `None` leaves the row where it is.
+    fn reading(&mut self, place: Place, boot: BootNo, reading: &Reading) -> Option<Fate> {
+        if self.node.book.devices.get(place.device).is_some_and(|device| device.is_too_large) {
+            return None;
+        }
+        let said = Some(Fate::Delivered(self.now.times.version));
+        let excluded = Some(Fate::Excluded);
         let timestamp = u64::try_from(self.now.times.wall(boot, reading.at()).0).unwrap_or(0);
         let told = Told {
             boot,
@@ -130,7 +139,7 @@ impl Filling<'_> {
             value: reading.value().cloned(),
             quality: reading.quality(),
         };
-        let Some(tag) = self.node.book.tag_mut(place) else { return Fate::Excluded };
+        let Some(tag) = self.node.book.tag_mut(place) else { return excluded };
         // What waited has its place before what hosts know; what is newer than that is live,
         // whenever it was appended.
         let waited = self.lane == Lane::Backlog;
@@ -147,7 +156,7 @@ impl Filling<'_> {
                 Ordering::Equal => waited,
                 Ordering::Greater => {
                     if (&known.value, known.quality) == (&told.value, told.quality) {
-                        return Fate::Excluded; // It says nothing new.
+                        return excluded; // It says nothing new.
                     }
                     false
                 }
@@ -157,19 +166,19 @@ impl Filling<'_> {
             tag.told = Some(told.clone());
         }
         let Some(device) = self.node.book.devices.get_mut(place.device) else {
-            return Fate::Excluded;
+            return excluded;
         };
         if !is_historical {
             device.look();
             let is_lost = matches!(told.quality, Quality::Bad(Fault::NoAnswer | Fault::LinkDown));
             if !device.is_born && is_lost {
                 // The death of the device has said so.
-                return Fate::Excluded;
+                return excluded;
             }
         }
         if !device.is_born {
             if !self.node.device_birth(place.device, self.now) {
-                return Fate::Dead(DeadReason::TooLarge);
+                return None;
             }
             let known = self.node.book.tag(place).and_then(|tag| tag.told.as_ref());
             if !is_historical && known == Some(&told) {
@@ -178,7 +187,7 @@ impl Filling<'_> {
             // It has a newer one.
             is_historical = true;
         }
-        self.metric(place, &told, is_historical).map_or_else(Fate::Dead, |()| said)
+        self.metric(place, &told, is_historical).map_or_else(|why| Some(Fate::Dead(why)), |()| said)
     }
 
     /// Puts a metric into the message of its device.

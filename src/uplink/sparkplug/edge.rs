@@ -12,7 +12,7 @@ use super::node::Node;
 use crate::config::{SparkplugPlan, UplinkPlan};
 use crate::model::{Latest, Name, Wall};
 use crate::store::Store;
-use crate::uplink::client::{Failure, Step, Will};
+use crate::uplink::client::Will;
 
 /// A store that can't write must not keep the node away for ever.
 const REMEMBER: Duration = Duration::from_secs(2);
@@ -46,22 +46,9 @@ impl Edge {
         Will { topic: death.topic, payload: death.payload.into(), qos: death.qos, retain: false }
     }
 
-    /// What became of the attempt to connect.
-    pub fn connected<T>(&mut self, how: Result<&T, &Failure>) {
-        let before_connect = match how {
-            Ok(_) => false,
-            Err(Failure::Timeout(step)) => *step < Step::Mqtt,
-            Err(failure) => matches!(
-                failure,
-                Failure::Resolve(_)
-                    | Failure::Connect(_)
-                    | Failure::ServerName(_)
-                    | Failure::Proxy(_)
-                    | Failure::Tls(_)
-                    | Failure::WebSocket(_)
-            ),
-        };
-        if !before_connect {
+    /// An attempt to connect is over, and came as far as CONNECT or not.
+    pub fn tried(&mut self, sent_connect: bool) {
+        if sent_connect {
             self.node.sent_connect();
         }
     }

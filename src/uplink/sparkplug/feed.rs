@@ -11,8 +11,9 @@ use crate::model::Class;
 use crate::store::{Consumer, Entry, StoreError};
 use crate::uplink::lanes::{LIVE_LAG_MAX, Lane, LanePosition, Lanes, Turns, Work};
 
-/// How much of the store is read at once, in bytes of memory: a message of a few thousand values.
-const READ_BYTES: usize = 256 * 1024;
+/// How much of the store is read at once, in bytes of memory: some hundred values, whose messages
+/// go out with one ping behind them.
+const READ_BYTES: usize = 32 * 1024;
 
 /// What a read of the store gave.
 pub type Found = (Work, Result<Vec<Entry>, StoreError>);
@@ -25,7 +26,8 @@ pub struct Feed {
     pause: Duration,
     /// Not before this, after the store could not be read.
     read_again: Option<Instant>,
-    rescan_at: Instant,
+    /// When the lanes were made.
+    scanned: Instant,
 }
 
 impl Feed {
@@ -38,7 +40,7 @@ impl Feed {
             reading: None,
             pause,
             read_again: None,
-            rescan_at: Instant::now() + pause,
+            scanned: Instant::now(),
         }
     }
 
@@ -102,10 +104,9 @@ impl Feed {
         Ok((work, entries))
     }
 
-    /// With nothing out and nothing left to do, what the store still calls unsettled is done
-    /// again: the store may decline a settlement that would scatter its books too much. Says
-    /// whether anything is owed still; not done more often than once per pause.
-    pub fn rescan(&mut self) -> bool {
+    /// Whether, with nothing left to do, the store still calls rows unsettled. It may decline a
+    /// settlement that would scatter its books too much.
+    pub fn is_owed(&mut self) -> bool {
         if self.reading.is_some() {
             return false;
         }
@@ -114,12 +115,17 @@ impl Feed {
             return false;
         }
         let owed = |class: &Class| !self.consumer.position(*class).unsettled.is_empty();
-        let owed = Class::ALL.iter().any(owed);
-        if owed && Instant::now() >= self.rescan_at {
+        Class::ALL.iter().any(owed)
+    }
+
+    /// Does what is owed again, if that was not done for this long.
+    pub fn rescan(&mut self, pause: Duration) -> bool {
+        let due = self.scanned.elapsed() >= pause;
+        if due {
             self.lanes = lanes(&self.consumer);
-            self.rescan_at = Instant::now() + self.pause;
+            self.scanned = Instant::now();
         }
-        owed
+        due
     }
 }
 

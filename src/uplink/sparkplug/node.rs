@@ -60,8 +60,6 @@ pub struct Node {
     last_rebirth: Option<Instant>,
     /// The notice that was sent last in this session, and when.
     notice: Option<(u64, String)>,
-    /// Devices whose birth is larger than the broker takes, for the log.
-    too_large: usize,
 }
 
 impl Node {
@@ -80,7 +78,6 @@ impl Node {
             rebirth_wanted: false,
             last_rebirth: None,
             notice: None,
-            too_large: 0,
         }
     }
 
@@ -240,18 +237,32 @@ impl Node {
         let bytes: Vec<u8> = metrics.into_iter().flat_map(|(_, bytes)| bytes).collect();
         let topic = device_topic(&self.plan, "DBIRTH", &device.name);
         if topic.len() + bytes.len() + FRAME_BYTES + PUBLISH_OVERHEAD > self.packet_bytes {
-            self.too_large += 1;
-            if self.too_large == 1 {
-                tracing::error!(topic, bytes = bytes.len(), "a birth is larger than packet-max");
-            }
+            device.refuse_birth();
+            tracing::error!(
+                topic,
+                bytes = bytes.len(),
+                most = self.packet_bytes,
+                "a birth is larger than the broker or packet-max allows; the device's readings wait"
+            );
             return false;
         }
-        if let Some(device) = self.book.devices.get_mut(index) {
-            device.is_born = true;
-            device.tags.iter_mut().for_each(super::book::Tag::was_born);
-        }
+        (device.is_born, device.is_too_large) = (true, false);
+        device.tags.iter_mut().for_each(super::book::Tag::was_born);
         self.push(topic, now.wall, &bytes);
         true
+    }
+
+    /// Whether a device waits because its birth is too large.
+    pub fn holds_back(&self) -> bool {
+        self.book.devices.iter().any(|device| device.is_too_large)
+    }
+
+    /// Births that were too large are tried again with the next reading: a text in it may be
+    /// shorter now.
+    pub fn try_again(&mut self) {
+        for device in &mut self.book.devices {
+            device.is_too_large = false;
+        }
     }
 
     fn notice_metric(&self, wall: u64) -> Metric {
@@ -296,8 +307,10 @@ impl Node {
         }
     }
 
-    /// The last message, if there was a first.
+    /// The last message, if there was a first. What did not go out before it never will; its rows
+    /// are in the store.
     pub fn farewell(&mut self, wall: u64) {
+        self.outbox.clear();
         if let Some(bd_seq) = self.bd_seq.filter(|_| self.is_born) {
             let death = self.death(bd_seq, wall);
             self.outbox.push_back(death);

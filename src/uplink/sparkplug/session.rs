@@ -5,13 +5,14 @@
 //! because the next connection starts from the store again. Nothing here waits but
 //! [`Session::read`].
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::barrier::Barrier;
+use super::barrier::{Barrier, PING_BYTES};
 use super::chunk::{self, Asks, Sent};
 use super::commands::{self, Kind};
 use super::edge::{Edge, millis};
@@ -32,6 +33,11 @@ use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
 /// With other servers to go to, one on which nobody says whether the primary host is there is left
 /// after this.
 const HOST_SILENT: Duration = Duration::from_secs(30);
+/// Of the watchdog's times: so long may a broker that talks to us leave a ping or a subscription
+/// unanswered. (One that says nothing at all is found out by the client.)
+const ANSWER_PATIENCE: u32 = 6;
+/// A device whose birth is too large is tried again, and what waits of it read again, after this.
+const BIRTH_RETRY: Duration = Duration::from_secs(600);
 /// How long the death certificate may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -48,8 +54,12 @@ pub struct Session<'a> {
     settling: Settling,
     pings_unsettled: usize,
     settle_at: Instant,
-    /// Subscriptions that the broker has not answered.
-    unanswered: usize,
+    /// Bytes that were handed over since the last ping.
+    unpinged: usize,
+    /// The last answer to a ping, or the ping that ended a time without any.
+    quiet_since: Instant,
+    /// Subscriptions that the broker has not answered, by packet id.
+    unanswered: HashMap<u16, String>,
     /// There are other servers to go to.
     can_move: bool,
     leaving: Option<Leaving>,
@@ -83,16 +93,17 @@ impl<'a> Session<'a> {
         (server, can_move): (&str, bool),
     ) -> Result<Self, End> {
         edge.node.connected(server, engine.plan.packet_bytes.min(client.limits().packet_bytes));
-        let filters = edge.node.filters();
-        for filter in &filters {
-            let filter = TopicFilter::new(filter).map_err(|error| {
+        let mut unanswered = HashMap::new();
+        for name in edge.node.filters() {
+            let filter = TopicFilter::new(&name).map_err(|error| {
                 End::Ours(Ended::new(
                     Cause::Settings,
-                    format!("can't subscribe to {filter}: {error}"),
+                    format!("can't subscribe to {name}: {error}"),
                 ))
             })?;
             let qos = Qos::AtLeastOnce;
-            client.subscribe(Subscription { filter: &filter, qos, no_local: false })?;
+            let to = Subscription { filter: &filter, qos, no_local: false };
+            unanswered.insert(client.subscribe(to)?, name);
         }
         let plan = &engine.plan;
         let barrier = Barrier::new(plan.window_messages.into(), plan.window_bytes);
@@ -118,7 +129,9 @@ impl<'a> Session<'a> {
             settling: Settling::default(),
             pings_unsettled: 0,
             settle_at: now,
-            unanswered: filters.len(),
+            unpinged: 0,
+            quiet_since: now,
+            unanswered,
             can_move,
             leaving: None,
             end: None,
@@ -144,6 +157,7 @@ impl<'a> Session<'a> {
 
     pub fn ticking(&self) -> bool {
         self.stopping()
+            || !self.unanswered.is_empty()
             || !self.barrier.is_empty()
             || !self.settling.is_empty()
             || self.owed
@@ -175,15 +189,30 @@ impl<'a> Session<'a> {
         match event {
             Event::PingAcked(number) => self.proven(number),
             Event::Received(message) => self.received(&message),
-            Event::Subscribed { granted, refused } => {
-                self.unanswered = self.unanswered.saturating_sub(granted + refused);
+            Event::Subscribed { id, granted, refused } => {
+                let filter = self.unanswered.remove(&id).unwrap_or_default();
                 self.engine.subscribed(granted, refused);
+                if refused > 0 {
+                    self.denied(&filter);
+                }
             }
             Event::Acked(id, _) => {
                 if matches!(self.leaving, Some(Leaving::Dying(death, _)) if death == id) {
                     self.leaving = Some(Leaving::Gone(true));
                 }
             }
+        }
+    }
+
+    /// The broker does not grant a subscription. Without commands a node is still of use; without
+    /// the word of its primary host it would wait for ever.
+    fn denied(&mut self, filter: &str) {
+        let reason = format!("the broker does not grant the subscription to {filter}");
+        let of_host = commands::kind(&self.edge.node, filter);
+        if matches!(of_host, Kind::State(_)) && !self.stopping() {
+            self.leave(Ended::new(Cause::Refused, reason));
+        } else {
+            tracing::warn!(uplink = %self.engine.plan.name, "{reason}");
         }
     }
 
@@ -255,6 +284,7 @@ impl<'a> Session<'a> {
 
     /// The broker has everything that went before this ping.
     fn proven(&mut self, number: u64) {
+        self.quiet_since = Instant::now();
         for sent in self.barrier.answered(number) {
             self.acknowledged = true;
             self.stale = true;
@@ -266,7 +296,7 @@ impl<'a> Session<'a> {
                 self.settling.add(class, fate, [range]);
             }
             for id in sent.notices {
-                self.notices.acknowledged(id);
+                self.notices.answered(id);
                 self.engine.board.update(|progress| progress.notices += 1);
             }
         }
@@ -317,12 +347,20 @@ impl<'a> Session<'a> {
         self.paced = None;
         while let Some(out) = self.edge.node.outbox.front() {
             let bytes = out.topic.len() + out.payload.len() + PUBLISH_OVERHEAD;
-            if !self.engine.pace.room(self.engine.uptime(), bytes) {
+            // The death certificate can't wait.
+            let may_wait = out.qos == Qos::AtMostOnce;
+            if may_wait && !self.engine.pace.room(self.engine.uptime(), bytes) {
                 // A ping now would prove what was not sent.
                 self.paced = Some(self.engine.paced_until());
                 return Ok(());
             }
             let Some(out) = self.edge.node.outbox.pop_front() else { break };
+            if self.unpinged > 0 && self.unpinged + bytes > PING_BYTES {
+                // It proves no row, since more of the same read follows: only that they are there.
+                client.ping()?;
+                self.unpinged = 0;
+            }
+            self.unpinged += bytes;
             self.engine.pace.sent(self.engine.uptime(), bytes);
             self.stale = true;
             let id = client.publish(Message {
@@ -331,14 +369,23 @@ impl<'a> Session<'a> {
                 qos: out.qos,
                 retain: false,
                 content_type: None,
+                correlated: None,
             })?;
             if id != 0 {
                 self.leaving = Some(Leaving::Dying(id, Instant::now() + FAREWELL));
             }
         }
+        if matches!(self.leaving, Some(Leaving::Dying(..) | Leaving::Gone(_))) {
+            // A ping now would prove what the death certificate has displaced.
+            return Ok(());
+        }
         while self.barrier.wants_ping() {
+            if !self.barrier.is_waiting() {
+                self.quiet_since = Instant::now();
+            }
             let number = client.ping()?;
             self.barrier.pinged(number);
+            self.unpinged = 0;
         }
         Ok(())
     }
@@ -346,7 +393,7 @@ impl<'a> Session<'a> {
     /// Puts into the outbox what may go out now.
     fn speak(&mut self) {
         let births = self.edge.node.births_due().filter(|due| *due <= Instant::now());
-        if self.unanswered == 0 && births.is_some() {
+        if self.unanswered.is_empty() && births.is_some() {
             self.births();
         }
         if !self.edge.node.is_free() {
@@ -391,8 +438,8 @@ impl<'a> Session<'a> {
         let pause = self.engine.timing.store_retry;
         self.feed.get_or_insert_with(|| Feed::start(self.consumer.clone(), pause));
         self.edge.node.births(&now);
-        let messages = self.edge.node.outbox.len();
-        self.barrier.sent(Sent { messages, ..Sent::default() });
+        let (messages, bytes) = chunk::weight(&self.edge.node);
+        self.barrier.sent(Sent { messages, bytes, ..Sent::default() });
     }
 
     fn send(&mut self, work: &Work, entries: &[Entry]) {
@@ -439,9 +486,17 @@ impl<'a> Session<'a> {
         if unheard && self.can_move && now - self.connected >= HOST_SILENT && !self.stopping() {
             self.leave(Ended::new(Cause::HostAway, "nothing is known here of the primary host"));
         }
+        if !self.stopping() {
+            self.watch(now);
+        }
         let idle = self.barrier.is_empty() && self.settling.is_empty() && self.held.is_none();
         if let Some(feed) = &mut self.feed {
-            self.owed = idle && feed.rescan();
+            self.owed = idle && feed.is_owed();
+            let holds_back = self.edge.node.holds_back();
+            let pause = if holds_back { BIRTH_RETRY } else { self.engine.timing.store_retry };
+            if self.owed && feed.rescan(pause) {
+                self.edge.node.try_again();
+            }
         }
         self.stale = false;
         let in_flight = (self.barrier.messages(), self.barrier.bytes());
@@ -450,6 +505,22 @@ impl<'a> Session<'a> {
             progress.in_flight = in_flight;
             progress.lanes = lanes;
         });
+    }
+
+    /// A broker that talks and does not answer is left.
+    fn watch(&mut self, now: Instant) {
+        let patience = self.engine.timing.watchdog * ANSWER_PATIENCE;
+        let seconds = patience.as_secs_f64();
+        if let Some(filter) = self.unanswered.values().next()
+            && now - self.connected >= patience
+        {
+            let reason =
+                format!("the broker did not answer the subscription to {filter} for {seconds} s");
+            self.leave(Ended::new(Cause::NoAcknowledgement, reason));
+        } else if self.barrier.is_waiting() && now - self.quiet_since >= patience {
+            let reason = format!("the broker answered no ping for {seconds} s");
+            self.leave(Ended::new(Cause::NoAcknowledgement, reason));
+        }
     }
 
     /// The end: settles what was proven. Says why it ended, if that was not a stop, and whether the

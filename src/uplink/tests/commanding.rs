@@ -62,6 +62,27 @@ async fn a_reply_survives_a_broken_connection() {
     running.stop().await;
 }
 
+/// A broker of MQTT 3.1.1 says no by hanging up; rows must get through all the same.
+#[tokio::test]
+async fn a_reply_that_ends_connections_is_given_up() {
+    let hangs_up = Mood { end: End::Close(1), ack: super::fake::Ack::Never, ..WELL };
+    let fake = Fake::new([hangs_up, hangs_up]).await;
+    let mut world = World::new();
+    let running = world.start(receiving(&fake));
+    running.until("online", |status| status.connects == 1).await;
+    running.port.reply(TopicName::new("press/tag1/result").unwrap(), b"done".to_vec());
+    let status = running.until("given up", |status| status.commands.replies_dropped == 1).await;
+    assert_eq!(status.commands.replies, 0);
+    world.append(5);
+    running.until_nothing_waits().await;
+    let replies = fake.log(|log| {
+        let is_reply = |seen: &&super::fake::Seen| seen.publish.topic.ends_with("/result");
+        log.seen.iter().filter(is_reply).count()
+    });
+    assert_eq!(replies, 2);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn refused_subscriptions_are_counted_and_rows_still_flow() {
     let fake = Fake::new([]).await;

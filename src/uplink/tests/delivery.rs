@@ -42,6 +42,20 @@ async fn backlog_goes_columnar_and_live_goes_by_tag() {
     assert_eq!((status.duplicates_possible, status.acked_rows), (0, 530));
 }
 
+/// What 4 KB take on a line of 9.6 kbit/s is no silence, whatever the watchdog says.
+#[tokio::test]
+async fn a_slow_line_makes_progress() {
+    let late = Ack::Late(Duration::from_secs(1));
+    let fake = Fake::new([Mood { ack: late, ..WELL }]).await;
+    let mut world = World::slow();
+    world.append(50);
+    let running = world.start(plan(&fake));
+    let status = running.until_nothing_waits().await;
+    assert!(status.ends.is_empty() && status.connects == 1, "{status:#?}");
+    world.check_nothing_lost(&fake);
+    running.stop().await;
+}
+
 /// Whatever the broker's order and however small the window, ids never collide.
 #[tokio::test]
 async fn any_window_and_any_order_of_acknowledgements_will_do() {

@@ -92,6 +92,16 @@ struct State {
     /// To the newest connection.
     speak: Mutex<Option<mpsc::Sender<Publish>>>,
     refuse_filters: Mutex<bool>,
+    manners: Mutex<Manners>,
+}
+
+/// What a broker may do wrong that is no matter of publishes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manners {
+    pub ignores_pings: bool,
+    pub ignores_filters: bool,
+    /// Publishes something all the time.
+    pub talks: bool,
 }
 
 pub struct Fake {
@@ -134,6 +144,10 @@ impl Fake {
         *self.state.refuse_filters.lock().unwrap() = true;
     }
 
+    pub fn behave(&self, manners: Manners) {
+        *self.state.manners.lock().unwrap() = manners;
+    }
+
     /// Publishes to whoever is connected.
     pub fn say(&self, topic: &str, payload: &str, retain: bool) {
         self.say_at(topic, payload, retain, QoS::AtLeastOnce);
@@ -165,6 +179,7 @@ async fn connection(socket: TcpStream, mood: Mood, state: Arc<State>) {
     let mut publishes = 0;
     loop {
         let due = connection.owed.front().map(|(.., at)| *at);
+        let manners = *connection.state.manners.lock().unwrap();
         tokio::select! {
             read = connection.socket.read_buf(&mut connection.buffer) => {
                 if !read.is_ok_and(|bytes| bytes > 0) {
@@ -173,6 +188,9 @@ async fn connection(socket: TcpStream, mood: Mood, state: Arc<State>) {
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 connection.acknowledge(Instant::now()).await;
+            }
+            () = sleep(Duration::from_millis(20)), if manners.talks && connection.number > 0 => {
+                connection.write(Packet::Publish(Publish::new("x", QoS::AtMostOnce, "y"))).await;
             }
             Some(publish) = to_say.recv() => connection.write(Packet::Publish(publish)).await,
         }
@@ -264,13 +282,16 @@ impl Connection {
                     log.asked.push(filter.qos);
                     log.filters.push((filter.path, *publishes));
                 }
-                self.write(Packet::SubAck(SubAck::new(subscribe.pkid, codes))).await;
+                if !self.state.manners.lock().unwrap().ignores_filters {
+                    self.write(Packet::SubAck(SubAck::new(subscribe.pkid, codes))).await;
+                }
             }
             Packet::PubAck(_) => self.state.log.lock().unwrap().pubacks += 1,
             Packet::PubRec(received) => {
                 self.write(Packet::PubRel(PubRel::new(received.pkid))).await;
             }
             Packet::PubComp(_) => self.state.log.lock().unwrap().pubcomps += 1,
+            Packet::PingReq if self.state.manners.lock().unwrap().ignores_pings => {}
             Packet::PingReq => self.write(Packet::PingResp).await,
             Packet::Disconnect => {
                 self.state.log.lock().unwrap().disconnects += 1;
@@ -295,6 +316,7 @@ impl Connection {
             log.seen.len() - 1
         };
         match mood.ack {
+            _ if id == 0 => {}
             Ack::AtOnce => {
                 self.owed.push_back((index, id, now));
                 self.acknowledge(now).await;

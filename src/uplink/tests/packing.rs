@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fake::{Fake, json};
 use super::world::{World, plan};
-use crate::config::{LiveTopic, Policy, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, Form, ManualClock, Message, Mono, Name, Qos, Reading, Seq, TagId,
     TopicFilter, TopicName, Value, Wall,
@@ -270,6 +270,7 @@ async fn every_form_packs_every_row_once() {
             live_topic,
             backlog: form.clone(),
             backlog_deflate: true,
+            mqtt: MqttVersion::V5,
             ..plan(&fake)
         };
         let live = packed(&world, plan.clone(), Lane::Live).await;
@@ -286,6 +287,34 @@ async fn every_form_packs_every_row_once() {
             assert!(item.content_type.as_deref().unwrap().ends_with("; encoding=deflate"));
             miniz_oxide::inflate::decompress_to_vec_zlib(&item.payload).expect("zlib");
         }
+    }
+}
+
+/// Noise is not made smaller: messages that are full to the limit before are above it after.
+#[tokio::test]
+async fn what_grows_when_it_is_deflated_still_fits() {
+    let fake = Fake::new([]).await;
+    let world = World::new();
+    let mut state = 1_u32;
+    for n in 0..200 {
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24).to_be_bytes()[3]
+        };
+        let bytes: Vec<u8> = (0..400 + n).map(|_| noise()).collect();
+        let value = Value::Bytes(bytes.into());
+        let readings = vec![Reading::good(world.tags[0], world.clock.mono(), value)];
+        world.store.append(Batch { class: Class::Normal, readings });
+    }
+    for packet_bytes in 1000..1100 {
+        let plan = UplinkPlan {
+            backlog: Form::Cbor,
+            backlog_deflate: true,
+            mqtt: MqttVersion::V5,
+            packet_bytes,
+            ..plan(&fake)
+        };
+        assert_eq!(fates(&packed(&world, plan, Lane::Backlog).await), [], "{packet_bytes}");
     }
 }
 

@@ -9,6 +9,7 @@ use super::fake::{End, Fake, Mood, WELL};
 use super::world::{World, eventually, plan};
 use crate::config::{RemotePlan, UplinkPlan};
 use crate::model::{Name, TopicName};
+use crate::uplink::remote::Telling;
 use crate::uplink::{RemoteDoor, Told, What};
 
 fn configured(fake: &Fake) -> UplinkPlan {
@@ -70,4 +71,25 @@ async fn the_state_is_told_at_every_connection_and_when_it_changes() {
     let status = running.until("online", |status| status.connects == 2).await;
     assert_eq!((status.commands.received, status.commands.ignored), (0, 0));
     running.stop().await;
+}
+
+/// A broker may answer one subscription before another that was asked for earlier.
+#[tokio::test]
+async fn only_the_answers_to_its_own_subscriptions_count() {
+    let plan = configured(&Fake::new([]).await);
+    let name = Name::new("cloud").unwrap();
+    for (refused, proven) in [(0, Some(1)), (1, None)] {
+        let (_tell, seen) = watch::channel(told(1));
+        let arrived = mpsc::channel(1).0;
+        let door = RemoteDoor { arrived, told: seen, acknowledged: std::sync::Arc::default() };
+        let mut telling = Telling::start(&plan, &door, vec![1, 2, 3], 1 << 20).unwrap();
+        telling.answered(7, 1);
+        telling.answered(3, refused);
+        telling.answered(1, 0);
+        assert!(telling.next_bytes().is_none(), "one is not answered");
+        telling.answered(2, 0);
+        assert!(telling.next_bytes().is_some());
+        telling.acknowledged(1);
+        assert_eq!(door.acknowledged.borrow().get(&name).copied(), proven);
+    }
 }

@@ -104,6 +104,21 @@ async fn a_proxy_connects_further_or_says_no() {
         assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
         running.stop().await;
     }
+
+    let gone = nobody().await;
+    let nameless = ProxyPlan { host: "proxy..invalid".to_owned(), ..through(gone) };
+    for (proxy, words) in [
+        (through(gone), format!("nothing listens on the proxy {gone}")),
+        (nameless, format!("the name of the proxy proxy..invalid:{}", gone.port())),
+    ] {
+        let plan = UplinkPlan { proxy: Some(proxy), ..plan(&fake) };
+        let running = world.start_in(plan, dir.path().to_owned());
+        let status = running.until(&words, |status| !status.ends.is_empty()).await;
+        assert!(status.ends.contains_key(&Cause::Proxy), "{status:#?}");
+        let said = status.last_end.unwrap();
+        assert!(said.contains(&words) && !said.contains(&fake.addr.to_string()), "{said}");
+        running.stop().await;
+    }
 }
 
 #[tokio::test]

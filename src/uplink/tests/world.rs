@@ -92,9 +92,11 @@ fn timing() -> Timing {
         settle: Duration::from_millis(5),
         settle_acks: 64,
         watchdog: Duration::from_secs(10),
+        slowest: 1_000_000,
         backoff_first: Duration::from_millis(5),
         backoff_cap: Duration::from_millis(40),
         stop_grace: Duration::from_secs(1),
+        refused_pause: Duration::from_millis(20),
         notice_pause: Duration::from_millis(20),
         store_retry: Duration::from_millis(50),
     }
@@ -167,6 +169,13 @@ impl World {
     pub fn impatient() -> Self {
         let mut world = Self::new();
         world.timing.watchdog = Duration::from_millis(250);
+        world
+    }
+
+    /// One whose line may be as slow as lines are.
+    pub fn slow() -> Self {
+        let mut world = Self::impatient();
+        world.timing.slowest = Timing::default().slowest;
         world
     }
 

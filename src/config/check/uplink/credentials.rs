@@ -68,13 +68,19 @@ pub(super) fn password(
         // [MQTT-3.1.2-22] of MQTT 3.1.1.
         out.error(&field.key_spot(), "a password needs a username");
     }
-    let open = |broker: &BrokerUrl| !broker.secure && !is_local(&broker.host);
     let secret = secret(field, "a password", out);
-    if secret.is_some() && brokers.iter().any(open) {
-        let message = "the password is sent to the broker unencrypted";
-        out.warning(&field.key_spot(), Complaint::new(message).hint("use mqtts://"));
+    if secret.is_some() {
+        unencrypted(field, "password", brokers, out);
     }
     secret
+}
+
+/// Says that what proves who we are can be read on the way.
+fn unencrypted(field: &Field<'_>, what: &str, brokers: &[BrokerUrl], out: &mut Findings) {
+    if brokers.iter().any(|broker| !broker.secure && !is_local(&broker.host)) {
+        let message = format!("the {what} is sent to the broker unencrypted");
+        out.warning(&field.key_spot(), Complaint::new(message).hint("use mqtts://"));
+    }
 }
 
 /// `{ file: … }`.
@@ -91,8 +97,13 @@ pub(super) fn secret(field: &Field<'_>, what: &str, out: &mut Findings) -> Optio
 }
 
 /// A token that is made of a key again and again, instead of a password.
-pub(super) fn sas(section: &Section<'_>, out: &mut Findings) -> Option<SasPlan> {
+pub(super) fn sas(
+    section: &Section<'_>,
+    brokers: &[BrokerUrl],
+    out: &mut Findings,
+) -> Option<SasPlan> {
     let field = section.get("sas")?;
+    unencrypted(field, "token", brokers, out);
     if section.has("password") {
         out.error(&field.key_spot(), "sas stands in the place of password");
     }

@@ -53,7 +53,7 @@ pub(super) fn check(
     let client_id = client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name));
     let username = credentials::username(&section, &brokers, &client_id, out);
     let password = credentials::password(&section, &brokers, out);
-    let sas = credentials::sas(&section, out);
+    let sas = credentials::sas(&section, &brokers, out);
     let keep_alive = section.scalar("keep-alive", out, values::duration(KEEP_ALIVE_RANGE));
     let reconnect_max = section.scalar("reconnect-max", out, values::duration(RECONNECT_MAX_RANGE));
     let send = topics::send(&section, out);

@@ -66,6 +66,12 @@ pub(super) fn check(
         _ => Form::Columnar,
     });
     let deflate = part.scalar("deflate", out, values::boolean).unwrap_or(false);
+    if deflate && backlog == Form::ThingsBoard {
+        let message = "ThingsBoard does not take what is deflated";
+        let hint = "leave deflate out, or choose another payload for the backlog";
+        out.error(&part.spot_of("deflate"), Complaint::new(message).hint(hint));
+    }
+    share_topic(&live, &backlog, section, &part, out);
     // Messages of one reading, in either of the two, go by the live topic.
     let one = live.holds() == Holds::One || backlog.holds() == Holds::One;
     let live_topic = section.scalar("topic", out, |text| pattern(text, &live, one, topics));
@@ -82,6 +88,31 @@ pub(super) fn check(
         backlog,
         backlog_topic,
         deflate,
+    }
+}
+
+/// Payloads of one reading and of several can't have `topic` in common: it names the tag for the one.
+fn share_topic(
+    live: &Form,
+    backlog: &Form,
+    section: &Section<'_>,
+    part: &Section<'_>,
+    out: &mut Findings,
+) {
+    let [live, backlog] = [live, backlog].map(Form::holds);
+    // Those of many have backlog.topic.
+    let share = backlog != Holds::Many;
+    if share && (live == Holds::One) != (backlog == Holds::One) {
+        let spot = if part.get("payload").is_some() {
+            part.spot_of("payload")
+        } else {
+            section.spot_of("payload")
+        };
+        let message = "one of the two payloads, live and of the backlog, holds one reading and the other \
+                       several, and both go to topic: every message would hold one reading";
+        let hint =
+            "choose columnar or another of many readings for the backlog, or the same for both";
+        out.error(&spot, Complaint::new(message).hint(hint));
     }
 }
 

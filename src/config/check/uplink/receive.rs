@@ -1,7 +1,7 @@
 //! What an uplink receives: filters for commands, and filters whose messages are published on the
 //! LAN broker.
 
-use super::topics::Topics;
+use super::topics::{Topics, filter};
 use crate::config::defaults::{FILTERS_MAX, RECEIVE_QOS};
 use crate::config::keys;
 use crate::config::plan::LocalPlan;
@@ -31,7 +31,7 @@ pub(super) fn check(field: &Field<'_>, topics: &Topics<'_>, out: &mut Findings) 
             received.local.push(local);
             (filter, spot)
         } else {
-            let Some(filter) = item.scalar(out, values::filter) else { continue };
+            let Some(filter) = item.scalar(out, filter) else { continue };
             received.commands.push(filter.clone());
             (filter, item.spot())
         };
@@ -46,7 +46,7 @@ pub(super) fn check(field: &Field<'_>, topics: &Topics<'_>, out: &mut Findings) 
 /// With the place of its filter; `None` only after something was reported.
 fn local(item: &Field<'_>, topics: &Topics<'_>, out: &mut Findings) -> Option<(LocalPlan, Spot)> {
     let section = item.section(&keys::RECEIVE, out);
-    let filter = section.required("filter", out, values::filter);
+    let filter = section.required("filter", out, filter);
     let under = section.required("under", out, |text| {
         let under = topics.render(text.trim_end_matches('/'))?;
         if under.as_str().starts_with('$') {

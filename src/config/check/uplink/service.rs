@@ -9,7 +9,10 @@ use crate::config::plan::UplinkPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::section::Section;
 use crate::config::values::{show_duration, show_size};
-use crate::model::TopicName;
+use crate::model::{Holds, TopicName};
+
+/// The system property of Azure IoT Hub that names the payload's media type.
+const SAYS_JSON: &str = "$.ct=application%2Fjson";
 
 pub(super) fn check(
     service: &Service,
@@ -174,5 +177,14 @@ fn topics(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut
     look("backlog", &plan.backlog_topic);
     if let Some(topic) = &plan.notices_topic {
         look("notices", topic);
+    }
+    // What a service is told of a message by its topic.
+    let is_json = plan.backlog.content_type() == "application/json" && !plan.backlog_deflate;
+    let many = plan.backlog.holds() == Holds::Many;
+    if many && !is_json && plan.backlog_topic.as_str().contains(SAYS_JSON) {
+        let message =
+            format!("the topic tells {} that the payload is JSON, and it is not", service.title);
+        let hint = "write backlog.topic without $.ct and $.ce";
+        out.warning(&section.spot_of("backlog"), Complaint::new(message).hint(hint));
     }
 }

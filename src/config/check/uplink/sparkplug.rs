@@ -89,6 +89,7 @@ pub(in crate::config::check) fn complete(plan: &mut Plan, uplinks: &[Spot], out:
         }
         let devices = devices(plan, uplink);
         alike(&devices, spot, out);
+        births_fit(&devices, uplink.packet_bytes, spot, out);
         if let Some(node) = plan.uplinks.get_mut(index).and_then(|plan| plan.sparkplug.as_mut()) {
             node.devices = devices;
         }
@@ -119,6 +120,21 @@ fn metric(tag: &TagPlan) -> SparkplugMetric {
         kind,
         is_list,
         is_writable: tag.write.is_some(),
+    }
+}
+
+/// A birth names all tags of a device in one message.
+fn births_fit(devices: &[SparkplugDevice], most: usize, spot: &Spot, out: &mut Findings) {
+    for device in devices.iter().filter(|device| device.birth_bytes() > most) {
+        let (tags, bytes) = (device.metrics.len(), device.birth_bytes());
+        let message = format!(
+            "the birth of {} with {tags} tags has {bytes} bytes or more, and packet-max is {most}",
+            device.name
+        );
+        out.error(
+            spot,
+            Complaint::new(message).hint("make packet-max larger, or choose fewer tags with send"),
+        );
     }
 }
 

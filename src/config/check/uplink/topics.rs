@@ -6,7 +6,7 @@ use crate::config::plan::Gateway;
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::Section;
 use crate::config::template::Template;
-use crate::config::values;
+use crate::config::values::{self, quoted};
 use crate::model::{Name, TopicFilter, TopicName};
 
 const PLACEHOLDERS: [&str; 8] =
@@ -54,6 +54,16 @@ pub(super) fn prefix(section: &Section<'_>, topics: &Topics<'_>, out: &mut Findi
     }
 }
 
+/// A filter of `send` or `receive`. A gateway shares its rows and commands with nobody.
+pub(super) fn filter(text: &str) -> Result<TopicFilter, Complaint> {
+    let filter = values::filter(text)?;
+    if filter.is_shared() {
+        let message = format!("{} is a shared subscription, which has no use here", quoted(text));
+        return Err(Complaint::new(message).hint("write the filter without $share and the group"));
+    }
+    Ok(filter)
+}
+
 /// The filters of `send`; all, if it is not written.
 pub(super) fn send(section: &Section<'_>, out: &mut Findings) -> Vec<TopicFilter> {
     let Some(field) = section.get("send") else {
@@ -63,7 +73,7 @@ pub(super) fn send(section: &Section<'_>, out: &mut Findings) -> Vec<TopicFilter
     if items.len() > FILTERS_MAX {
         out.error(&field.key_spot(), format!("more than {FILTERS_MAX} filters"));
     }
-    items.iter().filter_map(|item| item.scalar(out, values::filter)).collect()
+    items.iter().filter_map(|item| item.scalar(out, filter)).collect()
 }
 
 /// Where notices go, or `notices: off`. `None` only after something was reported.

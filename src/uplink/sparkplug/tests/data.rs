@@ -179,3 +179,58 @@ fn a_tag_that_is_no_longer_configured_is_announced_and_sent() {
     rig.node.device_deaths(5, false);
     assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["DDEATH/edge/pump"]);
 }
+
+#[test]
+fn a_value_never_goes_under_another_unit_device_or_name() {
+    let mut rig = Rig::new();
+    rig.births();
+    let same = TagMeta { coding: "scaled otherwise".to_owned(), ..meta("press", "count", "") };
+    let unit = TagMeta { unit: "psi".to_owned(), ..meta("press", "count", "") };
+    let device = TagMeta { device: Name::new("oven").unwrap(), ..meta("press", "count", "") };
+    let name = TagMeta { name: Name::new("pieces").unwrap(), ..meta("press", "count", "") };
+    let ids = rig.store.register_tags(&[same, unit, device, name]);
+    let readings =
+        (0_i64..).zip(&ids).map(|(n, id)| Reading::good(*id, Mono(500 + n), Value::U64(7)));
+    let (sent, outs) = rig.take(Lane::Backlog, readings.collect());
+    assert_eq!(fates(&sent), [(true, 4)]);
+    let births: Vec<_> = outs.iter().filter(|out| out.topic.contains("DBIRTH")).collect();
+    let unit_of = |metric: &WireMetric| {
+        let set = metric.properties.clone().unwrap();
+        let at = set.keys.iter().position(|key| key == "engUnit").unwrap();
+        format!("{:?}", set.values[at].value.clone().unwrap())
+    };
+    let (press, oven) = (births[0], births[1]);
+    assert!(unit_of(&named(press, "count")).contains("bar"));
+    assert!(unit_of(&named(press, "count~2")).contains("psi"));
+    let data: Vec<_> = outs.iter().filter(|out| out.topic.contains("DDATA")).collect();
+    let aliases = |out: &Out| metrics(out).iter().map(|metric| metric.alias).collect::<Vec<_>>();
+    let alias = |birth: &Out, name: &str| named(birth, name).alias;
+    assert_eq!(
+        aliases(data[0]),
+        [alias(press, "count"), alias(press, "count~2"), alias(press, "pieces")]
+    );
+    assert_eq!(aliases(data[1]), [alias(oven, "count")]);
+}
+
+#[test]
+fn a_device_whose_birth_is_too_large_waits_and_no_other_does() {
+    let mut rig = Rig::new();
+    let both = |rig: &Rig, at| {
+        vec![rig.read("count", at, Value::U64(1)), rig.read("heat", at, Value::F64(0.5))]
+    };
+    rig.node.connected("broker:1883", 200);
+    assert_eq!(topics(&rig.births()), ["NBIRTH/edge", "DBIRTH/edge/oven"]);
+    assert!(rig.node.holds_back());
+    let (sent, outs) = rig.take(Lane::Live, both(&rig, 1001));
+    assert_eq!((fates(&sent), topics(&outs)), (vec![(true, 1)], vec!["DDATA/edge/oven"]));
+    // Tried again in vain, it is still not taken for said.
+    for _ in 0..2 {
+        rig.node.try_again();
+        let (sent, outs) = rig.take(Lane::Live, vec![rig.read("count", 1001, Value::U64(1))]);
+        assert!(sent.rows.is_empty() && outs.is_empty() && rig.node.holds_back());
+    }
+    rig.node.connected("broker:1883", 4096);
+    assert_eq!(rig.births().len(), 3);
+    let (sent, outs) = rig.take(Lane::Backlog, both(&rig, 1001));
+    assert_eq!((fates(&sent), outs.len()), (vec![(true, 2)], 2));
+}

@@ -48,7 +48,7 @@ fn meta(device: &str, name: &str, coding: &str) -> TagMeta {
         topic: TopicName::new(&format!("works/edge/{device}/{name}")).unwrap(),
         device: Name::new(device).unwrap(),
         name: Name::new(name).unwrap(),
-        unit: String::new(),
+        unit: "bar".to_owned(),
         coding: coding.to_owned(),
         class: Class::Normal,
     }
@@ -60,7 +60,7 @@ fn metric(tag: TagId, device: &str, name: &str, kind: ValueKind) -> SparkplugMet
         tag,
         name: meta.name,
         topic: meta.topic,
-        unit: "bar".to_owned(),
+        unit: meta.unit,
         kind,
         is_list: false,
         is_writable: name == "setpoint" || name == "mode",

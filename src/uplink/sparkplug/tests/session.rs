@@ -136,3 +136,21 @@ fn a_notice_is_data_of_the_node_and_stands_in_its_next_birth() {
     assert_eq!(metric.value, text);
     assert_eq!(named(&rig.births()[0], "Notices").value, text);
 }
+
+#[test]
+fn a_birth_is_as_large_as_check_says() {
+    let mut rig = Rig::new();
+    let births = rig.births();
+    for (birth, device) in births[1..].iter().zip(&rig.node.plan.devices) {
+        // Its time and seq.
+        assert_eq!(birth.payload.len(), device.birth_bytes() + 7 + 2, "{}", device.name);
+    }
+}
+
+#[test]
+fn what_did_not_go_out_before_the_death_certificate_does_not_go_out_behind_it() {
+    let mut rig = Rig::new();
+    rig.with_now(|node, now| node.births(now));
+    rig.node.farewell(5);
+    assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["NDEATH/edge"]);
+}

@@ -1,0 +1,133 @@
+//! An edge node of Sparkplug against a broker that misbehaves on purpose.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use prost::Message as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::fake::{Fake, Manners};
+use super::world::{World, eventually, plan};
+use crate::codec::sparkplug::{Content, Payload};
+use crate::config::{
+    ProxyPlan, RatePlan, SparkplugDevice, SparkplugMetric, SparkplugPlan, UplinkPlan,
+};
+use crate::model::{Name, TopicName, ValueKind};
+use crate::uplink::Cause;
+
+/// Ten devices of one tag each.
+fn node(world: &World, fake: &Fake, primary_host: Option<&str>) -> UplinkPlan {
+    let device = |(n, tag)| SparkplugDevice {
+        name: Name::new(&format!("d{n}")).unwrap(),
+        topic: None,
+        metrics: vec![SparkplugMetric {
+            tag,
+            name: Name::new(&format!("tag{n}")).unwrap(),
+            topic: TopicName::new(&format!("press/tag{n}")).unwrap(),
+            unit: "V".to_owned(),
+            kind: ValueKind::Unsigned,
+            is_list: false,
+            is_writable: false,
+        }],
+    };
+    let sparkplug = SparkplugPlan {
+        group: "plant".to_owned(),
+        node: "edge".to_owned(),
+        primary_host: primary_host.map(str::to_owned),
+        devices: world.tags.iter().copied().enumerate().map(device).collect(),
+    };
+    UplinkPlan { sparkplug: Some(sparkplug), ..plan(fake) }
+}
+
+fn topics(fake: &Fake) -> Vec<String> {
+    fake.log(|log| log.seen.iter().map(|seen| seen.publish.topic.clone()).collect())
+}
+
+#[tokio::test]
+async fn a_primary_host_that_may_not_be_heard_is_named() {
+    let (world, fake) = (World::new(), Fake::new([]).await);
+    fake.refuse_filters();
+    let running = world.start(node(&world, &fake, Some("scada")));
+    let status = running.until("left", |s| s.ends.contains_key(&Cause::Refused)).await;
+    assert!(status.last_end.unwrap().contains("spBv1.0/STATE/scada"));
+    running.stop().await;
+    // Without commands a node goes on.
+    let running = world.start(node(&world, &fake, None));
+    eventually("born", || topics(&fake).contains(&"spBv1.0/plant/NBIRTH/edge".to_owned())).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_talks_and_does_not_answer_is_left() {
+    let pings = Manners { ignores_pings: true, talks: true, ..Manners::default() };
+    let filters = Manners { ignores_filters: true, talks: true, ..Manners::default() };
+    for (manners, words) in [(pings, "no ping"), (filters, "subscription")] {
+        let (mut world, fake) = (World::new(), Fake::new([]).await);
+        world.timing.watchdog = Duration::from_secs(1);
+        world.append(3);
+        fake.behave(manners);
+        let running = world.start(node(&world, &fake, None));
+        let left = |s: &crate::uplink::UplinkStatus| s.ends.contains_key(&Cause::NoAcknowledgement);
+        let status = running.until(words, left).await;
+        assert!(status.last_end.as_ref().unwrap().contains(words), "{status:?}");
+        assert_eq!(status.acked_rows, 0);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_death_certificate_does_not_wait_for_the_rate() {
+    let (mut world, fake) = (World::new(), Fake::new([]).await);
+    world.append(20);
+    let rate = RatePlan { messages: Some(2), bytes: None };
+    let running = world.start(UplinkPlan { rate, ..node(&world, &fake, None) });
+    eventually("born", || !topics(&fake).is_empty()).await;
+    let status = running.stop().await;
+    eventually("over", || fake.log(|log| log.disconnects) == 1).await;
+    let topics = topics(&fake);
+    assert!(topics.len() < 8, "the births were not all out: {topics:?}");
+    assert_eq!(topics.last().unwrap(), "spBv1.0/plant/NDEATH/edge");
+    assert_eq!((status.acked_rows, status.waiting), (0, world.appended));
+}
+
+/// Hangs up on so many, and connects the next.
+async fn proxy(mut hangs_up: usize) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(near.read_u8().await.unwrap());
+            }
+            if hangs_up > 0 {
+                hangs_up -= 1;
+                continue;
+            }
+            let to = String::from_utf8(head).unwrap().split(' ').nth(1).unwrap().to_owned();
+            near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let mut far = TcpStream::connect(to).await.unwrap();
+            let _over = copy_bidirectional(&mut near, &mut far).await;
+        }
+    });
+    (addr, tasks)
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_at_the_proxy_uses_no_bd_seq() {
+    let (world, fake) = (World::new(), Fake::new([]).await);
+    let (addr, _tasks) = proxy(3).await;
+    let (host, port) = (addr.ip().to_string(), addr.port());
+    let proxy = Some(ProxyPlan { host, port, username: None, password: None });
+    let running = world.start(UplinkPlan { proxy, ..node(&world, &fake, None) });
+    eventually("connected", || fake.log(|log| !log.connects.is_empty())).await;
+    let status = running.stop().await;
+    assert_eq!(status.ends.values().sum::<u64>(), 3);
+    let will = fake.log(|log| log.connects[0].last_will.clone()).unwrap();
+    let metrics = Payload::decode(will.message.as_ref()).unwrap().metrics;
+    assert_eq!(metrics[0].value, Some(Content::Long(0)));
+}
