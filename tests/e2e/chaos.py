@@ -153,6 +153,10 @@ class Wire:
     def close(self):
         async def end():
             self.server.close()
+            ways = asyncio.all_tasks() - {asyncio.current_task()}
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
             self.loop.stop()
 
         asyncio.run_coroutine_threadsafe(end(), self.loop)

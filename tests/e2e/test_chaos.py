@@ -34,6 +34,9 @@ if LONG:
         ("3.1.1", 1000, 60_000, 0.0),
         ("3.1.1", 100, 60_000, 0.1),
     ]
+# After a kill of the gateway comes again what was acknowledged and not yet written: settled after 50 ms,
+# written after 100 ms, and what a busy machine adds.
+UNWRITTEN_S = 0.4
 # A large message counts as much as so many small ones, in the share of a round.
 LARGE = 40
 
@@ -110,7 +113,9 @@ def test_nothing_is_lost_in_chaos(tmp_path, number):
     cloud = Cloud(tmp_path / "cloud").start()
     wire = chaos.Wire(port, cloud.port, rtt)
     gateway = Gateway(tmp_path / "gateway", config(port, lan_port, version, window)).start()
-    source = chaos.Source(lan_port, size, rate=100 if size > 1000 else 4000 if LONG else 1000)
+    # Not more than the window lets through, or the drain takes longer than the faults.
+    rate = min(100 if size > 1000 else 4000 if LONG else 1000, 0.8 * window / rtt if rtt else 4000)
+    source = chaos.Source(lan_port, size, rate)
     source.start()
     try:
         for fault in range(faults):
@@ -145,6 +150,7 @@ def test_nothing_is_lost_in_chaos(tmp_path, number):
         "sent_again_on_lan": source.again, "ends": ends,
     }))
     assert not lost, f"{len(lost)} of {len(source.safe)} lost: {sorted(lost)[:20]}"
-    # What was out at a fault comes again: a window for each on this side, and what the source had
-    # out when the gateway died.
-    assert duplicates <= faults * 2 * window + source.again
+    # What was out at a fault comes again, on this side and on the LAN. A fault may end a connection twice.
+    kills = sum(KINDS[(fault + number) % len(KINDS)] is kill_gateway for fault in range(faults))
+    allowed = faults * 2 * window + source.again + kills * rate * UNWRITTEN_S
+    assert duplicates <= allowed, f"{duplicates} duplicates, {allowed} allowed"

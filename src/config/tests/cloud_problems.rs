@@ -165,7 +165,7 @@ fn a_service_is_not_sent_what_it_cannot_read() {
     let own = "url: 'mqtt://h', payload: thingsboard, backlog: { deflate: true }";
     assert_eq!(
         about("'{device}/{tag}'", own),
-        "t:6:64 uplinks.u.backlog.deflate: ThingsBoard does not take what is deflated; leave deflate \
+        "t:6:67 uplinks.u.backlog.deflate: ThingsBoard does not take what is deflated; leave deflate \
          out, or choose another payload for the backlog"
     );
 }

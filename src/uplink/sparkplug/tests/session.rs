@@ -150,7 +150,7 @@ fn a_birth_is_as_large_as_check_says() {
 #[test]
 fn what_did_not_go_out_before_the_death_certificate_does_not_go_out_behind_it() {
     let mut rig = Rig::new();
-    rig.with_now(|node, now| node.births(now));
+    rig.with_now(Node::births);
     rig.node.farewell(5);
     assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["NDEATH/edge"]);
 }
