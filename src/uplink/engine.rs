@@ -15,12 +15,12 @@ use super::pace::Pace;
 use super::pack::Packer;
 use super::remote::{self, Arrived, RemoteDoor};
 use super::reply::Reply;
-use super::settling::{Fate, Settlement, rows_in};
+use super::settling::{Fate, Settlement, Settling, rows_in};
 use super::status::{Board, Certificate, Connection};
 use super::timing::Timing;
 use crate::config::UplinkPlan;
 use crate::model::{Clock, Lan, Mono, SetRequest, Wall};
-use crate::store::StoreError;
+use crate::store::{Consumer, Settled, StoreError};
 
 /// So many connections that end the same way are no accident any more.
 const BARREN_SUSPICIOUS: u32 = 3;
@@ -219,8 +219,21 @@ impl Engine {
         });
     }
 
-    /// Counts what was settled in the store.
-    pub fn settled(&self, settlements: &[Settlement], acked_messages: usize) {
+    /// Puts all known fates into the store, in one go, and counts them.
+    pub fn settle(&self, consumer: &Consumer, settling: &mut Settling, acked_messages: usize) {
+        let settlements = settling.take();
+        for Settlement { class, fate, ranges } in &settlements {
+            let how = match fate {
+                Fate::Delivered(times) => Settled::DeliveredAsOf(*times),
+                Fate::Excluded => Settled::Excluded,
+                Fate::Dead(reason) => Settled::Dead(reason.code()),
+            };
+            consumer.settle(*class, ranges, how);
+        }
+        self.settled(&settlements, acked_messages);
+    }
+
+    fn settled(&self, settlements: &[Settlement], acked_messages: usize) {
         let now = self.clock.mono();
         self.board.update(|progress| {
             for settlement in settlements {

@@ -35,6 +35,7 @@ mod notices;
 mod pace;
 mod pack;
 mod rate;
+mod reader;
 mod remote;
 mod reply;
 mod sas;

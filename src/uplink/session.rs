@@ -17,12 +17,13 @@ use super::held::{Full, Held};
 use super::inflight::{Inflight, Window};
 use super::notices::{self, Notices};
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
+use super::reader::Found;
 use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
-use super::settling::{DeadReason, Fate, Settlement, Settling, rows_in};
-use super::supply::{Found, Supply};
+use super::settling::{DeadReason, Fate, Settling, rows_in};
+use super::supply::Supply;
 use crate::model::{Qos, Seq, TopicName};
-use crate::store::{Consumer, Settled};
+use crate::store::Consumer;
 
 /// A message that goes out, and what its acknowledgement settles.
 enum Out {
@@ -499,16 +500,7 @@ impl<'a> Session<'a> {
     /// Puts all known fates into the store, in one go.
     fn settle(&mut self) {
         let acked_messages = std::mem::take(&mut self.acks_unsettled);
-        let settlements = self.settling.take();
-        for Settlement { class, fate, ranges } in &settlements {
-            let how = match fate {
-                Fate::Delivered(times) => Settled::DeliveredAsOf(*times),
-                Fate::Excluded => Settled::Excluded,
-                Fate::Dead(reason) => Settled::Dead(reason.code()),
-            };
-            self.consumer.settle(*class, ranges, how);
-        }
-        self.engine.settled(&settlements, acked_messages);
+        self.engine.settle(&self.consumer, &mut self.settling, acked_messages);
     }
 
     /// Time went by: settles what is due, and watches over the acknowledgements.

@@ -11,7 +11,6 @@ mod book;
 mod chunk;
 mod commands;
 mod edge;
-mod feed;
 mod host;
 mod node;
 mod session;

@@ -16,19 +16,19 @@ use super::barrier::{Barrier, PING_BYTES};
 use super::chunk::{self, Asks, Sent};
 use super::commands::{self, Kind};
 use super::edge::{Edge, millis};
-use super::feed::{Feed, Found};
 use super::host::Turn;
 use super::node::Now;
 use crate::model::{Origin, Qos, SetRequest, TopicFilter, TopicName};
-use crate::store::{Consumer, Entry, Settled};
+use crate::store::{Consumer, Entry};
 use crate::uplink::cause::{Cause, Ended};
 use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscription};
 use crate::uplink::engine::{Closing, Engine};
-use crate::uplink::lanes::Work;
+use crate::uplink::lanes::{Lane, Turns, Work};
 use crate::uplink::notices::Notices;
 use crate::uplink::pack::PUBLISH_OVERHEAD;
+use crate::uplink::reader::{Found, Reader};
 use crate::uplink::session::End;
-use crate::uplink::settling::{Fate, Settlement, Settling, rows_in};
+use crate::uplink::settling::{Fate, Settling, rows_in};
 
 /// With other servers to go to, one on which nobody says whether the primary host is there is left
 /// after this.
@@ -38,6 +38,9 @@ const HOST_SILENT: Duration = Duration::from_secs(30);
 const ANSWER_PATIENCE: u32 = 6;
 /// A device whose birth is too large is tried again, and what waits of it read again, after this.
 const BIRTH_RETRY: Duration = Duration::from_secs(600);
+/// How much of the store is read at once, in bytes of memory: some hundred values, whose messages
+/// go out with one ping behind them.
+const READ_BYTES: usize = 32 * 1024;
 /// How long the death certificate may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -46,7 +49,8 @@ pub struct Session<'a> {
     edge: &'a mut Edge,
     consumer: Consumer,
     /// From the first births on.
-    feed: Option<Feed>,
+    reader: Option<Reader>,
+    turns: Turns,
     /// Read, and not sent because births must come first.
     held: Option<(Work, Vec<Entry>)>,
     barrier: Barrier,
@@ -122,7 +126,8 @@ impl<'a> Session<'a> {
             engine,
             edge,
             consumer,
-            feed: None,
+            reader: None,
+            turns: Turns::default(),
             held: None,
             barrier,
             notices,
@@ -163,10 +168,10 @@ impl<'a> Session<'a> {
             || self.owed
             || self.stale
             || self.held.is_some()
-            || (self.feed.is_some() && self.notices.pending())
+            || (self.reader.is_some() && self.notices.pending())
             || self.edge.node.births_due().is_some()
-            || self.feed.as_ref().is_some_and(Feed::is_pausing)
-            || (self.can_move && self.feed.is_none())
+            || self.reader.as_ref().is_some_and(Reader::is_pausing)
+            || (self.can_move && self.reader.is_none())
     }
 
     /// There is nothing more to say or to wait for.
@@ -305,21 +310,21 @@ impl<'a> Session<'a> {
     /// Something was appended to the store.
     pub fn appended(&mut self) {
         self.stale = true;
-        let rows = self.feed.as_mut().map_or(0, Feed::appended);
+        let rows = self.reader.as_mut().map_or(0, Reader::appended);
         self.engine.appended(rows);
     }
 
     pub async fn read(&mut self) -> Found {
-        match &mut self.feed {
-            Some(feed) => feed.read().await,
+        match &mut self.reader {
+            Some(reader) => reader.read().await,
             None => std::future::pending().await,
         }
     }
 
     /// Takes what the store gave.
     pub fn found(&mut self, found: Found) {
-        let Some(feed) = &mut self.feed else { return };
-        let found = feed.found(found);
+        let Some(reader) = &mut self.reader else { return };
+        let found = reader.found(found);
         self.engine.store_problem(found.as_ref().err());
         if let Ok(found) = found {
             self.held = Some(found);
@@ -412,15 +417,22 @@ impl<'a> Session<'a> {
         if let Some((work, entries)) = self.held.take() {
             self.send(&work, &entries);
         }
-        let Some(feed) = &mut self.feed else { return };
+        let Some(reader) = &mut self.reader else { return };
+        let has_backlog = reader.next(Lane::Backlog).is_some();
         let before = self.edge.node.outbox.len();
-        self.edge.node.device_deaths(wall, feed.has_backlog());
+        self.edge.node.device_deaths(wall, has_backlog);
         let deaths = self.edge.node.outbox.len() - before;
         if deaths > 0 {
             self.barrier.sent(Sent { messages: deaths, ..Sent::default() });
         }
-        if self.barrier.has_room() {
-            feed.read_ahead();
+        if self.barrier.has_room() && reader.is_free() {
+            let [live, backlog] = [Lane::Live, Lane::Backlog].map(|lane| reader.next(lane));
+            if let Some(lane) = self.turns.next(live.is_some(), backlog.is_some())
+                && let Some(work) = if lane == Lane::Live { live } else { backlog }
+            {
+                self.turns.took(lane);
+                reader.begin(work, READ_BYTES);
+            }
         }
     }
 
@@ -436,7 +448,7 @@ impl<'a> Session<'a> {
         };
         // Before the births, so that what they don't have yet is live.
         let pause = self.engine.timing.store_retry;
-        self.feed.get_or_insert_with(|| Feed::start(self.consumer.clone(), pause));
+        self.reader.get_or_insert_with(|| Reader::start(self.consumer.clone(), pause));
         self.edge.node.births(&now);
         let (messages, bytes) = chunk::weight(&self.edge.node);
         self.barrier.sent(Sent { messages, bytes, ..Sent::default() });
@@ -464,16 +476,7 @@ impl<'a> Session<'a> {
     /// Puts all known fates into the store, in one go.
     fn settle(&mut self) {
         let acked_messages = std::mem::take(&mut self.pings_unsettled);
-        let settlements = self.settling.take();
-        for Settlement { class, fate, ranges } in &settlements {
-            let how = match fate {
-                Fate::Delivered(times) => Settled::DeliveredAsOf(*times),
-                Fate::Excluded => Settled::Excluded,
-                Fate::Dead(reason) => Settled::Dead(reason.code()),
-            };
-            self.consumer.settle(*class, ranges, how);
-        }
-        self.engine.settled(&settlements, acked_messages);
+        self.engine.settle(&self.consumer, &mut self.settling, acked_messages);
     }
 
     /// Time went by.
@@ -490,17 +493,17 @@ impl<'a> Session<'a> {
             self.watch(now);
         }
         let idle = self.barrier.is_empty() && self.settling.is_empty() && self.held.is_none();
-        if let Some(feed) = &mut self.feed {
-            self.owed = idle && feed.is_owed();
+        if let Some(reader) = &mut self.reader {
+            self.owed = idle && reader.is_owed();
             let holds_back = self.edge.node.holds_back();
             let pause = if holds_back { BIRTH_RETRY } else { self.engine.timing.store_retry };
-            if self.owed && feed.rescan(pause) {
+            if self.owed && reader.rescan(pause) {
                 self.edge.node.try_again();
             }
         }
         self.stale = false;
         let in_flight = (self.barrier.messages(), self.barrier.bytes());
-        let lanes = self.feed.as_ref().map(Feed::positions).unwrap_or_default();
+        let lanes = self.reader.as_ref().map(Reader::positions).unwrap_or_default();
         self.engine.board.update(|progress| {
             progress.in_flight = in_flight;
             progress.lanes = lanes;

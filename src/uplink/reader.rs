@@ -1,42 +1,39 @@
-//! Reads the store ahead, one read at a time, live before what waited.
+//! Reads the store for one connection: lanes, one read ahead at a time, and what is owed at the end.
 //!
-//! What is here is in the store as well, unsettled: dropping a feed loses nothing.
+//! What is read is in the store as well, unsettled: dropping a reader loses nothing. Which lane is
+//! read when, and what becomes of the rows, is for who owns it.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lanes::{LIVE_LAG_MAX, Lane, LanePosition, Lanes, Work};
 use crate::model::Class;
 use crate::store::{Consumer, Entry, StoreError};
-use crate::uplink::lanes::{LIVE_LAG_MAX, Lane, LanePosition, Lanes, Turns, Work};
-
-/// How much of the store is read at once, in bytes of memory: some hundred values, whose messages
-/// go out with one ping behind them.
-const READ_BYTES: usize = 32 * 1024;
 
 /// What a read of the store gave.
 pub type Found = (Work, Result<Vec<Entry>, StoreError>);
 
-pub struct Feed {
+pub struct Reader {
     consumer: Consumer,
     lanes: Lanes,
-    turns: Turns,
+    /// The one read of the store that is under way.
     reading: Option<Pin<Box<dyn Future<Output = Found> + Send>>>,
+    /// The pause after a read that failed.
     pause: Duration,
     /// Not before this, after the store could not be read.
     read_again: Option<Instant>,
-    /// When the lanes were made.
+    /// When the lanes were made, by the start or by a rescan.
     scanned: Instant,
 }
 
-impl Feed {
+impl Reader {
     /// What is unsettled now has waited; what comes from now on is live.
     pub fn start(consumer: Consumer, pause: Duration) -> Self {
         Self {
             lanes: lanes(&consumer),
             consumer,
-            turns: Turns::default(),
             reading: None,
             pause,
             read_again: None,
@@ -54,29 +51,34 @@ impl Feed {
         self.lanes.positions()
     }
 
+    /// Whether a pause has to be watched.
     pub fn is_pausing(&self) -> bool {
         self.read_again.is_some()
     }
 
-    /// Whether something that waited is still to be sent. A read that is under way is still in its
-    /// lane.
-    pub fn has_backlog(&self) -> bool {
-        self.lanes.next(Lane::Backlog).is_some()
+    pub fn is_reading(&self) -> bool {
+        self.reading.is_some()
     }
 
-    /// Starts the next read, by the lanes' turns.
-    pub fn read_ahead(&mut self) {
+    /// What is to be read next of this lane. A read that is under way is still in its lane.
+    pub fn next(&self, lane: Lane) -> Option<Work> {
+        self.lanes.next(lane)
+    }
+
+    /// Whether a read may begin: none is under way, and no pause.
+    pub fn is_free(&mut self) -> bool {
         if self.reading.is_some() || self.read_again.is_some_and(|at| Instant::now() < at) {
-            return;
+            return false;
         }
         self.read_again = None;
-        let ready = |lane| self.lanes.next(lane).is_some();
-        let Some(lane) = self.turns.next(ready(Lane::Live), ready(Lane::Backlog)) else { return };
-        let Some(work) = self.lanes.next(lane) else { return };
-        self.turns.took(lane);
+        true
+    }
+
+    /// Begins a read, of about so many bytes of memory.
+    pub fn begin(&mut self, work: Work, bytes: usize) {
         let consumer = self.consumer.clone();
         self.reading = Some(Box::pin(async move {
-            let entries = consumer.read(work.class, work.range.clone(), READ_BYTES).await;
+            let entries = consumer.read(work.class, work.range.clone(), bytes).await;
             (work, entries)
         }));
     }
@@ -104,7 +106,7 @@ impl Feed {
         Ok((work, entries))
     }
 
-    /// Whether, with nothing left to do, the store still calls rows unsettled. It may decline a
+    /// Whether, with nothing left to read, the store still calls rows unsettled. It may decline a
     /// settlement that would scatter its books too much.
     pub fn is_owed(&mut self) -> bool {
         if self.reading.is_some() {
@@ -118,14 +120,20 @@ impl Feed {
         Class::ALL.iter().any(owed)
     }
 
-    /// Does what is owed again, if that was not done for this long.
+    /// Does what is owed again, if that was not done for this long; says whether it does.
     pub fn rescan(&mut self, pause: Duration) -> bool {
         let due = self.scanned.elapsed() >= pause;
         if due {
-            self.lanes = lanes(&self.consumer);
+            self.restart();
             self.scanned = Instant::now();
         }
         due
+    }
+
+    /// All that the store calls unsettled is done again.
+    pub fn restart(&mut self) {
+        self.reading = None;
+        self.lanes = lanes(&self.consumer);
     }
 }
 
