@@ -271,16 +271,7 @@ mod tests {
     use std::time::Duration;
 
     fn store(clock: &Arc<dyn Clock>) -> (Store, TagId) {
-        let options = Options {
-            dir: None,
-            commit: Duration::from_secs(1),
-            write_behind: true,
-            endurance_bytes: 4_000_000_000_000,
-            max_bytes: Some(1 << 20),
-            max_age: Duration::from_secs(3600),
-            ram_bytes: 1 << 20,
-        };
-        let store = Store::open(options, Arc::clone(clock)).unwrap();
+        let store = Store::open(Options::in_memory(), Arc::clone(clock)).unwrap();
         let meta = TagMeta {
             topic: TopicName::new("edge/press/count").unwrap(),
             device: Name::new("press").unwrap(),

@@ -52,24 +52,14 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::model::{Clock, ManualClock, Mono, Wall};
     use crate::store::Options;
 
     fn store() -> Store {
-        let options = Options {
-            dir: None,
-            commit: Duration::from_secs(1),
-            write_behind: true,
-            endurance_bytes: 4_000_000_000_000,
-            max_bytes: Some(1 << 20),
-            max_age: Duration::from_secs(3600),
-            ram_bytes: 1 << 20,
-        };
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
-        Store::open(options, clock).unwrap()
+        Store::open(Options::in_memory(), clock).unwrap()
     }
 
     #[test]

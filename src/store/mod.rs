@@ -155,6 +155,22 @@ pub struct Options {
     pub ram_bytes: usize,
 }
 
+#[cfg(test)]
+impl Options {
+    /// For tests of others: a small store that needs no disk.
+    pub fn in_memory() -> Self {
+        Self {
+            dir: None,
+            commit: Duration::from_secs(1),
+            write_behind: true,
+            endurance_bytes: 4_000_000_000_000,
+            max_bytes: Some(1 << 20),
+            max_age: Duration::from_secs(3600),
+            ram_bytes: 1 << 20,
+        }
+    }
+}
+
 impl From<&StorePlan> for Options {
     fn from(plan: &StorePlan) -> Self {
         Self {

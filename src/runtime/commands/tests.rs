@@ -1,8 +1,6 @@
 //! Requests in, commands out to a bus that the test plays, with time standing still but for what
 //! the test lets pass.
 
-use std::path::PathBuf;
-
 use tokio::time::Instant;
 
 use super::*;
@@ -55,16 +53,7 @@ impl Bench {
     fn new() -> Self {
         let clock = Arc::new(Paused(Instant::now()));
         let as_clock: Arc<dyn Clock> = clock.clone();
-        let options = Options {
-            dir: None::<PathBuf>,
-            commit: Duration::from_secs(1),
-            write_behind: true,
-            endurance_bytes: 4_000_000_000_000,
-            max_bytes: Some(1 << 20),
-            max_age: Duration::from_secs(3600),
-            ram_bytes: 1 << 20,
-        };
-        let store = Store::open(options, as_clock.clone()).unwrap();
+        let store = Store::open(Options::in_memory(), as_clock.clone()).unwrap();
         let (_, _, board) = live::lane(store.clone(), as_clock.clone());
         let plan = config::parse(PLAN, "test").unwrap().plan;
         let doors = Arc::new(Doors::default());

@@ -339,9 +339,35 @@ fn checksum(big: bool, start: (u32, u32), bytes: &[u8]) -> (u32, u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use rusqlite::Connection;
 
     use super::*;
+
+    fn log(path: &Path) -> PathBuf {
+        path.with_extension("db-wal")
+    }
+
+    fn checkpoint(connection: &Connection, how: &str) {
+        let words = format!("PRAGMA wal_checkpoint({how})");
+        connection.query_row(&words, [], |_| Ok(())).unwrap();
+    }
+
+    /// Two tables of a row each, all of it in the database and nothing in the log.
+    fn two_tables(path: &Path) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+                 CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+                 CREATE TABLE u(a INTEGER PRIMARY KEY, b TEXT);
+                 INSERT INTO t VALUES(1, 'first'); INSERT INTO u VALUES(1, 'first');",
+            )
+            .unwrap();
+        checkpoint(&connection, "TRUNCATE");
+        connection
+    }
 
     /// A log of SQLite's own making is whole; one bit anywhere in its last round breaks it, and
     /// what an earlier round left behind does not.
@@ -356,25 +382,12 @@ mod tests {
     fn a_state_that_came_back_is_no_sign_of_a_later_transaction() {
         let dir = tempfile::tempdir().unwrap();
         let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
-        let log = |path: &Path| path.with_extension("db-wal");
-        let connection = Connection::open(&path).unwrap();
-        connection
-            .execute_batch(
-                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
-                 CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
-                 CREATE TABLE u(a INTEGER PRIMARY KEY, b TEXT);
-                 INSERT INTO t VALUES(1, 'first'); INSERT INTO u VALUES(1, 'first');",
-            )
-            .unwrap();
-        let all = |connection: &Connection| {
-            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-        };
-        all(&connection);
+        let connection = two_tables(&path);
         connection.execute("UPDATE t SET b='secnd'", []).unwrap();
         connection.execute("UPDATE t SET b='third'", []).unwrap();
         std::fs::copy(&path, &copy).unwrap();
         std::fs::copy(log(&path), log(&copy)).unwrap();
-        all(&Connection::open(&copy).unwrap());
+        checkpoint(&Connection::open(&copy).unwrap(), "TRUNCATE");
         connection.execute("UPDATE t SET b='forth'", []).unwrap();
         connection
             .execute_batch("BEGIN; UPDATE t SET b='third'; UPDATE u SET b='other'; COMMIT;")
@@ -386,7 +399,7 @@ mod tests {
         assert_eq!((wal.damaged, wal.chain.committed, wal.frames), (true, 2, 5));
         assert_eq!(wal.database(&copy).unwrap(), Database::Behind);
         // The whole of the last one puts it ahead.
-        all(&connection);
+        checkpoint(&connection, "TRUNCATE");
         assert_eq!(wal.database(&path).unwrap(), Database::Complete);
     }
 
@@ -396,17 +409,7 @@ mod tests {
     fn a_torn_header_before_a_torn_end_costs_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
-        let log = |path: &Path| path.with_extension("db-wal");
-        let connection = Connection::open(&path).unwrap();
-        connection
-            .execute_batch(
-                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
-                 CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
-                 CREATE TABLE u(a INTEGER PRIMARY KEY, b TEXT);
-                 INSERT INTO t VALUES(1, 'first'); INSERT INTO u VALUES(1, 'first');",
-            )
-            .unwrap();
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let connection = two_tables(&path);
         let base = std::fs::read(&path).unwrap();
         for word in ["secnd", "third"] {
             connection.execute("UPDATE t SET b=?1", [word]).unwrap();
@@ -414,7 +417,7 @@ mod tests {
         std::fs::copy(log(&path), log(&copy)).unwrap();
         std::fs::copy(&path, &copy).unwrap();
         let other = Connection::open(&copy).unwrap();
-        other.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        checkpoint(&other, "PASSIVE");
         let third = std::fs::read(&copy).unwrap();
         drop(other);
         connection
@@ -439,7 +442,7 @@ mod tests {
         flipped[17] ^= 4;
         assert_eq!(stand(&base, &flipped), (true, Database::Behind));
         assert_eq!(stand(&third, &flipped), (true, Database::Behind));
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        checkpoint(&connection, "PASSIVE");
         let forth = std::fs::read(&path).unwrap();
         assert_eq!(stand(&forth, &flipped), (true, Database::Complete));
         let mut mixed = third;
@@ -466,7 +469,7 @@ mod tests {
         fill(40);
         let whole = Wal::open(&log, size).unwrap().unwrap();
         assert!(!whole.broken && whole.frames > 40);
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+        checkpoint(&connection, "PASSIVE");
         fill(10);
         let second = Wal::open(&log, size).unwrap().unwrap();
         assert!(!second.broken && !second.tail);
