@@ -28,6 +28,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 os.environ.setdefault("FIELDHOLD_BIN", str(HERE.parents[1] / "target/release/fieldhold"))
 
 from conftest import Gateway, Mosquitto, free_port, wait_for  # noqa: E402
+from mqtt_packets import whole  # noqa: E402
 
 
 def ticks():
@@ -105,24 +106,13 @@ class Ages:
         for stamp, piece in self.pieces:
             at += len(piece)
             stamps.append((at, stamp))
-        position, index = 0, 0
-        while position + 2 <= len(data):
-            length, shift, body = 0, 0, position + 1
-            while body < len(data):
-                byte = data[body]
-                length |= (byte & 0x7F) << shift
-                shift, body = shift + 7, body + 1
-                if byte < 0x80:
-                    break
-            end = body + length
-            if end > len(data):
-                break
+        index = 0
+        for position, body, end in whole(data):
             while stamps[index][0] < end:
                 index += 1
             if data[position] >> 4 == 3 and stamps[index][1]:
                 topic = struct.unpack_from(">H", data, body)[0]
                 found.append((stamps[index][1], data[position] & 1, data[body + 2 + topic : end]))
-            position = end
         return found
 
     def ages_ms(self, read_after=0.0):

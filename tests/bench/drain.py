@@ -32,6 +32,7 @@ os.environ.setdefault("FIELDHOLD_BIN", str(HERE.parents[1] / "target/release/fie
 
 import paho.mqtt.client as mqtt  # noqa: E402
 from conftest import Gateway, Mosquitto, Process, free_port, listening, wait_for  # noqa: E402
+from mqtt_packets import whole  # noqa: E402
 
 TOPIC = "b/t"
 PAYLOAD = 100
@@ -169,24 +170,12 @@ class Relay:
 
     def _watch(self, data, kind):
         """Counts whole packets of this kind; what is cut off at the end comes back."""
-        at, found = 0, 0
-        while at + 2 <= len(data):
-            length, shift, body = 0, 0, at + 1
-            while body < len(data):
-                byte = data[body]
-                length |= (byte & 0x7F) << shift
-                shift, body = shift + 7, body + 1
-                if byte < 0x80:
-                    break
-            else:
-                break
-            if body + length > len(data):
-                break
+        end, found = 0, 0
+        for at, _, end in whole(data):
             found += data[at] >> 4 == kind
-            at = body + length
         self.flight += found if kind == 3 else -found
         self.most = max(self.most, self.flight)
-        return data[at:]
+        return data[end:]
 
 
 def fill(port, messages):

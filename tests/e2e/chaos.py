@@ -11,27 +11,17 @@ import sys
 import threading
 import time
 
+from mqtt_packets import whole
+
 KEY = 16  # Bytes at the beginning of every payload: its number.
 
 
 def packets(buffer):
     """Takes whole packets off the buffer: (first byte, body)."""
-    at = 0
-    while True:
-        length, shift, header = 0, 0, at + 1
-        while header < len(buffer):
-            byte = buffer[header]
-            length |= (byte & 0x7F) << shift
-            shift, header = shift + 7, header + 1
-            if byte < 0x80:
-                break
-        else:
-            break
-        if len(buffer) < header + length:
-            break
-        yield buffer[at], bytes(buffer[header : header + length])
-        at = header + length
-    del buffer[:at]
+    end = 0
+    for at, begin, end in whole(buffer):
+        yield buffer[at], bytes(buffer[begin:end])
+    del buffer[:end]
 
 
 class Broker(asyncio.Protocol):

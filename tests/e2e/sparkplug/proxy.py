@@ -10,6 +10,8 @@ import struct
 import threading
 import time
 
+from mqtt_packets import whole
+
 NAMES = {
     1: "connect", 2: "connack", 3: "publish", 4: "puback", 5: "pubrec", 6: "pubrel", 7: "pubcomp",
     8: "subscribe", 9: "suback", 10: "unsubscribe", 11: "unsuback", 12: "pingreq", 13: "pingresp", 14: "disconnect",
@@ -220,21 +222,10 @@ class Proxy:
                 continue
 
     def _packets(self, number, state, sender, buffer):
-        while len(buffer) >= 2:
-            length = shift = 0
-            at = 1
-            while True:
-                if at >= len(buffer):
-                    return
-                byte = buffer[at]
-                length |= (byte & 0x7F) << shift
-                at, shift = at + 1, shift + 7
-                if byte < 0x80:
-                    break
-            if len(buffer) < at + length:
-                return
-            packet = parse(buffer[0], bytes(buffer[at : at + length]), state["version"])
+        end = 0
+        for at, begin, end in whole(buffer):
+            packet = parse(buffer[at], bytes(buffer[begin:end]), state["version"])
             if packet["packet"] == "connect":
                 state["version"] = packet["version"]
             self._record(number, sender, packet)
-            del buffer[: at + length]
+        del buffer[:end]
