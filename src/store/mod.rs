@@ -309,7 +309,7 @@ impl Store {
     /// Takes readings; never waits for the disk.
     pub fn append(&self, batch: Batch) -> Range<Seq> {
         let now = self.shared.clock.mono();
-        let mut state = self.shared.lock_soon();
+        let mut state = self.shared.lock();
         state.observe_clock(&*self.shared.clock);
         let range = state.append(batch.class, batch.readings, now);
         self.shared.wake_in_time(&mut state, now);
@@ -322,7 +322,7 @@ impl Store {
     pub fn append_message(&self, class: Class, message: Message) -> Commit {
         let (tell, told) = oneshot::channel();
         let now = self.shared.clock.mono();
-        let mut state = self.shared.lock_soon();
+        let mut state = self.shared.lock();
         state.observe_clock(&*self.shared.clock);
         let seq = state.append_message(class, message, now, tell);
         self.shared.wake_in_time(&mut state, now);

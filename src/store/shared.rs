@@ -1,6 +1,6 @@
 //! What the handles, the writer and the reader share.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
@@ -10,9 +10,6 @@ use super::salvage;
 use super::state::State;
 use super::window::Window;
 use crate::model::{Clock, Mono};
-
-/// So often the lock is tried before who wants it sleeps: a few 100 µs.
-const SPINS_MAX: u32 = 5_000;
 
 pub struct Shared {
     /// Never held across I/O, so that nobody ever waits for the disk by taking it.
@@ -85,19 +82,6 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// For who must not be kept waiting: the others hold it for microseconds mostly, and who sleeps
-    /// meanwhile is woken when the scheduler gets round to it, which may take milliseconds.
-    pub fn lock_soon(&self) -> MutexGuard<'_, State> {
-        for _ in 0..SPINS_MAX {
-            match self.state.try_lock() {
-                Ok(state) => return state,
-                Err(TryLockError::Poisoned(state)) => return state.into_inner(),
-                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
-            }
-        }
-        self.lock()
     }
 
     pub fn announce(&self) {
