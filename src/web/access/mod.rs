@@ -1,0 +1,1 @@
+//! Who may use the web page: accounts, sessions, tokens, and what keeps others out.
