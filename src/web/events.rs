@@ -24,7 +24,7 @@ use super::App;
 use super::access::Who;
 use super::problem::Problem;
 use crate::runtime::{Status, TagNow};
-use crate::south::DeviceState;
+use crate::south::{DeviceState, DeviceStatus};
 use crate::store::ConsumerStatus;
 
 /// Between two looks.
@@ -255,50 +255,54 @@ fn rest(joined: Joined) -> impl Stream<Item = Result<Event, Infallible>> {
 
 /// What the head of every page shows.
 fn compact(status: &Status) -> Value {
-    let accounts = |name: &str| {
-        let consumer = status.store.consumers.iter().find(|consumer| consumer.name == name);
-        consumer.map(account).unwrap_or_default()
-    };
     let buses = status.buses.iter().map(|(name, bus)| {
-        let silent = bus
-            .devices
-            .iter()
-            .filter(|device| matches!(device.state, DeviceState::Silent { .. }))
-            .count();
-        let value = json!({
-            "link": bus.state, "busy": bus.utilisation, "requests": bus.requests,
-            "devices": bus.devices.len(), "silent": silent,
+        let silent = |device: &&DeviceStatus| matches!(device.state, DeviceState::Silent { .. });
+        let own = json!({
+            "busy": bus.utilisation, "requests": bus.requests,
+            "errors": bus.devices.iter().map(|device| device.timeouts + device.bad_answers).sum::<u64>(),
+            "devices": bus.devices.len(), "silent": bus.devices.iter().filter(silent).count(),
         });
-        (name.clone(), value)
+        (name.clone(), together([json!(bus.state), own]))
     });
     let uplinks = status.uplinks.iter().map(|(name, uplink)| {
-        let value = json!({
-            "peer": uplink.peer, "connection": uplink.connection,
-            "rate": uplink.acked_rows_per_s, "eta_s": uplink.eta_s,
-            "in_flight": uplink.in_flight_messages, "account": accounts(name),
+        let consumer = status.store.consumers.iter().find(|consumer| consumer.name == *name);
+        let own = json!({
+            "peer": uplink.peer, "rate": uplink.acked_rows_per_s,
+            "eta_ms": uplink.eta_s.map(|s| s.saturating_mul(1000)),
+            "in_flight": uplink.in_flight_messages,
         });
-        (name.clone(), value)
+        let account = consumer.map(account).unwrap_or_default();
+        (name.clone(), together([json!(uplink.connection), own, account]))
     });
+    let configuration = &status.configuration;
     json!({
         "gateway": status.gateway,
         "units": status.units,
         "configuration": {
-            "version": status.configuration.running.as_ref().map(|running| running.version),
-            "until_ms": status.configuration.until_ms,
-            "sha256": status.configuration.sha256,
+            "version": configuration.running.as_ref().map(|running| running.version),
+            "pending_until_ms": configuration.until_ms,
+            "sha256": configuration.sha256,
         },
         "buses": serde_json::Map::from_iter(buses),
         "uplinks": serde_json::Map::from_iter(uplinks),
-        "store": {
-            "health": status.store.health,
-            "disk_bytes": status.store.disk_bytes,
-            "disk_bytes_allowed": status.store.disk_bytes_allowed,
+        "store": together([json!(status.store.health), json!({
+            "bytes": status.store.disk_bytes,
+            "limit": status.store.disk_bytes_allowed,
             "loss_bound_ms": status.store.loss_bound_ms,
             "violations": status.store.violations,
-        },
+        })]),
         "broker": status.broker.as_ref().map(|broker| json!({ "connections": broker.connections })),
         "commands": status.commands,
     })
+}
+
+/// The members of all in one.
+fn together<const N: usize>(parts: [Value; N]) -> Value {
+    let members = parts.into_iter().filter_map(|part| match part {
+        Value::Object(members) => Some(members),
+        _ => None,
+    });
+    Value::Object(members.flatten().collect())
 }
 
 /// The equation of a consumer over all classes.
@@ -317,4 +321,33 @@ fn account(consumer: &ConsumerStatus) -> Value {
         "read": read, "delivered": delivered, "excluded": excluded,
         "waiting": waiting, "dropped": dropped, "oldest_ms": oldest,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(value: &str, age_ms: u64) -> TagNow {
+        TagNow {
+            topic: "a/b".to_owned(),
+            device: "meter".to_owned(),
+            tag: "voltage".to_owned(),
+            unit: "V".to_owned(),
+            value: Some(value.to_owned()),
+            quality: "good".to_owned(),
+            age_ms,
+            value_age_ms: Some(age_ms),
+        }
+    }
+
+    #[test]
+    fn only_what_was_read_again_or_went_is_told() {
+        let mut seen = Seen::default();
+        assert!(seen.take(&[tag("1", 100)]).unwrap().contains("meter/voltage"));
+        assert_eq!(seen.take(&[tag("1", 1100)]), None, "the same reading, older");
+        assert!(seen.take(&[tag("1", 50)]).is_some(), "the same value, read again");
+        assert!(seen.take(&[tag("2", 1050)]).is_some(), "another value");
+        assert_eq!(seen.take(&[]).unwrap(), r#"{"gone":["meter/voltage"],"tags":[]}"#);
+        assert_eq!(seen.take(&[]), None);
+    }
 }

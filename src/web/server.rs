@@ -61,6 +61,7 @@ impl WebError {
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     pub address: SocketAddr,
+    #[expect(dead_code, reason = "sessions will need it for their cookies")]
     pub encrypted: bool,
 }
 
