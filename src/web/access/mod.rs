@@ -2,10 +2,14 @@
 
 mod accounts;
 mod book;
+mod encryption;
+mod guard;
 mod role;
 mod secret;
 mod sessions;
 mod setup_code;
 mod throttle;
 
-pub use role::Role;
+pub use encryption::Encryption;
+pub use guard::{Guard, guard};
+pub use role::{Role, Who};
