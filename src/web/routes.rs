@@ -40,8 +40,12 @@ pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
+        .merge(api::audit::routes())
+        .merge(api::certificate::routes())
+        .merge(api::session::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
+        .merge(api::users::routes())
         .merge(events::routes());
     OpenApiRouter::new().nest(BASE, api)
 }

@@ -3,9 +3,9 @@
 //! A connection that is slow, silent or one too many costs nobody else anything: there is room for
 //! so many, the head of a request has to come in time, and an answer is awaited for so long.
 
-use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::access::Encryption;
+use super::access::{Encryption, EncryptionError, Opening, names};
 use super::{App, events, routes};
+use crate::config::{WebPlan, WebTls};
 use crate::model::{Blame, Retry};
 
 /// For the handshake of TLS, and for the head of a request.
@@ -41,14 +42,17 @@ pub enum WebError {
     #[error("the web page can't listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the web page has no certificate to show")]
-    Certificate(#[source] Box<dyn Error + Send + Sync>),
+    Certificate(#[source] EncryptionError),
+    #[error("nobody can sign in at the web page")]
+    Access(#[source] Opening),
 }
 
 impl WebError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Listen { .. } => Blame::Config,
-            Self::Certificate(_) => Blame::Disk,
+            Self::Certificate(error) => error.blame(),
+            Self::Access(error) => error.blame(),
         }
     }
 
@@ -70,7 +74,10 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
     let address = app.plan().listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| WebError::Listen { address, source })?;
-    let encryption = Encryption::new(&app).map_err(WebError::Certificate)?;
+    let encryption = Encryption::new(app.plan(), app.state_dir().cloned(), Arc::clone(app.clock()))
+        .await
+        .map_err(WebError::Certificate)?;
+    app.access().announce(&address_of(app.plan()));
     let router = routes::router(&app);
     let mut connections = JoinSet::new();
     let mut work = JoinSet::new();
@@ -92,6 +99,16 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
     let all = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(GRACE, all).await; // What is not done then is cut off with the set.
     Ok(())
+}
+
+/// Where a person finds the page.
+fn address_of(plan: &WebPlan) -> String {
+    let scheme = if plan.tls == WebTls::Off { "http" } else { "https" };
+    let host = match plan.listen.ip() {
+        ip if !ip.is_unspecified() => return format!("{scheme}://{}/", plan.listen),
+        _ => names::host_name().map_or_else(|| "localhost".to_owned(), |name| name + ".local"),
+    };
+    format!("{scheme}://{host}:{}/", plan.listen.port())
 }
 
 /// The peer's trouble is the peer's: nobody is told.

@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::config::WebPlan;
 use crate::model::Clock;
 use crate::runtime::{Gateway, Setup, SetupStatus};
 
+use super::access::{Access, Opening, Who};
 use super::events::Events;
+use super::problem::Problem;
 
 /// What the page stands on.
 pub struct Deps {
@@ -27,17 +29,31 @@ pub struct Deps {
 pub struct App {
     shared: Arc<Shared>,
     plan: Arc<WebPlan>,
+    access: Arc<Access>,
 }
 
 /// What outlives a change of how the page is served.
 pub(super) struct Shared {
     deps: Deps,
     events: Events,
+    /// Accounts and sessions, from the moment they could be read.
+    access: OnceCell<Arc<Access>>,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
-        Self { deps, events: Events::default() }
+        Self { deps, events: Events::default(), access: OnceCell::new() }
+    }
+
+    /// Who may use the page. What can't be read now may be readable later.
+    pub async fn access(&self) -> Result<Arc<Access>, Opening> {
+        let open = async || {
+            let dir = self.deps.state_dir.clone().filter(|_| !self.deps.demo);
+            let clock = Arc::clone(&self.deps.clock);
+            let opened = tokio::task::spawn_blocking(move || Access::open(dir.as_deref(), clock));
+            opened.await.map_err(|_| Opening::Stopping)?.map(Arc::new)
+        };
+        self.access.get_or_try_init(open).await.cloned()
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -52,8 +68,19 @@ impl Shared {
 }
 
 impl App {
-    pub(super) fn new(shared: Arc<Shared>, plan: WebPlan) -> Self {
-        Self { shared, plan: Arc::new(plan) }
+    pub(super) async fn new(shared: Arc<Shared>, plan: WebPlan) -> Result<Self, Opening> {
+        let access = shared.access().await?;
+        Ok(Self { shared, plan: Arc::new(plan), access })
+    }
+
+    /// Accounts, sessions, and the audit.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Notes in the audit what somebody did; before it is answered.
+    pub async fn audit(&self, who: &Who, what: &'static str, detail: &str) -> Result<(), Problem> {
+        Ok(self.access.audit(who, what, detail).await?)
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -64,8 +91,8 @@ impl App {
         &self.shared.deps.setup
     }
 
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.shared.deps.clock
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.deps.clock
     }
 
     /// How the page is served.

@@ -52,7 +52,8 @@ mod tests {
             assert_eq!(token(&headers(cookies), encrypted), want, "{cookies:?}");
         }
         let long = format!("fieldhold={}", "x".repeat(TOKEN_CHARACTERS_MAX + 1));
-        let long: HeaderMap = [(COOKIE, HeaderValue::from_str(&long).unwrap())].into_iter().collect();
+        let long: HeaderMap =
+            [(COOKIE, HeaderValue::from_str(&long).unwrap())].into_iter().collect();
         assert_eq!(token(&long, false), None);
     }
 

@@ -262,7 +262,10 @@ mod tests {
         assert_eq!(numbers(&journal, None, 4), [6, 5, 4, 3]);
         assert_eq!(numbers(&journal, Some(3), 4), [2, 1]);
         let row = journal.page(None, 1).unwrap().remove(0);
-        assert_eq!((row.who.as_str(), row.from, row.detail.as_str()), ("anna", Some(HERE), "row 6"));
+        assert_eq!(
+            (row.who.as_str(), row.from, row.detail.as_str()),
+            ("anna", Some(HERE), "row 6")
+        );
         let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
