@@ -8,6 +8,7 @@ import { changeCount } from '../lib/draft.js';
 import { may, session } from '../lib/session.js';
 import { t } from '../lib/text.js';
 import { Act } from '../parts/controls.js';
+import { Tiles } from '../parts/tiles.js';
 import { Shape, State } from '../parts/icon.js';
 import { busState, storeState, uplinkState } from '../parts/states.js';
 import { quality } from '../parts/values.js';
@@ -58,11 +59,13 @@ export default function Overview() {
       <section class="panel"><header><h2>${t.nav.uplinks}</h2><a href="/uplinks">${t.overview.where}</a></header>
         ${uplinks.length === 0 ? html`<p class="quiet">${t.head.noUplink}</p>` : html`<ul class="lines">${uplinks.map(([name, uplink]) => {
           const { kind, word } = uplinkState(uplink);
-          return html`<li key=${name}><strong class="clip">${name}</strong><${State} kind=${kind}>${word}<//><span class="quiet">${t.waiting(number(uplink.waiting))}</span></li>`;
+          return html`<li key=${name}><strong class="clip">${name}</strong><${State} kind=${kind}>${word}<//><span class="quiet">${t.waiting(number(uplink.waiting))}</span></li>
+            ${uplink.read != null && html`<li class="account">${t.overview.account(number(uplink.read), number(uplink.delivered), number(uplink.waiting), number(uplink.dropped), uplink.excluded ? number(uplink.excluded) : '')}</li>`}`;
         })}</ul>`}
         <${Store} store=${now.store} />
       </section>
-    </div>`;
+    </div>
+    <${Tiles} />`;
 }
 
 function Store({ store }) {

@@ -54,5 +54,5 @@ export function Spark({ tag }) {
   for (let i = 0; i < past.length; i += 1) {
     points += `${(i * step).toFixed(1)},${(H - 3 - ((past[i] - low) / span) * (H - 6)).toFixed(1)} `;
   }
-  return html`<svg class="spark" width=${W} height=${H} viewBox=${`0 0 ${W} ${H}`} aria-hidden="true"><polyline points=${points} /></svg>`;
+  return html`<svg class="spark" width=${W} height=${H} viewBox=${`0 0 ${W} ${H}`} preserveAspectRatio="none" aria-hidden="true"><polyline points=${points} /></svg>`;
 }
