@@ -31,7 +31,7 @@ export function watchTag(key) {
 function Tile({ tag }) {
   const { kind, word } = quality(tag.now.value.q);
   return html`<li><a href=${`/live?tag=${encodeURIComponent(tag.key)}`}>
-    <span class="clip" title=${tag.key}><small>${tag.device} / </small><strong>${tag.tag}</strong></span>
+    <span class="clip" title=${tag.key}><small>${tag.device}</small><br /><strong>${tag.tag}</strong></span>
     <${Value} tag=${tag} />
     <span class="foot">${kind === 'good' ? html`<${Spark} tag=${tag} />` : html`<${State} kind=${kind}>${word}<//>`}</span></a></li>`;
 }

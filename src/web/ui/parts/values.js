@@ -2,7 +2,7 @@
 // when it changes.
 
 import { html } from '../vendor/preact.js';
-import { ago, reading } from '../lib/format.js';
+import { ago, rounded } from '../lib/format.js';
 import { clock } from '../lib/live.js';
 import { t } from '../lib/text.js';
 import { State } from './icon.js';
@@ -19,7 +19,7 @@ export function quality(q) {
 export function Value({ tag }) {
   const { v, q } = tag.now.value;
   const old = q.startsWith('bad');
-  return html`<span class=${`value ${old ? 'old' : ''}`} title=${v ?? ''}>${v == null ? '–' : reading(v)}${v != null && tag.unit ? html`<small>${tag.unit}</small>` : ''}</span>`;
+  return html`<span class=${`value ${old ? 'old' : ''}`} title=${v ?? ''}>${v == null ? '–' : rounded(v)}${v != null && tag.unit ? html`<small>${tag.unit}</small>` : ''}</span>`;
 }
 
 export function Quality({ tag }) {

@@ -102,7 +102,7 @@ const de = {
     'no-acknowledgement': 'der Broker bestätigt nicht', 'no-answer': 'der Broker antwortet nicht', 'not-taken': 'der Broker lehnt eine Nachricht ab', protocol: 'die Gegenseite spricht kein MQTT', store: 'der Speicher hat keinen Platz', 'host-away': 'der Primary Host ist weg',
   },
   overview: {
-    values: 'Werte', allValues: 'Alle Werte', busy: (share) => `${share} belegt`, where: 'Wo sind meine Daten?', store: 'Speicher',
+    values: 'Werte', devices: (count, silent) => `${count} ${s(count, 'Gerät', 'Geräte')}${silent ? `, ${silent} stumm` : ''}`, busy: (share) => `${share} belegt`, where: 'Wo sind meine Daten?', store: 'Speicher',
     account: (read, delivered, waiting, dropped, excluded) => `gelesen ${read} = zugestellt ${delivered} + wartend ${waiting} + verworfen ${dropped}${excluded ? ` + ausgelassen ${excluded}` : ''}`, watched: 'Beobachtete Werte', watchedHint: 'Einen Wert öffnen und „Beobachten“ wählen, dann steht er hier.',
     attention: 'Hier bitte hinsehen', allGood: 'Alles in Ordnung.', allGoodText: 'Jeder Bus läuft, jeder Wert ist gut, und die Daten kommen an.',
     lookAtBus: 'Den Bus öffnen: dort steht, was fehlt.', lookAtStore: 'Den Speicher ansehen.',

@@ -102,7 +102,7 @@ export default {
     'no-acknowledgement': 'the broker does not acknowledge', 'no-answer': 'the broker does not answer', 'not-taken': 'the broker refuses a message', protocol: 'the other side does not speak MQTT', store: 'the store has no place', 'host-away': 'the primary host is away',
   },
   overview: {
-    values: 'Values', allValues: 'All values', busy: (share) => `${share} busy`, where: 'Where is my data?', store: 'Store',
+    values: 'Values', devices: (count, silent) => `${count} ${s(count, 'device', 'devices')}${silent ? `, ${silent} silent` : ''}`, busy: (share) => `${share} busy`, where: 'Where is my data?', store: 'Store',
     account: (read, delivered, waiting, dropped, excluded) => `read ${read} = delivered ${delivered} + waiting ${waiting} + dropped ${dropped}${excluded ? ` + left out ${excluded}` : ''}`, watched: 'Watched values', watchedHint: 'Open a value and choose “Watch” to have it here.',
     attention: 'Needs a look', allGood: 'All is well.', allGoodText: 'Every bus is up, every value is good, and the data arrives.',
     lookAtBus: 'Open the bus: it says what is missing.', lookAtStore: 'Look at the store.',
