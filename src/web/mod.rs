@@ -30,7 +30,7 @@ use crate::config::WebPlan;
 
 pub use routes::{Need, description, needs};
 pub use server::WebError;
-pub use state::{App, Deps};
+pub use state::{App, Demo, Deps};
 
 use state::Shared;
 

@@ -19,7 +19,13 @@ pub struct Deps {
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
     /// A demonstration: everyone is an administrator.
-    pub demo: bool,
+    pub demo: Option<Demo>,
+}
+
+/// What of a demonstration can be played with.
+pub struct Demo {
+    /// The wire to its cloud: `false` cuts it.
+    pub wire: watch::Sender<bool>,
 }
 
 /// The state of the page, shared by all requests.
@@ -78,7 +84,11 @@ impl App {
     }
 
     pub fn demo(&self) -> bool {
-        self.shared.deps.demo
+        self.demonstration().is_some()
+    }
+
+    pub fn demonstration(&self) -> Option<&Demo> {
+        self.shared.deps.demo.as_ref()
     }
 
     pub fn events(&self) -> &Events {

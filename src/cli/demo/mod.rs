@@ -88,7 +88,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
         setup,
         clock,
         state_dir: Some(dir.to_owned()),
-        demo: true,
+        demo: Some(web::Demo { wire: world.wire() }),
     });
     let show = Show { world, gateway, page };
     if let Err(error) = show.wait_for_lan(arguments.lan).await {

@@ -96,6 +96,11 @@ impl World {
         }
     }
 
+    /// The switch of the wire to the cloud.
+    pub fn wire(&self) -> watch::Sender<bool> {
+        self.wire.clone()
+    }
+
     /// Messages that arrived in the cloud.
     pub fn cloud_messages(&self) -> u64 {
         self.cloud.status().messages_in

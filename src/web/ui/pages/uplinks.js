@@ -132,6 +132,6 @@ function Drops() {
   };
   return html`<details onToggle=${(e) => { if (e.target.open && !rows) load(null); }}><summary>${t.data.ledger}</summary>
     <${Trouble} error=${error} onClose=${() => setError(null)} />
-    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<div class="frame"><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${date(row.at_wall_ms ?? row.wall_ms ?? row.at_ms)}</td><td>${row.consumer ?? ''}</td><td>${row.class ?? ''}</td><td class="number">${number(row.count ?? row.rows)}</td><td>${t.data.reasons[row.reason] ?? row.reason ?? row.why ?? ''}</td></tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<div class="frame"><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${row.wall_from_ms ? date(row.wall_from_ms) : '–'}</td><td>${row.consumer}</td><td>${row.class}</td><td class="number">${number(row.n)}</td><td>${t.data.reasons[row.reason.replace(/_/g, '-')] ?? row.words}</td></tr>`)}</tbody></table></div>`)}
     ${next && html`<${Button} onClick=${() => load(next)}>${t.more}<//>`}</details>`;
 }
