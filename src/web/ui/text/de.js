@@ -64,7 +64,7 @@ const de = {
   },
   conflict: {
     title: 'Jemand anders hat das inzwischen geändert', text: 'Der Entwurf ist nicht mehr der, den Sie geöffnet haben. Nichts wurde überschrieben.',
-    theirs: 'Neuesten Stand laden', both: 'Neuesten Stand laden und meine Änderung wiederholen', hint: 'Gezeigt ist, was sich geändert hat, seit Sie die Seite geladen haben.',
+    theirs: 'Neuesten Stand laden', both: 'Meine Änderung dort wiederholen', hint: 'Gezeigt ist, was sich geändert hat, seit Sie die Seite geladen haben.',
   },
   quality: { good: 'gut', warn: 'unsicher', bad: 'schlecht', off: 'noch keiner' },
   causes: {

@@ -64,7 +64,7 @@ export default {
   },
   conflict: {
     title: 'Somebody else changed this meanwhile', text: 'The draft is another one than when you opened it. Nothing was overwritten.',
-    theirs: 'Load the newest', both: 'Load the newest and make my change again', hint: 'Shown is what changed since you loaded the page.',
+    theirs: 'Load the newest', both: 'Make my change there again', hint: 'Shown is what changed since you loaded the page.',
   },
   quality: { good: 'good', warn: 'uncertain', bad: 'bad', off: 'none yet' },
   causes: {
