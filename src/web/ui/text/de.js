@@ -164,7 +164,7 @@ const de = {
     rowsOk: (count) => `${count} ${s(count, 'Zeile', 'Zeilen')} in Ordnung`, rowsWrong: (count) => `${count} mit Fehlern`, addRows: (count) => (count ? `${count} in den Entwurf` : 'In den Entwurf'), imported: (count) => `${count} ${s(count, 'Zeile ist', 'Zeilen sind')} im Entwurf.`,
   },
   data: {
-    noUplink: 'Ohne Uplink bleiben die Werte in diesem Netz, beim MQTT-Broker des Gateways. Ein Uplink ist ein Abschnitt der Konfiguration.',
+    noUplink: 'Ohne Uplink bleiben die Werte in diesem Netz, beim MQTT-Broker des Gateways.',
     equation: 'Wo ist, was gelesen wurde', read: 'gelesen', delivered: 'zugestellt', waiting: 'warten', dropped: 'verworfen', excluded: 'vom Filter ausgelassen',
     nextTry: (time) => `Nächster Versuch in ${time}. Was bis dahin gelesen wird, wartet im Speicher.`, oldest: 'Ältester, der wartet', rate: 'Fluss', perSecond: (out, inn) => `${out}/s zugestellt, ${inn}/s gelesen`, drained: (time) => `nichts wartet mehr in ≈ ${time}`,
     lastAck: 'Zuletzt bestätigt', certificate: (what) => (what === 'ca' ? 'Zertifizierungsstelle' : 'Zertifikat'), validUntil: (when) => `gültig bis ${when}`, droppedWhy: 'Verworfen, weil', refused: 'Vom Broker abgelehnt', byClass: 'Nach Klassen',
@@ -173,6 +173,12 @@ const de = {
     tryNow: 'Jetzt versuchen', test: 'Verbindung prüfen', steps: { settings: 'Einstellungen', resolve: 'Name', connect: 'Verbindung', proxy: 'Proxy', login: 'Anmeldung', publish: 'Nachricht' },
     room: 'Platz', file: 'Liegt in', powerCut: 'Ein Stromausfall kostet jetzt', atMost: (time) => `höchstens die Werte von ${time}`, allLost: 'alles, was wartet (nur im Speicher)', lastWrite: 'Zuletzt geschrieben', card: 'Karte oder Platte hält', years: (count) => `≈ ${count} Jahre`, notYet: 'noch nicht bekannt', lastError: 'Letzter Fehler',
     violated: 'Die Buchführung widerspricht sich. Bitte melden.', setAside: (count) => `${count} beschädigte ${s(count, 'Datei wurde', 'Dateien wurden')} beiseitegelegt`, salvaged: (saved, lost) => `${saved} Werte zurückgeholt, ${lost} verloren`, ledger: 'Verluste, einzeln', noDrops: 'Nie wurde etwas verworfen.',
+  },
+  uplinkForm: {
+    title: 'Uplink hinzufügen', url: 'Adresse des Brokers', urlHint: 'mqtts:// mit TLS, mqtt:// ohne, wss:// über einen Web-Port. Mehrere, durch Kommas getrennt, werden nacheinander versucht.', badUrl: 'Eine Adresse wie mqtts://broker.example oder mqtt://10.0.0.5:1883',
+    preset: 'Cloud-Dienst', none: 'Keiner von diesen', presetHint: 'Seine Grenzen werden eingehalten, und was er ablehnen würde, wird gleich gesagt.', password: 'Datei des Passworts', passwordHint: 'Neben der Konfiguration auf dem Gateway. Das Passwort selbst steht nie in der Konfiguration.',
+    more: 'Zertifikate, Client-Kennung, Präfix', clientId: 'Client-Kennung', prefix: 'Vor jedem Topic', prefixHint: '{site} und {gateway} stehen für Namen.', ca: 'Zertifizierungsstelle', certificate: 'Zertifikat', key: 'Schlüssel', fileHint: 'Dateien auf dem Gateway, PEM.',
+    removeText: 'Wird der Entwurf angewendet, wird aufgegeben und gezählt, was für ihn wartet.',
   },
   changes: {
     none: 'Nichts anzuwenden', noneText: 'Hier werden Änderungen gesammelt. Sie bewirken nichts, bis sie angewendet werden.', count: (count) => `${count} ${s(count, 'Änderung', 'Änderungen')}`,
@@ -210,6 +216,11 @@ const de = {
     held: { title: 'Ein Bus hat diesen Anschluss', hint: 'Über diesen Bus fragen, oder ihn erst ändern und anwenden.' },
     'too-long': { title: 'Das dauerte zu lange', hint: 'Weniger auf einmal fragen.' },
     'not-json': { title: 'Das versteht das Gateway nicht', hint: 'Die Seite neu laden; vielleicht ist sie aus einer anderen Version.' },
+    'cross-site': { title: 'Das kam von einer anderen Seite', hint: 'Die Seite des Gateways selbst öffnen und es dort tun.' },
+    'wrong-host': { title: 'So heißt das Gateway nicht', hint: 'Seine Adresse verwenden, oder diesen Namen bei `hosts` im Abschnitt web eintragen.' },
+    'too-slow': { title: 'Die Anfrage kam zu langsam', hint: 'Noch einmal versuchen.' },
+    role: { title: 'Ihre Rolle erlaubt das nicht', hint: 'Einen Verwalter fragen.' },
+    'not-ready': { title: 'Das Gateway ist noch nicht bereit', hint: 'Kurz warten, dann noch einmal.' },
     'signed-out': { title: 'Nicht angemeldet', hint: 'Neu anmelden.' },
     'wrong-code': { title: 'Das ist nicht der Code', hint: 'Er steht im Log des Gateways, und `fieldhold setup-code` zeigt ihn.' },
     'set-up': { title: 'Die Einrichtung ist schon erledigt', hint: 'Die Seite neu laden und anmelden.' },

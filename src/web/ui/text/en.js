@@ -164,7 +164,7 @@ export default {
     rowsOk: (count) => `${count} ${s(count, 'row', 'rows')} fine`, rowsWrong: (count) => `${count} with errors`, addRows: (count) => (count ? `Add ${count} to the draft` : 'Add to the draft'), imported: (count) => `${count} ${s(count, 'row is', 'rows are')} in the draft.`,
   },
   data: {
-    noUplink: 'Without an uplink the values stay in this network, at the MQTT broker of the gateway. An uplink is a section of the configuration.',
+    noUplink: 'Without an uplink the values stay in this network, at the MQTT broker of the gateway.',
     equation: 'What was read is where', read: 'read', delivered: 'delivered', waiting: 'waiting', dropped: 'dropped', excluded: 'left out by the filter',
     nextTry: (time) => `Next attempt in ${time}. What is read meanwhile waits in the store.`, oldest: 'Oldest that waits', rate: 'Rate', perSecond: (out, inn) => `${out}/s delivered, ${inn}/s read`, drained: (time) => `nothing waits in ≈ ${time}`,
     lastAck: 'Last acknowledged', certificate: (what) => (what === 'ca' ? 'Authority' : String('Certificate')), validUntil: (when) => `valid until ${when}`, droppedWhy: 'Dropped because', refused: 'Refused by the broker', byClass: 'By class',
@@ -173,6 +173,12 @@ export default {
     tryNow: 'Try now', test: 'Test the connection', steps: { settings: 'Settings', resolve: 'Name', connect: 'Connection', proxy: 'Proxy', login: 'Login', publish: 'Message' },
     room: 'Room', file: 'Kept in', powerCut: 'A power cut now costs', atMost: (time) => `at most the readings of ${time}`, allLost: 'everything that waits (memory only)', lastWrite: 'Last written', card: 'Card or disk lasts', years: (count) => `≈ ${count} years`, notYet: 'not known yet', lastError: 'Last error',
     violated: 'The accounts contradict themselves. Please report this.', setAside: (count) => `${count} damaged ${s(count, 'file was', 'files were')} set aside`, salvaged: (saved, lost) => `${saved} readings brought back, ${lost} lost`, ledger: 'Losses, one by one', noDrops: 'Nothing was ever dropped.',
+  },
+  uplinkForm: {
+    title: 'Add an uplink', url: 'Address of the broker', urlHint: 'mqtts:// with TLS, mqtt:// without, wss:// through a web port. Several, separated by commas, are tried in turn.', badUrl: 'An address such as mqtts://broker.example or mqtt://10.0.0.5:1883',
+    preset: 'Cloud service', none: 'None of these', presetHint: 'Its limits are kept, and what it would refuse is said at once.', password: 'File of the password', passwordHint: 'Beside the configuration on the gateway. The password itself is never in the configuration.',
+    more: 'Certificates, client id, prefix', clientId: 'Client id', prefix: 'Before every topic', prefixHint: '{site} and {gateway} stand for names.', ca: 'Authority (CA)', certificate: 'Certificate', key: 'Key', fileHint: 'Files on the gateway, PEM.',
+    removeText: 'When the draft is applied, what waits for it is given up, and counted.',
   },
   changes: {
     none: 'Nothing to apply', noneText: 'Changes are collected here. They do nothing until they are applied.', count: (count) => `${count} ${s(count, 'change', 'changes')}`,
@@ -210,6 +216,11 @@ export default {
     held: { title: 'A bus has this port', hint: 'Ask through that bus, or change and apply it first.' },
     'too-long': { title: 'This took too long', hint: 'Ask for less at a time.' },
     'not-json': { title: 'The gateway does not understand this', hint: 'Load the page again: it may be of another version.' },
+    'cross-site': { title: 'This came from another page', hint: 'Open the page of the gateway itself and do it there.' },
+    'wrong-host': { title: 'The gateway is not called that', hint: 'Use its address, or add this name to `hosts` in the section web.' },
+    'too-slow': { title: 'The request came too slowly', hint: 'Try again.' },
+    role: { title: 'Your role does not allow this', hint: 'Ask an administrator.' },
+    'not-ready': { title: 'The gateway is not ready yet', hint: 'Wait a moment, then try again.' },
     'signed-out': { title: 'Not signed in', hint: 'Sign in again.' },
     'wrong-code': { title: 'This is not the code', hint: 'The log of the gateway shows it, and `fieldhold setup-code`.' },
     'set-up': { title: 'The setup is done already', hint: 'Load the page again and sign in.' },
