@@ -1,7 +1,7 @@
 // At a glance: what needs a look, and where the data is.
 
-import { html } from '../vendor/preact.js';
-import { post } from '../lib/api.js';
+import { html, useEffect, useState } from '../vendor/preact.js';
+import { get, post } from '../lib/api.js';
 import { bytes, duration, number, percent } from '../lib/format.js';
 import { clock, status, tags, tagsLoaded } from '../lib/live.js';
 import { changeCount } from '../lib/draft.js';
@@ -39,7 +39,7 @@ export default function Overview() {
   const buses = Object.entries(now.buses);
   const uplinks = Object.entries(now.uplinks);
   return html`
-    <div class="title"><h1>${t.nav.overview}</h1><${Tally} count=${count} />${session.value.demo && html`<${Demo} uplinks=${uplinks} />`}</div>
+    <div class="title"><h1>${t.nav.overview}</h1><${Tally} count=${count} />${session.value.demo && html`<${Demo} />`}</div>
     ${(buses.length === 0 || (tagsLoaded.value && tags.value.length === 0)) && may('operator') && html`<${First} buses=${buses} />`}
     <${Attention} now=${now} troubles=${troubles} />
     <div class="columns">
@@ -111,7 +111,9 @@ function First({ buses }) {
 }
 
 /** Only in the demonstration: the wire to the cloud in one's own hands. */
-function Demo({ uplinks }) {
-  const online = uplinks.some(([, uplink]) => uplink.state === 'online');
-  return html`<${Act} kind=${online ? 'danger' : 'primary'} run=${() => post('/demo/uplink', { connected: !online })}>${online ? t.overview.cut : t.overview.mend}<//>`;
+function Demo() {
+  const [connected, setConnected] = useState(true);
+  const set = (said) => setConnected(said.connected);
+  useEffect(() => { get('/demo/uplink').then(set, () => {}); }, []);
+  return html`<${Act} kind=${connected ? 'danger' : 'primary'} run=${() => post('/demo/uplink', { connected: !connected }).then(set)}>${connected ? t.overview.cut : t.overview.mend}<//>`;
 }
