@@ -45,6 +45,7 @@ const de = {
   head: {
     noBus: 'noch kein Bus', noUplink: 'noch kein Uplink', demo: 'Demo', account: 'Konto', language: 'Sprache', password: 'Passwort', signOut: 'Abmelden',
     busesUp: (count) => `${count} ${s(count, 'Bus läuft', 'Busse laufen')}`,
+    silent: (count) => `${count} ${s(count, 'Gerät', 'Geräte')} stumm`,
     busDown: (name) => `${name} ist unterbrochen`,
     busesDown: (down, all) => `${down} von ${all} Bussen unterbrochen`,
     notApplied: (count) => `${count} ${s(count, 'Änderung', 'Änderungen')} nicht angewendet`,

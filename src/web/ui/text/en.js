@@ -45,6 +45,7 @@ export default {
   head: {
     noBus: 'no bus yet', noUplink: 'no uplink yet', demo: 'Demo', account: 'Account', language: 'Language', password: 'Password', signOut: 'Sign out',
     busesUp: (count) => `${count} ${s(count, 'bus', 'buses')} up`,
+    silent: (count) => `${count} ${s(count, 'device', 'devices')} silent`,
     busDown: (name) => `${name} is down`,
     busesDown: (down, all) => `${down} of ${all} buses down`,
     notApplied: (count) => `${count} ${s(count, 'change', 'changes')} not applied`,
