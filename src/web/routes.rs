@@ -47,7 +47,8 @@ fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .merge(api::status::routes())
         .merge(api::tags::routes())
-        .merge(events::routes());
+        .merge(events::routes())
+        .merge(api::demo::routes());
     OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build()).nest(BASE, api)
 }
 
