@@ -119,7 +119,11 @@ function open() {
     shown = version;
     status.value = { ...now, at: performance.now() };
   });
-  on('values', (values) => take(values.tags));
+  on('values', (values) => {
+    take(values.tags);
+    // Tags that went: the configuration that runs is another one.
+    if (values.gone?.length) loadTags();
+  });
   on('resync', () => loadTags());
   stream.onerror = () => again(stream);
 }

@@ -10,8 +10,8 @@ NARROW.addEventListener('change', () => { narrow.value = NARROW.matches; });
 const ROW_WIDE = 40;
 const ROW_NARROW = 72;
 /** Rows drawn beyond each edge, and the step in which the window moves. */
-const BEYOND = 12;
-const STEP = 8;
+const BEYOND = 6;
+const STEP = 4;
 
 /**
  * `columns`: key, head, cell(row), width (of CSS grid), `narrow`: where it stands on a card: title, value, sub, state, or nowhere.

@@ -10,6 +10,7 @@ import { Button, Text, Trouble } from './controls.js';
 import { State } from './icon.js';
 import { Sheet, toast } from './overlay.js';
 import { quality, Spark } from './values.js';
+import { isWatched, watchTag } from './tiles.js';
 
 export function TagSheet({ tag, onClose }) {
   const { v, q, at, vat } = tag.now.value;
@@ -25,7 +26,8 @@ export function TagSheet({ tag, onClose }) {
       <dt>${t.tag.every}</dt><dd>${duration(tag.every_ms)}</dd>
     </dl>
     ${tag.writable && may('operator') && html`<${SetValue} tag=${tag} />`}
-    ${may('operator') && html`<p class="row-of links"><a class="button" href=${`/mapping?tag=${seg(tag.key)}`}>${t.tag.edit}</a><a class="button" href=${`/registers?bus=${seg(tag.bus)}&unit=${tag.unit_id}`}>${t.tag.registers}</a><a class="button" href=${`/trace?bus=${seg(tag.bus)}`}>${t.nav.trace}</a></p>`}
+    <p class="row-of links"><button type="button" class="button" aria-pressed=${isWatched(tag.key)} onClick=${() => watchTag(tag.key)}>${isWatched(tag.key) ? t.tag.unwatch : t.tag.watch}</button>
+    ${may('operator') && html`<a class="button" href=${`/mapping?tag=${seg(tag.key)}`}>${t.tag.edit}</a><a class="button" href=${`/registers?bus=${seg(tag.bus)}&unit=${tag.unit_id}`}>${t.tag.registers}</a><a class="button" href=${`/trace?bus=${seg(tag.bus)}`}>${t.nav.trace}</a>`}</p>
   <//>`;
 }
 

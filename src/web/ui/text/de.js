@@ -102,7 +102,8 @@ const de = {
     'no-acknowledgement': 'der Broker bestätigt nicht', 'no-answer': 'der Broker antwortet nicht', 'not-taken': 'der Broker lehnt eine Nachricht ab', protocol: 'die Gegenseite spricht kein MQTT', store: 'der Speicher hat keinen Platz', 'host-away': 'der Primary Host ist weg',
   },
   overview: {
-    values: 'Werte', allValues: 'Alle Werte', busy: (share) => `${share} belegt`, where: 'Wo sind meine Daten?', store: 'Speicher',
+    values: 'Werte', devices: (count, silent) => `${count} ${s(count, 'Gerät', 'Geräte')}${silent ? `, ${silent} stumm` : ''}`, busy: (share) => `${share} belegt`, where: 'Wo sind meine Daten?', store: 'Speicher',
+    account: (read, delivered, waiting, dropped, excluded) => `gelesen ${read} = zugestellt ${delivered} + wartend ${waiting} + verworfen ${dropped}${excluded ? ` + ausgelassen ${excluded}` : ''}`, watched: 'Beobachtete Werte', watchedHint: 'Einen Wert öffnen und „Beobachten“ wählen, dann steht er hier.',
     attention: 'Hier bitte hinsehen', allGood: 'Alles in Ordnung.', allGoodText: 'Jeder Bus läuft, jeder Wert ist gut, und die Daten kommen an.',
     lookAtBus: 'Den Bus öffnen: dort steht, was fehlt.', lookAtStore: 'Den Speicher ansehen.',
     nothingLost: (count) => `Nichts ist verloren: ${count} Werte warten im Speicher.`,
@@ -122,6 +123,7 @@ const de = {
   },
   tag: {
     topic: 'Topic', source: 'Aus', every: 'Gelesen alle', unitId: (unit) => `Unit ${unit}`, edit: 'Bearbeiten', registers: 'Register',
+    watch: 'Beobachten', unwatch: 'Nicht beobachten',
     set: 'Wert setzen', newValue: 'Neuer Wert', write: 'Schreiben', written: (tag, value) => `${tag} ist auf ${value} gesetzt.`,
   },
   tables: { holding: 'holding', input: 'input', coil: 'coil', discrete: 'discrete' },
@@ -155,7 +157,7 @@ const de = {
   },
   mapping: {
     tag: 'Gerät / Tag', add: 'Hinzufügen', import: 'CSV einlesen', export: 'CSV ausgeben', problem: 'Problem', problemsOnly: 'Nur Probleme', none: 'Noch keine Tags. Beim Register-Lesen werden sie gefunden; eine CSV-Datei bringt viele auf einmal.',
-    pick: (tag) => `${tag} wählen`, pickAll: (count) => `Alle ${count} wählen`, bulk: (count) => `${count} zugleich ändern`, asIs: 'wie bisher', bulkHint: 'Was leer bleibt, bleibt in jedem Tag, wie es ist.', bulkDone: (count) => `${count} Tags sind im Entwurf geändert.`,
+    pickHead: 'Wählen', pick: (tag) => `${tag} wählen`, pickAll: (count) => `Alle ${count} wählen`, bulk: (count) => `${count} zugleich ändern`, asIs: 'wie bisher', bulkHint: 'Was leer bleibt, bleibt in jedem Tag, wie es ist.', bulkDone: (count) => `${count} Tags sind im Entwurf geändert.`,
     shift: 'Adressen verschieben um', shiftHint: 'Wird zu jeder Adresse addiert; darf negativ sein.', removeTitle: (count) => `${count} ${s(count, 'Tag', 'Tags')} entfernen?`, removed: (count) => `${count} ${s(count, 'Tag ist', 'Tags sind')} aus dem Entwurf entfernt.`,
     file: 'Datei wählen', paste: 'Oder Zeilen hier einfügen', look: 'Prüfen', importHint: 'Eine Zeile je Tag, mit den Spalten einer ausgegebenen Datei; aus einer Tabelle Kopiertes wird auch verstanden.',
     rowsOk: (count) => `${count} ${s(count, 'Zeile', 'Zeilen')} in Ordnung`, rowsWrong: (count) => `${count} mit Fehlern`, addRows: (count) => (count ? `${count} in den Entwurf` : 'In den Entwurf'), imported: (count) => `${count} ${s(count, 'Zeile ist', 'Zeilen sind')} im Entwurf.`,

@@ -102,7 +102,8 @@ export default {
     'no-acknowledgement': 'the broker does not acknowledge', 'no-answer': 'the broker does not answer', 'not-taken': 'the broker refuses a message', protocol: 'the other side does not speak MQTT', store: 'the store has no place', 'host-away': 'the primary host is away',
   },
   overview: {
-    values: 'Values', allValues: 'All values', busy: (share) => `${share} busy`, where: 'Where is my data?', store: 'Store',
+    values: 'Values', devices: (count, silent) => `${count} ${s(count, 'device', 'devices')}${silent ? `, ${silent} silent` : ''}`, busy: (share) => `${share} busy`, where: 'Where is my data?', store: 'Store',
+    account: (read, delivered, waiting, dropped, excluded) => `read ${read} = delivered ${delivered} + waiting ${waiting} + dropped ${dropped}${excluded ? ` + left out ${excluded}` : ''}`, watched: 'Watched values', watchedHint: 'Open a value and choose “Watch” to have it here.',
     attention: 'Needs a look', allGood: 'All is well.', allGoodText: 'Every bus is up, every value is good, and the data arrives.',
     lookAtBus: 'Open the bus: it says what is missing.', lookAtStore: 'Look at the store.',
     nothingLost: (count) => `Nothing is lost: ${count} readings wait in the store.`,
@@ -122,6 +123,7 @@ export default {
   },
   tag: {
     topic: 'Topic', source: 'From', every: 'Read every', unitId: (unit) => `unit ${unit}`, edit: 'Edit', registers: 'Registers',
+    watch: 'Watch', unwatch: 'Do not watch',
     set: 'Set the value', newValue: 'New value', write: 'Write', written: (tag, value) => `${tag} is set to ${value}.`,
   },
   tables: { holding: 'holding', input: 'input', coil: 'coil', discrete: 'discrete' },
@@ -155,7 +157,7 @@ export default {
   },
   mapping: {
     tag: 'Device / tag', add: 'Add', import: 'Import CSV', export: 'Export CSV', problem: 'problem', problemsOnly: 'Problems only', none: 'No tags yet. The register browser finds them, and a CSV brings many at once.',
-    pick: (tag) => `Pick ${tag}`, pickAll: (count) => `Pick all ${count}`, bulk: (count) => `Edit ${count} at once`, asIs: 'as it is', bulkHint: 'What is left empty stays as it is in each tag.', bulkDone: (count) => `${count} tags are changed in the draft.`,
+    pickHead: 'Pick', pick: (tag) => `Pick ${tag}`, pickAll: (count) => `Pick all ${count}`, bulk: (count) => `Edit ${count} at once`, asIs: 'as it is', bulkHint: 'What is left empty stays as it is in each tag.', bulkDone: (count) => `${count} tags are changed in the draft.`,
     shift: 'Move addresses by', shiftHint: 'Added to each address; may be negative.', removeTitle: (count) => `Remove ${count} ${s(count, 'tag', 'tags')}?`, removed: (count) => `${count} ${s(count, 'tag is', 'tags are')} removed from the draft.`,
     file: 'Choose a file', paste: 'Or paste rows here', look: 'Check', importHint: 'One row per tag, with the columns of an exported file; a table copied from a spreadsheet is understood too.',
     rowsOk: (count) => `${count} ${s(count, 'row', 'rows')} fine`, rowsWrong: (count) => `${count} with errors`, addRows: (count) => (count ? `Add ${count} to the draft` : 'Add to the draft'), imported: (count) => `${count} ${s(count, 'row is', 'rows are')} in the draft.`,
