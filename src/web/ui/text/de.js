@@ -108,7 +108,6 @@ const de = {
     lookAtBus: 'Den Bus öffnen: dort steht, was fehlt.', lookAtStore: 'Den Speicher ansehen.',
     nothingLost: (count) => `Nichts ist verloren: ${count} Werte warten im Speicher.`,
     valuesOf: (count, device) => `${count} Werte von ${device}`,
-    cut: 'Uplink trennen', mend: 'Uplink verbinden',
   },
   first: {
     title: 'Von hier zum ersten Wert',
@@ -225,6 +224,9 @@ const de = {
   system: {
     facts: 'Überblick', log: 'Log', audit: 'Wer tat was', certificate: 'Zertifikat', diagnostics: 'Diagnose sichern', diagnosticsHint: 'Die Diagnosedatei enthält Zustand, Konfiguration und Log, ohne Passwörter und Schlüssel.', gateway: 'Gateway', version: 'Version', uptime: 'Läuft seit', host: 'Maschine', machineUptime: 'Maschine an seit', clock: 'Uhr', synced: 'synchron', clockHint: 'Seit dem Start der Maschine hat keine Zeitquelle sie bestätigt. Zeiten von Werten können falsch sein; den Zeitdienst des Netzes prüfen.', room: 'Platz', memory: 'Arbeitsspeicher', free: (free, total) => `${free} von ${total} frei`, disk: 'Platte', state: 'Liegt in', parts: 'Teile', part: 'Teil', restarts: 'Neustarts', units: { running: 'läuft', starting: 'startet', waiting: 'wartet auf den nächsten Start', failed: 'ausgefallen', stopped: 'angehalten' },
     level: 'Mindestens', levels: { error: 'Fehler', warn: 'Warnung', info: 'Info', debug: 'Debug', trace: 'Trace' }, noLine: 'Keine Zeile passt.', noAudit: 'Noch nichts.', who: 'Wer', what: 'Was', certificateFacts: { names: 'Gilt für', own: 'Eigenes Zertifikat', issuer: 'Ausgestellt von', kind: 'Art', ends_wall_ms: 'Gültig bis', starts_wall_ms: 'Gültig ab', problem: 'Problem', sha256: 'Fingerabdruck' }, caText: 'Dieses Zertifikat hat das Gateway selbst gemacht. Ein Browser, der seiner Zertifizierungsstelle vertraut, warnt nicht und lädt die Seite aus seinem Speicher: die Datei als Zertifizierungsstelle einrichten.', saveCa: 'Zertifizierungsstelle sichern', ownCertificate: 'Eigenes Zertifikat', ownText: 'Von der eigenen Zertifizierungsstelle; beides als PEM. Es gilt ab der nächsten Verbindung.', chain: 'Zertifikat und seine Kette', key: 'Privater Schlüssel', keyHint: 'Er bleibt auf dem Gateway und wird nie wieder gezeigt.', useCertificate: 'Dieses Zertifikat benutzen', certificateKept: 'Das Zertifikat ist in Gebrauch.',
+  },
+  demo: {
+    title: 'Vorführung:', cut: { uplink: 'Uplink trennen', line: 'Serielle Leitung ausstecken', device: 'Presse ausschalten' }, mend: { uplink: 'Uplink verbinden', line: 'Serielle Leitung einstecken', device: 'Presse einschalten' },
   },
   problems: {
     unknown: { title: 'Das hat nicht geklappt', reason: 'Das Gateway sagt nicht, warum.', hint: 'Noch einmal versuchen; bleibt es so, steht im Log auf der Seite System mehr.' },

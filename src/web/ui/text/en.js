@@ -108,7 +108,6 @@ export default {
     lookAtBus: 'Open the bus: it says what is missing.', lookAtStore: 'Look at the store.',
     nothingLost: (count) => `Nothing is lost: ${count} readings wait in the store.`,
     valuesOf: (count, device) => `${count} values of ${device}`,
-    cut: 'Cut the uplink', mend: 'Mend the uplink',
   },
   first: {
     title: 'From here to the first value',
@@ -225,6 +224,9 @@ export default {
   system: {
     facts: 'Overview', log: 'Log', audit: 'Who did what', certificate: 'Certificate', diagnostics: 'Save diagnostics', diagnosticsHint: 'The diagnostics file holds status, configuration and log, without passwords and keys.', gateway: 'Gateway', version: 'Version', uptime: 'Runs for', host: 'Machine', machineUptime: 'Machine on for', clock: 'Clock', synced: 'synced', clockHint: 'No time source has confirmed it since the machine started. Times of readings may be wrong; check the network time service.', room: 'Room', memory: 'Memory', free: (free, total) => `${free} of ${total} free`, disk: 'Disk', state: 'Kept in', parts: 'Parts', part: 'Part', restarts: 'Restarts', units: { running: 'runs', starting: 'starts', waiting: 'waits to start again', failed: 'failed', stopped: 'stopped' },
     level: 'At least', levels: { error: 'error', warn: 'warning', info: 'info', debug: 'debug', trace: 'trace' }, noLine: 'No line fits.', noAudit: 'Nothing yet.', who: 'Who', what: 'What', certificateFacts: { names: 'Valid for', own: 'Own certificate', issuer: 'Issued by', kind: 'Kind', ends_wall_ms: 'Valid until', starts_wall_ms: 'Valid from', problem: 'Problem', sha256: 'Fingerprint' }, caText: 'The gateway made this certificate itself. A browser that trusts the gateway’s own authority shows no warning and loads the page from its cache: install the file as an authority.', saveCa: 'Save the authority', ownCertificate: 'Own certificate', ownText: 'From your own authority; both as PEM. It is used from the next connection on.', chain: 'Certificate and its chain', key: 'Private key', keyHint: 'It is kept on the gateway and never shown again.', useCertificate: 'Use this certificate', certificateKept: 'The certificate is in use.',
+  },
+  demo: {
+    title: 'Demonstration:', cut: { uplink: 'Cut the uplink', line: 'Unplug the serial line', device: 'Switch off the press' }, mend: { uplink: 'Mend the uplink', line: 'Plug in the serial line', device: 'Switch on the press' },
   },
   problems: {
     unknown: { title: 'This did not work', reason: 'The gateway did not say why.', hint: 'Try it again; if it stays, the log on the page System says more.' },
