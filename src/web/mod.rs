@@ -15,6 +15,8 @@ pub mod access;
 mod api;
 
 mod events;
+#[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
+mod metrics;
 mod openapi;
 mod page;
 mod problem;

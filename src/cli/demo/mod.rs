@@ -127,14 +127,13 @@ fn replace(text: &str, places: &[(&str, String)]) -> anyhow::Result<String> {
 
 /// This address, or another port if it is in use.
 async fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    match TcpListener::bind(wanted).await {
-        Ok(_) => Ok(wanted),
-        Err(_) => {
-            let other = TcpListener::bind((wanted.ip(), 0)).await;
-            let other = other.with_context(|| format!("can't listen on {}", wanted.ip()))?;
-            Ok(other.local_addr()?)
-        }
-    }
+    let listener = match TcpListener::bind(wanted).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((wanted.ip(), 0))
+            .await
+            .with_context(|| format!("can't listen on {}", wanted.ip()))?,
+    };
+    Ok(listener.local_addr()?)
 }
 
 /// The running demo.

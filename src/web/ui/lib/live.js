@@ -49,7 +49,7 @@ function heard() { lastEvent.value = performance.now(); }
 
 /** @param {any} row */
 function nowOf(row, at) {
-  return { v: row.v ?? null, q: row.q, at: at - (row.a ?? HAVE), vat: row.va == null ? null : at - row.va };
+  return { v: row.v ?? null, q: row.q ?? '', at: at - (row.a ?? HAVE), vat: row.va == null ? null : at - row.va };
 }
 
 /** @param {{ k: string, v: any, q: string, a: number, va: number }[]} rows */

@@ -49,7 +49,10 @@ export function Table({ label, columns, rows, keyOf, onOpen, empty, rowClass }) 
     const rowTop = box.current.offsetTop + (index + (small ? 0 : 1)) * height;
     if (rowTop < main.scrollTop + height) main.scrollTop = rowTop - height;
     if (rowTop + height > main.scrollTop + main.clientHeight) main.scrollTop = rowTop + height - main.clientHeight;
-    wanted.current = index;
+    // A row that is not in the page yet takes the focus when it is.
+    const row = box.current.querySelector(`[data-at="${index}"]`);
+    if (row) row.focus({ preventScroll: true });
+    else wanted.current = index;
   };
   const wanted = useRef(-1);
   useEffect(() => {
