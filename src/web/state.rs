@@ -9,6 +9,7 @@ use crate::config::WebPlan;
 use crate::model::Clock;
 use crate::runtime::{Gateway, Setup, SetupStatus};
 
+use super::api::demo::Demo;
 use super::events::Events;
 
 /// What the page stands on.
@@ -18,14 +19,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
-    /// A demonstration: everyone is an administrator.
+    /// A demonstration: everyone is an administrator, and has its switches.
     pub demo: Option<Demo>,
-}
-
-/// What of a demonstration can be played with.
-pub struct Demo {
-    /// The wire to its cloud: `false` cuts it.
-    pub wire: watch::Sender<bool>,
 }
 
 /// The state of the page, shared by all requests.
@@ -84,7 +79,7 @@ impl App {
     }
 
     pub fn demo(&self) -> bool {
-        self.demonstration().is_some()
+        self.shared.deps.demo.is_some()
     }
 
     pub fn demonstration(&self) -> Option<&Demo> {
