@@ -112,9 +112,7 @@ fn ask(dir: &Path, ask: AccessAsk) -> anyhow::Result<Value> {
                 None => Ok(reply),
             }
         }
-        Err(error) if error.nobody_there() => {
-            answer_without_gateway(dir, ask, &SystemClock::new())
-        }
+        Err(error) if error.nobody_there() => answer_without_gateway(dir, ask, &SystemClock::new()),
         Err(error) => return Err(error.into()),
     };
     said.map_err(|error| BadInput(error).into())

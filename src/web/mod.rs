@@ -13,8 +13,11 @@
 pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
+mod crowd;
 
 mod events;
+#[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
+mod metrics;
 mod openapi;
 mod page;
 mod problem;
@@ -30,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WebPlan;
 use crate::runtime::in_full;
 
+pub use api::demo::{Demo, DemoSwitch, DemoSwitches};
 pub use routes::{Need, description, needs};
 pub use server::WebError;
 pub use state::{App, Deps};

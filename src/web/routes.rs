@@ -18,7 +18,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, Role};
-use super::{App, api, events, openapi, page};
+use super::{App, api, events, metrics, openapi, page};
 
 /// Where the API begins.
 pub const BASE: &str = "/api/v1";
@@ -42,12 +42,13 @@ fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .merge(api::audit::routes())
         .merge(api::certificate::routes())
+        .merge(api::demo::routes())
         .merge(api::session::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
         .merge(api::users::routes())
         .merge(events::routes());
-    OpenApiRouter::new().nest(BASE, api)
+    OpenApiRouter::new().nest(BASE, api).merge(metrics::routes())
 }
 
 /// The description of the API.
@@ -136,6 +137,6 @@ mod tests {
             .filter(|(_, need)| *need == Need::Nothing)
             .map(|((method, path), _)| format!("{method} {path}"))
             .collect();
-        assert_eq!(open, ["GET /api/v1/openapi.json"]);
+        assert_eq!(open, ["GET /api/v1/openapi.json", "GET /healthz", "GET /readyz"]);
     }
 }

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::access::{Encryption, EncryptionError, Opening, names};
+use super::crowd::{Crowd, Place};
 use super::{App, events, routes};
 use crate::config::{WebPlan, WebTls};
 use crate::model::{Blame, Retry};
@@ -65,7 +66,6 @@ impl WebError {
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     pub address: SocketAddr,
-    #[expect(dead_code, reason = "sessions will need it for their cookies")]
     pub encrypted: bool,
 }
 
@@ -79,6 +79,9 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
         .map_err(WebError::Certificate)?;
     app.access().announce(&address_of(app.plan()));
     let router = routes::router(&app);
+    let crowd = Crowd::new(app.plan().connections);
+    // A proxy here connects for everybody.
+    let is_proxied = |address: IpAddr| app.plan().tls == WebTls::Off && address.is_loopback();
     let mut connections = JoinSet::new();
     let mut work = JoinSet::new();
     work.spawn(events::run(app.clone(), stop.clone()));
@@ -93,8 +96,13 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let serving = connection(stream, address, router.clone(), encryption.clone(), stop.clone());
-        connections.spawn(serving);
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let place = crowd.place(address.ip());
+        if place.is_none() && !is_proxied(address.ip()) {
+            continue;
+        }
+        let (router, encryption, stop) = (router.clone(), encryption.clone(), stop.clone());
+        connections.spawn(connection(stream, address, place, router, encryption, stop));
     }
     let all = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(GRACE, all).await; // What is not done then is cut off with the set.
@@ -115,11 +123,11 @@ fn address_of(plan: &WebPlan) -> String {
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
+    _place: Option<Place>,
     router: Router,
     encryption: Encryption,
     stop: CancellationToken,
 ) {
-    let address = SocketAddr::new(unmapped(address.ip()), address.port());
     let _ = stream.set_nodelay(true);
     match encryption.config() {
         None => http(stream, Caller { address, encrypted: false }, router, stop).await,
@@ -161,9 +169,4 @@ async fn http(
             let _ = connection.await;
         }
     }
-}
-
-/// An IPv4 address as such, also where the socket is of both families.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }

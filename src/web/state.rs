@@ -10,6 +10,7 @@ use crate::model::Clock;
 use crate::runtime::{Gateway, Setup, SetupStatus};
 
 use super::access::{Access, Opening, Who};
+use super::api::demo::Demo;
 use super::events::Events;
 use super::problem::Problem;
 
@@ -20,8 +21,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
-    /// A demonstration: everyone is an administrator.
-    pub demo: bool,
+    /// A demonstration: everyone is an administrator, and has its switches.
+    pub demo: Option<Demo>,
 }
 
 /// The state of the page, shared by all requests.
@@ -48,7 +49,7 @@ impl Shared {
     /// Who may use the page. What can't be read now may be readable later.
     pub async fn access(&self) -> Result<Arc<Access>, Opening> {
         let open = async || {
-            let dir = self.deps.state_dir.clone().filter(|_| !self.deps.demo);
+            let dir = self.deps.state_dir.clone().filter(|_| self.deps.demo.is_none());
             let clock = Arc::clone(&self.deps.clock);
             let opened = tokio::task::spawn_blocking(move || Access::open(dir.as_deref(), clock));
             opened.await.map_err(|_| Opening::Stopping)?.map(Arc::new)
@@ -105,7 +106,11 @@ impl App {
     }
 
     pub fn demo(&self) -> bool {
-        self.shared.deps.demo
+        self.shared.deps.demo.is_some()
+    }
+
+    pub fn demonstration(&self) -> Option<&Demo> {
+        self.shared.deps.demo.as_ref()
     }
 
     pub fn events(&self) -> &Events {

@@ -300,8 +300,12 @@ mod tests {
 
     fn subject() -> Subject {
         Subject {
-            names: ["press-3", "press-3.local", "localhost", "gw.plant.lan"].map(str::to_owned).into(),
-            addresses: ["10.0.0.7", "127.0.0.1", "::1", "2001:db8::7"].map(|a| a.parse().unwrap()).into(),
+            names: ["press-3", "press-3.local", "localhost", "gw.plant.lan"]
+                .map(str::to_owned)
+                .into(),
+            addresses: ["10.0.0.7", "127.0.0.1", "::1", "2001:db8::7"]
+                .map(|a| a.parse().unwrap())
+                .into(),
         }
     }
 
@@ -321,7 +325,12 @@ mod tests {
     }
 
     /// Whether a client that installed the authority believes that this is `name`, at that time.
-    fn believes(dir: &Path, plan: &ServerTlsPlan, name: &str, at: Wall) -> Result<(), rustls::Error> {
+    fn believes(
+        dir: &Path,
+        plan: &ServerTlsPlan,
+        name: &str,
+        at: Wall,
+    ) -> Result<(), rustls::Error> {
         let mut roots = RootCertStore::empty();
         let pem = authority(dir).unwrap();
         roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
@@ -389,7 +398,8 @@ mod tests {
     fn the_authority_certifies_this_device_alone() {
         let dir = tempfile::tempdir().unwrap();
         ensure(dir.path(), &subject(), NOW).unwrap();
-        let stolen = Authority::read(&dir.path().join(DIRECTORY).join(AUTHORITY), &subject()).unwrap();
+        let stolen =
+            Authority::read(&dir.path().join(DIRECTORY).join(AUTHORITY), &subject()).unwrap();
         let other = Subject { names: vec!["bank.example".to_owned()], addresses: Vec::new() };
         let path = dir.path().join("bank.pem");
         file::replace(&path, &stolen.certify(&other, NOW).unwrap()).unwrap();
@@ -456,7 +466,8 @@ mod tests {
         assert!(before != digest(AUTHORITY));
         assert_eq!(believes(dir.path(), &plan, "other.plant.lan", NOW), Ok(()));
         for name in [PAGE, AUTHORITY] {
-            file::replace(&dir.path().join(DIRECTORY).join(name), "-----BEGIN CERTIFICATE-----\nx").unwrap();
+            file::replace(&dir.path().join(DIRECTORY).join(name), "-----BEGIN CERTIFICATE-----\nx")
+                .unwrap();
             assert!(ensure(dir.path(), &renamed, NOW).unwrap().1, "{name}");
             assert_eq!(believes(dir.path(), &plan, "localhost", NOW), Ok(()), "{name}");
         }

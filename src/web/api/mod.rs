@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod certificate;
+pub mod demo;
 pub mod session;
 pub mod status;
 pub mod tags;

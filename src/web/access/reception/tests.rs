@@ -112,7 +112,9 @@ async fn a_session_ends_with_what_it_stands_for() {
     assert_eq!(world.access.of_session(&token, HERE).await.unwrap().role, Role::Operator);
     assert!(world.access.is_still_in(&ben));
     world.access.set_password(&anna, "ben", "another long password").await.unwrap();
-    assert!(world.access.of_session(&token, HERE).await.is_none() && !world.access.is_still_in(&ben));
+    assert!(
+        world.access.of_session(&token, HERE).await.is_none() && !world.access.is_still_in(&ben)
+    );
     world.access.set_password(&anna, "ben", PASSWORD).await.unwrap();
     let (token, _) = world.signed_in("ben").await;
     world.access.remove_user(&anna, "ben").await.unwrap();
