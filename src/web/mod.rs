@@ -14,7 +14,6 @@ pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
 mod crowd;
-
 mod events;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod metrics;
