@@ -77,7 +77,7 @@ async fn live(loaded: config::Loaded, path: &Path) -> anyhow::Result<()> {
         setup: setup.clone(),
         clock,
         state_dir: state_dir.clone(),
-        demo: false,
+        demo: None,
     });
     if let Some(dir) = state_dir {
         let (asked, setup) = (Arc::clone(&gateway), setup.clone());

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WebPlan;
 
+pub use api::demo::{Demo, DemoSwitch, DemoSwitches};
 pub use routes::{Need, description, needs};
 pub use server::WebError;
 pub use state::{App, Deps};

@@ -40,6 +40,7 @@ pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
+        .merge(api::demo::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
         .merge(events::routes());

@@ -9,6 +9,7 @@ use crate::config::WebPlan;
 use crate::model::Clock;
 use crate::runtime::{Gateway, Setup, SetupStatus};
 
+use super::api::demo::Demo;
 use super::events::Events;
 
 /// What the page stands on.
@@ -18,8 +19,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
-    /// A demonstration: everyone is an administrator.
-    pub demo: bool,
+    /// A demonstration: everyone is an administrator, and has its switches.
+    pub demo: Option<Demo>,
 }
 
 /// The state of the page, shared by all requests.
@@ -78,7 +79,11 @@ impl App {
     }
 
     pub fn demo(&self) -> bool {
-        self.shared.deps.demo
+        self.shared.deps.demo.is_some()
+    }
+
+    pub fn demonstration(&self) -> Option<&Demo> {
+        self.shared.deps.demo.as_ref()
     }
 
     pub fn events(&self) -> &Events {

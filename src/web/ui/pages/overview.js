@@ -1,13 +1,11 @@
 // At a glance: what needs a look, and where the data is.
 
 import { html } from '../vendor/preact.js';
-import { post } from '../lib/api.js';
 import { bytes, duration, number, percent } from '../lib/format.js';
 import { clock, status, tags, tagsLoaded } from '../lib/live.js';
 import { changeCount } from '../lib/draft.js';
-import { may, session } from '../lib/session.js';
+import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act } from '../parts/controls.js';
 import { Tiles } from '../parts/tiles.js';
 import { Shape, State } from '../parts/icon.js';
 import { busState, storeState, uplinkState } from '../parts/states.js';
@@ -39,7 +37,7 @@ export default function Overview() {
   const buses = Object.entries(now.buses);
   const uplinks = Object.entries(now.uplinks);
   return html`
-    <div class="title"><h1>${t.nav.overview}</h1><${Tally} count=${count} />${session.value.demo && html`<${Demo} uplinks=${uplinks} />`}</div>
+    <div class="title"><h1>${t.nav.overview}</h1><${Tally} count=${count} /></div>
     ${(buses.length === 0 || (tagsLoaded.value && tags.value.length === 0)) && may('operator') && html`<${First} buses=${buses} />`}
     <${Attention} now=${now} troubles=${troubles} />
     <div class="columns">
@@ -108,10 +106,4 @@ function First({ buses }) {
     <li><div><strong>${t.first.map}</strong><br /><span class="quiet">${t.first.mapText}</span></div>${buses.length > 0 && html`<a class="button primary" href="/registers">${t.first.openRegisters}</a>`}</li>
     <li><div><strong>${t.first.apply}</strong><br /><span class="quiet">${t.first.applyText}</span></div>${changed && html`<a class="button primary" href="/changes">${t.first.review}</a>`}</li>
   </ol></section>`;
-}
-
-/** Only in the demonstration: the wire to the cloud in one's own hands. */
-function Demo({ uplinks }) {
-  const online = uplinks.some(([, uplink]) => uplink.state === 'online');
-  return html`<${Act} kind=${online ? 'danger' : 'primary'} run=${() => post('/demo/uplink', { connected: !online })}>${online ? t.overview.cut : t.overview.mend}<//>`;
 }

@@ -1,7 +1,7 @@
 // One value in full: what it is, where it comes from and goes to, and setting it where that is allowed.
 
 import { html, useState } from '../vendor/preact.js';
-import { post, seg } from '../lib/api.js';
+import { post, Problem, seg } from '../lib/api.js';
 import { ago, duration, reading } from '../lib/format.js';
 import { clock } from '../lib/live.js';
 import { may } from '../lib/session.js';
@@ -42,10 +42,10 @@ function SetValue({ tag }) {
     setError(null);
     try {
       const said = await post(`/tags/${seg(tag.device)}/${seg(tag.tag)}/value`, { value: asJson(value) });
-      if (said.outcome === 'done' || said.outcome === 'written' || said.outcome === 'ok') {
-        toast(t.tag.written(`${tag.device}/${tag.tag}`, value));
+      if (t.tag.outcomes[said.outcome]) {
+        toast(t.tag.outcomes[said.outcome](`${tag.device}/${tag.tag}`, value));
         setValue('');
-      } else setError({ message: said.reason ?? said.outcome });
+      } else setError(new Problem({ code: 'refused', reason: said.reason ?? said.outcome }));
     } catch (failed) { setError(failed); } finally { setBusy(false); }
   };
   return html`<form class="panel set" onSubmit=${send}><h3>${t.tag.set}</h3>
