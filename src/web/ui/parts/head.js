@@ -1,6 +1,6 @@
 // The head of every page: which gateway this is, and whether anything needs a look.
 
-import { html, useState } from '../vendor/preact.js';
+import { Fragment, html, useState } from '../vendor/preact.js';
 import { changeCount, forgetDraft } from '../lib/draft.js';
 import { duration, number } from '../lib/format.js';
 import { clock, status } from '../lib/live.js';
@@ -68,7 +68,7 @@ export function Head() {
   const [open, setOpen] = useState(false);
   const now = status.value;
   const gateway = now?.gateway ?? session.value.gateway;
-  return html`<header class="head">
+  return html`<${Fragment}><header class="head">
     <a class="gateway" href="/" aria-label=${t.nav.overview}>
       <svg width="26" height="26" viewBox="0 0 32 32" aria-hidden="true"><path d="M12 7H7v18h5M20 7h5v18h-5" /><circle cx="16" cy="16" r="3.6" /></svg>
       <span class="name">${gateway.name}</span>${session.value.demo && html`<span class="demo">${t.head.demo}</span>`}</a>
@@ -77,8 +77,7 @@ export function Head() {
         ${now.gateway.clock_synced === false && html`<${Chip} kind="warn" href="/system" label=${t.head.clockUnsure}>${t.head.clockUnsure}<//>`}`}
     </div>
     <button type="button" class="who" onClick=${() => setOpen(true)} aria-haspopup="dialog" aria-label=${t.head.account}><${Icon} name="person" /><span>${session.value.user ?? ''}</span></button>
-    ${open && html`<${Account} onClose=${() => setOpen(false)} />`}
-  </header>`;
+  </header>${open && html`<${Account} onClose=${() => setOpen(false)} />`}<//>`;
 }
 
 function Account({ onClose }) {

@@ -22,9 +22,9 @@ function Dialog({ kind, title, onClose, children, footer = undefined }) {
   }, []);
   // A click beside it closes nothing: what was typed there would be gone.
   return html`<dialog ref=${box} class=${kind} aria-label=${title} onCancel=${(e) => { if (e.target === box.current) { e.preventDefault(); onClose(); } }}>
-    <header><h2 tabindex="-1">${title}</h2><${IconButton} icon="close" label=${t.close} onClick=${onClose} /></header>
+    <div class="dialog-head"><h2 tabindex="-1">${title}</h2><${IconButton} icon="close" label=${t.close} onClick=${onClose} /></div>
     <div class="body">${children}</div>
-    ${footer && html`<footer>${footer}</footer>`}
+    ${footer && html`<div class="dialog-foot">${footer}</div>`}
   </dialog>`;
 }
 
