@@ -96,24 +96,22 @@ impl Guard {
 
     /// Whether it calls us by a name of ours and was sent by our own page or a program; and whether
     /// it was sent on this machine.
-    fn check_names(&self, request: &Request, from: IpAddr) -> Result<bool, Problem> {
+    fn check_names(&self, request: &Request, from: IpAddr) -> Result<bool, NotOurs> {
         let (headers, plan) = (request.headers(), self.app.plan());
         let authority = door::authority(request.uri(), headers);
         let host = authority.and_then(door::host);
         let (Some(authority), Some(host)) = (authority, host) else {
-            return Err(wrong_host("it does not say which host it is for"));
+            return Err(NotOurs::Unnamed);
         };
         // The machine's own name is looked up where it decides.
         let is_ours = door::is_ours(host, None, &plan.hosts)
             || door::is_ours(host, names::host_name().as_deref(), &[]);
         if !is_ours {
-            return Err(wrong_host(&format!("{host} is no name of this gateway")));
+            return Err(NotOurs::Name(host.to_owned()));
         }
         let is_api = request.uri().path().starts_with(BASE);
         if is_api && !door::is_of_ours(request.method(), authority, headers) {
-            let title = "This was sent by another page";
-            let reason = "only the gateway's own page, and programs, may ask this";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "cross-site", title, reason));
+            return Err(NotOurs::Page);
         }
         // Without TLS there is a proxy, or may be, whose address is that of everybody.
         Ok(plan.tls != WebTls::Off && door::is_at_machine(from, host, headers))
@@ -157,10 +155,28 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     response
 }
 
-fn wrong_host(reason: &str) -> Problem {
-    let title = "The gateway is not called like this";
-    Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", title, reason)
-        .hint("call it by its address, or add the name to web: { hosts: [ … ] }")
+/// Why a request is not for us, or not of ours.
+enum NotOurs {
+    Unnamed,
+    Name(String),
+    Page,
+}
+
+impl From<NotOurs> for Problem {
+    fn from(why: NotOurs) -> Self {
+        let reason = match why {
+            NotOurs::Unnamed => "it does not say which host it is for".to_owned(),
+            NotOurs::Name(host) => format!("{host} is no name of this gateway"),
+            NotOurs::Page => {
+                let title = "This was sent by another page";
+                let reason = "only the gateway's own page, and programs, may ask this";
+                return Self::new(StatusCode::FORBIDDEN, "cross-site", title, reason);
+            }
+        };
+        let title = "The gateway is not called like this";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", title, reason)
+            .hint("call it by its address, or add the name to web: { hosts: [ … ] }")
+    }
 }
 
 fn forbidden(role: &str) -> Problem {

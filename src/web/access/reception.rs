@@ -321,11 +321,12 @@ impl Access {
         }
     }
 
-    /// Whether somebody who was let in still is: streams ask from time to time.
+    /// Whether somebody who was let in still is. Open streams ask all the time: a page that is
+    /// looked at is in use.
     pub fn is_still_in(&self, who: &Who) -> bool {
         match &who.key {
             Key::Everyone | Key::Console => true,
-            Key::Session(digest) => self.sessions().goes_on(digest, self.now()),
+            Key::Session(digest) => self.sessions().user(digest, self.now()).is_some(),
             Key::Token(id) => self.book.with(|a| a.tokens().iter().any(|token| token.id == *id)),
         }
     }

@@ -57,11 +57,6 @@ impl Sessions {
         Some(&session.user)
     }
 
-    /// As [`Sessions::user`], without a use.
-    pub fn goes_on(&self, token: &Digest, now: Mono) -> bool {
-        self.0.get(token).is_some_and(|session| !session.is_over(now))
-    }
-
     pub fn end(&mut self, token: &Digest) {
         self.0.remove(token);
     }
