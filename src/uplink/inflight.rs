@@ -10,7 +10,7 @@ use super::client::ById;
 /// So many windows may follow a message before it is acknowledged itself.
 const SPAN: u16 = 4;
 /// A window is low when so small a part of it is free.
-const LOW: u16 = 8;
+const LOW: u16 = 4;
 /// Packet ids have 16 bits, and subscriptions need some.
 const MESSAGES_MAX: u16 = u16::MAX / SPAN;
 
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_window_is_low_when_a_part_of_it_is_free() {
         let mut inflight = inflight(20);
-        let low = [true; 18].into_iter().chain([false; 3]);
+        let low = [true; 16].into_iter().chain([false; 5]);
         for (id, low) in (0..).zip(low) {
             assert_eq!(inflight.is_low(), low, "{id} are out");
             inflight.hand_over(id, 0, 1);
@@ -169,7 +169,7 @@ mod tests {
         for id in 1..21 {
             inflight.acknowledged(id);
         }
-        inflight.hand_over(30, 0, 874);
+        inflight.hand_over(30, 0, 749);
         assert!(inflight.is_low());
         inflight.hand_over(31, 0, 1);
         assert!(!inflight.is_low(), "in bytes");

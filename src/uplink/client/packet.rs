@@ -131,6 +131,7 @@ impl Reason {
 }
 
 /// What a client sends, besides messages.
+#[derive(Clone, Copy)]
 pub enum Outgoing<'a> {
     Hello(&'a Hello),
     Subscribe {
