@@ -264,6 +264,7 @@ const de = {
     link: { title: 'Die Leitung geht nicht', hint: 'Adapter und Kabel prüfen, oder Host und Port.' },
     held: { title: 'Ein Bus hat diesen Anschluss', hint: 'Über diesen Bus fragen, oder ihn erst ändern und anwenden.' },
     'too-long': { title: 'Das dauerte zu lange', hint: 'Weniger auf einmal fragen.' },
+    'not-csv': { title: 'Das ist kein CSV', hint: 'Eine CSV-Datei wählen, oder Zeilen aus einer Tabelle einfügen.' },
     'not-json': { title: 'Das versteht das Gateway nicht', hint: 'Die Seite neu laden; vielleicht ist sie aus einer anderen Version.' },
     'cross-site': { title: 'Das kam von einer anderen Seite', hint: 'Die Seite des Gateways selbst öffnen und es dort tun.' },
     'wrong-host': { title: 'So heißt das Gateway nicht', hint: 'Seine Adresse verwenden, oder diesen Namen bei `hosts` im Abschnitt web eintragen.' },

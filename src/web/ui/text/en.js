@@ -264,6 +264,7 @@ export default {
     link: { title: 'The line can’t be used', hint: 'Check the adapter and the cable, or host and port.' },
     held: { title: 'A bus has this port', hint: 'Ask through that bus, or change and apply it first.' },
     'too-long': { title: 'This took too long', hint: 'Ask for less at a time.' },
+    'not-csv': { title: 'This is no CSV', hint: 'Choose a CSV file, or paste rows from a spreadsheet.' },
     'not-json': { title: 'The gateway does not understand this', hint: 'Load the page again: it may be of another version.' },
     'cross-site': { title: 'This came from another page', hint: 'Open the page of the gateway itself and do it there.' },
     'wrong-host': { title: 'The gateway is not called that', hint: 'Use its address, or add this name to `hosts` in the section web.' },
