@@ -10,4 +10,5 @@ pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod side_by_side;
 pub mod sparkplug;

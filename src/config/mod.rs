@@ -16,6 +16,7 @@ pub mod import;
 mod keys;
 mod kinds;
 mod link;
+pub mod paste;
 mod plan;
 mod problem;
 pub mod profile;

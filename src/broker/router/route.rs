@@ -128,6 +128,7 @@ impl Router {
                 .properties
                 .and_then(|p| p.reply_to)
                 .map(|(topic, data)| (topic, data.to_vec())),
+            answer: None,
         };
         if self.inbox.try_send(request).is_err() {
             self.counters.dropped.commands_full.one();
