@@ -25,10 +25,13 @@ pub use by_hand::{NoWay, Place, Way};
 pub use clock::SystemClock;
 pub use commands::NoAnswer;
 pub use gateway::{ApplyError, GRACE, Gateway, Opened};
+pub use live::TagNow;
 pub use logs::{LogLine, LogPage, Logs};
 pub use remote::start as start_remote;
 pub use scans::{End as ScanEnd, Progress as ScanProgress, Scan};
-pub use setup::{Author, Found, History, HistoryError, Record, Refused, Setup, State};
+pub use setup::{
+    Author, Found, History, HistoryError, Proposal, Record, Refused, Setup, SetupStatus, State,
+};
 pub use status::Status;
 pub use trend::{EVERY as TREND_EVERY, Point as TrendPoint};
 pub use trials::Trial;

@@ -146,6 +146,9 @@ class Gateway(Process):
         super().__init__([BINARY, "run", self.config], directory / "gateway.log")
 
     def write(self, config):
+        """Without the web page unless the text has it: gateways side by side can't share its port."""
+        if "\nweb:" not in config:
+            config = config.rstrip("\n") + "\nweb: off\n"
         self.config.write_text(config)
 
     @property

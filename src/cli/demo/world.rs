@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::keys::Action;
 use super::relay::Relay;
 use crate::broker::{Broker, BrokerRunner, Deps};
-use crate::config::{BrokerPlan, Link, ListenerPlan, Plan};
+use crate::config::{BrokerPlan, ListenerPlan};
 use crate::model::{Clock, Mono};
 use crate::runtime::{GRACE, Units};
 use crate::south::simulator::{Meter, Press, Pty, RtuSlave, TcpServer};
@@ -70,23 +70,15 @@ impl World {
         Ok(world)
     }
 
-    /// Points the embedded configuration at this world.
-    pub fn connect(&self, plan: &mut Plan) {
-        for bus in &mut plan.buses {
-            match bus.link.serial_mut() {
-                Some(line) => line.port.clone_from(&self.line),
-                None => {
-                    let address = self.press_address;
-                    bus.link = Link::modbus_tcp(address.ip().to_string(), address.port());
-                }
-            }
-        }
-        for uplink in &mut plan.uplinks {
-            for broker in &mut uplink.brokers {
-                broker.host = self.wire_address.ip().to_string();
-                broker.port = self.wire_address.port();
-            }
-        }
+    /// The embedded configuration, pointed at this world.
+    pub fn connect(&self, text: &str) -> anyhow::Result<String> {
+        let (press, wire) = (self.press_address, self.wire_address);
+        let places = [
+            (PRESS, format!("host: {}, port: {}", press.ip(), press.port())),
+            (LINE, format!("port: {}", self.line.display())),
+            (CLOUD, format!("mqtt://{wire}")),
+        ];
+        super::replace(text, &places)
     }
 
     /// Does what a person asked for.
@@ -148,6 +140,11 @@ impl World {
 }
 
 const LINE_UNIT: &str = "line";
+
+/// What stands in the embedded configuration for the world's own addresses.
+const PRESS: &str = "host: 127.0.0.1, port: 1502";
+const LINE: &str = "port: /tmp/fieldhold-demo-rs485";
+const CLOUD: &str = "mqtt://127.0.0.1:1884";
 
 /// Runs something that can be started only once as a unit.
 fn once<T, Run, E>(

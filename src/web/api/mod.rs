@@ -1,0 +1,4 @@
+//! The routes by subject. Each file has its `routes()`, which `routes.rs` puts together.
+
+pub mod status;
+pub mod tags;
