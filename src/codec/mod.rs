@@ -12,3 +12,4 @@ pub mod registers;
 pub mod sensor;
 pub mod side_by_side;
 pub mod sparkplug;
+pub mod tar;

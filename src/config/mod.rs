@@ -5,6 +5,7 @@
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 mod access;
+pub mod alone;
 pub mod blocks;
 mod broker;
 mod check;

@@ -264,6 +264,7 @@ impl Router {
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
         let by = from.and_then(|key| self.session(key)).map(|session| session.client_id.clone());
+        self.ears.hear(message, by.as_ref());
         self.traffic.note(message, by, now);
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.matches(message.topic.as_str(), &mut matches);
