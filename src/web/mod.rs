@@ -13,7 +13,9 @@
 pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
+
 mod events;
+mod openapi;
 mod page;
 mod problem;
 mod routes;

@@ -14,11 +14,11 @@ use axum::middleware::from_fn_with_state;
 use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, Role};
-use super::{App, api, events, page};
+use super::{App, api, events, openapi, page};
 
 /// Where the API begins.
 pub const BASE: &str = "/api/v1";
@@ -39,21 +39,16 @@ pub enum Need {
 pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
-    let info = InfoBuilder::new()
-        .title("Fieldhold")
-        .description(Some("What the page of a gateway uses, for everyone."))
-        .version(env!("CARGO_PKG_VERSION"))
-        .build();
     let api = OpenApiRouter::new()
         .merge(api::status::routes())
         .merge(api::tags::routes())
         .merge(events::routes());
-    OpenApiRouter::with_openapi(OpenApiBuilder::new().info(info).build()).nest(BASE, api)
+    OpenApiRouter::new().nest(BASE, api)
 }
 
 /// The description of the API.
 pub fn description() -> OpenApi {
-    all().into_openapi()
+    openapi::finish(all().into_openapi())
 }
 
 /// Reads them from the description.
@@ -111,6 +106,23 @@ mod tests {
             }
         }
         assert!(silent.is_empty(), "{silent:?}");
+    }
+
+    /// What programs of others are built on is not changed by oversight.
+    #[test]
+    fn the_committed_description_is_of_these_routes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let text = description().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("FIELDHOLD_WRITE_OPENAPI").is_some() {
+            let mut file = std::fs::File::create(path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "docs/openapi.json is of other routes: look at the difference after \
+             FIELDHOLD_WRITE_OPENAPI=1 cargo test --lib web::routes"
+        );
     }
 
     #[test]

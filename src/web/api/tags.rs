@@ -147,7 +147,7 @@ struct Buses {
 struct BusRow {
     name: String,
     /// `modbus-rtu`, `modbus-tcp` …, or `serial` for sensors.
-    kind: String,
+    kind: &'static str,
     /// The line or the host in words.
     link: String,
     /// Whether it is a serial line or another medium that devices share.
@@ -181,14 +181,13 @@ fn bus_row(bus: &BusPlan) -> BusRow {
         timeout_ms: u64::try_from(device.timeout.as_millis()).unwrap_or(u64::MAX),
         tags: device.tags.len(),
     };
-    let link = bus.link.to_string();
     BusRow {
         name: bus.name.to_string(),
-        kind: link.split(' ').next().unwrap_or_default().to_owned(),
+        kind: bus.link.key(),
         line: bus.link.is_line(),
         port: bus.link.serial().map(|serial| serial.port.display().to_string()),
         shared: bus.share.is_some(),
         devices: bus.devices.iter().map(device).collect(),
-        link,
+        link: bus.link.to_string(),
     }
 }
