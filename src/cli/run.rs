@@ -47,7 +47,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     let runtime = runtime()?;
-    let end = runtime.block_on(live(loaded, path, clock));
+    let end = runtime.block_on(live(loaded, path, clock, logs));
     // After a second signal something may still be hanging; it is not waited for.
     runtime.shutdown_background();
     end.map(|()| ExitCode::SUCCESS)
@@ -63,7 +63,12 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("can't start the async runtime")
 }
 
-async fn live(loaded: config::Loaded, path: &Path, clock: Arc<SystemClock>) -> anyhow::Result<()> {
+async fn live(
+    loaded: config::Loaded,
+    path: &Path,
+    clock: Arc<SystemClock>,
+    logs: Logs,
+) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
     let mut end = Ends::new()?;
     let secrets = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -79,6 +84,7 @@ async fn live(loaded: config::Loaded, path: &Path, clock: Arc<SystemClock>) -> a
         gateway: Arc::clone(&gateway),
         setup: setup.clone(),
         clock,
+        logs,
         state_dir: state_dir.clone(),
         demo: false,
     });

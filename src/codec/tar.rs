@@ -39,7 +39,8 @@ impl Tar {
         put(&mut head, b"0", 1); // a file
         put(&mut head, b"", NAME_BYTES); // no link
         put(&mut head, b"ustar\x0000", 8);
-        put(&mut head, b"", BLOCK - head.len());
+        let rest = BLOCK - head.len();
+        put(&mut head, b"", rest);
         let sum: u64 = head.iter().map(|byte| u64::from(*byte)).sum();
         let sum = format!("{sum:06o}\0 ");
         for (to, from) in head.iter_mut().skip(sum_at).zip(sum.bytes()) {

@@ -74,8 +74,7 @@ async fn list(app: &App, asked: BrokerAsk) -> Result<Json<Page>, Problem> {
 /// Clients with a connection or a session.
 #[utoipa::path(get, path = "/broker/clients", tag = "broker", params(Wanted),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn clients(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
@@ -86,24 +85,21 @@ async fn clients(
 /// Who subscribes to what.
 #[utoipa::path(get, path = "/broker/subscriptions", tag = "broker", params(Wanted),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn subscriptions(
     State(app): State<App>,
     Query(Wanted { filter, after }): Query<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let after = after.map(|after| serde_json::from_str(&after)).transpose();
-    let after = after.map_err(|_| {
-        Problem::bad("this is nothing that a page said in `next`").field("after")
-    })?;
+    let after = after
+        .map_err(|_| Problem::bad("this is nothing that a page said in `next`").field("after"))?;
     list(&app, BrokerAsk::Subscriptions { filter, after }).await
 }
 
 /// Topics that were lately published to.
 #[utoipa::path(get, path = "/broker/topics", tag = "broker", params(Wanted),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn topics(
     State(app): State<App>,
     Query(Wanted { filter, after }): Query<Wanted>,
@@ -114,8 +110,7 @@ async fn topics(
 /// Retained messages.
 #[utoipa::path(get, path = "/broker/retained", tag = "broker", params(Wanted),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn retained(
     State(app): State<App>,
     Query(Wanted { filter, after }): Query<Wanted>,
@@ -127,8 +122,7 @@ async fn retained(
 /// tags stay.
 #[utoipa::path(delete, path = "/broker/retained", tag = "broker", params(Wanted),
     security(("session" = ["operator"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn remove(
     State(app): State<App>,
     Query(Wanted { filter, after }): Query<Wanted>,
@@ -155,8 +149,7 @@ struct Kicked {
 /// Disconnects a client, which may come back.
 #[utoipa::path(post, path = "/broker/kick", tag = "broker", security(("session" = ["operator"])),
     request_body = Kick,
-    responses((status = 200, body = Kicked),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Kicked)))]
 async fn kick(State(app): State<App>, Json(kick): Json<Kick>) -> Result<Json<Kicked>, Problem> {
     let Kick { client, session } = kick;
     let said = ask(&app, BrokerAsk::Kick { client, session }).await?;
@@ -180,8 +173,7 @@ struct Hashed {
 /// The line that a password is in the configuration. Nothing is kept.
 #[utoipa::path(post, path = "/broker/password", tag = "broker",
     security(("session" = ["operator"])), request_body = Password,
-    responses((status = 200, body = Hashed),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Hashed)))]
 async fn password(Json(ask): Json<Password>) -> Result<Json<Hashed>, Problem> {
     if ask.password.len() > PASSWORD_BYTES_MAX {
         let why = format!("a password has at most {PASSWORD_BYTES_MAX} bytes");
@@ -206,9 +198,7 @@ struct Filter {
     security(("session" = ["operator"])),
     responses(
         (status = 200, content_type = "text/event-stream", body = String, description =
-            "`messages` with rows, and how many were left out since the event before"),
-        (status = "default", content_type = "application/problem+json", body = Problem),
-    ))]
+            "`messages` with rows, and how many were left out since the event before")))]
 async fn listen(
     State(app): State<App>,
     Query(wanted): Query<Filter>,

@@ -20,7 +20,6 @@ pub fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// A number, a text, or true or false, as the tag takes it.
-    #[schema(value_type = Object)]
     value: Value,
 }
 
@@ -31,7 +30,6 @@ struct Answer {
     /// Why it was refused.
     reason: Option<String>,
     /// What the device holds now, as far as it was looked at; else what was asked for.
-    #[schema(value_type = Object)]
     value: Value,
 }
 
@@ -39,8 +37,7 @@ struct Answer {
 #[utoipa::path(post, path = "/tags/{device}/{tag}/value", tag = "field",
     security(("session" = ["operator"])),
     params(("device" = String, Path), ("tag" = String, Path)), request_body = Wanted,
-    responses((status = 200, body = Answer, description = "Carried out or refused"),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Answer, description = "Carried out or refused")))]
 async fn set(
     State(app): State<App>,
     who: Who,

@@ -23,8 +23,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// What somebody who helps needs to know; passwords and keys are left out.
 #[utoipa::path(get, path = "/diagnostics", tag = "system", security(("session" = ["admin"])),
-    responses((status = 200, content_type = "application/gzip", body = Vec<u8>),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, content_type = "application/gzip", body = Vec<u8>)))]
 async fn diagnostics(State(app): State<App>) -> Result<Response, Problem> {
     let system = serde_json::to_value(system::facts(&app).await?).unwrap_or_default();
     // Without it the rest is worth as much.

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::runtime::LogLine;
 use crate::web::App;
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Query};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(logs))
@@ -43,8 +43,7 @@ struct Line {
 /// Lines of the log, oldest first; the last 2,000 are kept.
 #[utoipa::path(get, path = "/logs", tag = "system", params(Since),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Page),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Page)))]
 async fn logs(State(app): State<App>, Query(since): Query<Since>) -> Json<Page> {
     let page = app.logs().since(since.since.unwrap_or(0));
     let row = |line: LogLine| Line {

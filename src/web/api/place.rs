@@ -48,14 +48,14 @@ impl From<Table> for TableWord {
 pub fn way(app: &App, bus: Option<&str>, link: Option<&Value>) -> Result<Way, Problem> {
     let place = match (bus, link) {
         (Some(bus), None) => {
-            let name = Name::new(bus).map_err(|error| Problem::bad(error.to_string()).field("bus"))?;
+            let name =
+                Name::new(bus).map_err(|error| Problem::bad(error.to_string()).field("bus"))?;
             Place::Bus(name)
         }
-        (None, Some(link)) => {
-            Place::Link(alone::bus(&link.to_string()).map_err(|problems| {
-                configuration(problems).field("link")
-            })?)
-        }
+        (None, Some(link)) => Place::Link(
+            alone::bus(&link.to_string())
+                .map_err(|problems| configuration(problems).field("link"))?,
+        ),
         _ => return Err(Problem::bad("say either the bus or its link").field("bus")),
     };
     app.gateway().way(&place).map_err(|why| no_way(&why))
@@ -98,7 +98,9 @@ fn no_answer(error: &ProbeError) -> Problem {
     let problem = match error {
         ProbeError::NoAnswer(_) => field("no-answer", "The device does not answer"),
         ProbeError::BadAnswer => field("bad-answer", "The answer can't be used"),
-        ProbeError::NoIdentification => field("no-identification", "The device has no identification"),
+        ProbeError::NoIdentification => {
+            field("no-identification", "The device has no identification")
+        }
         ProbeError::Exception(code) => {
             field("exception", "The device refused").with("exception", u64::from(*code))
         }

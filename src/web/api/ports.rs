@@ -39,8 +39,7 @@ struct PortRow {
 
 /// Serial ports, those that buses wait for as well.
 #[utoipa::path(get, path = "/ports", tag = "field", security(("session" = ["operator"])),
-    responses((status = 200, body = Ports),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Ports)))]
 async fn ports(State(app): State<App>) -> Result<Json<Ports>, Problem> {
     let buses: Vec<(String, PathBuf)> = (app.gateway().plan().buses.iter())
         .filter_map(|bus| Some((bus.name.to_string(), bus.link.serial()?.port.clone())))
@@ -108,10 +107,9 @@ mod tests {
             .iter()
             .map(|row| (row.used_by.as_deref(), row.held_by.is_some(), row.there))
             .collect();
-        assert_eq!(seen, [
-            (Some("hall"), false, true),
-            (None, true, true),
-            (Some("away"), false, false)
-        ]);
+        assert_eq!(
+            seen,
+            [(Some("hall"), false, true), (None, true, true), (Some("away"), false, false)]
+        );
     }
 }

@@ -84,10 +84,22 @@ struct Read {
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Row {
     address: u16,
+    /// Of a bit.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<bool>,
-    #[serde(flatten)]
-    register: Option<Register>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    u16: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    i16: Option<i16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// What starts here, by type and order, as in `f32 CDAB`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#as: Option<BTreeMap<String, String>>,
     /// The code of the exception.
     #[serde(skip_serializing_if = "Option::is_none")]
     exception: Option<u8>,
@@ -95,22 +107,10 @@ struct Row {
     reason: Option<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-struct Register {
-    hex: String,
-    u16: u16,
-    i16: i16,
-    bits: String,
-    text: String,
-    /// What starts here, by type and order, as in `f32 CDAB`.
-    r#as: BTreeMap<String, String>,
-}
-
 /// Registers or bits, as they are and in every interpretation.
 #[utoipa::path(post, path = "/probe", tag = "field", security(("session" = ["operator"])),
     request_body = ReadAsk,
-    responses((status = 200, body = Read),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Read)))]
 async fn read(State(app): State<App>, Json(ask): Json<ReadAsk>) -> Result<Json<Read>, Problem> {
     let way = way(&app, ask.bus.as_deref(), ask.link.as_ref())?;
     unit_fits(&way, ask.unit)?;
@@ -195,15 +195,15 @@ fn rows(table: Table, items: &[Item], wide: bool) -> Vec<Row> {
                 let cell = |(name, cells): &(String, Vec<Option<String>>)| {
                     Some((name.clone(), cells.get(at)?.clone()?))
                 };
-                let register = Register {
-                    hex: side_by_side::hex(*word),
-                    u16: *word,
-                    i16: word.cast_signed(),
-                    bits: side_by_side::bits(*word),
-                    text: side_by_side::letters(*word),
-                    r#as: shown.iter().filter_map(cell).collect(),
-                };
-                Row { register: Some(register), ..row }
+                Row {
+                    hex: Some(side_by_side::hex(*word)),
+                    u16: Some(*word),
+                    i16: Some(word.cast_signed()),
+                    bits: Some(side_by_side::bits(*word)),
+                    text: Some(side_by_side::letters(*word)),
+                    r#as: Some(shown.iter().filter_map(cell).collect()),
+                    ..row
+                }
             }
         }
     };
@@ -266,13 +266,13 @@ struct Candidate {
 /// Registers that show what the display of the device shows, in any type, order and scale.
 #[utoipa::path(post, path = "/probe/find", tag = "field", security(("session" = ["operator"])),
     request_body = FindAsk,
-    responses((status = 200, body = FoundValues),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = FoundValues)))]
 async fn search(
     State(app): State<App>,
     Json(ask): Json<FindAsk>,
 ) -> Result<Json<FoundValues>, Problem> {
-    let wanted = Shown::parse(&ask.display).map_err(|why| Problem::refused(why).field("display"))?;
+    let wanted =
+        Shown::parse(&ask.display).map_err(|why| Problem::refused(why).field("display"))?;
     let tolerance = match ask.tolerance {
         None => wanted.tolerance(),
         Some(own) if own.is_finite() && own >= 0.0 => own,
@@ -386,8 +386,7 @@ struct Tested {
 /// Reads a tag as its bus would; nothing is published or kept.
 #[utoipa::path(post, path = "/probe/test", tag = "field", security(("session" = ["operator"])),
     request_body = TestAsk,
-    responses((status = 200, body = Tested),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Tested)))]
 async fn test(State(app): State<App>, Json(ask): Json<TestAsk>) -> Result<Json<Tested>, Problem> {
     let way = way(&app, ask.bus.as_deref(), ask.link.as_ref())?;
     unit_fits(&way, ask.unit)?;
@@ -462,8 +461,7 @@ impl IdentityObject {
 /// What a device says about itself (function 43/14).
 #[utoipa::path(post, path = "/probe/identify", tag = "field", security(("session" = ["operator"])),
     request_body = IdentifyAsk,
-    responses((status = 200, body = Identity),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Identity)))]
 async fn identify(
     State(app): State<App>,
     Json(ask): Json<IdentifyAsk>,

@@ -11,7 +11,8 @@ use serde_json::Value;
 const MASK: &str = "(masked)";
 
 /// Words that stand before a secret, as keys or in the middle of a line.
-const WORDS: &str = "password|passwd|passphrase|secret|token|credential|private|authorization|cookie|sas|psk";
+const WORDS: &str =
+    "password|passwd|passphrase|secret|token|credential|private|authorization|cookie|sas|psk";
 
 /// What a hash of a password looks like.
 static HASH: LazyLock<Option<Regex>> =
@@ -27,7 +28,8 @@ static ASSIGNED: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 /// PEM files.
 static PEM: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)").ok()
+    Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)")
+        .ok()
 });
 
 /// A text without secrets.
@@ -54,7 +56,8 @@ pub fn json(value: Value) -> Value {
         Value::Object(all) => {
             let member = |(key, value): (String, Value)| {
                 let lower = key.to_lowercase();
-                let is_secret = value.is_string() && WORDS.split('|').any(|word| lower.contains(word));
+                let is_secret =
+                    value.is_string() && WORDS.split('|').any(|word| lower.contains(word));
                 let value = if is_secret { Value::from(MASK) } else { json(value) };
                 (key, value)
             };
@@ -91,9 +94,12 @@ mod tests {
         let json = json(document!({
             "password": "x", "rows": [{ "url": "mqtt://a:b@c", "token_id": 7 }], "n": 1
         }));
-        assert_eq!(json, document!({
-            "password": "(masked)", "rows": [{ "url": "mqtt://(masked)@c", "token_id": 7 }], "n": 1
-        }));
+        assert_eq!(
+            json,
+            document!({
+                "password": "(masked)", "rows": [{ "url": "mqtt://(masked)@c", "token_id": 7 }], "n": 1
+            })
+        );
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(start)).routes(routes!(show, stop))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum ParityWord {
     None,
@@ -45,7 +45,7 @@ enum ParityWord {
     Odd,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum FramingWord {
     #[default]
@@ -63,7 +63,7 @@ struct ScanAsk {
     #[schema(value_type = Option<Object>)]
     link: Option<Value>,
     /// A serial port; every usual setting is tried, or those that are named.
-    port: Option<PathBuf>,
+    port: Option<String>,
     /// `HOST` or `HOST:PORT`.
     #[schema(max_items = 32)]
     hosts: Option<Vec<String>>,
@@ -147,8 +147,7 @@ struct Unreachable {
 /// Begins a scan; one goes on at a time.
 #[utoipa::path(post, path = "/scan", tag = "field", security(("session" = ["operator"])),
     request_body = ScanAsk,
-    responses((status = 200, body = Started),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Started)))]
 async fn start(State(app): State<App>, Json(ask): Json<ScanAsk>) -> Result<Json<Started>, Problem> {
     let targets = ask.targets(&app)?;
     let of = targets.iter().map(|target| target.units.len()).sum();
@@ -178,12 +177,16 @@ impl ScanAsk {
         let given = self.units.as_deref().map(units).transpose();
         let given = given.map_err(|why| Problem::refused(why).field("units"))?;
         let wrong_units = |why: String| Problem::refused(why).field("units");
-        if [self.baud.len(), self.parity.len(), self.stop_bits.len()].iter().any(|n| *n > SETTINGS_MAX) {
+        if [self.baud.len(), self.parity.len(), self.stop_bits.len()]
+            .iter()
+            .any(|n| *n > SETTINGS_MAX)
+        {
             return Err(Problem::refused(format!("at most {SETTINGS_MAX} of each setting")));
         }
-        let searches = !self.baud.is_empty() || !self.parity.is_empty() || !self.stop_bits.is_empty();
+        let searches =
+            !self.baud.is_empty() || !self.parity.is_empty() || !self.stop_bits.is_empty();
         match (&self.bus, &self.link, &self.port, &self.hosts) {
-            (None, None, Some(port), None) => self.on_port(app, port.clone(), given),
+            (None, None, Some(port), None) => self.on_port(app, port.into(), given),
             (None, None, None, Some(hosts)) => self.on_hosts(app, hosts, given.as_ref()),
             (bus, link, None, None) => {
                 let way = way(app, bus.as_deref(), link.as_ref())?;
@@ -230,7 +233,8 @@ impl ScanAsk {
             stop_bits: self.stop_bits.clone(),
         };
         let targets = wanted.targets().map_err(|why| Problem::refused(why).field("units"))?;
-        for target in &targets {
+        // They differ in the settings alone.
+        if let Some(target) = targets.first() {
             let way = app.gateway().way(&Place::Link(target.link.clone()));
             if let Way::Bus { .. } = way.map_err(|why| no_way(&why))? {
                 return Err(at_its_settings());
@@ -287,7 +291,9 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
         return Some((address.to_string(), MODBUS_PORT));
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host.trim_matches(['[', ']']), port.parse().ok().filter(|p| *p > 0)?),
+        Some((host, port)) => {
+            (host.trim_matches(['[', ']']), port.parse().ok().filter(|p| *p > 0)?)
+        }
         None => (text, MODBUS_PORT),
     };
     let sound = !host.is_empty() && host.len() <= 253 && !host.contains(char::is_whitespace);
@@ -297,8 +303,7 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
 /// How far it is, and what it found.
 #[utoipa::path(get, path = "/scan/{id}", tag = "field", security(("session" = ["operator"])),
     params(("id" = u64, Path, description = "Its number"), Since),
-    responses((status = 200, body = Shown),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Shown)))]
 async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -311,8 +316,7 @@ async fn show(
 /// Ends it; what it found is still known.
 #[utoipa::path(delete, path = "/scan/{id}", tag = "field", security(("session" = ["operator"])),
     params(("id" = u64, Path, description = "Its number")),
-    responses((status = 204, description = "It is ended"),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 204, description = "It is ended")))]
 async fn stop(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     app.gateway().stop_scan(found(&app, &id)?.id);
     Ok(StatusCode::NO_CONTENT)

@@ -51,8 +51,7 @@ struct Row {
 /// What was dropped. The store keeps the last 10,000 rows; sums are kept for ever.
 #[utoipa::path(get, path = "/store/drops", tag = "north", params(Wanted),
     security(("session" = ["viewer"])),
-    responses((status = 200, body = Drops),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Drops)))]
 async fn drops(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
@@ -77,15 +76,14 @@ async fn drops(
 fn page(all: BTreeMap<i64, DropRow>, wanted: &Wanted) -> Drops {
     let limit = wanted.limit.map_or(ROWS, usize::from).clamp(1, ROWS_MAX);
     let older = |(id, _): &(i64, DropRow)| wanted.after.is_none_or(|after| *id < after);
-    let mut rows: Vec<(i64, DropRow)> = all.into_iter().rev().filter(older).take(limit + 1).collect();
+    let mut rows: Vec<(i64, DropRow)> =
+        all.into_iter().rev().filter(older).take(limit + 1).collect();
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().map(|(id, _)| *id).filter(|_| more);
     // Files of an earlier version write reasons with underscores.
-    let row = |(_, row): (i64, DropRow)| Row {
-        words: drop_words(&row.reason.replace('_', "-")),
-        row,
-    };
+    let row =
+        |(_, row): (i64, DropRow)| Row { words: drop_words(&row.reason.replace('_', "-")), row };
     Drops { rows: rows.into_iter().map(row).collect(), next }
 }
 

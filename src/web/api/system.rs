@@ -57,8 +57,7 @@ struct Disk {
 
 /// What the gateway runs on.
 #[utoipa::path(get, path = "/system", tag = "system", security(("session" = ["viewer"])),
-    responses((status = 200, body = System),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = System)))]
 async fn system(State(app): State<App>) -> Result<Json<System>, Problem> {
     Ok(Json(facts(&app).await?))
 }

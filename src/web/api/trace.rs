@@ -66,8 +66,7 @@ struct FrameShown {
 #[utoipa::path(get, path = "/buses/{name}/trace", tag = "field",
     security(("session" = ["operator"])),
     params(("name" = String, Path, description = "The bus"), Since),
-    responses((status = 200, body = TracePage),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = TracePage)))]
 async fn page(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -112,8 +111,7 @@ fn shown(framing: crate::south::trace::Framing, exchange: &Exchange) -> Vec<Fram
 #[utoipa::path(get, path = "/buses/{name}/trace.pcap", tag = "field",
     security(("session" = ["operator"])),
     params(("name" = String, Path, description = "The bus")),
-    responses((status = 200, content_type = "application/vnd.tcpdump.pcap", body = Vec<u8>),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, content_type = "application/vnd.tcpdump.pcap", body = Vec<u8>)))]
 async fn packets(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
     file(app, name, Format::Pcap, "pcap", "application/vnd.tcpdump.pcap").await
 }
@@ -122,8 +120,7 @@ async fn packets(State(app): State<App>, Path(name): Path<String>) -> Result<Res
 #[utoipa::path(get, path = "/buses/{name}/trace.txt", tag = "field",
     security(("session" = ["operator"])),
     params(("name" = String, Path, description = "The bus")),
-    responses((status = 200, content_type = "text/plain", body = String),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, content_type = "text/plain", body = String)))]
 async fn written(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
     file(app, name, Format::Text, "txt", "text/plain; charset=utf-8").await
 }
@@ -167,7 +164,8 @@ pub fn all(app: &App, bus: &str) -> Option<(Page, Vec<Exchange>)> {
 /// A file to be kept by the browser. Names are those of the configuration, so they need no escaping.
 pub fn download(name: &str, kind: &'static str, bytes: Vec<u8>) -> Response {
     let kind = HeaderValue::from_static(kind);
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     let disposition = disposition.unwrap_or_else(|_| HeaderValue::from_static("attachment"));
     ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition)], bytes)

@@ -28,8 +28,7 @@ struct History {
 #[utoipa::path(get, path = "/uplinks/{name}/history", tag = "north",
     security(("session" = ["viewer"])),
     params(("name" = String, Path, description = "The uplink")),
-    responses((status = 200, body = History),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = History)))]
 async fn history(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -73,8 +72,7 @@ struct Step {
 #[utoipa::path(post, path = "/uplinks/{name}/test", tag = "north",
     security(("session" = ["operator"])),
     params(("name" = String, Path, description = "The uplink")),
-    responses((status = 200, body = Tested),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 200, body = Tested)))]
 async fn test(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Tested>, Problem> {
     let tried = app.gateway().try_uplink(&name).await.ok_or_else(no_uplink)?;
     let trial = tried.map_err(|alone| {
@@ -100,8 +98,7 @@ async fn test(State(app): State<App>, Path(name): Path<String>) -> Result<Json<T
 #[utoipa::path(post, path = "/uplinks/{name}/retry", tag = "north",
     security(("session" = ["operator"])),
     params(("name" = String, Path, description = "The uplink")),
-    responses((status = 204, description = "It tries now, unless it is connected"),
-        (status = "default", content_type = "application/problem+json", body = Problem)))]
+    responses((status = 204, description = "It tries now, unless it is connected")))]
 async fn retry(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     match app.gateway().retry_uplink(&name) {
         true => Ok(StatusCode::NO_CONTENT),
