@@ -86,7 +86,7 @@ async fn live(
         clock,
         logs,
         state_dir: state_dir.clone(),
-        demo: false,
+        demo: None,
     });
     if let Some(dir) = state_dir {
         let (asked, setup) = (Arc::clone(&gateway), setup.clone());

@@ -15,6 +15,8 @@ pub mod access;
 mod api;
 
 mod events;
+#[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
+mod metrics;
 mod openapi;
 mod page;
 mod problem;
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WebPlan;
 
+pub use api::demo::{Demo, DemoSwitch, DemoSwitches};
 pub use routes::{Need, description, needs};
 pub use server::WebError;
 pub use state::{App, Deps};

@@ -18,7 +18,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, Role};
-use super::{App, api, events, openapi, page};
+use super::{App, api, events, metrics, openapi, page};
 
 /// Where the API begins.
 pub const BASE: &str = "/api/v1";
@@ -40,6 +40,7 @@ pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
+        .merge(api::demo::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
         .merge(api::commands::routes())
@@ -54,7 +55,7 @@ fn all() -> OpenApiRouter<App> {
         .merge(api::system::routes())
         .merge(api::diagnostics::routes())
         .merge(events::routes());
-    OpenApiRouter::new().nest(BASE, api)
+    OpenApiRouter::new().nest(BASE, api).merge(metrics::routes())
 }
 
 /// The description of the API.
@@ -143,6 +144,6 @@ mod tests {
             .filter(|(_, need)| *need == Need::Nothing)
             .map(|((method, path), _)| format!("{method} {path}"))
             .collect();
-        assert_eq!(open, ["GET /api/v1/openapi.json"]);
+        assert_eq!(open, ["GET /api/v1/openapi.json", "GET /healthz", "GET /readyz"]);
     }
 }

@@ -9,6 +9,7 @@ use crate::config::WebPlan;
 use crate::model::{Clock, Mono};
 use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
 
+use super::api::demo::Demo;
 use super::events::Events;
 
 /// What the page stands on.
@@ -20,8 +21,8 @@ pub struct Deps {
     pub logs: Logs,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
-    /// A demonstration: everyone is an administrator.
-    pub demo: bool,
+    /// A demonstration: everyone is an administrator, and has its switches.
+    pub demo: Option<Demo>,
 }
 
 /// The state of the page, shared by all requests.
@@ -91,7 +92,11 @@ impl App {
     }
 
     pub fn demo(&self) -> bool {
-        self.shared.deps.demo
+        self.shared.deps.demo.is_some()
+    }
+
+    pub fn demonstration(&self) -> Option<&Demo> {
+        self.shared.deps.demo.as_ref()
     }
 
     pub fn events(&self) -> &Events {

@@ -23,7 +23,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::keys::{Action, Switches};
+use self::keys::Action;
 use self::screen::Screen;
 use self::world::World;
 use super::run::{self, Ends};
@@ -76,7 +76,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     let page = free(arguments.web).await?;
     let path = dir.join("demo.yaml");
     let embedded = loaded(&path, PLAN)?.plan.broker.context("the demo has a broker")?;
-    let world = World::start(clock.clone(), dir, &embedded).await?;
+    let world = Arc::new(World::start(clock.clone(), dir, &embedded).await?);
     let places = [
         (LAN, format!("tcp: {}", arguments.lan)),
         (PAGE, format!("listen: {page}")),
@@ -96,7 +96,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
         clock,
         logs,
         state_dir: Some(dir.to_owned()),
-        demo: true,
+        demo: Some(world.demo()),
     });
     let show = Show { world, gateway, page };
     if let Err(error) = show.wait_for_lan(arguments.lan).await {
@@ -135,19 +135,18 @@ fn replace(text: &str, places: &[(&str, String)]) -> anyhow::Result<String> {
 
 /// This address, or another port if it is in use.
 async fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    match TcpListener::bind(wanted).await {
-        Ok(_) => Ok(wanted),
-        Err(_) => {
-            let other = TcpListener::bind((wanted.ip(), 0)).await;
-            let other = other.with_context(|| format!("can't listen on {}", wanted.ip()))?;
-            Ok(other.local_addr()?)
-        }
-    }
+    let listener = match TcpListener::bind(wanted).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((wanted.ip(), 0))
+            .await
+            .with_context(|| format!("can't listen on {}", wanted.ip()))?,
+    };
+    Ok(listener.local_addr()?)
 }
 
 /// The running demo.
 struct Show {
-    world: World,
+    world: Arc<World>,
     gateway: Arc<Gateway>,
     /// Where the page is.
     page: SocketAddr,
@@ -155,14 +154,13 @@ struct Show {
 
 impl Show {
     async fn picture(&self, ends: &mut Ends) -> anyhow::Result<()> {
-        let mut switches = Switches::all_on();
         let mut said = None;
         let mut queue_full = QUEUE_FULL_MIN;
         let mut screen = Screen::open().context("can't draw on this terminal")?;
         loop {
             let status = self.status();
             queue_full = queue_full.max(view::waiting(&status).next_power_of_two());
-            let foot = self.foot(switches, said);
+            let foot = self.foot(said);
             let size = Screen::size().context("can't tell the size of this terminal")?;
             screen.draw(&view::picture(&status, size, queue_full, &foot))?;
             // Waiting for a key blocks, and so does not belong on an async thread.
@@ -171,15 +169,12 @@ impl Show {
                 () = ends.recv() => return Ok(()),
             };
             let Some(key) = key else { continue };
-            let action = switches.key(key);
+            let action = keys::key(self.world.switches(), key);
             said = action.is_none().then_some(key);
             match action {
                 Some(Action::Quit) => return Ok(()),
-                Some(action) => {
-                    switches.take(action);
-                    self.world.act(action).await;
-                }
-                None => {}
+                Some(Action::Switch(switch, on)) => self.world.switch(switch, on).await,
+                Some(Action::Wait(_)) | None => {}
             }
         }
     }
@@ -204,7 +199,7 @@ impl Show {
                     () = tokio::time::sleep(time) => {}
                     () = ends.recv() => return Ok(()),
                 },
-                Ok(action) => self.world.act(action).await,
+                Ok(Action::Switch(switch, on)) => self.world.switch(switch, on).await,
                 Err(problem) => {
                     println!("{problem}");
                     continue;
@@ -215,7 +210,7 @@ impl Show {
     }
 
     /// What the picture ends with: how to go on. `unknown` is a key that does nothing.
-    fn foot(&self, switches: Switches, unknown: Option<char>) -> Vec<Line> {
+    fn foot(&self, unknown: Option<char>) -> Vec<Line> {
         let cloud = format!("the cloud received {} messages", self.world.cloud_messages());
         let hint = match unknown {
             Some(key) => Line::new().add(Tone::Doubt, format!("▲ there is no key {key:?} here")),
@@ -228,7 +223,7 @@ impl Show {
                     .text(format!("mosquitto_sub -p {port} -t '#' -v"))
             }
         };
-        vec![cloud.into(), switches.describe(), hint]
+        vec![cloud.into(), keys::describe(self.world.switches()), hint]
     }
 
     fn summary(&self) -> String {

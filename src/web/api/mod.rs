@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod commands;
+pub mod demo;
 pub mod diagnostics;
 pub mod logs;
 mod place;

@@ -3,10 +3,10 @@
 import { html, render, useEffect, useErrorBoundary, useState } from './vendor/preact.js';
 import { signedOut } from './lib/api.js';
 import { watchKeys } from './lib/keyboard.js';
-import { connect, watch } from './lib/live.js';
+import { watch } from './lib/live.js';
 import { conflict } from './lib/draft.js';
 import { path, watchLinks } from './lib/router.js';
-import { loadSession, session, signedIn } from './lib/session.js';
+import { loadSession, session } from './lib/session.js';
 import { chooseLanguage, language, t } from './lib/text.js';
 import { Trouble } from './parts/controls.js';
 import { Conflict } from './parts/conflict.js';
@@ -20,7 +20,6 @@ function App() {
   const [error, again] = useErrorBoundary();
   void language.value;
   const now = session.value;
-  useEffect(() => { if (signedIn.value) connect(); }, [signedIn.value]);
   if (error) return html`<main id="main" class="alone"><${Trouble} error=${error} onRetry=${again} /></main>`;
   if (!now) return html`<${Start} />`;
   if (now.state === 'setup') return html`<${Page} path="/setup" alone /><${Overlays} />`;

@@ -1,7 +1,7 @@
 // Requests to the gateway. Whatever goes wrong becomes a `Problem`: a cause and a next step.
 
 import { signal } from '../vendor/preact.js';
-import { t } from './text.js';
+import { language, t } from './text.js';
 
 const BASE = '/api/v1';
 const TIMEOUT_MS = 20_000;
@@ -45,7 +45,7 @@ export async function call(method, path, { body, text, type, etag, signal: stop,
     });
   } catch (error) {
     if (stop?.aborted) throw error;
-    throw new Problem({ code: late.aborted ? 'no-answer' : 'no-connection' });
+    throw new Problem({ code: late.aborted ? 'gateway-silent' : 'no-connection' });
   }
   return answer.ok ? read(answer) : refuse(answer, path);
 }
@@ -81,12 +81,15 @@ export function query(values) {
   return given.length ? `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : '';
 }
 
+/** As many as the gateway gives at once. */
+const PAGE_ROWS = 5_000;
+
 /** All pages of a list, up to `most` rows. */
 export async function pages(path, most = 100_000) {
   const rows = [];
   let after = null;
   do {
-    const page = await get(`${path}${path.includes('?') ? '&' : '?'}limit=1000${after == null ? '' : `&after=${seg(after)}`}`);
+    const page = await get(`${path}${path.includes('?') ? '&' : '?'}limit=${PAGE_ROWS}${after == null ? '' : `&after=${seg(after)}`}`);
     rows.push(...page.rows);
     after = page.next ?? null;
   } while (after != null && rows.length < most);
@@ -104,7 +107,8 @@ export function explain(error) {
     code: said.code,
     title: known?.title ?? said.title ?? t.problems.unknown.title,
     reason: said.reason ?? known?.reason ?? said.title ?? t.problems.unknown.reason,
-    hint: said.hint ?? known?.hint ?? t.problems.unknown.hint,
+    // The gateway speaks English; its hint fits better than the general one to those who read it.
+    hint: (language.peek() === 'en' ? said.hint ?? known?.hint : known?.hint ?? said.hint) ?? t.problems.unknown.hint,
     problems: said.problems ?? [],
     field: said.field,
   };

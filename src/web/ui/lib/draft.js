@@ -9,8 +9,8 @@ import { session } from './session.js';
 /** As GET /draft says; `null` before it was asked for. */
 export const draft = signal(/** @type {any} */ (null));
 
-/** What somebody else changed meanwhile: the problem with its diff, and the edits that met it. */
-export const conflict = signal(/** @type {{ problem: any, edits: any[] } | null} */ (null));
+/** What somebody else changed meanwhile: the problem with its diff; `answer` says what shall become of the own edits. */
+export const conflict = signal(/** @type {{ problem: any, mine: boolean, answer: (again: boolean) => void } | null} */ (null));
 
 /** Changes that are not applied: of the own draft if it is loaded, else as the gateway counts. */
 export const changeCount = computed(() =>
@@ -31,40 +31,29 @@ export const needDraft = () => (draft.peek() ? Promise.resolve(draft.peek()) : l
 /**
  * @param {({ op: 'set', path: string[], value: any } | { op: 'remove', path: string[] } | { op: 'rename', path: string[], to: string })[]} edits
  */
-export async function edit(edits) {
+export const edit = (edits) => guarded(true, () => post('/draft/edits', { edits }, { etag: draft.peek().etag }));
+
+/** The whole text anew; on a conflict it can't be laid over what somebody else wrote. */
+export const putText = (text) => guarded(false, () => call('PUT', '/draft', { body: { text }, etag: draft.peek().etag }));
+
+export const importRows = (csv) => guarded(true, () => call('POST', '/mapping/import?add=1', { text: csv, type: 'text/csv', etag: draft.peek().etag, timeout: 60_000 }));
+
+/** Sends with the newest etag; when somebody else was faster, whoever sits here decides. */
+async function guarded(mine, send) {
   await needDraft();
-  return guarded(edits, () => post('/draft/edits', { edits }, { etag: draft.peek().etag }));
-}
-
-export function putText(text) {
-  return guarded([], () => call('PUT', '/draft', { body: { text }, etag: draft.peek().etag }));
-}
-
-export async function importRows(csv) {
-  await needDraft();
-  return guarded([], () => call('POST', '/mapping/import?add=1', { text: csv, type: 'text/csv', etag: draft.peek().etag, timeout: 60_000 }));
-}
-
-async function guarded(edits, send) {
   try {
     const next = await send();
     if (next?.etag && next.changes) draft.value = next;
     else await loadDraft();
     return next;
   } catch (error) {
-    if (error instanceof Problem && error.code === 'changed') {
-      conflict.value = { problem: error.said, edits };
-    }
-    throw error;
+    if (!(error instanceof Problem) || error.code !== 'changed') throw error;
+    const again = await new Promise((answer) => { conflict.value = { problem: error.said, mine, answer }; });
+    conflict.value = null;
+    await loadDraft();
+    if (!again) throw error;
+    return guarded(mine, send);
   }
-}
-
-/** After a conflict: the newest draft, with the own edits on top if they are still wanted. */
-export async function resolve(again) {
-  const { edits } = conflict.peek();
-  conflict.value = null;
-  await loadDraft();
-  if (again && edits.length) await edit(edits);
 }
 
 export async function discard() {

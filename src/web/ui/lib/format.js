@@ -29,6 +29,15 @@ export function reading(text) {
   return language.value === 'de' && /^-?\d+\.\d+$/.test(text) ? text.replace('.', ',') : text;
 }
 
+const DIGITS = 7;
+
+/** The same for a narrow place: a long number is rounded to seven digits. The whole stands in its title. */
+export function rounded(text) {
+  if (text == null || text.length <= DIGITS + 2 || !/^-?\d+\.\d+$/.test(text)) return reading(text);
+  const whole = text.replace('-', '').indexOf('.');
+  return reading(Number(text).toFixed(Math.max(0, DIGITS - whole)));
+}
+
 /** A number as typed, with a comma or a point; `null` when it is none. 0 is a number. */
 export function typed(text) {
   const plain = String(text).trim().replace(',', '.');

@@ -1,8 +1,8 @@
 // What the gateway says now: one stream of events per tab, kept as signals, so that only what
 // changed is drawn. Closed while the tab is hidden; opened again for ever.
 
-import { batch, computed, signal } from '../vendor/preact.js';
-import { pages } from './api.js';
+import { batch, computed, effect, signal, untracked } from '../vendor/preact.js';
+import { pages, signedOut } from './api.js';
 import { loadSession, signedIn } from './session.js';
 
 /** Silence after which the page says how old its values are, and after which it connects anew. */
@@ -49,7 +49,7 @@ function heard() { lastEvent.value = performance.now(); }
 
 /** @param {any} row */
 function nowOf(row, at) {
-  return { v: row.v ?? null, q: row.q, at: at - (row.a ?? HAVE), vat: row.va == null ? null : at - row.va };
+  return { v: row.v ?? null, q: row.q ?? '', at: at - (row.a ?? HAVE), vat: row.va == null ? null : at - row.va };
 }
 
 /** @param {{ k: string, v: any, q: string, a: number, va: number }[]} rows */
@@ -104,7 +104,7 @@ export async function loadTags() {
 
 function open() {
   close();
-  if (document.hidden || !signedIn.peek()) return;
+  if (document.hidden || !signedIn.peek() || signedOut.peek()) return;
   const stream = new EventSource('/api/v1/events');
   source = stream;
   opened = performance.now();
@@ -119,7 +119,11 @@ function open() {
     shown = version;
     status.value = { ...now, at: performance.now() };
   });
-  on('values', (values) => take(values.tags));
+  on('values', (values) => {
+    take(values.tags);
+    // Tags that went: the configuration that runs is another one.
+    if (values.gone?.length) loadTags();
+  });
   on('resync', () => loadTags());
   stream.onerror = () => again(stream);
 }
@@ -154,7 +158,6 @@ export function watch() {
     clock.value = performance.now();
     if (source && clock.value - Math.max(lastEvent.peek(), opened) > SILENT_MS) open();
   }, 1_000);
-  open();
+  // Whenever somebody is signed in, or is so again.
+  effect(() => { if (signedIn.value && !signedOut.value) untracked(open); });
 }
-
-export const connect = open;

@@ -29,6 +29,22 @@ export function setQuery(change) {
   go(location.pathname + (search ? `?${search}` : ''), { replace: true });
 }
 
+const SOON_MS = 300;
+let soon = 0;
+let pending = {};
+
+/** The same when nobody types any more: browsers allow few changes of the address per second. */
+export function setQuerySoon(change) {
+  const { pathname } = location;
+  pending = { ...pending, ...change };
+  clearTimeout(soon);
+  soon = window.setTimeout(() => {
+    const wanted = pending;
+    pending = {};
+    if (location.pathname === pathname) setQuery(wanted);
+  }, SOON_MS);
+}
+
 export function watchLinks() {
   addEventListener('popstate', () => { place.value = here(); });
   document.addEventListener('click', (event) => {

@@ -12,13 +12,20 @@ export const signedIn = computed(() => session.value?.state === 'signed-in');
 
 export const may = (role) => (RANK[session.value?.role] ?? 0) >= RANK[role];
 
+/** A session that ended while a page was open is asked for anew over that page, which stays as it is. */
 export async function loadSession() {
-  session.value = await get('/session');
+  const next = await get('/session');
+  if (signedIn.peek() && next.state !== 'signed-in') { signedOut.value = true; return; }
+  session.value = next;
   signedOut.value = false;
 }
 
 export async function signIn(user, password) {
-  session.value = await post('/session', { user, password });
+  const before = session.peek();
+  const next = await post('/session', { user, password });
+  // What is open belongs to somebody else.
+  if (before?.user && before.user !== next.user) location.assign('/');
+  session.value = next;
   signedOut.value = false;
 }
 

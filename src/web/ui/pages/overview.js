@@ -1,13 +1,12 @@
 // At a glance: what needs a look, and where the data is.
 
 import { html } from '../vendor/preact.js';
-import { post } from '../lib/api.js';
 import { bytes, duration, number, percent } from '../lib/format.js';
 import { clock, status, tags, tagsLoaded } from '../lib/live.js';
 import { changeCount } from '../lib/draft.js';
-import { may, session } from '../lib/session.js';
+import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act } from '../parts/controls.js';
+import { Tiles } from '../parts/tiles.js';
 import { Shape, State } from '../parts/icon.js';
 import { busState, storeState, uplinkState } from '../parts/states.js';
 import { quality } from '../parts/values.js';
@@ -38,31 +37,32 @@ export default function Overview() {
   const buses = Object.entries(now.buses);
   const uplinks = Object.entries(now.uplinks);
   return html`
-    <div class="title"><h1>${t.nav.overview}</h1>${session.value.demo && html`<${Demo} uplinks=${uplinks} />`}</div>
+    <div class="title"><h1>${t.nav.overview}</h1><${Tally} count=${count} /></div>
     ${(buses.length === 0 || (tagsLoaded.value && tags.value.length === 0)) && may('operator') && html`<${First} buses=${buses} />`}
     <${Attention} now=${now} troubles=${troubles} />
     <div class="columns">
-      <section class="panel"><header><h2>${t.overview.values}</h2><a href="/live">${t.overview.allValues}</a></header>
-        <ul class="tally">
-          <li><strong>${number(count.good)}</strong><${State} kind="good">${t.quality.good}<//></li>
-          <li><strong>${number(count.warn)}</strong><${State} kind="warn">${t.quality.warn}<//></li>
-          <li><strong>${number(count.bad)}</strong><${State} kind="bad">${t.quality.bad}<//></li>
-        </ul>
-      </section>
       <section class="panel"><header><h2>${t.nav.buses}</h2><a href="/buses">${t.details}</a></header>
-        ${buses.length === 0 ? html`<p class="quiet">${t.head.noBus}</p>` : html`<ul class="lines">${buses.map(([name, bus]) => {
+        ${buses.length === 0 ? html`<p class="quiet">${t.head.noBus}</p>` : html`<ul class="lines of-buses">${buses.map(([name, bus]) => {
           const { kind, word } = busState(bus);
-          return html`<li key=${name}><strong class="clip">${name}</strong><${State} kind=${kind}>${word}<//><span class="quiet">${t.overview.busy(percent(bus.busy))}</span></li>`;
+          return html`<li key=${name}><a href=${`/buses/${encodeURIComponent(name)}`}><strong class="clip">${name}</strong></a><${State} kind=${kind}>${word}<//><span class="quiet">${t.overview.devices(bus.devices ?? 0, bus.silent ?? 0)}</span><span class="quiet">${t.overview.busy(percent(bus.busy))}</span></li>`;
         })}</ul>`}
       </section>
       <section class="panel"><header><h2>${t.nav.uplinks}</h2><a href="/uplinks">${t.overview.where}</a></header>
         ${uplinks.length === 0 ? html`<p class="quiet">${t.head.noUplink}</p>` : html`<ul class="lines">${uplinks.map(([name, uplink]) => {
           const { kind, word } = uplinkState(uplink);
-          return html`<li key=${name}><strong class="clip">${name}</strong><${State} kind=${kind}>${word}<//><span class="quiet">${t.waiting(number(uplink.waiting))}</span></li>`;
+          return html`<li key=${name}><strong class="clip">${name}</strong><${State} kind=${kind}>${word}<//><span class="quiet">${t.waiting(number(uplink.waiting))}</span></li>
+            ${uplink.read != null && html`<li class="account">${t.overview.account(number(uplink.read), number(uplink.delivered), number(uplink.waiting), number(uplink.dropped), uplink.excluded ? number(uplink.excluded) : '')}</li>`}`;
         })}</ul>`}
         <${Store} store=${now.store} />
       </section>
-    </div>`;
+    </div>
+    <${Tiles} />`;
+}
+
+/** How many values are good, uncertain, bad; those that are not lead to their list. */
+function Tally({ count }) {
+  if (count.good + count.warn + count.bad + count.off === 0) return null;
+  return html`<ul class="tally" aria-label=${t.overview.values}>${['good', 'warn', 'bad'].map((kind) => html`<li key=${kind}><a href=${kind === 'good' ? '/live' : '/live?bad=1'} class=${count[kind] ? kind : 'off'}><${Shape} kind=${count[kind] ? kind : 'off'} /><strong>${number(count[kind])}</strong> ${t.quality[kind]}</a></li>`)}</ul>`;
 }
 
 function Store({ store }) {
@@ -106,10 +106,4 @@ function First({ buses }) {
     <li><div><strong>${t.first.map}</strong><br /><span class="quiet">${t.first.mapText}</span></div>${buses.length > 0 && html`<a class="button primary" href="/registers">${t.first.openRegisters}</a>`}</li>
     <li><div><strong>${t.first.apply}</strong><br /><span class="quiet">${t.first.applyText}</span></div>${changed && html`<a class="button primary" href="/changes">${t.first.review}</a>`}</li>
   </ol></section>`;
-}
-
-/** Only in the demonstration: the wire to the cloud in one's own hands. */
-function Demo({ uplinks }) {
-  const online = uplinks.some(([, uplink]) => uplink.state === 'online');
-  return html`<${Act} kind=${online ? 'danger' : 'primary'} run=${() => post('/demo/uplink', { connected: !online })}>${online ? t.overview.cut : t.overview.mend}<//>`;
 }

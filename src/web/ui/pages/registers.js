@@ -54,7 +54,7 @@ export default function Registers({ query }) {
     if (from !== table) setTable(from);
     setQuery({ bus, unit: who, table: from, start, count: many });
     try {
-      const said = await post('/probe', { ...busTarget(bus), unit: who, table: from, address: at.address, count: many }, { timeout: READ_TIMEOUT_MS });
+      const said = await post('/probe', { ...busTarget(bus), unit: who, table: from, address: at.address, count: many, wide: true }, { timeout: READ_TIMEOUT_MS });
       setAnswer({ ...said, table: from, bus, unit: who });
       setError(null);
     } catch (failed) {

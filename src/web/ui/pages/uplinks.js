@@ -12,16 +12,19 @@ import { wallNow } from '../parts/head.js';
 import { State } from '../parts/icon.js';
 import { Plot } from '../parts/plot.js';
 import { storeState, uplinkState } from '../parts/states.js';
+import { UplinkForm } from '../parts/uplink_form.js';
 import { useStatus } from '../parts/use_status.js';
 
 export default function Uplinks() {
   const [full, error] = useStatus(2_000);
+  const [editing, setEditing] = useState(/** @type {string | null} */ (null));
   if (!full) return error ? html`<${Trouble} error=${error} />` : html`<p class="quiet" role="status">${t.loading}</p>`;
   const uplinks = Object.values(full.uplinks);
-  return html`<div class="title"><h1>${t.overview.where}</h1></div>
-    ${uplinks.length === 0 && html`<div class="panel empty-state"><h2>${t.head.noUplink}</h2><p>${t.data.noUplink}</p><a class="button" href="/config">${t.nav.config}</a></div>`}
-    ${uplinks.map((uplink) => html`<${Uplink} key=${uplink.name} uplink=${uplink} store=${full.store} />`)}
-    <${Store} store=${full.store} />`;
+  return html`<div class="title"><h1>${t.overview.where}</h1>${may('operator') && html`<${Button} icon="add" onClick=${() => setEditing('')}>${t.uplinkForm.title}<//>`}</div>
+    ${uplinks.length === 0 && html`<div class="panel empty-state"><h2>${t.head.noUplink}</h2><p>${t.data.noUplink}</p></div>`}
+    ${uplinks.map((uplink) => html`<${Uplink} key=${uplink.name} uplink=${uplink} store=${full.store} onEdit=${() => setEditing(uplink.name)} />`)}
+    <${Store} store=${full.store} />
+    ${editing !== null && html`<${UplinkForm} name=${editing} onClose=${() => setEditing(null)} />`}`;
 }
 
 /** The sums over the classes of one consumer. */
@@ -34,7 +37,7 @@ function sums(store, name) {
   return { read: sum('appended'), delivered: sum('delivered'), waiting: sum('waiting'), dropped: sum('dropped'), excluded: sum('excluded'), oldest: oldest < 0 ? null : oldest, why, classes };
 }
 
-function Uplink({ uplink, store }) {
+function Uplink({ uplink, store, onEdit }) {
   const { kind, word } = uplinkState(uplink);
   const account = sums(store, uplink.name);
   const now = wallNow(clock.value);
@@ -54,7 +57,7 @@ function Uplink({ uplink, store }) {
     <details><summary>${t.data.byClass}</summary><div class="frame"><table class="plain"><thead><tr><th scope="col">${t.editor.class}</th>${['read', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<th scope="col" class="number">${t.data[key]}</th>`)}</tr></thead>
       <tbody>${account.classes.map((of) => html`<tr><th scope="row">${of.class}</th>${['appended', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<td class="number">${number(of[key])}</td>`)}</tr>`)}</tbody></table></div></details>
     <${History} name=${uplink.name} />
-    ${may('operator') && html`<${Tools} name=${uplink.name} offline=${uplink.state === 'offline'} />`}
+    ${may('operator') && html`<${Tools} name=${uplink.name} offline=${uplink.state === 'offline'} onEdit=${onEdit} />`}
   </section>`;
 }
 
@@ -88,11 +91,12 @@ function History({ name }) {
     <${Plot} title=${t.data.drain} at=${at} values=${rate} /></div>`;
 }
 
-function Tools({ name, offline }) {
+function Tools({ name, offline, onEdit }) {
   const [steps, setSteps] = useState(/** @type {any[] | null} */ (null));
   return html`<div class="row-of tools-line">
       ${offline && html`<${Act} kind="primary" run=${() => post(`/uplinks/${seg(name)}/retry`)}>${t.data.tryNow}<//>`}
-      <${Act} run=${async () => setSteps((await post(`/uplinks/${seg(name)}/test`, undefined, { timeout: 90_000 })).steps)}>${t.data.test}<//></div>
+      <${Act} run=${async () => setSteps((await post(`/uplinks/${seg(name)}/test`, undefined, { timeout: 90_000 })).steps)}>${t.data.test}<//>
+      <${Button} icon="edit" onClick=${onEdit}>${t.tag.edit}<//></div>
     ${steps && html`<ol class="trial" role="status">${steps.map((s) => html`<li><${State} kind=${s.ok ? 'good' : 'bad'}>${t.data.steps[s.step] ?? s.step}<//> <span>${s.said}</span> <small>${duration(s.ms)}</small>
       ${!s.ok && s.advice && html`<p><strong>${t.nextStep}</strong> ${s.advice}</p>`}</li>`)}</ol>`}`;
 }
@@ -132,6 +136,6 @@ function Drops() {
   };
   return html`<details onToggle=${(e) => { if (e.target.open && !rows) load(null); }}><summary>${t.data.ledger}</summary>
     <${Trouble} error=${error} onClose=${() => setError(null)} />
-    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<div class="frame"><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${date(row.at_wall_ms ?? row.wall_ms ?? row.at_ms)}</td><td>${row.consumer ?? ''}</td><td>${row.class ?? ''}</td><td class="number">${number(row.count ?? row.rows)}</td><td>${t.data.reasons[row.reason] ?? row.reason ?? row.why ?? ''}</td></tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<div class="frame"><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${row.wall_from_ms ? date(row.wall_from_ms) : '–'}</td><td>${row.consumer}</td><td>${row.class}</td><td class="number">${number(row.n)}</td><td>${t.data.reasons[row.reason.replace(/_/g, '-')] ?? row.words}</td></tr>`)}</tbody></table></div>`)}
     ${next && html`<${Button} onClick=${() => load(next)}>${t.more}<//>`}</details>`;
 }

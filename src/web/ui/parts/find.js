@@ -32,7 +32,7 @@ export function Find({ bus, unit, way, onPick }) {
       const before = found?.here === here && found.display !== display ? new Set(found.candidates.map(same)) : null;
       const both = before ? said.candidates.filter((one) => before.has(same(one))) : said.candidates;
       // When nothing fits both, the new look counts alone.
-      setFound({ here, display, read: said.registers_read, candidates: both.length ? both : said.candidates, looks: both.length && before ? found.looks + 1 : 1 });
+      setFound({ here, display, read: said.registers_read, complete: said.complete !== false, left: said.left_out ?? 0, candidates: both.length ? both : said.candidates, looks: both.length && before ? found.looks + 1 : 1 });
     } catch (failed) { setError(failed); } finally { setBusy(false); }
   };
   return html`<form class="panel find" onSubmit=${find}>
@@ -45,7 +45,8 @@ export function Find({ bus, unit, way, onPick }) {
       ${found.candidates.length > 1 && html`<p class="hint">${t.find.again}</p>`}
       ${found.candidates.length === 0 && html`<p class="hint">${t.find.none}</p>`}
       <ul class="candidates">${found.candidates.slice(0, SHOWN).map((one) => html`<li key=${same(one)}><button type="button" onClick=${() => onPick({ ...one, shown: one.value })}>
-        <strong>${reading(String(one.value))}</strong><span>${t.tables[one.table]} ${showAddress(one.address, way, one.table)}</span><span class="mono">${one.type}${one.order ? ` ${one.order}` : ''}</span><span>${one.scale && Number(one.scale) !== 1 ? `× ${reading(String(one.scale))}` : ''}</span></button></li>`)}</ul>
-      ${found.candidates.length > SHOWN && html`<p class="quiet">${t.moreLeft(found.candidates.length - SHOWN)}</p>`}</div>`}
+        <strong>${reading(String(one.value))}</strong><span>${t.tables[one.table]} ${showAddress(one.address, way, one.table)}</span><span class="mono">${one.type}${one.order ? ` ${one.order}` : ''}</span><span>${one.scale && Number(one.scale) !== 1 ? `× ${reading(String(one.scale))}` : ''}</span>${one.may_be_chance && html`<small>${t.find.chance}</small>`}</button></li>`)}</ul>
+      ${Math.max(0, found.candidates.length - SHOWN) + found.left > 0 && html`<p class="quiet">${t.moreLeft(Math.max(0, found.candidates.length - SHOWN) + found.left)}</p>`}
+      ${!found.complete && html`<p class="hint">${t.find.incomplete}</p>`}</div>`}
   </form>`;
 }

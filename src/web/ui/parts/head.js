@@ -1,6 +1,6 @@
 // The head of every page: which gateway this is, and whether anything needs a look.
 
-import { html, useState } from '../vendor/preact.js';
+import { Fragment, html, useState } from '../vendor/preact.js';
 import { changeCount, forgetDraft } from '../lib/draft.js';
 import { duration, number } from '../lib/format.js';
 import { clock, status } from '../lib/live.js';
@@ -11,6 +11,7 @@ import { Act, Button, Select } from './controls.js';
 import { Icon, Shape } from './icon.js';
 import { Sheet } from './overlay.js';
 import { PasswordForm } from './password.js';
+import { uplinkState } from './states.js';
 
 function Chip({ kind, href, label, children }) {
   return html`<a class=${`chip ${kind}`} href=${href} title=${label} aria-label=${label}><${Shape} kind=${kind} /><span>${children}</span></a>`;
@@ -21,19 +22,27 @@ function Buses({ buses }) {
   const all = Object.entries(buses ?? {});
   if (all.length === 0) return html`<${Chip} kind="off" href="/buses" label=${t.head.noBus}>${t.head.noBus}<//>`;
   const down = all.filter(([, bus]) => bus.state === 'down');
-  if (down.length === 0) return html`<${Chip} kind="good" href="/buses" label=${t.head.busesUp(all.length)}>${t.head.busesUp(all.length)}<//>`;
-  const words = down.length === 1 ? t.head.busDown(down[0][0]) : t.head.busesDown(down.length, all.length);
-  return html`<${Chip} kind="bad" href="/buses" label=${words}>${words}<//>`;
+  const silent = all.reduce((sum, [, bus]) => sum + (bus.silent ?? 0), 0);
+  const connecting = all.find(([, bus]) => bus.state === 'connecting');
+  const [kind, words] = down.length === 1 ? ['bad', t.head.busDown(down[0][0])]
+    : down.length ? ['bad', t.head.busesDown(down.length, all.length)]
+    : silent ? ['warn', t.head.silent(silent)]
+    : connecting ? ['busy', `${connecting[0]}: ${t.bus.connecting}`]
+    : ['good', t.head.busesUp(all.length)];
+  return html`<${Chip} kind=${kind} href="/buses" label=${words}>${words}<//>`;
 }
 
+const WORST = ['offline', 'connecting', 'stopped', 'online'];
+/** A few are always on their way; those are no backlog. */
+const ON_THEIR_WAY = 100;
+
 function Uplinks({ uplinks }) {
-  const all = Object.entries(uplinks ?? {});
+  const all = Object.entries(uplinks ?? {}).sort(([, a], [, b]) => WORST.indexOf(a.state) - WORST.indexOf(b.state));
   if (all.length === 0) return html`<${Chip} kind="off" href="/uplinks" label=${t.head.noUplink}>${t.head.noUplink}<//>`;
   const waiting = all.reduce((sum, [, uplink]) => sum + (uplink.waiting ?? 0), 0);
-  const away = all.find(([, uplink]) => uplink.state === 'offline');
-  const [name, kind, word] = away ? [away[0], 'bad', t.uplink.offline] : [all[0][0], 'good', t.uplink.online];
-  // A few are always on their way; those are no backlog.
-  const words = `${name} ${word}${away || waiting > 100 ? ` · ${t.waiting(number(waiting))}` : ''}`;
+  const [name, worst] = all[0];
+  const { kind, word } = uplinkState(worst);
+  const words = `${name} ${word}${kind !== 'good' || waiting > ON_THEIR_WAY ? ` · ${t.waiting(number(waiting))}` : ''}`;
   return html`<${Chip} kind=${kind} href="/uplinks" label=${words}>${words}<//>`;
 }
 
@@ -59,7 +68,7 @@ export function Head() {
   const [open, setOpen] = useState(false);
   const now = status.value;
   const gateway = now?.gateway ?? session.value.gateway;
-  return html`<header class="head">
+  return html`<${Fragment}><header class="head">
     <a class="gateway" href="/" aria-label=${t.nav.overview}>
       <svg width="26" height="26" viewBox="0 0 32 32" aria-hidden="true"><path d="M12 7H7v18h5M20 7h5v18h-5" /><circle cx="16" cy="16" r="3.6" /></svg>
       <span class="name">${gateway.name}</span>${session.value.demo && html`<span class="demo">${t.head.demo}</span>`}</a>
@@ -68,8 +77,7 @@ export function Head() {
         ${now.gateway.clock_synced === false && html`<${Chip} kind="warn" href="/system" label=${t.head.clockUnsure}>${t.head.clockUnsure}<//>`}`}
     </div>
     <button type="button" class="who" onClick=${() => setOpen(true)} aria-haspopup="dialog" aria-label=${t.head.account}><${Icon} name="person" /><span>${session.value.user ?? ''}</span></button>
-    ${open && html`<${Account} onClose=${() => setOpen(false)} />`}
-  </header>`;
+  </header>${open && html`<${Account} onClose=${() => setOpen(false)} />`}<//>`;
 }
 
 function Account({ onClose }) {

@@ -10,16 +10,21 @@ function Dialog({ kind, title, onClose, children, footer = undefined }) {
   const box = useRef(null);
   useLayoutEffect(() => {
     const back = document.activeElement;
-    box.current.showModal();
+    const dialog = box.current;
+    dialog.showModal();
     // The first field, else the title: never the button that closes it.
     (box.current.querySelector('.body [autofocus]') ?? box.current.querySelector('h2')).focus();
-    return () => { if (back instanceof HTMLElement && back.isConnected) back.focus(); };
+    return () => {
+      // While it is open all else takes no focus.
+      dialog.close();
+      if (back instanceof HTMLElement && back.isConnected) back.focus();
+    };
   }, []);
   // A click beside it closes nothing: what was typed there would be gone.
   return html`<dialog ref=${box} class=${kind} aria-label=${title} onCancel=${(e) => { if (e.target === box.current) { e.preventDefault(); onClose(); } }}>
-    <header><h2 tabindex="-1">${title}</h2><${IconButton} icon="close" label=${t.close} onClick=${onClose} /></header>
+    <div class="dialog-head"><h2 tabindex="-1">${title}</h2><${IconButton} icon="close" label=${t.close} onClick=${onClose} /></div>
     <div class="body">${children}</div>
-    ${footer && html`<footer>${footer}</footer>`}
+    ${footer && html`<div class="dialog-foot">${footer}</div>`}
   </dialog>`;
 }
 

@@ -5,7 +5,9 @@ import { place } from '../lib/router.js';
 import { t } from '../lib/text.js';
 import { staleMs } from '../lib/live.js';
 import { duration } from '../lib/format.js';
+import { session } from '../lib/session.js';
 import { Trouble } from './controls.js';
+import { Demo } from './demo.js';
 import { Shape } from './icon.js';
 
 /** First segment of the path → its module; the default export is the page. */
@@ -46,7 +48,7 @@ export function Page({ path, alone = false }) {
   const title = t.nav[name || 'overview'];
   useEffect(() => { document.title = `${title ?? t.notFound} · Fieldhold`; }, [title]);
   return html`<main id="main" class=${alone ? 'alone' : ''} tabindex="-1">
-    ${!alone && html`<${Stale} />`}
+    ${!alone && html`<${Stale} />${session.value?.demo && html`<${Demo} />`}`}
     ${!load ? html`<div class="panel"><h1>${t.notFound}</h1><p>${t.notFoundHint}</p><p><a class="button" href="/">${t.nav.overview}</a></p></div>`
       : failed ? html`<${Trouble} error=${failed} onRetry=${() => setFailed(null)} />`
       : Content ? html`<${Guarded} key=${name}><${Content} rest=${rest} query=${place.value.query} /><//>`

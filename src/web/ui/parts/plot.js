@@ -56,6 +56,6 @@ export function Plot({ title, at, values }) {
   useEffect(() => { plot.current?.setData([at, values]); }, [at.at(-1), values.at(-1), at.length]);
   const most = Math.max(...values.filter((v) => v != null));
   const last = values.at(-1);
-  return html`<figure class="plot"><figcaption>${title} <span class="quiet">${t.data.plotSays(number(last, last < 10 ? 1 : 0), number(most), clockTime(at[values.indexOf(most)] * 1000))}</span></figcaption>
+  return html`<figure class="plot"><figcaption>${title} <span class="quiet">${t.data.plotSays(number(last, last < 10 && !Number.isInteger(last) ? 1 : 0), number(most), clockTime(at[values.indexOf(most)] * 1000))}</span></figcaption>
     <div ref=${box} aria-hidden="true"></div><${Trouble} error=${error} /></figure>`;
 }

@@ -10,8 +10,8 @@ NARROW.addEventListener('change', () => { narrow.value = NARROW.matches; });
 const ROW_WIDE = 40;
 const ROW_NARROW = 72;
 /** Rows drawn beyond each edge, and the step in which the window moves. */
-const BEYOND = 12;
-const STEP = 8;
+const BEYOND = 6;
+const STEP = 4;
 
 /**
  * `columns`: key, head, cell(row), width (of CSS grid), `narrow`: where it stands on a card: title, value, sub, state, or nowhere.
@@ -49,7 +49,10 @@ export function Table({ label, columns, rows, keyOf, onOpen, empty, rowClass }) 
     const rowTop = box.current.offsetTop + (index + (small ? 0 : 1)) * height;
     if (rowTop < main.scrollTop + height) main.scrollTop = rowTop - height;
     if (rowTop + height > main.scrollTop + main.clientHeight) main.scrollTop = rowTop + height - main.clientHeight;
-    wanted.current = index;
+    // A row that is not in the page yet takes the focus when it is.
+    const row = box.current.querySelector(`[data-at="${index}"]`);
+    if (row) row.focus({ preventScroll: true });
+    else wanted.current = index;
   };
   const wanted = useRef(-1);
   useEffect(() => {

@@ -1,7 +1,7 @@
 // One value in full: what it is, where it comes from and goes to, and setting it where that is allowed.
 
 import { html, useState } from '../vendor/preact.js';
-import { post, seg } from '../lib/api.js';
+import { post, Problem, seg } from '../lib/api.js';
 import { ago, duration, reading } from '../lib/format.js';
 import { clock } from '../lib/live.js';
 import { may } from '../lib/session.js';
@@ -10,6 +10,7 @@ import { Button, Text, Trouble } from './controls.js';
 import { State } from './icon.js';
 import { Sheet, toast } from './overlay.js';
 import { quality, Spark } from './values.js';
+import { isWatched, watchTag } from './tiles.js';
 
 export function TagSheet({ tag, onClose }) {
   const { v, q, at, vat } = tag.now.value;
@@ -25,7 +26,8 @@ export function TagSheet({ tag, onClose }) {
       <dt>${t.tag.every}</dt><dd>${duration(tag.every_ms)}</dd>
     </dl>
     ${tag.writable && may('operator') && html`<${SetValue} tag=${tag} />`}
-    ${may('operator') && html`<p class="row-of links"><a class="button" href=${`/mapping?tag=${seg(tag.key)}`}>${t.tag.edit}</a><a class="button" href=${`/registers?bus=${seg(tag.bus)}&unit=${tag.unit_id}`}>${t.tag.registers}</a><a class="button" href=${`/trace?bus=${seg(tag.bus)}`}>${t.nav.trace}</a></p>`}
+    <p class="row-of links"><button type="button" class="button" aria-pressed=${isWatched(tag.key)} onClick=${() => watchTag(tag.key)}>${isWatched(tag.key) ? t.tag.unwatch : t.tag.watch}</button>
+    ${may('operator') && html`<a class="button" href=${`/mapping?tag=${seg(tag.key)}`}>${t.tag.edit}</a><a class="button" href=${`/registers?bus=${seg(tag.bus)}&unit=${tag.unit_id}`}>${t.tag.registers}</a><a class="button" href=${`/trace?bus=${seg(tag.bus)}`}>${t.nav.trace}</a>`}</p>
   <//>`;
 }
 
@@ -40,10 +42,10 @@ function SetValue({ tag }) {
     setError(null);
     try {
       const said = await post(`/tags/${seg(tag.device)}/${seg(tag.tag)}/value`, { value: asJson(value) });
-      if (said.outcome === 'done' || said.outcome === 'written' || said.outcome === 'ok') {
-        toast(t.tag.written(`${tag.device}/${tag.tag}`, value));
+      if (t.tag.outcomes[said.outcome]) {
+        toast(t.tag.outcomes[said.outcome](`${tag.device}/${tag.tag}`, value));
         setValue('');
-      } else setError({ message: said.reason ?? said.outcome });
+      } else setError(new Problem({ code: 'refused', reason: said.reason ?? said.outcome }));
     } catch (failed) { setError(failed); } finally { setBusy(false); }
   };
   return html`<form class="panel set" onSubmit=${send}><h3>${t.tag.set}</h3>

@@ -2,7 +2,7 @@
 // when it changes.
 
 import { html } from '../vendor/preact.js';
-import { ago, reading } from '../lib/format.js';
+import { ago, rounded } from '../lib/format.js';
 import { clock } from '../lib/live.js';
 import { t } from '../lib/text.js';
 import { State } from './icon.js';
@@ -19,7 +19,7 @@ export function quality(q) {
 export function Value({ tag }) {
   const { v, q } = tag.now.value;
   const old = q.startsWith('bad');
-  return html`<span class=${`value ${old ? 'old' : ''}`} title=${v ?? ''}>${v == null ? '–' : reading(v)}${v != null && tag.unit ? html`<small>${tag.unit}</small>` : ''}</span>`;
+  return html`<span class=${`value ${old ? 'old' : ''}`} title=${v ?? ''}>${v == null ? '–' : rounded(v)}${v != null && tag.unit ? html`<small>${tag.unit}</small>` : ''}</span>`;
 }
 
 export function Quality({ tag }) {
@@ -54,5 +54,5 @@ export function Spark({ tag }) {
   for (let i = 0; i < past.length; i += 1) {
     points += `${(i * step).toFixed(1)},${(H - 3 - ((past[i] - low) / span) * (H - 6)).toFixed(1)} `;
   }
-  return html`<svg class="spark" width=${W} height=${H} viewBox=${`0 0 ${W} ${H}`} aria-hidden="true"><polyline points=${points} /></svg>`;
+  return html`<svg class="spark" width=${W} height=${H} viewBox=${`0 0 ${W} ${H}`} preserveAspectRatio="none" aria-hidden="true"><polyline points=${points} /></svg>`;
 }
