@@ -111,5 +111,6 @@ export function explain(error) {
     hint: (language.peek() === 'en' ? said.hint ?? known?.hint : known?.hint ?? said.hint) ?? t.problems.unknown.hint,
     problems: said.problems ?? [],
     field: said.field,
+    diff: said.diff ?? null,
   };
 }

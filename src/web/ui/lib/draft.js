@@ -1,7 +1,7 @@
 // The draft of the next configuration, as the gateway keeps it: read, edited with If-Match, applied.
 // Two who edit at once get a 409; nothing of either is overwritten unseen.
 
-import { computed, signal } from '../vendor/preact.js';
+import { computed, effect, signal } from '../vendor/preact.js';
 import { call, get, post, Problem } from './api.js';
 import { status } from './live.js';
 import { session } from './session.js';
@@ -14,7 +14,7 @@ export const conflict = signal(/** @type {{ problem: any, mine: boolean, answer:
 
 /** Changes that are not applied: of the own draft if it is loaded, else as the gateway counts. */
 export const changeCount = computed(() =>
-  draft.value ? draft.value.changes.length : status.value?.configuration?.draft_changes ?? 0);
+  draft.value ? draft.value.changes.length + (draft.value.changes_left ?? 0) : status.value?.configuration?.draft_changes ?? 0);
 
 export const tree = computed(() => draft.value?.tree ?? null);
 export const buses = computed(() => tree.value?.buses ?? {});
@@ -86,6 +86,16 @@ export const busNames = computed(() => {
 export function deviceAt(bus, unit) {
   return Object.entries(devices.peek()).find(([, device]) => device?.bus === bus && (device.unit ?? 1) === unit)?.[0] ?? null;
 }
+
+/** Somebody else's edits are loaded when the gateway counts other changes than before. */
+let counted = 0;
+effect(() => {
+  const now = status.value?.configuration?.draft_changes;
+  if (now == null || now === counted) return;
+  counted = now;
+  const own = draft.peek();
+  if (own && now !== own.changes.length + (own.changes_left ?? 0)) loadDraft().catch(() => {});
+});
 
 /** Forgets what belongs to who was signed in before. */
 export function forgetDraft() { if (session.peek()) draft.value = null; }

@@ -15,7 +15,7 @@ export const isNumber = (type) => !/^(bool|bit:|text|raw|ipv4|mac|unix|bcd-time)
 const tableOf = (tag) => Object.keys(TABLES).find((table) => tag[table] !== undefined);
 
 /** Keys that the form knows; others of a tag stay as they are. */
-const OWN = ['holding', 'input', 'coil', 'discrete', 'type', 'order', 'unit', 'scale', 'offset', 'every', 'class', 'publish', 'topic', 'write'];
+const OWN = ['field', 'holding', 'input', 'coil', 'discrete', 'type', 'order', 'unit', 'scale', 'offset', 'every', 'class', 'publish', 'topic', 'write'];
 
 /** @param {any} tag as in the configuration @param {any} device its device, for what it inherits */
 export function formOf(name, tag, device) {
@@ -24,6 +24,7 @@ export function formOf(name, tag, device) {
   const write = tag.write;
   return {
     name, table,
+    field: tag.field ?? '',
     address: tag[table] !== undefined ? String(Number(tag[table])) : '',
     type: tag.type ?? 'bool',
     order: tag.order ?? device?.order ?? 'ABCD',
@@ -49,8 +50,9 @@ const numeric = (text) => typed(text) ?? text;
 export function tagOf(form, device, before = {}) {
   /** @type {any} */
   const tag = {};
-  tag[form.table] = numeric(form.address);
-  const bits = TABLES[form.table].bits;
+  if (form.field) tag.field = form.field;
+  else tag[form.table] = numeric(form.address);
+  const bits = form.field !== '' || TABLES[form.table].bits;
   if (!bits) tag.type = form.type;
   if (!bits && wide(form.type) && form.order !== (device?.order ?? 'ABCD')) tag.order = form.order;
   if (form.unit) tag.unit = form.unit;

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from '../vendor/preact.js';
 import { post } from '../lib/api.js';
-import { apply, discard, draft, loadDraft } from '../lib/draft.js';
+import { apply, changeCount, discard, draft, loadDraft, putText } from '../lib/draft.js';
 import { duration } from '../lib/format.js';
 import { clock, status } from '../lib/live.js';
 import { go } from '../lib/router.js';
@@ -33,27 +33,35 @@ export default function Changes() {
     try {
       await apply(confirmS);
       toast(confirmS ? t.changes.appliedPending(duration(confirmS * 1000)) : t.changes.applied, { action: { label: t.nav.live, run: () => go('/live') } });
-    } catch (failed) { setApplyError(failed); } finally { setBusy(false); }
+    } catch (failed) {
+      setApplyError(failed);
+      if (failed.code === 'changed') await loadDraft().catch(() => {});
+    } finally { setBusy(false); }
   };
   const errors = (now.problems ?? []).filter((p) => p.severity !== 'warning');
   const warnings = [...(now.warnings ?? []), ...(now.problems ?? []).filter((p) => p.severity === 'warning')];
+  const left = changeCount.value - Math.min(now.changes.length, CHANGES_SHOWN);
+  const conflicts = now.conflicts ?? [];
   return html`
     <div class="title"><h1>${t.nav.changes}</h1></div>
     ${pending && html`<${Pending} until=${pending} version=${status.value.configuration.version} />`}
+    ${conflicts.length > 0 && html`<section class="panel pending"><h2>${t.changes.metTitle}</h2><p>${t.changes.metText}</p><p class="mono">${conflicts.join(', ')}</p>
+      <div class="row-of"><a class="button" href="/config">${t.changes.metMerge}</a>
+        <${Act} kind="danger" run=${async () => { if (await confirm({ title: t.changes.metTitle, text: t.changes.metKeepText, yes: t.changes.metKeep, danger: true })) await putText(now.text); }}>${t.changes.metKeep}<//></div></section>`}
     ${now.changes.length === 0 ? html`<div class="panel empty-state"><h2>${t.changes.none}</h2><p>${t.changes.noneText}</p><p class="row-of center"><a class="button" href="/registers">${t.nav.registers}</a><a class="button" href="/mapping">${t.nav.mapping}</a></p></div>` : html`
       <section class="panel">
-        <header><h2>${t.changes.count(now.changes.length)}</h2></header>
+        <header><h2>${t.changes.count(changeCount.value)}</h2></header>
         <ul class="change-list">${now.changes.slice(0, CHANGES_SHOWN).map((change) => html`<li key=${String(change.path) + change.kind} class=${change.kind}><span class="sign" aria-hidden="true">${SIGNS[change.kind]}</span><${Words} change=${change} /></li>`)}
-          ${now.changes.length > CHANGES_SHOWN && html`<li class="quiet">${t.moreLeft(now.changes.length - CHANGES_SHOWN)}</li>`}</ul>
+          ${left > 0 && html`<li class="quiet">${t.moreLeft(left)}</li>`}</ul>
         ${now.effects?.length > 0 && html`<div class="note info"><p><strong>${t.changes.effect}</strong></p>${now.effects.map((words) => html`<p>${words}</p>`)}</div>`}
         ${errors.length > 0 && html`<div class="note bad"><p><strong>${t.changes.problems(errors.length)}</strong></p><${Problems} problems=${errors} /></div>`}
         ${warnings.length > 0 && html`<div class="note warn"><p><strong>${t.changes.warnings}</strong></p><${Problems} problems=${warnings.map((w) => ({ ...w, severity: 'warning' }))} /></div>`}
         <${Trouble} error=${applyError} onClose=${() => setApplyError(null)} />
         ${may('admin') ? html`<div class="apply">
-          <${Button} kind="primary" busy=${busy} disabled=${errors.length > 0} onClick=${() => run()}>${t.changes.apply}<//>
-          <div class="row-of with-undo"><${Button} busy=${busy} disabled=${errors.length > 0} onClick=${() => run(Number(seconds))}>${t.changes.applyUndo}<//>
+          <${Button} kind="primary" busy=${busy} disabled=${errors.length + conflicts.length > 0} onClick=${() => run()}>${t.changes.apply}<//>
+          <div class="row-of with-undo"><${Button} busy=${busy} disabled=${errors.length + conflicts.length > 0} onClick=${() => run(Number(seconds))}>${t.changes.applyUndo}<//>
             <${Select} label=${t.changes.within} value=${seconds} onChange=${setSeconds} options=${CONFIRM_S.map((s) => [s, duration(s * 1000)])} /></div>
-          <${Act} kind="danger" run=${async () => { if (await confirm({ title: t.changes.discardTitle, text: t.changes.discardText(now.changes.length), yes: t.changes.discard, danger: true })) await discard(); }}>${t.changes.discard}<//>
+          <${Act} kind="danger" run=${async () => { if (await confirm({ title: t.changes.discardTitle, text: t.changes.discardText(changeCount.value), yes: t.changes.discard, danger: true })) await discard(); }}>${t.changes.discard}<//>
         </div>` : html`<p class="hint">${t.changes.needAdmin}</p>`}
       </section>
       <section class="panel"><header><h2>${t.difference}</h2><span class="quiet mono">${now.file ?? 'fieldhold.yaml'}</span></header>${now.diff ? html`<${Diff} text=${now.diff} />` : html`<p class="quiet">–</p>`}</section>`}`;

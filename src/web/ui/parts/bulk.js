@@ -9,6 +9,9 @@ import { CLASSES, ORDERS } from '../lib/mapping.js';
 import { Button, Select, Text, Trouble } from './controls.js';
 import { confirm, Sheet, toast } from './overlay.js';
 
+/** A field of a sensor's frame has no register. */
+const fits = (key, row) => row.table !== 'field' || !['shift', 'order', 'scale', 'offset'].includes(key);
+
 const pathOf = (row) => ['devices', row.device, 'tags', row.tag];
 
 export function Bulk({ rows, onClose }) {
@@ -27,7 +30,7 @@ export function Bulk({ rows, onClose }) {
   };
   const given = Object.entries(form).filter(([, value]) => value !== undefined && value !== '');
   const save = () => {
-    const edits = rows.flatMap((row) => given.map(([key, value]) => {
+    const edits = rows.flatMap((row) => given.filter(([key]) => fits(key, row)).map(([key, value]) => {
       if (key === 'shift') return { op: 'set', path: [...pathOf(row), row.table], value: Number(row.address) + (typed(value) ?? 0) };
       const number = key === 'scale' || key === 'offset' ? typed(value) ?? value : value;
       return { op: 'set', path: [...pathOf(row), key], value: number };

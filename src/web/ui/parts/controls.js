@@ -3,6 +3,7 @@
 import { html, useId, useRef, useState } from '../vendor/preact.js';
 import { t } from '../lib/text.js';
 import { explain } from '../lib/api.js';
+import { Diff } from './diff.js';
 import { Icon } from './icon.js';
 
 /**
@@ -106,11 +107,12 @@ export function FilePicker({ label, accept, onText, icon = undefined }) {
 /** Every error of the page: what, why, and what to do next. */
 export function Trouble({ error, onClose = undefined, onRetry = undefined }) {
   if (!error) return null;
-  const { title, reason, hint, problems, code } = explain(error);
+  const { title, reason, hint, problems, code, diff } = explain(error);
   return html`<div class="trouble" role="alert" data-code=${code}>
     <p class="what"><strong>${title}</strong>${onClose && html`<${IconButton} icon="close" label=${t.close} onClick=${onClose} />`}</p>
     ${reason !== title && html`<p>${reason}</p>`}
     ${problems.length > 0 && html`<${Problems} problems=${problems} />`}
+    ${diff && html`<${Diff} text=${diff} />`}
     ${hint && html`<p class="next"><span>${t.nextStep}</span> ${hint}</p>`}
     ${onRetry && html`<${Button} onClick=${onRetry}>${t.tryAgain}<//>`}
   </div>`;

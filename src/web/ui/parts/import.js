@@ -11,6 +11,9 @@ import { Sheet, toast } from './overlay.js';
 
 const ERRORS_SHOWN = 100;
 
+/** The letter of a column, as spreadsheets have it; nothing for the whole row. */
+const columnOf = (column) => (column > 0 && column <= 26 ? String.fromCharCode(64 + column) : '');
+
 /** Spreadsheets copy with tabs; the gateway reads commas. */
 export function asCsv(text) {
   const [first] = text.split('\n', 1);
@@ -49,7 +52,7 @@ export function Import({ onClose }) {
     <${Field} label=${t.mapping.paste}>${(ties) => html`<textarea ...${ties} class="text" spellcheck=${false} value=${text} onInput=${(e) => { setText(e.target.value); setLooked(null); }}
       onPaste=${(e) => { const said = e.clipboardData?.getData('text'); if (said && !text) { e.preventDefault(); look(said); } }}></textarea>`}<//>
     ${looked && html`<div role="status"><p><strong>${t.mapping.rowsOk(looked.rows_ok)}</strong>${looked.errors.length > 0 && html` · <strong>${t.mapping.rowsWrong(looked.errors.length)}</strong>`}</p>
-      <ul class="problems">${looked.errors.slice(0, ERRORS_SHOWN).map((e) => html`<li><span class="at">${t.line(e.line, e.column)}</span> ${e.message}${e.hint ? html` <em>${e.hint}</em>` : ''}</li>`)}
+      <ul class="problems">${looked.errors.slice(0, ERRORS_SHOWN).map((e) => html`<li><span class="at">${t.mapping.cell(e.line, columnOf(e.column))}</span> ${e.message}${e.hint ? html` <em>${e.hint}</em>` : ''}</li>`)}
       ${looked.errors.length > ERRORS_SHOWN && html`<li>${t.moreLeft(looked.errors.length - ERRORS_SHOWN)}</li>`}</ul></div>`}
     <${Trouble} error=${error} onClose=${() => setError(null)} />
   <//>`;

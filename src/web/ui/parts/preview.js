@@ -25,7 +25,7 @@ export function Preview({ name, device, section, tag, isNew, was, onValid }) {
   }, [wanted]);
   return html`<section class="preview" aria-live="polite"><h3>${t.editor.willPublish}</h3>
     ${!said ? html`<p class="quiet">…</p>` : html`
-      <p class="mono topic">${said.topic}</p>
+      <p class="mono topic">${said.topic ?? '–'}</p>
       ${said.payload != null && html`<pre>${pretty(said.payload)}</pre>`}
       <p class="row-of"><span class="quiet">QoS ${said.qos ?? 0}${said.retained ? ` · ${t.editor.retained}` : ''}</span>
         ${name && html`<${State} kind=${said.valid ? 'good' : 'bad'}>${said.valid ? t.editor.valid : t.editor.invalid}<//>`}</p>

@@ -26,7 +26,7 @@ function registersOf(type) {
 
 /** A tag that comes from a profile: as the mapping tells it. */
 function fromRow(row) {
-  const tag = { [row.table]: row.address, type: row.type, scale: Number(row.scale ?? 1), offset: Number(row.offset ?? 0), order: row.order, unit: row.unit };
+  const tag = { [row.table ?? 'holding']: row.address, type: row.type, scale: Number(row.scale ?? 1), offset: Number(row.offset ?? 0), order: row.order, unit: row.unit };
   return Object.fromEntries(Object.entries(tag).filter(([, value]) => value != null && value !== ''));
 }
 
@@ -63,7 +63,8 @@ export function TagEditor({ source, onClose }) {
   const before = useMemo(() => (start.profiled ? tagOf(start.form, section, own) : own), [start]);
   const tag = tagOf(form, section, before);
   const set = (key) => (value) => setForm((now) => ({ ...now, [key]: value }));
-  const bits = TABLES[form.table].bits;
+  // A field of a sensor's frame has neither register nor type.
+  const bits = form.field !== '' || TABLES[form.table].bits;
   const here = Object.entries(devices.value).filter(([, of]) => !source.bus || of?.bus === source.bus).map(([name]) => name);
   const renamed = !start.isNew && form.name !== source.name;
   const taken = (start.isNew || renamed) && devices.value[deviceName]?.tags?.[form.name] !== undefined;
@@ -123,8 +124,9 @@ export function TagEditor({ source, onClose }) {
           <datalist id="units">${UNITS.map((unit) => html`<option value=${unit}></option>`)}</datalist>
         </div>
         <fieldset><legend>${t.editor.from}</legend><div class="fields">
-          <${Select} label=${t.registers.table} value=${form.table} onChange=${set('table')} options=${Object.keys(TABLES).map((name) => [name, t.tables[name]])} />
-          <${Text} label=${t.editor.address} value=${form.address} onInput=${set('address')} inputmode="numeric" error=${typed(form.address) === null ? t.registers.badAddress : ''} />
+          ${form.field !== '' ? html`<${Text} label=${t.editor.field} value=${form.field} onInput=${set('field')} required />` : html`
+            <${Select} label=${t.registers.table} value=${form.table} onChange=${set('table')} options=${Object.keys(TABLES).map((name) => [name, t.tables[name]])} />
+            <${Text} label=${t.editor.address} value=${form.address} onInput=${set('address')} inputmode="numeric" error=${typed(form.address) === null ? t.registers.badAddress : ''} />`}
           ${!bits && html`<${Select} label=${t.editor.type} value=${form.type} onChange=${set('type')} options=${TYPES.includes(form.type) ? TYPES : [form.type, ...TYPES]} />`}
           ${!bits && wide(form.type) && html`<${Select} label=${t.editor.order} value=${form.order} onChange=${set('order')} options=${ORDERS} hint=${t.orders[form.order]} />`}
           ${!bits && isNumber(form.type) && html`
@@ -136,7 +138,7 @@ export function TagEditor({ source, onClose }) {
         ${form.publish === 'changes' && html`<div class="fields">
           <${Text} label=${t.editor.change} value=${form.change} onInput=${set('change')} unit=${form.change.endsWith('%') ? '' : form.unit} placeholder="0" hint=${t.editor.changeHint} />
           <${Text} label=${t.editor.atLeast} value=${form.atLeast} onInput=${set('atLeast')} placeholder="60s" /></div>`}
-        ${(form.table === 'holding' || form.table === 'coil') && html`
+        ${form.field === '' && (form.table === 'holding' || form.table === 'coil') && html`
           <${Choice} label=${t.editor.access} value=${form.write} onChange=${set('write')} options=${[['read', t.editor.readOnly], ['write', t.editor.readWrite]]} />
           ${form.write === 'write' && !bits && isNumber(form.type) && html`<div class="fields">
             <${Text} label=${t.editor.min} value=${form.min} onInput=${set('min')} unit=${form.unit} inputmode="decimal" />
@@ -148,7 +150,7 @@ export function TagEditor({ source, onClose }) {
       </form>
       <aside class="editor-side">
         <${Preview} name=${form.name} device=${deviceName} section=${section} tag=${tag} isNew=${start.isNew} was=${source.name} onValid=${setValid} />
-        <${TestRead} bus=${section.bus ?? source.bus} unit=${section.unit ?? source.unit ?? 1} device=${section} tag=${tag} shown=${source.shown} />
+        ${form.field === '' && html`<${TestRead} bus=${section.bus ?? source.bus} unit=${section.unit ?? source.unit ?? 1} device=${section} tag=${tag} shown=${source.shown} />`}
       </aside>
     </div>
     <${Trouble} error=${error} onClose=${() => setError(null)} />
