@@ -32,7 +32,7 @@ pub struct Problem {
     /// What a program needs to know besides, by code.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub more: serde_json::Map<String, serde_json::Value>,
+    pub more: Box<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Problem {
@@ -49,7 +49,7 @@ impl Problem {
             hint: None,
             field: None,
             status: status.as_u16(),
-            more: serde_json::Map::new(),
+            more: Box::default(),
         }
     }
 
