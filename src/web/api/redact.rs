@@ -16,7 +16,7 @@ const WORDS: &str =
 
 /// What a hash of a password looks like.
 static HASH: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"\$(argon2[a-z]*|2[aby]|[156y])\$[^\s"',}\]]+"#).ok());
+    LazyLock::new(|| Regex::new(r"\$(argon2[a-z]*|2[aby]|[156y])\$[A-Za-z0-9$+/=.,_-]+").ok());
 /// User and password in a URL.
 static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"://[^/\s@"']+@"#).ok());
 /// `password: hunter2`, `token=abc`, also in quotes; a section or a reference is left as it is.
