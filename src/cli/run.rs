@@ -15,6 +15,7 @@ use crate::config;
 use crate::runtime::{
     BrokerAsk, Found, Gateway, Opened, Setup, SystemClock, control, in_full, start_remote,
 };
+use crate::web;
 
 /// Threads for broker, uplinks and the rest; serial lines and the store have their own.
 const WORKERS_MAX: usize = 4;
@@ -71,6 +72,13 @@ async fn live(loaded: config::Loaded, path: &Path) -> anyhow::Result<()> {
     let gateway = Arc::new(Gateway::start_with(opened, plan, secrets));
     let setup = Setup::start(&gateway, found);
     start_remote(&gateway, &setup);
+    web::start(web::Deps {
+        gateway: Arc::clone(&gateway),
+        setup: setup.clone(),
+        clock,
+        state_dir: state_dir.clone(),
+        demo: None,
+    });
     if let Some(dir) = state_dir {
         let (asked, setup) = (Arc::clone(&gateway), setup.clone());
         let answer = move |words| answer(Arc::clone(&asked), setup.clone(), words).boxed();

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
 use super::files;
-use super::live::{self, Board, Intake};
+use super::live::{self, Board, Intake, TagNow};
 use super::locks::lock;
 use super::machine;
 use super::remote;
@@ -58,6 +59,8 @@ pub struct Gateway {
     quotas: Quotas,
     /// Directory of the configuration file, where secret files are looked up.
     secrets_dir: PathBuf,
+    /// Units of those who stand on the gateway, by name.
+    above: Mutex<Vec<String>>,
 }
 
 /// Why a new plan was not taken; the old one is still running.
@@ -141,6 +144,7 @@ impl Gateway {
             inbox,
             quotas: Quotas::default(),
             secrets_dir,
+            above: Mutex::default(),
         };
         gateway.start_inner_units(live, requests);
         gateway.start_plan(plan);
@@ -182,14 +186,26 @@ impl Gateway {
 
     /// Answers on the local control socket.
     pub fn start_control(&self, path: PathBuf, answer: control::Answer) {
-        self.units.start(CONTROL_UNIT, move |stop| {
+        self.start_unit(CONTROL_UNIT, move |stop| {
             control::serve(path.clone(), Arc::clone(&answer), stop)
         });
     }
 
+    /// Starts a unit of those above: it is stopped before everything else.
+    pub fn start_unit<F, Run, E>(&self, name: &str, make: F)
+    where
+        F: Fn(CancellationToken) -> Run + Send + 'static,
+        Run: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::error::Error + Send + 'static,
+    {
+        lock(&self.above).push(name.to_owned());
+        self.units.start(name, make);
+    }
+
     /// Drains and stops: field first, then the store, broker, what the broker keeps, uplinks.
     pub async fn stop(&self) {
-        self.units.stop(CONTROL_UNIT, GRACE).await;
+        let above = std::mem::take(&mut *lock(&self.above));
+        self.units.stop_all(&above, GRACE).await;
         self.units.stop_all(&[remote::UNIT, setup::UNIT].map(str::to_owned), GRACE).await;
         self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
         self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
@@ -231,6 +247,11 @@ impl Gateway {
     /// The newest records of commands; older ones are in the store's file alone.
     pub fn audit(&self) -> Vec<AuditRow> {
         self.store.audit()
+    }
+
+    /// The tags that were read, as they are now.
+    pub fn tags(&self) -> Vec<TagNow> {
+        self.board.tags()
     }
 
     /// The plan that is running.

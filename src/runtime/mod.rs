@@ -18,7 +18,10 @@ mod units;
 pub use asks::BrokerAsk;
 pub use clock::SystemClock;
 pub use gateway::{ApplyError, GRACE, Gateway, Opened};
+pub use live::TagNow;
 pub use remote::start as start_remote;
-pub use setup::{Author, Found, History, HistoryError, Record, Refused, Setup, State};
+pub use setup::{
+    Author, Found, History, HistoryError, Proposal, Record, Refused, Setup, SetupStatus, State,
+};
 pub use status::Status;
 pub use units::{UnitState, UnitStatus, Units, in_full};
