@@ -24,6 +24,7 @@ mod announce;
 mod cause;
 mod client;
 mod commands;
+mod company;
 mod drive;
 mod engine;
 mod failover;

@@ -68,8 +68,10 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
             out.push(Line::new().text(format!("       next: {advice}")));
         }
     }
-    if some(uplink, "/store_problem") {
-        out.push(reason(text(uplink, "/store_problem"), None, None));
+    for problem in ["/store_problem", "/remote_problem"] {
+        if some(uplink, problem) {
+            out.push(reason(text(uplink, problem), None, None));
+        }
     }
     out.extend(refused(uplink));
     if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {

@@ -28,7 +28,7 @@ function App() {
     <a class="skip" href="#main" onClick=${(e) => { e.preventDefault(); document.getElementById('main').focus(); }}>${t.skip}</a>
     <${Head} />
     <${Navigation} />
-    <${Page} path=${path.value} />
+    <${Page} path=${path.value === '/setup' ? '/' : path.value} />
     <${Overlays} />
     ${conflict.value && html`<${Conflict} />`}
     ${signedOut.value && html`<${SignIn} over />`}`;

@@ -75,12 +75,14 @@ export function busTarget(name) {
   return drafted ? { link: drafted } : { bus: name };
 }
 
+/** Between names in one text; no name has it. */
+const BETWEEN = '\n';
+
+// As one text first, so that the list is another one only when the names are.
+const busNamesText = computed(() => [...new Set([...Object.keys(status.value?.buses ?? {}), ...Object.keys(buses.value)])].join(BETWEEN));
+
 /** Names of buses: those that run, and those that are drafted. */
-export const busNames = computed(() => {
-  const names = new Set(Object.keys(status.value?.buses ?? {}));
-  for (const name of Object.keys(buses.value)) names.add(name);
-  return [...names];
-});
+export const busNames = computed(() => (busNamesText.value ? busNamesText.value.split(BETWEEN) : []));
 
 /** The device of the draft that is this unit of this bus. */
 export function deviceAt(bus, unit) {

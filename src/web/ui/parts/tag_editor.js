@@ -53,6 +53,7 @@ export function TagEditor({ source, onClose }) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
   const [wrong, setWrong] = useState('');
+  const [kept, setKept] = useState('');
   const [valid, setValid] = useState(/** @type {any} */ (null));
 
   const isNewDevice = device === NEW;
@@ -104,7 +105,8 @@ export function TagEditor({ source, onClose }) {
     onClose();
   };
   const next = (name) => {
-    toast(t.editor.added(name), { action: review });
+    // A toast would be behind the sheet.
+    setKept(t.editor.added(name));
     const address = (typed(form.address) ?? 0) + registersOf(bits ? 'u16' : form.type);
     setDevice(deviceName);
     setForm((now) => ({ ...now, address: String(address), name: '' }));
@@ -112,8 +114,10 @@ export function TagEditor({ source, onClose }) {
   };
   return html`<${Sheet} wide title=${start.isNew ? t.editor.title : `${deviceName} / ${source.name}`} onClose=${onClose}
     footer=${html`${!start.isNew && html`<${Button} kind="danger first" onClick=${remove}>${t.remove}<//>`}<${Button} onClick=${onClose}>${t.cancel}<//>
-      ${start.isNew && html`<${Button} busy=${busy} onClick=${() => save(next)}>${t.editor.addNext}<//>`}
+      ${start.isNew && html`<${Button} busy=${busy} onClick=${() => save(next)}>${t.editor.addNext}<//>
+        <${Button} busy=${busy} onClick=${() => save(() => { onClose(); go('/changes'); })}>${t.editor.addReview}<//>`}
       <${Button} kind="primary" busy=${busy} onClick=${() => save(done)}>${start.isNew ? t.editor.add : t.editor.save}<//>`}>
+    <div role="status">${kept && html`<p class="note good">${kept}</p>`}</div>
     <div class="editor">
       <form class="editor-form" onSubmit=${(e) => { e.preventDefault(); save(done); }}>
         <div class="fields">

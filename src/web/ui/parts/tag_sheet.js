@@ -8,7 +8,7 @@ import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
 import { Button, Text, Trouble } from './controls.js';
 import { State } from './icon.js';
-import { Sheet, toast } from './overlay.js';
+import { Sheet } from './overlay.js';
 import { quality, Spark } from './values.js';
 import { isWatched, watchTag } from './tiles.js';
 
@@ -36,14 +36,16 @@ function SetValue({ tag }) {
   const [value, setValue] = useState('');
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
+  const [done, setDone] = useState('');
   const send = async (event) => {
     event.preventDefault();
     setBusy(true);
     setError(null);
+    setDone('');
     try {
       const said = await post(`/tags/${seg(tag.device)}/${seg(tag.tag)}/value`, { value: asJson(value) });
       if (t.tag.outcomes[said.outcome]) {
-        toast(t.tag.outcomes[said.outcome](`${tag.device}/${tag.tag}`, value));
+        setDone(t.tag.outcomes[said.outcome](tag.tag, value));
         setValue('');
       } else setError(new Problem({ code: 'refused', reason: said.reason ?? said.outcome }));
     } catch (failed) { setError(failed); } finally { setBusy(false); }
@@ -51,6 +53,7 @@ function SetValue({ tag }) {
   return html`<form class="panel set" onSubmit=${send}><h3>${t.tag.set}</h3>
     <div class="bar"><${Text} label=${t.tag.newValue} value=${value} onInput=${setValue} unit=${tag.unit} required />
     <${Button} type="submit" busy=${busy}>${t.tag.write}<//></div>
+    <div role="status">${done && html`<${State} kind="good">${done}<//>`}</div>
     <${Trouble} error=${error} /></form>`;
 }
 
