@@ -14,4 +14,5 @@ pub mod south;
 pub mod store;
 pub mod tls;
 pub mod uplink;
+pub mod web;
 pub mod websocket;

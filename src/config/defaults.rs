@@ -211,3 +211,12 @@ pub(super) const RAM_RANGE: Sizes = MIB..=4 * GIB;
 /// What a 32 GB consumer card was measured to take before it wears out.
 pub(super) const ENDURANCE_BYTES: u64 = 4_000_000_000_000;
 pub(super) const ENDURANCE_RANGE: Sizes = 1_000_000_000..=1_000_000_000_000_000_000;
+
+pub(super) const WEB_LISTEN: &str = "0.0.0.0:8443";
+/// A tab has one for its live values and a few for what it asks.
+pub(super) const WEB_CONNECTIONS: usize = 256;
+pub(super) const WEB_CONNECTIONS_RANGE: RangeInclusive<i128> = 8..=10_000;
+/// Further names of the page.
+pub(super) const WEB_HOSTS_MAX: usize = 64;
+/// Longest name of a host (RFC 1035, 2.3.4).
+pub(super) const HOST_BYTES_MAX: usize = 253;

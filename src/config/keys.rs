@@ -29,8 +29,9 @@ pub(super) static ROOT: Shape = Shape {
         "broker",
         "uplinks",
         "store",
+        "web",
     ],
-    refused: &[("web", "the web page comes in a later version")],
+    refused: &[],
 };
 
 pub(super) static GATEWAY: Shape = Shape {
@@ -379,6 +380,22 @@ pub(super) static STORE: Shape = Shape {
     ],
 };
 
+pub(super) static WEB: Shape = Shape {
+    name: "web",
+    keys: &["listen", "tls", "hosts", "connections"],
+    refused: &[
+        ("port", "write listen: \"0.0.0.0:8443\""),
+        ("password", "accounts are made on the page; fieldhold user passwd NAME sets a password"),
+        ("users", "accounts are made on the page, or with fieldhold user add NAME"),
+    ],
+};
+
+pub(super) static WEB_TLS: Shape = Shape {
+    name: "tls of the web page",
+    keys: &["certificate", "key"],
+    refused: &[("cert", "the page's certificate is called certificate")],
+};
+
 /// Keys of a device that a profile can't decide.
 pub(super) const OF_THE_PLACE: [&str; 6] =
     ["bus", "unit", "profile", "groups", "parameters", "tags"];
@@ -455,7 +472,7 @@ pub(super) static OF_PROFILES: [&Shape; 4] = [&PROFILE, &PROFILE_SERIAL, &PARAME
 
 /// All that a configuration has.
 #[cfg(test)]
-pub(super) static ALL: [&Shape; 49] = [
+pub(super) static ALL: [&Shape; 51] = [
     &SERIAL,
     &POLL,
     &FRAMING,
@@ -505,4 +522,6 @@ pub(super) static ALL: [&Shape; 49] = [
     &WINDOW,
     &RATE,
     &STORE,
+    &WEB,
+    &WEB_TLS,
 ];

@@ -287,6 +287,19 @@ impl Framing {
     }
 }
 
+impl Link {
+    /// The key of a bus under which such a link is configured.
+    pub fn key(&self) -> &'static str {
+        let Some(modbus) = self.modbus() else { return "serial" };
+        match (&modbus.wire, modbus.framing) {
+            (Wire::Serial(_), Framing::Ascii) => "modbus-ascii",
+            (Wire::Serial(_), Framing::Rtu | Framing::Tcp) => "modbus-rtu",
+            (Wire::Udp(_), _) => "modbus-udp",
+            (Wire::Tcp(_) | Wire::Listen(_), _) => "modbus-tcp",
+        }
+    }
+}
+
 /// As people say it.
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

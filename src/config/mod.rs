@@ -5,6 +5,7 @@
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 mod access;
+pub mod alone;
 pub mod blocks;
 mod broker;
 mod check;
@@ -16,6 +17,7 @@ pub mod import;
 mod keys;
 mod kinds;
 mod link;
+pub mod paste;
 mod plan;
 mod problem;
 pub mod profile;
@@ -29,6 +31,7 @@ mod template;
 mod tests;
 mod values;
 mod variables;
+mod web;
 pub mod wire;
 mod write_rule;
 
@@ -42,12 +45,13 @@ pub use home_assistant::{Described, Entity, HomeAssistantPlan, Part};
 pub use kinds::show_kind;
 pub use link::*;
 pub use plan::*;
-pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles};
+pub use problem::{PROBLEMS_MAX, Problem, Problems, Severity, TlsFiles, TlsUser};
 pub use remote::{RemoteGroup, RemoteKey, RemotePlan};
 pub use share::{Network, ShareMode, SharePlan, ShareWrite, Writable};
 pub use sparkplug::{NAMESPACE, SparkplugDevice, SparkplugMetric, SparkplugPlan};
 pub use template::{LiveTopic, TopicPattern};
 pub use values::{parse_duration, show_duration, show_size};
+pub use web::{WebPlan, WebTls};
 pub use write_rule::{Allowed, SafeValue, Verify, WriteRule, WriteWith};
 
 use problem::{Complaint, Findings, Spot};
@@ -61,7 +65,7 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The device profiles it uses.
     pub profiles: Vec<profile::Used>,
-    /// Where the broker's listeners name certificates.
+    /// Where the broker's listeners and the web page name certificates.
     pub tls_files: Vec<TlsFiles>,
     /// The text it came from.
     pub text: String,

@@ -18,6 +18,7 @@ use super::remote::RemotePlan;
 use super::share::SharePlan;
 use super::sparkplug::SparkplugPlan;
 use super::template::LiveTopic;
+use super::web::{WebPlan, WebTls};
 use super::write_rule::{WriteRule, WriteWith};
 use crate::model::{
     Class, Coding, Form, Name, Qos, Table, TagId, TagMeta, TopicFilter, TopicName, ValueKind,
@@ -32,6 +33,8 @@ pub struct Plan {
     pub broker: Option<BrokerPlan>,
     pub uplinks: Vec<UplinkPlan>,
     pub store: StorePlan,
+    /// `None` when no web page is wanted, or when there is no place for its accounts.
+    pub web: Option<WebPlan>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -469,6 +472,7 @@ pub struct Changes {
     pub uplinks: Vec<Name>,
     pub broker: bool,
     pub store: bool,
+    pub web: bool,
 }
 
 impl Plan {
@@ -520,7 +524,12 @@ impl Plan {
             });
             socket.into_iter().chain(files)
         });
-        for path in self.store.path.iter_mut().chain(certificates).chain(of_listeners) {
+        let of_web = self.web.iter_mut().flat_map(|web| match &mut web.tls {
+            WebTls::Files(tls) => vec![&mut tls.certificate, &mut tls.key],
+            WebTls::Device | WebTls::Off => Vec::new(),
+        });
+        let own = self.store.path.iter_mut().chain(of_web);
+        for path in own.chain(certificates).chain(of_listeners) {
             *path = directory.join(&*path);
         }
     }
@@ -538,6 +547,7 @@ impl Plan {
             uplinks: differing(&self.uplinks, &new.uplinks, |uplink| &uplink.name),
             broker: self.broker != new.broker,
             store: self.store != new.store,
+            web: self.web != new.web,
         }
     }
 }

@@ -54,12 +54,19 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Where a listener of the broker names its files: problems that still have nothing to say, for
+/// Who shows a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsUser {
+    /// A listener of the broker, by its place among those of the plan.
+    Listener(usize),
+    Web,
+}
+
+/// Where a part of the gateway names its files: problems that still have nothing to say, for
 /// whoever reads certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Its place among the listeners of the plan.
-    pub listener: usize,
+    pub user: TlsUser,
     pub certificate: Problem,
     pub key: Problem,
     pub client_ca: Problem,
@@ -198,8 +205,8 @@ pub(super) struct Findings {
     warnings: usize,
     /// What was said about other files: their mistakes are told once, however many use them.
     told: HashSet<(Arc<str>, Place, String)>,
-    /// The files of TLS listeners: what is in them is looked at elsewhere.
-    tls_files: Vec<(usize, [Spot; 3])>,
+    /// The files of those who show a certificate: what is in them is looked at elsewhere.
+    tls_files: Vec<(TlsUser, [Spot; 3])>,
     /// Which keys of which section were met, for the test of the reference configuration.
     #[cfg(test)]
     pub met: std::collections::BTreeSet<(&'static str, String)>,
@@ -255,9 +262,9 @@ impl Findings {
         });
     }
 
-    /// Notes where a listener names its certificate, its key and its client-ca.
-    pub(super) fn note_tls_files(&mut self, listener: usize, spots: [Spot; 3]) {
-        self.tls_files.push((listener, spots));
+    /// Notes where somebody names its certificate, its key and its client-ca.
+    pub(super) fn note_tls_files(&mut self, user: TlsUser, spots: [Spot; 3]) {
+        self.tls_files.push((user, spots));
     }
 
     /// What was noted, ready for what may be found there.
@@ -274,8 +281,8 @@ impl Findings {
         };
         let noted = std::mem::take(&mut self.tls_files).into_iter();
         noted
-            .map(|(listener, [certificate, key, client_ca])| TlsFiles {
-                listener,
+            .map(|(user, [certificate, key, client_ca])| TlsFiles {
+                user,
                 certificate: open(certificate),
                 key: open(key),
                 client_ca: open(client_ca),

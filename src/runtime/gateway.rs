@@ -9,16 +9,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::by_hand::Hands;
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
 use super::files;
-use super::live::{self, Board, Intake};
+use super::live::{self, Board, Intake, TagNow};
 use super::locks::lock;
 use super::machine;
 use super::remote;
+use super::scans::Scans;
 use super::setup::{self, SetupStatus};
+use super::trend::Trend;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
@@ -33,6 +37,7 @@ use crate::uplink;
 pub const GRACE: Duration = Duration::from_secs(10);
 
 const CONTROL_UNIT: &str = "control";
+const TREND_UNIT: &str = "trend";
 pub(super) const BROKER_UNIT: &str = "broker";
 const BUS_UNITS: &str = "bus ";
 const UPLINK_UNITS: &str = "uplink ";
@@ -48,16 +53,22 @@ pub struct Gateway {
     pub(super) commands: Arc<Commands>,
     /// Between uplinks and whoever configures the gateway over them.
     pub(super) remote: remote::Post,
+    /// Who asks devices by hand, and looks for some.
+    pub(super) hands: Hands,
+    pub(super) scans: Scans,
+    pub(super) trend: Arc<Trend>,
     /// The version of the configuration that runs, for those who show it.
     pub(super) configuration: watch::Sender<SetupStatus>,
     /// What is running, or about to.
     plan: Arc<Mutex<Plan>>,
     intake: Arc<Intake>,
-    inbox: mpsc::Sender<SetRequest>,
+    pub(super) inbox: mpsc::Sender<SetRequest>,
     /// Connections to hosts that several buses share.
     quotas: Quotas,
     /// Directory of the configuration file, where secret files are looked up.
-    secrets_dir: PathBuf,
+    pub(super) secrets_dir: PathBuf,
+    /// Units of those who stand on the gateway, by name.
+    above: Mutex<Vec<String>>,
 }
 
 /// Why a new plan was not taken; the old one is still running.
@@ -135,15 +146,20 @@ impl Gateway {
             board,
             commands,
             remote: remote::Post::new(),
+            hands: Hands::new(),
+            scans: Scans::default(),
+            trend: Arc::default(),
             configuration: watch::Sender::default(),
             plan: Arc::new(Mutex::new(plan.clone())),
             intake,
             inbox,
             quotas: Quotas::default(),
             secrets_dir,
+            above: Mutex::default(),
         };
         gateway.start_inner_units(live, requests);
         gateway.start_plan(plan);
+        gateway.start_trend();
         gateway
     }
 
@@ -182,15 +198,30 @@ impl Gateway {
 
     /// Answers on the local control socket.
     pub fn start_control(&self, path: PathBuf, answer: control::Answer) {
-        self.units.start(CONTROL_UNIT, move |stop| {
+        self.start_unit(CONTROL_UNIT, move |stop| {
             control::serve(path.clone(), Arc::clone(&answer), stop)
         });
     }
 
+    /// Starts a unit of those above: it is stopped before everything else.
+    pub fn start_unit<F, Run, E>(&self, name: &str, make: F)
+    where
+        F: Fn(CancellationToken) -> Run + Send + 'static,
+        Run: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::error::Error + Send + 'static,
+    {
+        lock(&self.above).push(name.to_owned());
+        self.units.start(name, make);
+    }
+
     /// Drains and stops: field first, then the store, broker, what the broker keeps, uplinks.
     pub async fn stop(&self) {
-        self.units.stop(CONTROL_UNIT, GRACE).await;
-        self.units.stop_all(&[remote::UNIT, setup::UNIT].map(str::to_owned), GRACE).await;
+        let above = std::mem::take(&mut *lock(&self.above));
+        self.hands.stop();
+        self.scans.stop().await;
+        self.units.stop_all(&above, GRACE).await;
+        let own = [remote::UNIT, setup::UNIT, TREND_UNIT].map(str::to_owned);
+        self.units.stop_all(&own, GRACE).await;
         self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
         self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
         if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
@@ -233,6 +264,11 @@ impl Gateway {
         self.store.audit()
     }
 
+    /// The tags that were read, as they are now.
+    pub fn tags(&self) -> Vec<TagNow> {
+        self.board.tags()
+    }
+
     /// The plan that is running.
     pub fn plan(&self) -> Plan {
         lock(&self.plan).clone()
@@ -254,6 +290,19 @@ impl Gateway {
             let (commands, requests) = (Arc::clone(&commands), Arc::clone(&requests));
             async move {
                 commands.run(&mut *requests.lock().await, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            }
+        });
+    }
+
+    /// After the plan, so that the first point has its uplinks.
+    fn start_trend(&self) {
+        let (trend, store) = (Arc::clone(&self.trend), self.store.clone());
+        let clock = Arc::clone(&self.clock);
+        self.units.start(TREND_UNIT, move |stop| {
+            let (trend, store, clock) = (Arc::clone(&trend), store.clone(), Arc::clone(&clock));
+            async move {
+                trend.run(|| (clock.wall(), store.status().consumers), stop).await;
                 Ok::<_, std::convert::Infallible>(())
             }
         });

@@ -4,9 +4,10 @@
 //! dead one, stale acknowledgements least of all, reaches the next.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +29,21 @@ pub struct Life {
     pub store: Store,
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
+    /// Somebody does not want to wait for the next attempt.
+    pub again: Arc<Notify>,
     pub told: watch::Receiver<Told>,
     pub backoff: Backoff,
     pub failover: Failover,
     /// For an edge node of Sparkplug.
     pub edge: Option<Edge>,
+}
+
+/// When a session ends that has not failed.
+#[derive(Clone, Copy)]
+pub(super) struct Ends<'a> {
+    pub stop: &'a CancellationToken,
+    /// Its login is good until then.
+    pub renew: Option<Instant>,
 }
 
 /// How a connection ended.
@@ -98,8 +109,14 @@ async fn wait(
     delay: Duration,
     stop: &CancellationToken,
 ) -> bool {
-    let until = Instant::now() + delay;
-    meanwhile(engine, life, stop, sleep_until(until)).await.is_some()
+    let (until, again) = (Instant::now() + delay, life.again.clone());
+    let wait = async {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = again.notified() => {}
+        }
+    };
+    meanwhile(engine, life, stop, wait).await.is_some()
 }
 
 /// Waits for something that is no session; `None` if a stop came first. Replies are taken
@@ -157,12 +174,14 @@ async fn connection(
     if let Some(edge) = &mut edge {
         edge.tried(came >= Some(dial.target.last_step()));
     }
+    let renew = dial.good_for.map(|good_for| Instant::now() + good_for);
+    let ends = Ends { stop, renew };
     let (closing, end) = match (connected, &mut edge) {
-        (Ok(client), None) => session(engine, life, client, consumer, dial.good_for, stop).await,
+        (Ok(client), None) => session(engine, life, client, consumer, ends).await,
         (Ok(client), Some(edge)) => {
             let several = engine.plan.brokers.len() > 1;
             let (place, replies) = ((peer.as_str(), several), &mut life.replies);
-            sparkplug::run(engine, edge, client, consumer, place, replies, stop).await
+            sparkplug::run(engine, edge, client, consumer, place, replies, ends).await
         }
         (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
     };
@@ -182,16 +201,14 @@ async fn session(
     life: &mut Life,
     mut client: Client,
     consumer: Consumer,
-    good_for: Option<Duration>,
-    stop: &CancellationToken,
+    ends: Ends<'_>,
 ) -> (Closing, Result<(), End>) {
     let changed = life.store.changed();
     let mut session = match Session::start(engine, &mut client, consumer) {
         Ok(session) => session,
         Err(end) => return (Closing::default(), Err(end)),
     };
-    let renew = good_for.map(|good_for| Instant::now() + good_for);
-    let end = drive(&mut session, &mut client, changed, life, renew, stop).await;
+    let end = drive(&mut session, &mut client, changed, life, ends).await;
     let closing = session.close();
     if end.is_ok() {
         client.goodbye().await;
@@ -199,18 +216,18 @@ async fn session(
     (closing, end)
 }
 
-/// Runs a session until it fails, or has come to its end after a stop or at `renew`: what was out is
+/// Runs a session until it fails, or has come to its end after a stop or a renewal: what was out is
 /// acknowledged then, if the broker does so in time.
 async fn drive(
     session: &mut Session<'_>,
     client: &mut Client,
     mut changed: watch::Receiver<u64>,
     life: &mut Life,
-    renew: Option<Instant>,
-    stop: &CancellationToken,
+    ends: Ends<'_>,
 ) -> Result<(), End> {
     let mut tick = interval(session.tick_every());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopped = pin!(ends.stop.cancelled());
     loop {
         session.pump(client)?;
         if session.done() {
@@ -224,8 +241,8 @@ async fn drive(
                     session.event(event);
                 }
             }
-            () = stop.cancelled(), if !session.stopping() => session.stop(),
-            () = at(renew), if !session.stopping() => session.finish(),
+            () = &mut stopped, if !session.stopping() => session.stop(),
+            () = at(ends.renew), if !session.stopping() => session.finish(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
             () = at(paced) => {}

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -54,7 +53,7 @@ pub struct Engine {
     /// Taken from the port and not acknowledged; at most `REPLIES_MAX`.
     pub replies: VecDeque<Reply>,
     /// What was sent lately, of all connections.
-    pub pace: Pace,
+    pace: Pace,
     started: Instant,
     /// Connections in a row that the broker ended without acknowledging anything of what was out.
     barren: u32,
@@ -92,14 +91,21 @@ impl Engine {
         }
     }
 
-    /// Time as [`Pace`] counts it.
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
+    /// Whether the rate allows a packet of this size now; if not, when to ask again.
+    pub fn may_send(&self, bytes: usize) -> Result<(), Instant> {
+        if self.pace.is_free() {
+            return Ok(());
+        }
+        let now = self.started.elapsed();
+        let room = self.pace.room(now, bytes);
+        room.then_some(()).ok_or_else(|| self.started + Pace::again(now))
     }
 
-    /// When there may be room that the rate has not now.
-    pub fn paced_until(&self) -> Instant {
-        self.started + Pace::again(self.uptime())
+    /// A packet of this size was handed over.
+    pub fn sent(&mut self, bytes: usize) {
+        if !self.pace.is_free() {
+            self.pace.sent(self.started.elapsed(), bytes);
+        }
     }
 
     pub fn connecting(&self, broker: usize) {

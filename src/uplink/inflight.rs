@@ -3,13 +3,14 @@
 //! Invariants: a row is in exactly one place; the window holds in messages, in bytes, and in *span*
 //! (see [`Inflight::room`]). Knows nothing of rows, sockets or time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::VecDeque;
+
+use super::client::ById;
 
 /// So many windows may follow a message before it is acknowledged itself.
 const SPAN: u16 = 4;
-/// One place in this many of the window is kept for live rows. In a smaller one they wait for the next
-/// acknowledgement, of which many come in a round trip; each place costs its share of the rate.
-const LIVE_SHARE: u16 = 64;
+/// A window is low when so small a part of it is free.
+const LOW: u16 = 4;
 /// Packet ids have 16 bits, and subscriptions need some.
 const MESSAGES_MAX: u16 = u16::MAX / SPAN;
 
@@ -26,10 +27,10 @@ impl Window {
         Self { messages: messages.clamp(1, MESSAGES_MAX), bytes }
     }
 
-    /// Places that the backlog leaves free, so that a live row need not wait for an
-    /// acknowledgement.
-    pub fn live_share(self) -> usize {
-        usize::from(self.messages / LIVE_SHARE)
+    /// Whether so little is out that a good part is free.
+    fn is_low(self, messages: usize, bytes: usize) -> bool {
+        messages <= usize::from(self.messages - self.messages.div_ceil(LOW))
+            && bytes <= self.bytes - self.bytes / usize::from(LOW)
     }
 
     /// Messages from the oldest that is out to the newest.
@@ -49,16 +50,16 @@ struct Entry<T> {
 pub struct Inflight<T> {
     window: Window,
     /// By packet id.
-    out: HashMap<u16, Entry<T>>,
-    /// Hand-over number to packet id, for the oldest.
-    order: BTreeMap<u64, u16>,
+    out: ById<Entry<T>>,
+    /// Number and packet id of all hand-overs since the oldest one that is out, which comes first.
+    order: VecDeque<(u64, u16)>,
     bytes: usize,
     next: u64,
 }
 
 impl<T> Inflight<T> {
     pub fn new(window: Window) -> Self {
-        Self { window, out: HashMap::new(), order: BTreeMap::new(), bytes: 0, next: 0 }
+        Self { window, out: ById::default(), order: VecDeque::new(), bytes: 0, next: 0 }
     }
 
     pub fn messages(&self) -> usize {
@@ -69,29 +70,34 @@ impl<T> Inflight<T> {
         self.bytes
     }
 
-    /// Whether a message of this size may be handed over, `reserved` places of the window being
-    /// kept for others. One message always fits when nothing is out, however large.
+    /// Whether a message of this size may be handed over. One always fits when nothing is out,
+    /// however large.
     ///
     /// A broker may acknowledge in any order. One that leaves a message out while windows go by
     /// has forgotten it: nothing more goes out then, and the watchdog ends the connection.
-    pub fn room(&self, bytes: usize, reserved: usize) -> bool {
+    pub fn room(&self, bytes: usize) -> bool {
         let out = self.messages();
         if out == 0 {
             return true;
         }
-        out + reserved < usize::from(self.window.messages)
+        out < usize::from(self.window.messages)
             && self.bytes + bytes <= self.window.bytes
             && self.span() < self.window.span()
     }
 
+    /// Whether a good part of the window is free.
+    pub fn is_low(&self) -> bool {
+        self.window.is_low(self.messages(), self.bytes)
+    }
+
     /// Hand-overs since the oldest one that is outstanding, itself included.
     fn span(&self) -> u64 {
-        self.next - self.order.keys().next().copied().unwrap_or(self.next)
+        self.next - self.order.front().map_or(self.next, |(number, _)| *number)
     }
 
     pub fn hand_over(&mut self, id: u16, row: T, bytes: usize) {
         self.bytes += bytes;
-        self.order.insert(self.next, id);
+        self.order.push_back((self.next, id));
         self.out.insert(id, Entry { number: self.next, bytes, row });
         self.next += 1;
     }
@@ -99,14 +105,23 @@ impl<T> Inflight<T> {
     /// The row that this acknowledgement settles; `None` if the id is not out.
     pub fn acknowledged(&mut self, id: u16) -> Option<T> {
         let entry = self.out.remove(&id)?;
-        self.order.remove(&entry.number);
+        while self.order.front().is_some_and(|oldest| !self.is_out(*oldest)) {
+            self.order.pop_front();
+        }
         self.bytes -= entry.bytes;
         Some(entry.row)
     }
 
+    /// Whether this hand-over was not acknowledged; its packet id may stand for another by now.
+    fn is_out(&self, (number, id): (u64, u16)) -> bool {
+        self.out.get(&id).is_some_and(|entry| entry.number == number)
+    }
+
     /// All that was never acknowledged, in the order of hand-over.
-    pub fn into_rest(mut self) -> impl Iterator<Item = T> {
-        self.order.into_values().filter_map(move |id| Some(self.out.remove(&id)?.row))
+    pub fn into_rest(self) -> impl Iterator<Item = T> {
+        let mut rest: Vec<_> = self.out.into_values().collect();
+        rest.sort_unstable_by_key(|entry| entry.number);
+        rest.into_iter().map(|entry| entry.row)
     }
 }
 
@@ -134,15 +149,32 @@ mod tests {
     #[test]
     fn the_window_holds_in_messages_and_in_bytes() {
         let mut inflight = inflight(3);
-        assert!(inflight.room(5000, 0), "a large message may go alone");
+        assert!(inflight.room(5000), "a large message may go alone");
         inflight.hand_over(1, 1, 400);
-        assert!(inflight.room(600, 0));
-        assert!(!inflight.room(601, 0));
-        assert!(inflight.room(1, 1));
-        assert!(!inflight.room(1, 2), "two places are kept for others");
+        assert!(inflight.room(600));
+        assert!(!inflight.room(601));
         inflight.hand_over(2, 2, 1);
         inflight.hand_over(3, 3, 1);
-        assert!(!inflight.room(1, 0));
+        assert!(!inflight.room(1));
+    }
+
+    #[test]
+    fn a_window_is_low_when_a_part_of_it_is_free() {
+        let mut inflight = inflight(20);
+        let low = [true; 16].into_iter().chain([false; 5]);
+        for (id, low) in (0..).zip(low) {
+            assert_eq!(inflight.is_low(), low, "{id} are out");
+            inflight.hand_over(id, 0, 1);
+        }
+        for id in 1..21 {
+            inflight.acknowledged(id);
+        }
+        inflight.hand_over(30, 0, 749);
+        assert!(inflight.is_low());
+        inflight.hand_over(31, 0, 1);
+        assert!(!inflight.is_low(), "in bytes");
+        let one = Inflight::<u32>::new(Window::new(1, 1));
+        assert!(one.is_low());
     }
 
     #[test]
@@ -150,7 +182,7 @@ mod tests {
         let mut inflight = inflight(2);
         inflight.hand_over(1, 0, 1);
         let mut sent = 0;
-        while inflight.room(1, 0) {
+        while inflight.room(1) {
             sent += 1;
             assert!(sent < 100, "the windows went by");
             inflight.hand_over(2, sent, 1);
@@ -158,14 +190,12 @@ mod tests {
         }
         assert_eq!(sent, 7);
         assert_eq!(inflight.acknowledged(1), Some(0));
-        assert!(inflight.room(1, 0));
+        assert!(inflight.room(1));
     }
 
     #[test]
-    fn a_window_fits_packet_ids_and_keeps_places_for_live_rows() {
+    fn a_window_fits_packet_ids() {
         assert_eq!(Window::new(u16::MAX, 1).messages, 16_383);
         assert_eq!(Window::new(0, 1).messages, 1);
-        let shares = [1, 20, 64, 100, 1000].map(|messages| Window::new(messages, 1).live_share());
-        assert_eq!(shares, [0, 0, 1, 1, 15]);
     }
 }

@@ -45,6 +45,11 @@ impl Pace {
         Self { rate, sent: VecDeque::new() }
     }
 
+    /// Whether nothing bounds it.
+    pub fn is_free(&self) -> bool {
+        self.rate == RatePlan::default()
+    }
+
     /// Whether a packet of this size may be sent now. One that is larger than a second's rate goes
     /// when nothing else went for a second; the configuration allows none.
     pub fn room(&self, now: Duration, bytes: usize) -> bool {
@@ -63,7 +68,7 @@ impl Pace {
     }
 
     pub fn sent(&mut self, now: Duration, bytes: usize) {
-        if self.rate == RatePlan::default() {
+        if self.is_free() {
             return;
         }
         let now = slice(now);

@@ -211,8 +211,12 @@ impl Packer {
         if !self.is_wanted(topic) {
             return Err(Fate::Excluded);
         }
-        TopicName::new(&format!("{}{topic}", self.plan.prefix))
-            .ok()
+        let prefix = &self.plan.prefix;
+        let routed = match prefix.is_empty() {
+            true => Some(topic.clone()),
+            false => TopicName::new(&format!("{prefix}{topic}")).ok(),
+        };
+        routed
             .filter(|topic| self.plan.takes_topic(topic.as_str()))
             .ok_or(Fate::Dead(DeadReason::BadTopic))
     }
@@ -266,7 +270,7 @@ impl Packing<'_> {
                     seq = seq.plus(1);
                 }
             }
-            Body::Message(message) => self.message(entry.seq, &message),
+            Body::Message(message) => self.message(entry.seq, message),
         }
     }
 
@@ -329,7 +333,7 @@ impl Packing<'_> {
         }
     }
 
-    fn message(&mut self, seq: Seq, message: &Message) {
+    fn message(&mut self, seq: Seq, message: Message) {
         let topic = match self.packer.route(&message.topic) {
             Ok(topic) => topic,
             Err(fate) => return self.settled(fate, seq),
@@ -340,7 +344,7 @@ impl Packing<'_> {
         // Before it in the sequence, so before it on the line.
         self.finish_open();
         let rows = Rows::one(self.class, self.times.version, seq);
-        let payload = Bytes::copy_from_slice(&message.payload);
+        let payload = Bytes::from_owner(message.payload);
         let retain = message.retain && self.packer.plan.retain;
         let item = Item { topic, payload, retain, content_type: None, rows };
         self.out.push(Packed::Item(item));

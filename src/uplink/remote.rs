@@ -78,6 +78,8 @@ pub(super) struct Telling {
     granted: bool,
     due: bool,
     packet_bytes: usize,
+    /// Why what is to be told can't be.
+    problem: Option<String>,
 }
 
 impl Telling {
@@ -99,6 +101,7 @@ impl Telling {
             granted: true,
             due: true,
             packet_bytes,
+            problem: None,
         })
     }
 
@@ -123,14 +126,24 @@ impl Telling {
         let payload = self.door.told.borrow().payload.len();
         let bytes = self.topic.as_str().len() + payload;
         let fits = bytes + PUBLISH_OVERHEAD <= self.packet_bytes;
-        if !fits {
-            tracing::warn!(
-                uplink = %self.uplink, bytes,
-                "what is to be told of the configuration is larger than the broker or packet-max allows"
-            );
+        self.problem = (!fits).then(|| {
+            format!(
+                "what is to be told of the configuration has {} bytes, of which the broker or packet-max \
+                 allows {}: no change can be confirmed over this uplink",
+                bytes + PUBLISH_OVERHEAD,
+                self.packet_bytes
+            )
+        });
+        if let Some(problem) = &self.problem {
+            tracing::warn!(uplink = %self.uplink, "{problem}");
         }
         self.due = payload > 0 && fits;
         self.due.then_some(bytes)
+    }
+
+    /// Why what is to be told can't be, while that is so.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
     }
 
     /// What is to be published: the newest, be it that it has grown since.

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
 use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
+use super::company::Company;
 use super::engine::{Closing, Engine};
 use super::held::{Full, Held};
 use super::inflight::{Inflight, Window};
@@ -47,7 +48,7 @@ impl Out {
         };
         let mut message = Message {
             topic: topic.as_str(),
-            payload: payload.clone(),
+            payload,
             qos: Qos::AtLeastOnce,
             retain: false,
             content_type: None,
@@ -96,10 +97,10 @@ impl From<Failure> for End {
 pub struct Session<'a> {
     engine: &'a mut Engine,
     consumer: Consumer,
-    window: Window,
     /// The largest packet that the plan and the broker allow.
     packet_bytes: usize,
     inflight: Inflight<Out>,
+    company: Company,
     supply: Supply,
     held: Held,
     /// Rows that were passed over may go now: they are read again once nothing is out.
@@ -113,6 +114,8 @@ pub struct Session<'a> {
     settle_at: Instant,
     /// The last acknowledgement, or the hand-over that ended a time with nothing out.
     quiet_since: Instant,
+    /// Something was acknowledged since that was noted.
+    heard: bool,
     /// How much longer an acknowledgement may take, for what has to go out before it.
     slack: Duration,
     /// All is done here, and yet rows are unsettled in the store.
@@ -169,9 +172,9 @@ impl<'a> Session<'a> {
         Ok(Self {
             engine,
             consumer,
-            window,
             packet_bytes,
             inflight: Inflight::new(window),
+            company: Company::default(),
             supply,
             held,
             again: false,
@@ -182,6 +185,7 @@ impl<'a> Session<'a> {
             acks_unsettled: 0,
             settle_at: now,
             quiet_since: now,
+            heard: false,
             slack: Duration::ZERO,
             owed: false,
             stale: true,
@@ -238,6 +242,7 @@ impl<'a> Session<'a> {
             Event::Subscribed { id, granted, refused } => {
                 self.engine.subscribed(granted, refused);
                 self.telling.iter_mut().for_each(|telling| telling.answered(id, refused));
+                self.stale = true;
             }
             Event::PingAcked(_) => {}
         }
@@ -272,6 +277,7 @@ impl<'a> Session<'a> {
     /// There is something new to say of the configuration.
     pub fn told(&mut self) {
         self.telling.iter_mut().for_each(Telling::renew);
+        self.stale = true;
     }
 
     /// The read of the store that is under way; waits for ever if there is none.
@@ -293,11 +299,14 @@ impl<'a> Session<'a> {
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
         self.slack = client.slack();
+        if std::mem::take(&mut self.heard) {
+            self.quiet_since = Instant::now();
+        }
         if self.refused.is_some() {
             return Ok(());
         }
         while let Some(bytes) = self.announcer.front()
-            && self.room(bytes, 0)
+            && self.room(bytes)
             && let Some(told) = self.announcer.pop()
         {
             self.hand_over(client, Out::Announcement(told))?;
@@ -316,13 +325,13 @@ impl<'a> Session<'a> {
         }
         self.drop_replies();
         while let Some(bytes) = self.engine.replies.front().map(Reply::bytes)
-            && self.room(bytes, 0)
+            && self.room(bytes)
             && let Some(reply) = self.engine.replies.pop_front()
         {
             self.hand_over(client, Out::Reply(reply))?;
         }
         if let Some(bytes) = self.telling.as_mut().and_then(Telling::next_bytes)
-            && self.room(bytes, 0)
+            && self.room(bytes)
             && let Some((topic, told)) = self.telling.as_mut().map(Telling::next)
         {
             self.hand_over(client, Out::Told(topic, told))?;
@@ -333,7 +342,7 @@ impl<'a> Session<'a> {
             self.engine.board.update(|progress| progress.notices_refused += too_large);
         }
         while let Some(bytes) = self.notices.next_bytes()
-            && self.room(bytes, 0)
+            && self.room(bytes)
             && let Some(told) = self.notices.next()
         {
             self.hand_over(client, Out::Notice(told))?;
@@ -342,11 +351,9 @@ impl<'a> Session<'a> {
         loop {
             let [live, backlog] = self.supply.next_bytes();
             let waits = live.is_some();
-            let live = live.is_some_and(|bytes| self.room(bytes, 0));
-            let reserved = self.window.live_share();
+            let live = live.is_some_and(|bytes| self.room(bytes));
             // A live message that is too large just now must not be passed by smaller ones for ever.
-            let backlog =
-                (live || !waits) && backlog.is_some_and(|bytes| self.room(bytes, reserved));
+            let backlog = (live || !waits) && backlog.is_some_and(|bytes| self.backlog_room(bytes));
             let Some(item) = self.supply.next(live, backlog) else { break };
             if !self.held.passes_over(&item) {
                 self.hand_over(client, Out::Rows(item))?;
@@ -373,7 +380,7 @@ impl<'a> Session<'a> {
             if !item.rows.delivered.iter().all(|range| waits(&range.start)) {
                 // Given up meanwhile, and told so.
                 self.again |= self.held.release(&item.topic);
-            } else if self.room(item.bytes(), 0) {
+            } else if self.room(item.bytes()) {
                 self.held.trying(&item.topic);
                 self.hand_over(client, Out::Rows(item))?;
             } else {
@@ -383,17 +390,28 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Whether a message of this size may go, so many places of the window being kept for others.
-    fn room(&mut self, bytes: usize, reserved: usize) -> bool {
+    /// Whether a message of this size may go.
+    fn room(&mut self, bytes: usize) -> bool {
         let bytes = bytes + PUBLISH_OVERHEAD;
-        if !self.inflight.room(bytes, reserved) {
+        self.inflight.room(bytes) && self.may_send(bytes)
+    }
+
+    /// As [`Session::room`], for the backlog, which goes in company.
+    fn backlog_room(&mut self, bytes: usize) -> bool {
+        let bytes = bytes + PUBLISH_OVERHEAD;
+        if !self.inflight.room(bytes) {
+            self.company.full();
             return false;
         }
-        let has_room = self.engine.pace.room(self.engine.uptime(), bytes);
-        if !has_room {
-            self.paced = Some(self.engine.paced_until());
-        }
-        has_room
+        let goes = self.company.goes(self.inflight.is_low());
+        self.paced = goes.err().or(self.paced);
+        goes.is_ok() && self.may_send(bytes)
+    }
+
+    fn may_send(&mut self, bytes: usize) -> bool {
+        let may = self.engine.may_send(bytes);
+        self.paced = may.err().or(self.paced);
+        may.is_ok()
     }
 
     /// Until when something waits for the rate alone.
@@ -408,7 +426,7 @@ impl<'a> Session<'a> {
         // If this fails, the row is simply still in the store, unsettled.
         let id = client.publish(out.message())?;
         let bytes = out.bytes();
-        self.engine.pace.sent(self.engine.uptime(), bytes);
+        self.engine.sent(bytes);
         self.inflight.hand_over(id, out, bytes);
         self.stale = true;
         Ok(())
@@ -417,7 +435,7 @@ impl<'a> Session<'a> {
     /// The broker's answer to a message.
     fn answered(&mut self, id: u16, reason: &Reason) {
         let Some(out) = self.inflight.acknowledged(id) else { return };
-        self.quiet_since = Instant::now();
+        self.heard = true;
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
@@ -532,10 +550,12 @@ impl<'a> Session<'a> {
         self.stale = false;
         let in_flight = (self.inflight.messages(), self.inflight.bytes());
         let (lanes, refused) = (self.supply.positions(), self.held.named());
+        let untold = self.telling.as_ref().and_then(Telling::problem).map(str::to_owned);
         self.engine.board.update(|progress| {
             progress.in_flight = in_flight;
             progress.lanes = lanes;
             progress.refused = refused;
+            progress.remote_problem = untold;
         });
     }
 
@@ -569,6 +589,7 @@ impl<'a> Session<'a> {
             progress.duplicates_possible += duplicates;
             progress.in_flight = (0, 0);
             progress.refused = (0, Vec::new());
+            progress.remote_problem = None;
         });
         closing
     }

@@ -80,6 +80,8 @@ pub struct UplinkStatus {
     pub local: Local,
     /// Why the store could not be read, while that is so.
     pub store_problem: Option<String>,
+    /// Why nothing can be told of the configuration, while that is so.
+    pub remote_problem: Option<String>,
 }
 
 /// What came from the broker, and the answers to it.
@@ -159,6 +161,7 @@ pub struct Progress {
     pub commands: Commands,
     pub local: Local,
     pub store_problem: Option<String>,
+    pub remote_problem: Option<String>,
 }
 
 /// The board between the engine and those who look.
@@ -200,6 +203,7 @@ impl Board {
             commands: Commands::default(),
             local: Local::default(),
             store_problem: None,
+            remote_problem: None,
         };
         Self { progress: Mutex::new(progress) }
     }
@@ -247,6 +251,7 @@ impl Board {
                 commands: progress.commands.clone(),
                 local: progress.local.clone(),
                 store_problem: progress.store_problem.clone(),
+                remote_problem: progress.remote_problem.clone(),
             }
         })
     }

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +19,11 @@ use crate::model::{Qos, Wall};
 
 /// The last level of the topic that a probe goes to, beside that of the backlog.
 const PROBE: &str = "probe";
+
+/// The steps at which a broker can refuse a certificate under another client id than its own.
+const BOUND: [&str; 2] = [LOGIN, PUBLISH];
+const LOGIN: &str = "login";
+const PUBLISH: &str = "publish";
 
 /// One step, and how it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,16 +42,29 @@ pub struct Tried {
     pub advice: Option<&'static str>,
 }
 
+/// There can be no trial beside a running gateway.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway is running, and this login is good for its client id {client_id} alone")]
+pub struct Alone {
+    client_id: String,
+}
+
 /// The client id for a trial beside a running gateway, whose connection one with its own would cut
-/// off; `None` where the login is good for that one alone.
-pub fn beside(plan: &UplinkPlan) -> Option<String> {
+/// off.
+///
+/// # Errors
+/// Where the login is good for that one alone.
+pub fn beside(plan: &UplinkPlan) -> Result<String, Alone> {
     let own = &plan.client_id;
     let id = format!("{own}-test");
     let is_named = plan.username.as_ref().is_some_and(|name| name.contains(own.as_str()));
     let has_certificate = plan.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let max = plan.service.as_ref().and_then(|service| service.limits.client_id_bytes);
     let is_bound = plan.sas.is_some() || plan.service.is_some() && (is_named || has_certificate);
-    (!is_bound && max.is_none_or(|max| id.len() <= max)).then_some(id)
+    match !is_bound && max.is_none_or(|max| id.len() <= max) {
+        true => Ok(id),
+        false => Err(Alone { client_id: own.clone() }),
+    }
 }
 
 /// Tries every broker of a plan, and tells each step as soon as it is known. True if one of them took
@@ -60,16 +77,30 @@ pub async fn trial(
     tell: &mut (dyn FnMut(Tried) + Send),
 ) -> bool {
     let mut plan = plan.clone();
+    let beside = client_id.is_some();
     if let Some(client_id) = client_id {
         plan.client_id = client_id;
     }
+    let is_bound = beside && plan.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let mut good = false;
     for (number, broker) in plan.brokers.iter().enumerate() {
         let mut report = Report { broker: broker.to_string(), since: Instant::now(), tell };
         let tried = one(&plan, number, broker, secrets_dir, now, &mut report).await;
         match tried {
             Ok(()) => good = true,
-            Err((step, ended)) => report.wrong(step, ended),
+            Err((step, mut ended)) => {
+                if is_bound && BOUND.contains(&step) {
+                    let id = &plan.client_id;
+                    let hint = format!(
+                        " (tried as client {id}; a broker that grants this certificate its own client \
+                         id alone refuses that: ask the running gateway with fieldhold uplink \
+                         status {}, or stop it first)",
+                        plan.name
+                    );
+                    ended.reason.push_str(&hint);
+                }
+                report.wrong(step, ended);
+            }
         }
     }
     good
@@ -128,14 +159,14 @@ async fn one(
     let picky = |service: &&Arc<Service>| !service.limits.topics.is_empty();
     if let Some(service) = plan.service.as_ref().filter(picky) {
         client.goodbye().await;
-        report.good("publish", format!("not tried: {} takes its own topics only", service.title));
+        report.good(PUBLISH, format!("not tried: {} takes its own topics only", service.title));
         return Ok(());
     }
     let took = probe(&mut client, &topic, now, timing.watchdog).await;
     client.goodbye().await;
     match took {
         Ok(()) => {
-            report.good("publish", format!("on {topic}"));
+            report.good(PUBLISH, format!("on {topic}"));
             Ok(())
         }
         Err(Probe::Failed(failure)) => {
@@ -146,9 +177,9 @@ async fn one(
                 Cause::Closed => Cause::NotTaken.advice(),
                 _ => ended.advice,
             };
-            Err(("publish", Ended { reason, advice, ..ended }))
+            Err((PUBLISH, Ended { reason, advice, ..ended }))
         }
-        Err(Probe::Refused(ended)) => Err(("publish", ended)),
+        Err(Probe::Refused(ended)) => Err((PUBLISH, ended)),
     }
 }
 
@@ -171,7 +202,7 @@ fn name(step: Step) -> &'static str {
         Step::Proxy => "proxy",
         Step::Tls => "TLS",
         Step::WebSocket => "WebSocket",
-        Step::Mqtt => "login",
+        Step::Mqtt => LOGIN,
     }
 }
 
@@ -223,7 +254,8 @@ async fn probe(
     now: Wall,
     patience: Duration,
 ) -> Result<(), Probe> {
-    let payload = Bytes::from(serde_json::json!({ "probe": true, "ts": now.0 }).to_string());
+    let payload = serde_json::json!({ "probe": true, "ts": now.0 }).to_string();
+    let payload = payload.as_bytes();
     let qos = Qos::AtLeastOnce;
     let message =
         Message { topic, payload, qos, retain: false, content_type: None, correlated: None };

@@ -195,7 +195,7 @@ class Fieldhold:
 gateway: {{ name: bench }}
 broker: {{ listeners: [ {{ tcp: "127.0.0.1:{lan}" }} ] }}
 uplinks:
-  cloud: {{ url: "mqtt://127.0.0.1:{port}", send: [ "b/#" ], window: {{ messages: {window} }}, notices: off }}
+  cloud: {{ url: "mqtt://127.0.0.1:{port}", mqtt: 5, send: [ "b/#" ], window: {{ messages: {window} }}, notices: off }}
 store: {{ path: state }}
 """).start()
         fill(lan, messages)
@@ -226,6 +226,7 @@ max_queued_messages 0
 max_inflight_messages {window}
 connection up
 address 127.0.0.1:{port}
+bridge_protocol_version mqttv50
 topic b/# out 1
 cleansession false
 notifications false
@@ -278,7 +279,7 @@ def run(sender, window, messages, relayed):
         cloud = Mosquitto(directory / "cloud")
         # Else its small acknowledgements wait for the kernel's delayed ones, 40 ms beside the RTT.
         with open(directory / "cloud" / "mosquitto.conf", "a") as conf:
-            conf.write("set_tcp_nodelay true\n")
+            conf.write(f"set_tcp_nodelay true\nmax_inflight_messages {window}\n")
         relay = Relay(cloud.port) if relayed else None
         up = sender(directory, relay.port if relay else cloud.port, window, messages)
         cloud.start()

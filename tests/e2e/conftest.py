@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -146,6 +147,9 @@ class Gateway(Process):
         super().__init__([BINARY, "run", self.config], directory / "gateway.log")
 
     def write(self, config):
+        """Without the web page unless the text has it: gateways side by side can't share its port."""
+        if "\nweb:" not in config:
+            config = config.rstrip("\n") + "\nweb: off\n"
         self.config.write_text(config)
 
     @property
@@ -216,3 +220,20 @@ def started():
     yield start
     for thing in reversed(running):
         thing.kill() if hasattr(thing, "kill") else thing.close()
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A demonstration, where nobody has to sign in; where its page is."""
+    process = subprocess.Popen(
+        [BINARY, "demo", "--state-dir", tmp_path / "demo", "--web", "127.0.0.1:0"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    try:
+        page = re.search(r"http://\S+", process.stdout.readline())[0]
+        port = int(page.rsplit(":", 1)[1])
+        wait_for(lambda: listening(port), 30, "the page")
+        yield page
+    finally:
+        process.terminate()
+        process.wait(20)

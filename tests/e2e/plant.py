@@ -19,6 +19,7 @@ class CountingDevice:
         self.writes = []
         self.requests = []  # the function of every write
         self.kept = {}
+        self.talking = 0  # connections that are not at their end; one of a dead peer may still hold requests
         self.alive = True
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", port))
@@ -38,10 +39,15 @@ class CountingDevice:
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer):
+        with self.lock:
+            self.talking += 1
         try:
             self._exchange(peer)
         except OSError:
             pass  # the gateway was killed
+        finally:
+            with self.lock:
+                self.talking -= 1
 
     def _exchange(self, peer):
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -44,7 +44,7 @@ class Operator:
 def remote(text, operator, more="", confirm="20s"):
     """The configuration with the operator's key at its uplink."""
     keys = f"remote: {{ keys: {{ ops: {operator.public} }}, confirm: {confirm}{more} }}"
-    return text.replace('send: [ "#" ] }', f'send: [ "works/edge/press/#" ], {keys} }}')
+    return text.replace('send: [ "#" ] }', f'send: [ "works/edge/press/#" ], {keys} }}') + "web: off\n"
 
 
 @pytest.fixture
@@ -293,6 +293,7 @@ uplinks:
     send: [ "works/+/press/#" ]
     remote: {{ keys: {{ ops: {public} }}, groups: [line-a], confirm: 20s }}
 store: {{ path: state, commit: 100ms }}
+web: off
 """
 
 

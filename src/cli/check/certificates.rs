@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Loaded, Problem, ServerTlsPlan, Severity, TlsFiles};
+use crate::config::{Loaded, Problem, ServerTlsPlan, Severity, TlsFiles, TlsUser, WebPlan, WebTls};
 use crate::model::{Clock, Wall};
 use crate::runtime::SystemClock;
 use crate::tls::{self, TlsError};
@@ -17,8 +17,12 @@ pub fn say(loaded: &Loaded) -> bool {
     let listeners: Vec<_> = listeners.collect();
     let mut good = true;
     for files in &loaded.tls_files {
-        let listener = listeners.get(files.listener);
-        let Some(plan) = listener.and_then(|listener| listener.tls.clone()) else { continue };
+        let plan = match (files.user, &loaded.plan.web) {
+            (TlsUser::Listener(n), _) => listeners.get(n).and_then(|listener| listener.tls.clone()),
+            (TlsUser::Web, Some(WebPlan { tls: WebTls::Files(plan), .. })) => Some(plan.clone()),
+            (TlsUser::Web, _) => None,
+        };
+        let Some(plan) = plan else { continue };
         for problem in look(&plan, files, now) {
             eprintln!("{problem}");
             good &= problem.severity != Severity::Error;

@@ -16,18 +16,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::keys::{Action, Switches};
+use self::keys::Action;
 use self::screen::Screen;
 use self::world::World;
 use super::run::{self, Ends};
 use super::view::{self, Line, Tone};
-use crate::config;
-use crate::runtime::{Gateway, SystemClock};
+use crate::config::{self, file};
+use crate::runtime::{Found, Gateway, Logs, Opened, Setup, SystemClock};
+use crate::web;
 
 /// The configuration the demo runs; its ports and paths are replaced by free ones.
 const PLAN: &str = include_str!("../../../configs/demo.yaml");
+
+/// What stands in it for addresses and places.
+const LAN: &str = "tcp: 127.0.0.1:1883";
+const PAGE: &str = "listen: 127.0.0.1:8080";
+const STATE: &str = "path: /tmp/fieldhold-demo";
 
 /// How often the picture is redrawn.
 const REDRAW: Duration = Duration::from_millis(250);
@@ -43,6 +54,9 @@ pub struct Arguments {
     /// Where the LAN broker listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     lan: SocketAddr,
+    /// Where the web page is; a free port is taken if this one is in use
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    web: SocketAddr,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -54,17 +68,37 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
-    let mut plan = config::parse(PLAN, "demo.yaml")
-        .map_err(|problems| anyhow::anyhow!("the embedded configuration is wrong:\n{problems}"))?
-        .plan;
     let mut ends = Ends::new()?;
     let clock = Arc::new(SystemClock::new());
-    let broker = plan.broker.as_mut().context("the embedded configuration has no broker")?;
-    broker.listeners = vec![config::ListenerPlan::tcp(arguments.lan, broker.limits.connections)];
-    let world = World::start(clock.clone(), dir, broker).await?;
-    world.connect(&mut plan);
-    plan.store.path = Some(dir.to_owned());
-    let show = Show { world, gateway: Gateway::start(plan, clock, dir.to_owned())? };
+    // The terminal has a picture; the page shows the log.
+    let logs = Logs::new(clock.clone());
+    tracing_subscriber::registry().with(logs.clone().with_filter(LevelFilter::INFO)).init();
+    let page = free(arguments.web).await?;
+    let path = dir.join("demo.yaml");
+    let embedded = loaded(&path, PLAN)?.plan.broker.context("the demo has a broker")?;
+    let world = Arc::new(World::start(clock.clone(), dir, &embedded).await?);
+    let places = [
+        (LAN, format!("tcp: {}", arguments.lan)),
+        (PAGE, format!("listen: {page}")),
+        (STATE, format!("path: {}", dir.display())),
+    ];
+    let text = world.connect(&replace(PLAN, &places)?)?;
+    // A file, since the page changes it as it changes any configuration.
+    file::replace(&path, &text)?;
+    let loaded = loaded(&path, &text)?;
+    let opened = Opened::new(&loaded.plan.store, clock.clone())?;
+    let (found, plan) = Found::look(&path, loaded, &*clock);
+    let gateway = Arc::new(Gateway::start_with(opened, plan, dir.to_owned()));
+    let setup = Setup::start(&gateway, found);
+    web::start(web::Deps {
+        gateway: Arc::clone(&gateway),
+        setup,
+        clock,
+        logs,
+        state_dir: Some(dir.to_owned()),
+        demo: Some(world.demo()),
+    });
+    let show = Show { world, gateway, page };
     if let Err(error) = show.wait_for_lan(arguments.lan).await {
         show.gateway.stop().await;
         show.world.stop().await;
@@ -84,22 +118,49 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     Ok(if view::equation_holds(&status) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn loaded(path: &Path, text: &str) -> anyhow::Result<config::Loaded> {
+    file::parse_as(path, text)
+        .map_err(|problems| anyhow::anyhow!("the embedded configuration is wrong:\n{problems}"))
+}
+
+/// A text with other words in their places.
+fn replace(text: &str, places: &[(&str, String)]) -> anyhow::Result<String> {
+    let mut text = text.to_owned();
+    for (old, new) in places {
+        anyhow::ensure!(text.contains(old), "the embedded configuration has no {old:?}");
+        text = text.replace(old, new);
+    }
+    Ok(text)
+}
+
+/// This address, or another port if it is in use.
+async fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let listener = match TcpListener::bind(wanted).await {
+        Ok(listener) => listener,
+        Err(_) => TcpListener::bind((wanted.ip(), 0))
+            .await
+            .with_context(|| format!("can't listen on {}", wanted.ip()))?,
+    };
+    Ok(listener.local_addr()?)
+}
+
 /// The running demo.
 struct Show {
-    world: World,
-    gateway: Gateway,
+    world: Arc<World>,
+    gateway: Arc<Gateway>,
+    /// Where the page is.
+    page: SocketAddr,
 }
 
 impl Show {
     async fn picture(&self, ends: &mut Ends) -> anyhow::Result<()> {
-        let mut switches = Switches::all_on();
         let mut said = None;
         let mut queue_full = QUEUE_FULL_MIN;
         let mut screen = Screen::open().context("can't draw on this terminal")?;
         loop {
             let status = self.status();
             queue_full = queue_full.max(view::waiting(&status).next_power_of_two());
-            let foot = self.foot(switches, said);
+            let foot = self.foot(said);
             let size = Screen::size().context("can't tell the size of this terminal")?;
             screen.draw(&view::picture(&status, size, queue_full, &foot))?;
             // Waiting for a key blocks, and so does not belong on an async thread.
@@ -108,20 +169,18 @@ impl Show {
                 () = ends.recv() => return Ok(()),
             };
             let Some(key) = key else { continue };
-            let action = switches.key(key);
+            let action = keys::key(self.world.switches(), key);
             said = action.is_none().then_some(key);
             match action {
                 Some(Action::Quit) => return Ok(()),
-                Some(action) => {
-                    switches.take(action);
-                    self.world.act(action).await;
-                }
-                None => {}
+                Some(Action::Switch(switch, on)) => self.world.switch(switch, on).await,
+                Some(Action::Wait(_)) | None => {}
             }
         }
     }
 
     async fn words(&self, ends: &mut Ends) -> anyhow::Result<()> {
+        println!("page on http://{}", self.page);
         println!("LAN broker on {}; words: {}", self.lan(), keys::WORDS);
         let mut lines = stdin_lines();
         loop {
@@ -140,7 +199,7 @@ impl Show {
                     () = tokio::time::sleep(time) => {}
                     () = ends.recv() => return Ok(()),
                 },
-                Ok(action) => self.world.act(action).await,
+                Ok(Action::Switch(switch, on)) => self.world.switch(switch, on).await,
                 Err(problem) => {
                     println!("{problem}");
                     continue;
@@ -151,18 +210,20 @@ impl Show {
     }
 
     /// What the picture ends with: how to go on. `unknown` is a key that does nothing.
-    fn foot(&self, switches: Switches, unknown: Option<char>) -> Vec<Line> {
+    fn foot(&self, unknown: Option<char>) -> Vec<Line> {
         let cloud = format!("the cloud received {} messages", self.world.cloud_messages());
         let hint = match unknown {
             Some(key) => Line::new().add(Tone::Doubt, format!("▲ there is no key {key:?} here")),
             None => {
                 let port = self.lan().port();
                 Line::new()
-                    .add(Tone::Faint, "watch the LAN: ")
+                    .add(Tone::Faint, "the page: ")
+                    .add(Tone::Strong, format!("http://{}", self.page))
+                    .add(Tone::Faint, "  the LAN: ")
                     .text(format!("mosquitto_sub -p {port} -t '#' -v"))
             }
         };
-        vec![cloud.into(), switches.describe(), hint]
+        vec![cloud.into(), keys::describe(self.world.switches()), hint]
     }
 
     fn summary(&self) -> String {
@@ -247,5 +308,6 @@ mod tests {
         let plan = config::parse(PLAN, "demo.yaml").unwrap().plan;
         assert_eq!(plan.buses.len(), 2);
         assert!(plan.broker.is_some() && plan.uplinks.len() == 1);
+        assert!(plan.web.is_some_and(|web| web.listen.ip().is_loopback()));
     }
 }

@@ -9,18 +9,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
-use super::keys::Action;
 use super::relay::Relay;
 use crate::broker::{Broker, BrokerRunner, Deps};
-use crate::config::{BrokerPlan, Link, ListenerPlan, Plan};
+use crate::config::{BrokerPlan, ListenerPlan};
 use crate::model::{Clock, Mono};
 use crate::runtime::{GRACE, Units};
 use crate::south::simulator::{Meter, Press, Pty, RtuSlave, TcpServer};
 use crate::store::Keep;
+use crate::web::{Demo, DemoSwitch, DemoSwitches};
 
 /// How often the simulated values move.
 const PLANT_STEP: Duration = Duration::from_millis(50);
+/// Wishes of the page that were not done yet.
+const WISHES_MAX: usize = 4;
 /// The unit id of the press on its TCP connection.
 const PRESS_UNIT: u8 = 1;
 
@@ -35,6 +38,7 @@ pub struct World {
     cloud: Broker,
     wire: watch::Sender<bool>,
     wire_address: SocketAddr,
+    switches: watch::Sender<DemoSwitches>,
 }
 
 impl World {
@@ -61,6 +65,7 @@ impl World {
             cloud,
             wire,
             wire_address,
+            switches: watch::Sender::new(DemoSwitches::all_on()),
         };
         once(&world.units, "press", server, TcpServer::run);
         once(&world.units, "cloud", cloud_runner, BrokerRunner::run);
@@ -70,38 +75,50 @@ impl World {
         Ok(world)
     }
 
-    /// Points the embedded configuration at this world.
-    pub fn connect(&self, plan: &mut Plan) {
-        for bus in &mut plan.buses {
-            match bus.link.serial_mut() {
-                Some(line) => line.port.clone_from(&self.line),
-                None => {
-                    let address = self.press_address;
-                    bus.link = Link::modbus_tcp(address.ip().to_string(), address.port());
-                }
-            }
-        }
-        for uplink in &mut plan.uplinks {
-            for broker in &mut uplink.brokers {
-                broker.host = self.wire_address.ip().to_string();
-                broker.port = self.wire_address.port();
-            }
-        }
+    /// The embedded configuration, pointed at this world.
+    pub fn connect(&self, text: &str) -> anyhow::Result<String> {
+        let (press, wire) = (self.press_address, self.wire_address);
+        let places = [
+            (PRESS, format!("host: {}, port: {}", press.ip(), press.port())),
+            (LINE, format!("port: {}", self.line.display())),
+            (CLOUD, format!("mqtt://{wire}")),
+        ];
+        super::replace(text, &places)
     }
 
-    /// Does what a person asked for.
-    pub async fn act(&self, action: Action) {
-        match action {
-            Action::Uplink(on) => {
+    /// Cuts or connects something, as a person asked.
+    pub async fn switch(&self, switch: DemoSwitch, connected: bool) {
+        match (switch, connected) {
+            (DemoSwitch::Uplink, on) => {
                 self.wire.send_replace(on);
             }
-            Action::Line(true) => self.plug_in(),
-            Action::Line(false) => {
+            (DemoSwitch::Line, true) => self.plug_in(),
+            (DemoSwitch::Line, false) => {
                 self.units.stop(LINE_UNIT, GRACE).await;
             }
-            Action::Device(on) => self.press.devices().switch(PRESS_UNIT, on),
-            Action::Wait(_) | Action::Quit => {}
+            (DemoSwitch::Device, on) => self.press.devices().switch(PRESS_UNIT, on),
         }
+        self.switches.send_modify(|now| now.put(switch, connected));
+    }
+
+    /// What is connected.
+    pub fn switches(&self) -> DemoSwitches {
+        *self.switches.borrow()
+    }
+
+    /// The switches for the page.
+    pub fn demo(self: &Arc<Self>) -> Demo {
+        let (wishes, asked) = mpsc::channel(WISHES_MAX);
+        let world = Arc::clone(self);
+        let follow = |(world, mut asked): (Arc<Self>, mpsc::Receiver<_>),
+                      stop: CancellationToken| async move {
+            while let Some(Some((switch, on))) = stop.run_until_cancelled(asked.recv()).await {
+                world.switch(switch, on).await;
+            }
+            Ok::<_, Infallible>(())
+        };
+        once(&self.units, "switches", (world, asked), follow);
+        Demo { wishes, switches: self.switches.subscribe() }
     }
 
     /// Messages that arrived in the cloud.
@@ -149,12 +166,17 @@ impl World {
 
 const LINE_UNIT: &str = "line";
 
+/// What stands in the embedded configuration for the world's own addresses.
+const PRESS: &str = "host: 127.0.0.1, port: 1502";
+const LINE: &str = "port: /tmp/fieldhold-demo-rs485";
+const CLOUD: &str = "mqtt://127.0.0.1:1884";
+
 /// Runs something that can be started only once as a unit.
 fn once<T, Run, E>(
     units: &Units,
     name: &str,
     thing: T,
-    run: impl Fn(T, tokio_util::sync::CancellationToken) -> Run + Send + 'static,
+    run: impl Fn(T, CancellationToken) -> Run + Send + 'static,
 ) where
     T: Send + 'static,
     Run: Future<Output = Result<(), E>> + Send + 'static,

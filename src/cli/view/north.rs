@@ -8,7 +8,7 @@ use super::field::reason;
 use super::json::{
     ago, bytes, count, entries, flag, items, number, real, signed, some, span, text,
 };
-use super::line::{Line, Tone};
+use crate::model::tone::{Line, Tone};
 
 /// Characters of a queue's bar.
 const BAR: usize = 20;
@@ -68,8 +68,10 @@ fn one_uplink(status: &Value, name: &str, uplink: &Value, detail: Detail) -> Vec
             out.push(Line::new().text(format!("       next: {advice}")));
         }
     }
-    if some(uplink, "/store_problem") {
-        out.push(reason(text(uplink, "/store_problem"), None, None));
+    for problem in ["/store_problem", "/remote_problem"] {
+        if some(uplink, problem) {
+            out.push(reason(text(uplink, problem), None, None));
+        }
     }
     out.extend(refused(uplink));
     if let Some(consumer) = items(status, "/store/consumers").find(|c| text(c, "/name") == name) {

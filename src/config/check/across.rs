@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 
 use super::busy;
 use super::device::Places;
-use crate::config::plan::{BrokerUrl, DevicePlan, Plan, Registers, TagPlan};
+use crate::config::plan::{BrokerUrl, DevicePlan, Plan, Registers, TagPlan, UplinkPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
 use crate::config::remote::RemotePlan;
 use crate::config::template::LiveTopic;
 use crate::config::values::quoted;
-use crate::model::{Holds, Kind, Name, TagMeta, TopicName};
+use crate::model::{Form, Holds, Kind, Name, TagMeta, TopicName};
 
 pub(super) fn check(
     plan: &Plan,
@@ -25,6 +25,7 @@ pub(super) fn check(
     from_clouds(plan, uplinks, out);
     same_client(plan, uplinks, out);
     refused_topics(plan, uplinks, out);
+    line_protocol(plan, places, out);
     same_address(plan, places, out);
     for bus in &plan.buses {
         for device in &bus.devices {
@@ -39,6 +40,30 @@ pub(super) fn check(
     } else if plan.broker.is_none() && plan.uplinks.is_empty() && out.errors() == 0 {
         let complaint = Complaint::new("nobody gets the readings");
         out.warning(root, complaint.hint("add the section broker or an uplink"));
+    }
+}
+
+/// InfluxDB takes no field of this name, since it is that of the time, and keeps those that begin with
+/// an underscore for itself.
+fn line_protocol(plan: &Plan, places: &Places, out: &mut Findings) {
+    let speaks =
+        |uplink: &&UplinkPlan| [&uplink.live, &uplink.backlog].contains(&&Form::LineProtocol);
+    let uplinks: Vec<&UplinkPlan> = plan.uplinks.iter().filter(speaks).collect();
+    for (_, device, tag) in plan.tags() {
+        let name = tag.name.as_str();
+        let is_taken = name == "time" || name.starts_with('_');
+        let is_sent = |uplink: &&&UplinkPlan| {
+            uplink.send.iter().any(|filter| filter.matches(tag.topic.as_str()))
+        };
+        let uplink = uplinks.iter().find(is_sent).filter(|_| is_taken);
+        let spot = places.tags.get(&(device.name.clone(), tag.name.clone()));
+        if let (Some(uplink), Some(spot)) = (uplink, spot) {
+            let message = format!(
+                "uplinks.{} sends line-protocol, and InfluxDB refuses or drops a field of this name",
+                uplink.name
+            );
+            out.warning(&spot.name, Complaint::new(message).hint("choose another name"));
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod switching;
 mod tag;
 mod uplink;
 mod vocabulary;
+mod web;
 mod write;
 
 pub(super) use self::profile::profile;
@@ -77,6 +78,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
     root.scalar("profiles", out, values::text(PATH_BYTES_MAX));
     let uplinks = uplinks(&root, &gateway, out);
     let store = store::check(&root, out);
+    let web = web::check(&root, &store, out);
 
     let mut plan = Plan {
         gateway,
@@ -84,6 +86,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
         broker,
         uplinks: uplinks.iter().map(|(uplink, _)| uplink.clone()).collect(),
         store,
+        web,
     };
     plan.describe_devices();
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();

@@ -171,6 +171,30 @@ fn a_service_is_not_sent_what_it_cannot_read() {
 }
 
 #[test]
+fn a_field_that_influxdb_does_not_take_is_named() {
+    let tags = |line: &str, topic: &str| {
+        let text = format!(
+            "gateway: {{ name: g }}\nbuses: {{ b: {{ modbus-tcp: {{ host: h }} }} }}\ndevices:\n  d:\n    \
+             bus: b\n    tags:\n      time: {{ holding: 1, type: u16 }}\n      _x: {{ holding: 2, type: u16 }}\n      \
+             timer: {{ holding: 3, type: u16 }}\nuplinks: {{ u: {{ url: 'mqtt://h', send: ['{topic}'], {line} }} }}"
+        );
+        let loaded = parse(&text, "t").unwrap();
+        loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let line = "payload: line-protocol";
+    let said = tags(line, "#");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(
+        said[0],
+        "t:7:7 warning: devices.d.tags.time: uplinks.u sends line-protocol, and InfluxDB refuses or drops a \
+         field of this name; choose another name"
+    );
+    assert_eq!(tags("backlog: { payload: line-protocol }", "#").len(), 2);
+    assert_eq!(tags("payload: group", "#").len(), 0);
+    assert_eq!(tags(line, "+/d/timer").len(), 0);
+}
+
+#[test]
 fn payloads_that_would_spoil_each_other_and_shared_filters_are_refused() {
     let words = "every message would hold one reading";
     for (keys, is_said) in [

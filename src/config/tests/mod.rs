@@ -10,6 +10,7 @@ mod profiles;
 mod remote_problems;
 mod sensor_problems;
 mod tag_problems;
+mod web_problems;
 
 use super::*;
 

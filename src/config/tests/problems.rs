@@ -99,10 +99,11 @@ fn of_a_file() {
             ],
         ),
         (
-            "gatewy: { name: a }\nweb: {}",
+            "gatewy: { name: a }\nweb: { port: 80, lisen: '[::]:80' }",
             &[
                 "t:1:1 gatewy: this key is unknown; did you mean gateway?",
-                "t:2:1 web: the web page comes in a later version",
+                "t:2:8 web.port: write listen: \"0.0.0.0:8443\"",
+                "t:2:18 web.lisen: this key is unknown; did you mean listen?",
             ],
         ),
         (

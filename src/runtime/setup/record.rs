@@ -78,6 +78,7 @@ pub fn in_words(changes: &Changes) -> String {
         list("buses", &changes.buses),
         changes.broker.then(|| "broker".to_owned()),
         list("uplinks", &changes.uplinks),
+        changes.web.then(|| "web".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "nothing but words".to_owned() } else { parts.join(", ") }

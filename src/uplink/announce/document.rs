@@ -9,7 +9,7 @@ use crate::model::TopicName;
 
 /// Units with the device class and state class that Home Assistant knows for them. One that is not here
 /// is shown as it is; `%` may be anything.
-const CLASSES: [(&str, &str, &str); 41] = [
+pub const CLASSES: [(&str, &str, &str); 41] = [
     ("V", "voltage", "measurement"),
     ("mV", "voltage", "measurement"),
     ("kV", "voltage", "measurement"),

@@ -62,6 +62,62 @@ fn a_device_is_described_part_by_part() {
     assert_eq!((&oil["stat_cla"], &oil["name"]), (&"total_increasing".into(), &"Öl".into()));
 }
 
+/// What Home Assistant's own schema says (`schema.json` names its source).
+struct Schema(Json);
+
+impl Schema {
+    fn read() -> Self {
+        Self(serde_json::from_str(include_str!("schema.json")).unwrap())
+    }
+
+    /// The keys of an object in full, of which all are known and none is missing.
+    fn check(&self, object: &Json, shorts: &str, allowed: &Json) {
+        let full = |key: &String| self.0[shorts][key.as_str()].as_str().unwrap_or(key).to_owned();
+        let keys: Vec<String> = object.as_object().unwrap().keys().map(full).collect();
+        let has = |list: &str, key: &str| {
+            allowed[list].as_array().unwrap().iter().any(|known| known == key)
+        };
+        for key in &keys {
+            assert!(has("required", key) || has("optional", key), "{key} is unknown in {object}");
+        }
+        for key in allowed["required"].as_array().unwrap() {
+            assert!(keys.iter().any(|have| key == have), "{key} is missing in {object}");
+        }
+    }
+}
+
+#[test]
+fn a_document_is_as_the_schema_of_home_assistant_wants_it() {
+    let schema = Schema::read();
+    let document = all(&mut with(TAGS)).remove(0);
+    let json: Json = serde_json::from_slice(&document.payload).unwrap();
+    schema.check(&json, "abbreviations", &schema.0["document"]);
+    let of = |known: &[&str]| serde_json::json!({ "required": ["name"], "optional": known });
+    schema.check(&json["dev"], "device_abbreviations", &of(&["identifiers", "sw_version"]));
+    schema.check(&json["o"], "origin_abbreviations", &of(&["sw_version", "support_url"]));
+    let parts = json["cmps"].as_object().unwrap();
+    let mut platforms: Vec<&str> = parts.values().map(|part| part["p"].as_str().unwrap()).collect();
+    for part in parts.values() {
+        let allowed = &schema.0["platforms"][part["p"].as_str().unwrap()];
+        schema.check(part, "abbreviations", allowed);
+    }
+    platforms.sort_unstable();
+    platforms.dedup();
+    assert_eq!(platforms, ["binary_sensor", "number", "select", "sensor", "switch"]);
+}
+
+#[test]
+fn units_have_the_classes_that_home_assistant_has_for_them() {
+    let schema = Schema::read();
+    for (unit, class, state) in document::CLASSES {
+        let units = schema.0["units"][class].as_array().unwrap();
+        assert!(units.iter().any(|known| known == unit), "{unit} is no unit of {class}");
+        let states = &schema.0["state_classes"][class];
+        let any = states == "any" || states.as_array().unwrap().iter().any(|known| known == state);
+        assert!(any, "{state} is no state class of {class}");
+    }
+}
+
 #[test]
 fn what_does_not_receive_commands_can_only_be_looked_at() {
     let plan = plan(&format!("m1: {{ bus: b, tags: {{ {TAGS} }} }}"), "home-assistant: {}");

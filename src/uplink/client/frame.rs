@@ -4,7 +4,7 @@
 //! packet. (rumqttc's own decoder takes a broken packet out of the stream and waits for more, for
 //! ever.)
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use super::failure::Failure;
 
@@ -36,6 +36,21 @@ impl Frame {
     pub fn code(&self, at: usize) -> u8 {
         self.body().get(at).copied().unwrap_or(0)
     }
+}
+
+/// How PUBACK begins where nothing is added, in both versions: nearly all that comes.
+const PUBACK_SHORT: [u8; 2] = [0x40, 2];
+
+/// Takes the next packet off the stream if it says, without more words, that a message was taken: the
+/// packet id.
+pub fn acknowledged(stream: &mut BytesMut) -> Option<u16> {
+    let (begin, rest) = stream.split_first_chunk::<2>()?;
+    let id = u16::from_be_bytes(*rest.first_chunk::<2>()?);
+    if *begin != PUBACK_SHORT {
+        return None;
+    }
+    stream.advance(4);
+    Some(id)
 }
 
 /// Takes the next packet off the stream if all of it is there.
@@ -76,6 +91,18 @@ mod tests {
                 Ok(None) => return (found, true),
                 Err(_) => return (found, false),
             }
+        }
+    }
+
+    #[test]
+    fn a_short_acknowledgement_is_taken_when_all_of_it_is_there() {
+        let mut stream = BytesMut::from(&[0x40, 2, 1, 2, 0x40, 2, 0][..]);
+        assert_eq!(acknowledged(&mut stream), Some(0x102));
+        assert_eq!(acknowledged(&mut stream), None);
+        assert_eq!(&stream[..], [0x40, 2, 0]);
+        for other in [&[0x40, 3, 0, 1, 0x10][..], &[0x50, 2, 0, 1], &[]] {
+            let mut stream = BytesMut::from(other);
+            assert_eq!((acknowledged(&mut stream), &stream[..]), (None, other));
         }
     }
 

@@ -4,6 +4,8 @@
 //! and in whatever order.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// What an identifier stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,11 +14,32 @@ pub enum Use {
     Subscribe,
 }
 
+/// Something by packet id. Nobody can choose ids to be alike, so they need no costly hash.
+pub type ById<T> = HashMap<u16, T, BuildHasherDefault<Spread>>;
+
+/// Spreads numbers that follow each other (Fibonacci hashing).
+#[derive(Debug, Default)]
+pub struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u16(u16::from(*byte)));
+    }
+
+    fn write_u16(&mut self, id: u16) {
+        self.0 = (self.0 ^ u64::from(id)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Default)]
 pub struct Ids {
     last: u16,
     /// With the place on the line where the packet ends.
-    used: HashMap<u16, (Use, u64)>,
+    used: ById<(Use, u64)>,
 }
 
 impl Ids {
@@ -27,7 +50,7 @@ impl Ids {
         }
         loop {
             self.last = self.last.checked_add(1).unwrap_or(1);
-            if let std::collections::hash_map::Entry::Vacant(free) = self.used.entry(self.last) {
+            if let Entry::Vacant(free) = self.used.entry(self.last) {
                 free.insert((what, 0));
                 return Some(self.last);
             }

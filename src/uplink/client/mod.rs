@@ -21,6 +21,7 @@ mod ids;
 mod line;
 mod packet;
 mod proxy;
+mod publish;
 mod v4;
 mod v5;
 mod wire;
@@ -42,6 +43,7 @@ use crate::model::Qos;
 
 pub use dial::{Patience, Secure, Target, connect};
 pub use failure::{Failure, Step};
+pub use ids::ById;
 pub use packet::{
     Correlated, Hello, Limits, Message, Reason, Received, Subscription, Version, Will,
 };
@@ -134,11 +136,11 @@ impl Client {
             }
         }
         if message.qos == Qos::AtMostOnce {
-            self.wire.send(Outgoing::Publish { id: 0, message })?;
+            self.wire.publish(0, &message)?;
             return Ok(0);
         }
         let id = self.take_id(Use::Publish)?;
-        let end = self.wire.send(Outgoing::Publish { id, message })?;
+        let end = self.wire.publish(id, &message)?;
         self.awaits(id, end);
         Ok(id)
     }

@@ -63,7 +63,7 @@ impl Limits {
 #[derive(Debug, Clone)]
 pub struct Message<'a> {
     pub topic: &'a str,
-    pub payload: Bytes,
+    pub payload: &'a [u8],
     pub qos: Qos,
     pub retain: bool,
     /// Of what the payload is; MQTT 5 only.
@@ -130,13 +130,10 @@ impl Reason {
     }
 }
 
-/// What a client sends.
+/// What a client sends, besides messages.
+#[derive(Clone, Copy)]
 pub enum Outgoing<'a> {
     Hello(&'a Hello),
-    Publish {
-        id: u16,
-        message: Message<'a>,
-    },
     Subscribe {
         id: u16,
         to: Subscription<'a>,

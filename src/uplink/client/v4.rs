@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v4::{
-    Connect, LastWill, Login, Packet, PubAck, PubComp, PubRec, Publish, Subscribe, SubscribeFilter,
+    Connect, LastWill, Login, Packet, PubAck, PubComp, PubRec, Subscribe, SubscribeFilter,
     SubscribeReasonCode,
 };
 
@@ -19,12 +19,6 @@ pub fn encode(packet: Outgoing<'_>, out: &mut BytesMut) -> Result<(), Error> {
 fn packet_of(packet: Outgoing<'_>) -> Packet {
     match packet {
         Outgoing::Hello(hello) => Packet::Connect(connect(hello)),
-        Outgoing::Publish { id, message } => {
-            let mut publish = Publish::from_bytes(message.topic, qos(message.qos), message.payload);
-            publish.pkid = id;
-            publish.retain = message.retain;
-            Packet::Publish(publish)
-        }
         Outgoing::Subscribe { id, to } => {
             let filter = SubscribeFilter::new(to.filter.as_str().to_owned(), qos(to.qos));
             let mut subscribe = Subscribe::new_many([filter]);

@@ -6,14 +6,14 @@
 use bytes::{Bytes, BytesMut};
 use rumqttc::v5::mqttbytes::v5::{
     ConnAckProperties, Connect, ConnectProperties, Disconnect, DisconnectReasonCode, Filter,
-    LastWill, Login, Packet, PingReq, PubAck, PubComp, PubRec, Publish, PublishProperties,
-    RetainForwardRule, Subscribe, SubscribeReasonCode,
+    LastWill, Login, Packet, PingReq, PubAck, PubComp, PubRec, Publish, RetainForwardRule,
+    Subscribe, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{Error, QoS};
 
 use super::frame::{CONNACK, DISCONNECT, Frame};
 use super::packet::{
-    Hello, Incoming, Limits, Message, Outgoing, PROTOCOL_BYTES_MAX, Reason, Received, Subscription,
+    Hello, Incoming, Limits, Outgoing, PROTOCOL_BYTES_MAX, Reason, Received, Subscription,
 };
 use super::{INCOMING_BYTES_MAX, RECEIVE_MAXIMUM};
 use crate::model::Qos;
@@ -33,7 +33,6 @@ pub fn encode(packet: Outgoing<'_>, out: &mut BytesMut) -> Result<(), Error> {
 fn packet_of(packet: Outgoing<'_>) -> Packet {
     match packet {
         Outgoing::Hello(hello) => connect(hello),
-        Outgoing::Publish { id, message } => Packet::Publish(publish(id, message)),
         Outgoing::Subscribe { id, to } => Packet::Subscribe(subscribe(id, to)),
         Outgoing::PubAck(id) => Packet::PubAck(PubAck::new(id, None)),
         Outgoing::PubRec(id) => Packet::PubRec(PubRec::new(id, None)),
@@ -73,28 +72,6 @@ fn connect(hello: &Hello) -> Packet {
         properties: None,
     });
     Packet::Connect(connect, will, login)
-}
-
-fn publish(id: u16, message: Message<'_>) -> Publish {
-    let has_some = message.content_type.is_some() || message.correlated.is_some();
-    let properties = has_some.then(|| {
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        PublishProperties {
-            content_type: message.content_type.map(str::to_owned),
-            correlation_data: message.correlated.map(|correlated| correlated.data.clone()),
-            user_properties: message.correlated.map(|of| own(of.property)).into_iter().collect(),
-            ..PublishProperties::default()
-        }
-    });
-    Publish {
-        dup: false,
-        qos: qos(message.qos),
-        retain: message.retain,
-        topic: Bytes::copy_from_slice(message.topic.as_bytes()),
-        pkid: id,
-        payload: message.payload,
-        properties,
-    }
 }
 
 fn subscribe(id: u16, to: Subscription<'_>) -> Subscribe {

@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use super::INCOMING_BYTES_MAX;
 use super::dial::Stream;
 use super::failure::Failure;
-use super::packet::{Incoming, Outgoing, Version};
-use super::{frame, v4, v5};
+use super::packet::{Incoming, Message, Outgoing, Reason, Version};
+use super::{frame, publish, v4, v5};
 
 /// Read at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -75,6 +75,14 @@ impl Wire {
         Ok(self.sent)
     }
 
+    /// As [`Wire::send`], a message; `id` is 0 for QoS 0.
+    pub fn publish(&mut self, id: u16, message: &Message<'_>) -> Result<u64, Failure> {
+        let before = self.outgoing.len();
+        publish::encode(self.version, id, message, &mut self.outgoing)?;
+        self.sent += wide(self.outgoing.len() - before);
+        Ok(self.sent)
+    }
+
     /// Answers a packet of the broker. One that sends and sends, and takes no answers, must not
     /// fill the memory.
     pub fn answer(&mut self, packet: Outgoing<'_>) -> Result<(), Failure> {
@@ -92,6 +100,9 @@ impl Wire {
 
     /// The next packet that is here already.
     pub fn take(&mut self) -> Result<Option<Incoming>, Failure> {
+        if let Some(id) = frame::acknowledged(&mut self.incoming) {
+            return Ok(Some(Incoming::PubAck { id, reason: Reason::GOOD }));
+        }
         let Some(frame) = frame::split(&mut self.incoming, INCOMING_BYTES_MAX)? else {
             return Ok(None);
         };

@@ -19,19 +19,19 @@ mod tests;
 
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
 pub use edge::{Edge, millis};
 use session::Session;
 
 use super::client::Client;
-use super::drive::at;
+use super::drive::{Ends, at};
 use super::engine::{Closing, Engine};
 use super::reply::Reply;
 use super::session::End;
 use crate::store::Consumer;
 
-/// Runs a session from CONNACK until it fails, the primary host goes, or a stop is complete.
+/// Runs a session from CONNACK until it fails, the primary host goes, or a stop or a renewal of the
+/// login is complete: both end it with a death certificate.
 pub async fn run(
     engine: &mut Engine,
     edge: &mut Edge,
@@ -39,13 +39,13 @@ pub async fn run(
     consumer: Consumer,
     place: (&str, bool),
     replies: &mut mpsc::Receiver<Reply>,
-    stop: &CancellationToken,
+    ends: Ends<'_>,
 ) -> (Closing, Result<(), End>) {
     let mut session = match Session::start(engine, edge, &mut client, consumer, place) {
         Ok(session) => session,
         Err(end) => return (Closing::default(), Err(end)),
     };
-    let end = drive(&mut session, &mut client, replies, stop).await;
+    let end = drive(&mut session, &mut client, replies, ends).await;
     let (closing, ended, told) = session.close();
     // DISCONNECT only behind a death certificate; otherwise the broker publishes the will.
     if end.is_ok() && told {
@@ -59,7 +59,7 @@ async fn drive(
     session: &mut Session<'_>,
     client: &mut Client,
     replies: &mut mpsc::Receiver<Reply>,
-    stop: &CancellationToken,
+    ends: Ends<'_>,
 ) -> Result<(), super::client::Failure> {
     let mut changed = session.changed();
     let mut tick = interval(session.tick_every());
@@ -77,7 +77,8 @@ async fn drive(
                     session.event(event);
                 }
             }
-            () = stop.cancelled(), if !session.stopping() => session.stop(),
+            () = ends.stop.cancelled(), if !session.stopping() => session.stop(),
+            () = at(ends.renew), if !session.stopping() => session.stop(),
             found = session.read() => session.found(found),
             Ok(()) = changed.changed() => session.appended(),
             () = at(paced) => {}

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -62,6 +61,8 @@ pub struct Session<'a> {
     unpinged: usize,
     /// The last answer to a ping, or the ping that ended a time without any.
     quiet_since: Instant,
+    /// How much longer an answer may take, for all that goes out before it.
+    slack: Duration,
     /// Subscriptions that the broker has not answered, by packet id.
     unanswered: HashMap<u16, String>,
     /// There are other servers to go to.
@@ -136,6 +137,7 @@ impl<'a> Session<'a> {
             settle_at: now,
             unpinged: 0,
             quiet_since: now,
+            slack: Duration::ZERO,
             unanswered,
             can_move,
             leaving: None,
@@ -259,6 +261,7 @@ impl<'a> Session<'a> {
                 expires: message.expiry.map(|seconds| at + Duration::from_secs(seconds.into())),
                 at,
                 reply_to: None,
+                answer: None,
             };
             match self.engine.inbox.try_send(request) {
                 Ok(()) => self.engine.board.update(|progress| progress.commands.received += 1),
@@ -350,13 +353,14 @@ impl<'a> Session<'a> {
             Some(_) => {}
         }
         self.paced = None;
+        self.slack = client.slack();
         while let Some(out) = self.edge.node.outbox.front() {
             let bytes = out.topic.len() + out.payload.len() + PUBLISH_OVERHEAD;
             // The death certificate can't wait.
             let may_wait = out.qos == Qos::AtMostOnce;
-            if may_wait && !self.engine.pace.room(self.engine.uptime(), bytes) {
+            if may_wait && let Err(until) = self.engine.may_send(bytes) {
                 // A ping now would prove what was not sent.
-                self.paced = Some(self.engine.paced_until());
+                self.paced = Some(until);
                 return Ok(());
             }
             let Some(out) = self.edge.node.outbox.pop_front() else { break };
@@ -366,11 +370,11 @@ impl<'a> Session<'a> {
                 self.unpinged = 0;
             }
             self.unpinged += bytes;
-            self.engine.pace.sent(self.engine.uptime(), bytes);
+            self.engine.sent(bytes);
             self.stale = true;
             let id = client.publish(Message {
                 topic: &out.topic,
-                payload: Bytes::from(out.payload),
+                payload: &out.payload,
                 qos: out.qos,
                 retain: false,
                 content_type: None,
@@ -512,7 +516,7 @@ impl<'a> Session<'a> {
 
     /// A broker that talks and does not answer is left.
     fn watch(&mut self, now: Instant) {
-        let patience = self.engine.timing.watchdog * ANSWER_PATIENCE;
+        let patience = self.engine.timing.watchdog * ANSWER_PATIENCE + self.slack;
         let seconds = patience.as_secs_f64();
         if let Some(filter) = self.unanswered.values().next()
             && now - self.connected >= patience

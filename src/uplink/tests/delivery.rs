@@ -175,6 +175,11 @@ async fn what_stays_unsettled_is_given_out_again() {
     let mut world = World::new();
     world.append(30);
     let consumer = world.store.consumer("cloud").unwrap();
+    // The positions are reserved by the store's own thread before anyone may know them.
+    eventually("all can be read", || {
+        rows_in(&consumer.position(Class::Normal).unsettled) == world.appended
+    })
+    .await;
     let mut packer = Packer::new(Arc::new(plan(&fake)), world.store.clone());
     let mut supply = Supply::start(consumer.clone(), Duration::ZERO);
     for _ in 0..2 {

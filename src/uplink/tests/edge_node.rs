@@ -12,7 +12,8 @@ use super::fake::{Fake, Manners};
 use super::world::{World, eventually, plan};
 use crate::codec::sparkplug::{Content, Payload};
 use crate::config::{
-    ProxyPlan, RatePlan, SparkplugDevice, SparkplugMetric, SparkplugPlan, UplinkPlan,
+    ProxyPlan, RatePlan, SasPlan, Secret, SparkplugDevice, SparkplugMetric, SparkplugPlan,
+    UplinkPlan,
 };
 use crate::model::{Name, TopicName, ValueKind};
 use crate::uplink::Cause;
@@ -130,4 +131,24 @@ async fn an_attempt_that_ends_at_the_proxy_uses_no_bd_seq() {
     let will = fake.log(|log| log.connects[0].last_will.clone()).unwrap();
     let metrics = Payload::decode(will.message.as_ref()).unwrap().metrics;
     assert_eq!(metrics[0].value, Some(Content::Long(0)));
+}
+
+/// A token is renewed by a new connection, and each session ends with a death certificate.
+#[tokio::test]
+async fn a_token_is_renewed_and_the_hosts_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("hub.key"), "c2VjcmV0IGtleQ==").unwrap();
+    let (mut world, fake) = (World::new(), Fake::new([]).await);
+    world.append(5);
+    let lifetime = Duration::from_millis(400);
+    let sas =
+        SasPlan { key: Secret { file: "hub.key".into() }, lifetime, resource: None, policy: None };
+    let username = Some("hub/d1".to_owned());
+    let node = UplinkPlan { sas: Some(sas), username, ..node(&world, &fake, None) };
+    let running = world.start_in(node, dir.path().to_owned());
+    let status = running.until("renewed", |status| status.connects == 3).await;
+    assert!(status.ends.is_empty(), "{status:?}");
+    let deaths = topics(&fake).iter().filter(|topic| topic.contains("/NDEATH/")).count();
+    assert_eq!((deaths, fake.log(|log| log.disconnects)), (2, 2));
+    running.stop().await;
 }

@@ -93,3 +93,23 @@ async fn only_the_answers_to_its_own_subscriptions_count() {
         assert_eq!(door.acknowledged.borrow().get(&name).copied(), proven);
     }
 }
+
+#[tokio::test]
+async fn a_state_that_is_too_large_is_a_problem_that_is_shown() {
+    let fake = Fake::new([]).await;
+    let world = World::new();
+    let large = |bytes| Told { revision: 1, payload: vec![b'x'; bytes].into() };
+    let (tell, seen) = watch::channel(large(3_000));
+    let arrived = mpsc::channel(1).0;
+    let door = RemoteDoor { arrived, told: seen, acknowledged: std::sync::Arc::default() };
+    let plan = UplinkPlan { packet_bytes: 2_000, ..configured(&fake) };
+    let running = world.start_with(plan, door);
+    let status = running.until("said", |status| status.remote_problem.is_some()).await;
+    let words = status.remote_problem.unwrap();
+    assert!(words.contains("3028 bytes") && words.contains("allows 2000"), "{words}");
+    assert!(states(&fake).is_empty());
+    tell.send_replace(large(1_000));
+    eventually("a smaller one", || states(&fake).len() == 1).await;
+    running.until("no problem", |status| status.remote_problem.is_none()).await;
+    running.stop().await;
+}

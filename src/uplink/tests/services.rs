@@ -87,12 +87,17 @@ fn plan(service: &Service, addr: SocketAddr, backlog: Form) -> UplinkPlan {
     UplinkPlan { backlog, ..bare_plan(wanted, addr) }
 }
 
+const FOR_EVER: Duration = Duration::from_secs(1_000_000);
+
 /// Rows in the backlog of each.
 const BATCHES: u64 = 500;
 
 async fn drain(service: &Service, backlog: Form) -> (Counts, Duration) {
     let emulation = Emulation::of(&service.limits).await;
     let mut world = World::new();
+    // The sockets are the kernel's, whose work the paused clock does not wait for: on a busy machine many
+    // of its seconds may pass before an answer that was written can be read.
+    (world.timing.watchdog, world.timing.connect) = (FOR_EVER, FOR_EVER);
     world.append(BATCHES);
     let started = Instant::now();
     let running = world.start(plan(service, emulation.addr, backlog));
@@ -120,9 +125,7 @@ async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
         for backlog in [Form::Tag, Form::Columnar] {
             let (counts, took) = drain(&service, backlog.clone()).await;
             println!("{} {backlog:?}: {took:?} {counts:?}", service.name);
-            // The paused clock may run ahead of the store's own threads, so that the watchdog ends a
-            // connection; a service that was given too much would end one after the other.
-            assert!(counts.connects <= 2, "{}: {counts:?}", service.name);
+            assert_eq!(counts.connects, 1, "{}: {counts:?}", service.name);
             if let (Some(rate), Form::Tag) = (service.limits.rate.messages, backlog) {
                 // Where the rate is what it waits for, it is used.
                 let messages = f64::from(u32::try_from(counts.messages).unwrap());

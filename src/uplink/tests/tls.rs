@@ -16,10 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::fake::Fake;
+use super::fake::{Ack, End, Fake, Mood, WELL};
 use super::world::{World, plan};
 use crate::config::{BrokerUrl, TlsPlan, UplinkPlan};
-use crate::uplink::Cause;
+use crate::model::Wall;
+use crate::uplink::{Cause, trial};
 
 fn pem(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/uplink/tests/pem").join(name)
@@ -128,5 +129,21 @@ async fn what_is_wrong_is_said_and_tried_again() {
         let said = status.last_end.unwrap();
         assert!(said.contains(words), "{said}");
         running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_may_be_bound_to_a_client_id_is_named() {
+    let fake = Fake::new([Mood { end: End::Close(1), ack: Ack::Never, ..WELL }; 2]).await;
+    let (addr, _tasks) = terminator(fake.addr).await;
+    let tls = tls_plan(&fake, addr, "ca.pem");
+    for (beside, is_said) in [(Some("press-line-3-test".to_owned()), true), (None, false)] {
+        let mut last = None;
+        let mut tell = |tried| last = Some(tried);
+        let good = trial(&tls, beside, Path::new("/nonexistent"), Wall(0), &mut tell).await;
+        let last = last.unwrap();
+        assert!(!good && last.step == "publish", "{last:?}");
+        let words = "tried as client press-line-3-test";
+        assert_eq!(last.said.contains(words), is_said, "{last:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! How long an uplink takes to drain a backlog into a service with limits:
-//! `cargo bench --bench uplink -- [PRESET [MILLIONS]]`, 10 million readings into AWS IoT Core if nothing
-//! is said. The service is the one of the engine's tests: it ends the connection at the first message
+//! `cargo bench --bench uplink -- [PRESET [MILLIONS [any-bytes] [deflate]]]`, 10 million readings into AWS
+//! IoT Core if nothing is said; `any-bytes` leaves of its rate the messages alone, `deflate` is the key of
+//! a backlog. The plant has 1,000 tags on 20 devices, read one after the other. The service is the one of the engine's tests: it ends the connection at the first message
 //! beyond a limit. Plain lines, then a line of JSON.
 
 #![allow(
@@ -49,7 +50,12 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let preset = words.first().map_or("aws-iot-core", String::as_str);
     let millions: u64 = words.get(1).map_or(10, |word| word.parse().unwrap());
-    let service = services().find(|service| service.name == preset).expect("a preset");
+    let mut service = services().find(|service| service.name == preset).expect("a preset");
+    let is_asked = |wanted: &str| words.iter().any(|word| word == wanted);
+    let (any_bytes, deflate) = (is_asked("any-bytes"), is_asked("deflate"));
+    if any_bytes {
+        service.limits.rate.bytes = None;
+    }
     let place = workload::scratch();
     let clock = Arc::new(SystemClock::new());
     let options = workload::options(place.path(), Duration::from_secs(1));
@@ -65,7 +71,11 @@ fn main() {
     let (addr, counts) = serve(&service);
     println!("{millions} M readings wait for {}", service.title);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let seconds = runtime.block_on(drain(plan(&service, addr), store.clone(), clock));
+    let seconds = runtime.block_on(drain(
+        UplinkPlan { backlog_deflate: deflate, ..plan(&service, addr) },
+        store.clone(),
+        clock,
+    ));
     let counts = counts.lock().unwrap().clone();
     let readings = millions * 1_000_000;
     println!(
@@ -82,7 +92,7 @@ fn main() {
     println!(
         "{}",
         json!({
-            "scenario": "drain", "preset": preset, "readings": readings, "seconds": seconds,
+            "scenario": "drain", "preset": preset, "any_bytes": any_bytes, "deflate": deflate, "readings": readings, "seconds": seconds,
             "messages": counts.messages, "bytes": counts.bytes, "breaches": counts.breaches.len(),
             "balances": store.status().balances(),
             "held": counts.breaches.is_empty() && store.status().balances()
@@ -116,7 +126,8 @@ fn plan(service: &Service, addr: SocketAddr) -> UplinkPlan {
     let (host, port) = (addr.ip().to_string(), addr.port());
     let brokers = vec![config::BrokerUrl { host, port, secure: false, path: None }];
     let mqtt = config::MqttVersion::V311;
-    UplinkPlan { brokers, tls: None, password: None, mqtt, ..plan }
+    let rate = service.limits.rate;
+    UplinkPlan { brokers, tls: None, password: None, mqtt, rate, ..plan }
 }
 
 /// The emulated service, on threads of its own.

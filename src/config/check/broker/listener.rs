@@ -8,7 +8,7 @@ use crate::config::broker::{BrokerLimits, ListenerPlan, Place, ServerTlsPlan};
 use crate::config::check::files::PATH_BYTES_MAX;
 use crate::config::defaults::{CLIENTS_RANGE, LISTENER, LISTENERS_MAX, SOCKET_PATH_BYTES_MAX};
 use crate::config::keys;
-use crate::config::problem::{Complaint, Findings, Spot};
+use crate::config::problem::{Complaint, Findings, Spot, TlsUser};
 use crate::config::raw::Content;
 use crate::config::section::{Field, Section};
 use crate::config::values;
@@ -43,7 +43,7 @@ pub(super) fn check(
     for item in items {
         let Some((listener, spot, files)) = one(&item, roles, limits, out) else { continue };
         if listener.tls.is_some() {
-            out.note_tls_files(listeners.len(), files);
+            out.note_tls_files(TlsUser::Listener(listeners.len()), files);
         }
         if listener.anonymous.is_none() && !has_users(broker) {
             access::is_useless(&spot, out);

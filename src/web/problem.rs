@@ -1,0 +1,160 @@
+//! Answers that say no: `application/problem+json` (RFC 9457), in words a person can act on.
+//!
+//! Every error of the API is a [`Problem`]: a stable `code` for programs, a `title`, the `reason` in
+//! this case and a `hint` at what to do next. Nothing of the inside is shown.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+/// Why something was not done.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// For programs; never changes its meaning.
+    pub code: &'static str,
+    /// What went wrong, in general.
+    pub title: &'static str,
+    /// What went wrong here.
+    pub reason: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Which field of the request is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The HTTP status.
+    pub status: u16,
+    /// What a program needs to know besides, by code.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub more: Box<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Problem {
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            code,
+            title,
+            reason: reason.into(),
+            hint: None,
+            field: None,
+            status: status.as_u16(),
+            more: Box::default(),
+        }
+    }
+
+    /// The request can't be understood.
+    pub fn bad(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request can't be understood", reason)
+    }
+
+    /// The request is understood, and what it asks for can't be.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "This can't be done", reason)
+    }
+
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", reason)
+    }
+
+    pub fn conflict(code: &'static str, title: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, title, reason)
+    }
+
+    /// Somebody else is at it.
+    pub fn busy(reason: impl Into<String>) -> Self {
+        Self::conflict("busy", "This is in use now", reason)
+    }
+
+    /// It is not there now, and may be later.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "This is not there now", reason)
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// One more member of the answer.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let text = serde_json::to_vec(&self).unwrap_or_default();
+        let kind = HeaderValue::from_static("application/problem+json");
+        (status, [(header::CONTENT_TYPE, kind)], text).into_response()
+    }
+}
+
+/// JSON in and out; what comes in wrong is a [`Problem`].
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match axum::Json::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not-json",
+                "The request is not JSON",
+                "the header Content-Type has to be application/json",
+            )),
+            Err(rejection) => Err(rejected(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// The words behind `?`; wrong ones are a [`Problem`].
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::from_request_parts(parts, state).await;
+        query.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection: QueryRejection| {
+            rejected(rejection.status(), rejection.body_text())
+        })
+    }
+}
+
+fn rejected(status: StatusCode, reason: String) -> Problem {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(status, "too-large", "The request is too large", reason)
+        }
+        _ => Problem::bad(reason),
+    }
+}

@@ -1,0 +1,149 @@
+//! All routes, and what they need: made of the routes themselves.
+//!
+//! A route says in its description who may use it (`security(("session" = ["viewer"]))`, nothing
+//! for everybody). The guard and the tests read it from there; a route that says nothing is refused
+//! to all, so that none is open by oversight.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use serde_json::Value;
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::access::{self, Role};
+use super::{App, api, events, metrics, openapi, page};
+
+/// Where the API begins.
+pub const BASE: &str = "/api/v1";
+/// Bytes of a request's body, where the route does not say otherwise.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// Until an answer begins; a change of the configuration stops and starts units.
+const ANSWER: Duration = Duration::from_secs(120);
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Everybody, signed in or not.
+    Nothing,
+    Role(Role),
+}
+
+/// What every route of the API needs, by method (`GET`) and path as the description has it.
+pub type Needs = BTreeMap<(String, String), Need>;
+
+fn all() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .merge(api::demo::routes())
+        .merge(api::status::routes())
+        .merge(api::tags::routes())
+        .merge(api::commands::routes())
+        .merge(api::probe::routes())
+        .merge(api::scan::routes())
+        .merge(api::ports::routes())
+        .merge(api::trace::routes())
+        .merge(api::broker::routes())
+        .merge(api::uplinks::routes())
+        .merge(api::store::routes())
+        .merge(api::logs::routes())
+        .merge(api::system::routes())
+        .merge(api::diagnostics::routes())
+        .merge(events::routes());
+    OpenApiRouter::new().nest(BASE, api).merge(metrics::routes())
+}
+
+/// The description of the API.
+pub fn description() -> OpenApi {
+    openapi::finish(all().into_openapi())
+}
+
+/// Reads them from the description.
+pub fn needs(description: &OpenApi) -> Needs {
+    let description = serde_json::to_value(description).unwrap_or_default();
+    let paths = description.get("paths").and_then(Value::as_object);
+    let mut needs = Needs::new();
+    for (path, methods) in paths.into_iter().flatten() {
+        for (method, operation) in methods.as_object().into_iter().flatten() {
+            if let Some(need) = operation.get("security").and_then(need) {
+                needs.insert((method.to_uppercase(), path.clone()), need);
+            }
+        }
+    }
+    needs
+}
+
+/// `[{}]` is everybody, `[{"session": ["viewer"]}]` a role.
+fn need(security: &Value) -> Option<Need> {
+    let first = security.as_array()?.first()?.as_object()?;
+    match first.get("session") {
+        None if first.is_empty() => Some(Need::Nothing),
+        scopes => Some(Need::Role(Role::from_word(scopes?.get(0)?.as_str()?)?)),
+    }
+}
+
+/// The service behind every connection.
+pub fn router(app: &App) -> Router {
+    let (router, description) = all().split_for_parts();
+    let guard = access::Guard::new(app.clone(), needs(&description));
+    router
+        .fallback(page::serve)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(guard, access::guard))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, ANSWER))
+        .layer(CompressionLayer::new())
+        .with_state(app.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_says_who_may_use_it() {
+        let description = description();
+        let needs = needs(&description);
+        let mut silent = Vec::new();
+        let value = serde_json::to_value(&description).unwrap();
+        for (path, methods) in value["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                if !needs.contains_key(&(method.to_uppercase(), path.clone())) {
+                    silent.push(format!("{method} {path}"));
+                }
+            }
+        }
+        assert!(silent.is_empty(), "{silent:?}");
+    }
+
+    /// What programs of others are built on is not changed by oversight.
+    #[test]
+    fn the_committed_description_is_of_these_routes() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let text = description().to_pretty_json().unwrap() + "\n";
+        if std::env::var_os("FIELDHOLD_WRITE_OPENAPI").is_some() {
+            let mut file = std::fs::File::create(path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "docs/openapi.json is of other routes: look at the difference after \
+             FIELDHOLD_WRITE_OPENAPI=1 cargo test --lib web::routes"
+        );
+    }
+
+    #[test]
+    fn only_these_are_open_to_everybody() {
+        let open: Vec<_> = needs(&description())
+            .into_iter()
+            .filter(|(_, need)| *need == Need::Nothing)
+            .map(|((method, path), _)| format!("{method} {path}"))
+            .collect();
+        assert_eq!(open, ["GET /api/v1/openapi.json", "GET /healthz", "GET /readyz"]);
+    }
+}

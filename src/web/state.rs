@@ -1,0 +1,105 @@
+//! What every route gets: the gateway, the way to change it, and what the page itself keeps.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::config::WebPlan;
+use crate::model::{Clock, Mono};
+use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
+
+use super::api::demo::Demo;
+use super::events::Events;
+
+/// What the page stands on.
+pub struct Deps {
+    pub gateway: Arc<Gateway>,
+    pub setup: Setup,
+    pub clock: Arc<dyn Clock>,
+    /// The newest lines of the log.
+    pub logs: Logs,
+    /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
+    pub state_dir: Option<PathBuf>,
+    /// A demonstration: everyone is an administrator, and has its switches.
+    pub demo: Option<Demo>,
+}
+
+/// The state of the page, shared by all requests.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+    plan: Arc<WebPlan>,
+}
+
+/// What outlives a change of how the page is served.
+pub(super) struct Shared {
+    deps: Deps,
+    events: Events,
+    started: Mono,
+}
+
+impl Shared {
+    pub fn new(deps: Deps) -> Self {
+        let started = deps.clock.mono();
+        Self { deps, events: Events::default(), started }
+    }
+
+    /// How the configuration that runs wants the page served; `None`: not at all.
+    pub fn plan(&self) -> Option<WebPlan> {
+        self.deps.gateway.plan().web
+    }
+
+    /// Whenever the configuration changed.
+    pub fn changes(&self) -> watch::Receiver<SetupStatus> {
+        self.deps.setup.status()
+    }
+}
+
+impl App {
+    pub(super) fn new(shared: Arc<Shared>, plan: WebPlan) -> Self {
+        Self { shared, plan: Arc::new(plan) }
+    }
+
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.shared.deps.gateway
+    }
+
+    pub fn setup(&self) -> &Setup {
+        &self.shared.deps.setup
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.shared.deps.clock
+    }
+
+    pub fn logs(&self) -> &Logs {
+        &self.shared.deps.logs
+    }
+
+    /// When the page began, and the process a moment before.
+    pub fn started(&self) -> Mono {
+        self.shared.started
+    }
+
+    /// How the page is served.
+    pub fn plan(&self) -> &WebPlan {
+        &self.plan
+    }
+
+    pub fn state_dir(&self) -> Option<&PathBuf> {
+        self.shared.deps.state_dir.as_ref()
+    }
+
+    pub fn demo(&self) -> bool {
+        self.shared.deps.demo.is_some()
+    }
+
+    pub fn demonstration(&self) -> Option<&Demo> {
+        self.shared.deps.demo.as_ref()
+    }
+
+    pub fn events(&self) -> &Events {
+        &self.shared.events
+    }
+}
