@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use super::{BadInput, ConfigArgument};
 use crate::config;
 use crate::runtime::{
-    BrokerAsk, Found, Gateway, Opened, Setup, SystemClock, control, in_full, start_remote,
+    Author, BrokerAsk, Found, Gateway, Opened, Setup, SystemClock, control, in_full, start_remote,
 };
 use crate::web;
 
@@ -125,7 +125,7 @@ async fn answer(gateway: Arc<Gateway>, setup: Setup, words: String) -> Option<St
                 "-" => None,
                 number => Some(number.parse().ok()?),
             };
-            let gone_back = setup.roll_back(version).await;
+            let gone_back = setup.roll_back(version, Author::Local).await;
             let said = gone_back.map(|version| json!({ "version": version }));
             Some(said.unwrap_or_else(|error| json!({ "error": in_full(&error) })).to_string())
         }

@@ -10,6 +10,7 @@ use crate::model::Clock;
 use crate::runtime::{Gateway, Setup, SetupStatus};
 
 use super::api::demo::Demo;
+use super::draft::Drafts;
 use super::events::Events;
 
 /// What the page stands on.
@@ -34,11 +35,13 @@ pub struct App {
 pub(super) struct Shared {
     deps: Deps,
     events: Events,
+    draft: Drafts,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
-        Self { deps, events: Events::default() }
+        let draft = Drafts::new(deps.state_dir.as_deref());
+        Self { deps, events: Events::default(), draft }
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -84,6 +87,11 @@ impl App {
 
     pub fn demonstration(&self) -> Option<&Demo> {
         self.shared.deps.demo.as_ref()
+    }
+
+    /// The next configuration, while people work on it.
+    pub fn draft(&self) -> &Drafts {
+        &self.shared.draft
     }
 
     pub fn events(&self) -> &Events {

@@ -196,7 +196,7 @@ fn is_plain(text: &str, in_flow: bool) -> bool {
         || matches!(first, '/' | '°' | '_' | '.' | '(' | '^' | '+' | '$' | '<' | '=' | '~')
         || (first == '-' && second.is_some_and(|c| c.is_alphanumeric() || c == '.'));
     let harmless =
-        |c: char| !is_special(c) && !(in_flow && matches!(c, ',' | '[' | ']' | '{' | '}' | ':'));
+        |c: char| !(is_special(c) || in_flow && matches!(c, ',' | '[' | ']' | '{' | '}' | ':'));
     let ends = text.trim_end() == text && !text.ends_with(':');
     let typed = !matches!(Value::plain(text), Value::Text(_))
         || matches!(
