@@ -5,6 +5,7 @@
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 mod access;
+pub mod alone;
 pub mod blocks;
 mod broker;
 mod check;
@@ -19,6 +20,7 @@ mod keys;
 mod kinds;
 mod link;
 pub mod mapping;
+pub mod paste;
 mod plan;
 mod problem;
 pub mod profile;

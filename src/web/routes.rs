@@ -48,6 +48,17 @@ fn all() -> OpenApiRouter<App> {
         .merge(api::demo::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
+        .merge(api::commands::routes())
+        .merge(api::probe::routes())
+        .merge(api::scan::routes())
+        .merge(api::ports::routes())
+        .merge(api::trace::routes())
+        .merge(api::broker::routes())
+        .merge(api::uplinks::routes())
+        .merge(api::store::routes())
+        .merge(api::logs::routes())
+        .merge(api::system::routes())
+        .merge(api::diagnostics::routes())
         .merge(events::routes());
     OpenApiRouter::new().nest(BASE, api).merge(metrics::routes())
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::config::WebPlan;
-use crate::model::Clock;
-use crate::runtime::{Gateway, Setup, SetupStatus};
+use crate::model::{Clock, Mono};
+use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
 
 use super::api::demo::Demo;
 use super::draft::Drafts;
@@ -18,6 +18,8 @@ pub struct Deps {
     pub gateway: Arc<Gateway>,
     pub setup: Setup,
     pub clock: Arc<dyn Clock>,
+    /// The newest lines of the log.
+    pub logs: Logs,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
     /// A demonstration: everyone is an administrator, and has its switches.
@@ -36,12 +38,14 @@ pub(super) struct Shared {
     deps: Deps,
     events: Events,
     draft: Drafts,
+    started: Mono,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
         let draft = Drafts::new(deps.state_dir.as_deref());
-        Self { deps, events: Events::default(), draft }
+        let started = deps.clock.mono();
+        Self { deps, events: Events::default(), draft, started }
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -70,6 +74,15 @@ impl App {
 
     pub fn clock(&self) -> &dyn Clock {
         &*self.shared.deps.clock
+    }
+
+    pub fn logs(&self) -> &Logs {
+        &self.shared.deps.logs
+    }
+
+    /// When the page began, and the process a moment before.
+    pub fn started(&self) -> Mono {
+        self.shared.started
     }
 
     /// How the page is served.

@@ -128,6 +128,7 @@ impl Router {
                 .properties
                 .and_then(|p| p.reply_to)
                 .map(|(topic, data)| (topic, data.to_vec())),
+            answer: None,
         };
         if self.inbox.try_send(request).is_err() {
             self.counters.dropped.commands_full.one();
@@ -263,6 +264,7 @@ impl Router {
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
         let by = from.and_then(|key| self.session(key)).map(|session| session.client_id.clone());
+        self.ears.hear(message, by.as_ref());
         self.traffic.note(message, by, now);
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.matches(message.topic.as_str(), &mut matches);
