@@ -15,7 +15,8 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use super::{BadInput, ConfigArgument};
 use crate::config;
 use crate::runtime::{
-    BrokerAsk, Found, Gateway, Logs, Opened, Setup, SystemClock, control, in_full, start_remote,
+    Author, BrokerAsk, Found, Gateway, Logs, Opened, Setup, SystemClock, control, in_full,
+    start_remote,
 };
 use crate::web;
 
@@ -134,7 +135,7 @@ async fn answer(gateway: Arc<Gateway>, setup: Setup, words: String) -> Option<St
                 "-" => None,
                 number => Some(number.parse().ok()?),
             };
-            let gone_back = setup.roll_back(version).await;
+            let gone_back = setup.roll_back(version, Author::Local).await;
             let said = gone_back.map(|version| json!({ "version": version }));
             Some(said.unwrap_or_else(|error| json!({ "error": in_full(&error) })).to_string())
         }

@@ -40,6 +40,11 @@ pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
+        .merge(api::config::routes())
+        .merge(api::draft::routes())
+        .merge(api::mapping::routes())
+        .merge(api::preview::routes())
+        .merge(api::profiles::routes())
         .merge(api::demo::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())

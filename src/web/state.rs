@@ -10,6 +10,7 @@ use crate::model::{Clock, Mono};
 use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
 
 use super::api::demo::Demo;
+use super::draft::Drafts;
 use super::events::Events;
 
 /// What the page stands on.
@@ -36,13 +37,15 @@ pub struct App {
 pub(super) struct Shared {
     deps: Deps,
     events: Events,
+    draft: Drafts,
     started: Mono,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
+        let draft = Drafts::new(deps.state_dir.as_deref());
         let started = deps.clock.mono();
-        Self { deps, events: Events::default(), started }
+        Self { deps, events: Events::default(), draft, started }
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -97,6 +100,11 @@ impl App {
 
     pub fn demonstration(&self) -> Option<&Demo> {
         self.shared.deps.demo.as_ref()
+    }
+
+    /// The next configuration, while people work on it.
+    pub fn draft(&self) -> &Drafts {
+        &self.shared.draft
     }
 
     pub fn events(&self) -> &Events {

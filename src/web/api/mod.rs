@@ -2,12 +2,17 @@
 
 pub mod broker;
 pub mod commands;
+pub mod config;
 pub mod demo;
 pub mod diagnostics;
+pub mod draft;
 pub mod logs;
+pub mod mapping;
 mod place;
 pub mod ports;
+pub mod preview;
 pub mod probe;
+pub mod profiles;
 mod redact;
 pub mod scan;
 pub mod status;
