@@ -19,13 +19,14 @@ const LAYERS: [&[&str]; 6] = [
 const TOP: &str = "cli";
 
 /// Crates that only one place may use.
-const FENCES: [(&str, &[&str]); 11] = [
+const FENCES: [(&str, &[&str]); 12] = [
     ("tokio_modbus", &["south"]),
     ("tokio_serial", &["south"]),
     ("rumqttc", &["uplink/client", "uplink/tests"]),
     ("rmqtt_codec", &["broker"]),
     ("rusqlite", &["store", "tls"]),
     ("serde_yaml", &["config"]),
+    ("granit_parser", &["config"]),
     ("clap", &["cli"]),
     ("axum", &["web"]),
     ("utoipa", &["web"]),

@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::access::{Claim, Guard};
-use super::encode;
+use super::encode::{self, Room};
 use super::held::Held;
 use super::listener::{Door, Turn};
 use super::outbox::{End, Outbox};
@@ -223,10 +223,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.shared.counters.malformed.one();
         let answer = match (error, self.decoder.version()) {
             (WireError::UnsupportedVersion(version), _) => {
-                encode::connack_refused(version, Reason::UNSUPPORTED_VERSION)
+                encode::connack_refused(version, Reason::UNSUPPORTED_VERSION, Room::NONE)
             }
             (WireError::Broken(reason), Some(Version::V5)) => {
-                encode::connack_refused(Version::V5, reason)
+                encode::connack_refused(Version::V5, reason, Room::NONE)
             }
             _ => return,
         };

@@ -84,7 +84,7 @@ pub struct Offer<'a> {
 
 pub fn connack_accepted(version: Version, session_present: bool, offer: &Offer<'_>) -> Vec<u8> {
     let mut body = vec![u8::from(session_present), Reason::SUCCESS.0];
-    if version == Version::V5 {
+    if version.is_v5() {
         let mut properties = Vec::with_capacity(48);
         properties.put_u8(property::RECEIVE_MAXIMUM);
         properties.put_u16(offer.receive_maximum);
@@ -116,11 +116,48 @@ fn return_code(reason: Reason) -> u8 {
     }
 }
 
-pub fn connack_refused(version: Version, reason: Reason) -> Vec<u8> {
-    match version {
-        Version::V3 => packet(0x20, &[0, return_code(reason)]),
-        Version::V5 => packet(0x20, &[0, reason.0, 0]),
+/// A reason string for a 5.0 client goes along if it wants one and the whole packet then stays
+/// within its limit [MQTT-3.2.2-19].
+pub fn connack_refused(version: Version, reason: Reason, room: Room) -> Vec<u8> {
+    if !version.is_v5() {
+        return packet(0x20, &[0, return_code(reason)]);
     }
+    with_why(0x20, &[0, reason.0], reason.why(), &[], room)
+}
+
+/// What a client takes besides the reason code itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Whether it wants reason strings.
+    pub problem_info: bool,
+    /// Its maximum packet size.
+    pub packet_max: usize,
+}
+
+impl Room {
+    /// Of a client that was not understood.
+    pub const NONE: Self = Self { problem_info: false, packet_max: usize::MAX };
+}
+
+/// A packet with a reason string between `before` and `after`, or with no properties where there is
+/// no room for it.
+fn with_why(first: u8, before: &[u8], why: Option<&str>, after: &[u8], room: Room) -> Vec<u8> {
+    let of = |properties: &[u8]| {
+        let mut body = before.to_vec();
+        variable(&mut body, properties.len());
+        body.put_slice(properties);
+        body.put_slice(after);
+        packet(first, &body)
+    };
+    if let Some(why) = why.filter(|_| room.problem_info) {
+        let mut properties = Vec::with_capacity(64);
+        text_property(&mut properties, property::REASON_STRING, why);
+        let whole = of(&properties);
+        if whole.len() <= room.packet_max {
+            return whole;
+        }
+    }
+    of(&[])
 }
 
 /// The packets of the exchanges around a PUBLISH of QoS 1 and 2.
@@ -153,53 +190,46 @@ impl Ack {
     }
 }
 
-/// An acknowledgement with a reason, for 5.0 clients; `why` goes along if the whole packet then
-/// stays within `packet_max` [MQTT-3.4.2-2].
-pub fn ack(ack: Ack, id: u16, reason: Reason, why: Option<&str>, packet_max: usize) -> Vec<u8> {
+/// An acknowledgement with a reason, for 5.0 clients; `why` goes along if there is room
+/// [MQTT-3.4.2-2].
+pub fn ack(ack: Ack, id: u16, reason: Reason, why: Option<&str>, room: Room) -> Vec<u8> {
     let [high, low] = id.to_be_bytes();
-    if let Some(why) = why {
-        let mut properties = Vec::with_capacity(64);
-        text_property(&mut properties, property::REASON_STRING, why);
-        let mut body = vec![high, low, reason.0];
-        variable(&mut body, properties.len());
-        body.put_slice(&properties);
-        let whole = packet(ack.first_byte(), &body);
-        if whole.len() <= packet_max {
-            return whole;
-        }
-    }
-    vec![ack.first_byte(), 3, high, low, reason.0]
+    let whole = with_why(ack.first_byte(), &[high, low, reason.0], why, &[], room);
+    // Without properties their length may be left out.
+    if whole.len() == 6 { vec![ack.first_byte(), 3, high, low, reason.0] } else { whole }
 }
 
-/// SUBACK: a refused filter is 0x80 for a 3.1.1 client.
-pub fn suback(version: Version, id: u16, reasons: &[Reason]) -> Vec<u8> {
-    let mut body = id.to_be_bytes().to_vec();
-    match version {
-        Version::V3 => {
-            body.extend(reasons.iter().map(|r| if r.is_refusal() { 0x80 } else { r.0 }));
-        }
-        Version::V5 => {
-            body.put_u8(0);
-            body.extend(reasons.iter().map(|r| r.0));
-        }
+/// SUBACK: a refused filter is 0x80 for an older client. The reason string is that of the first
+/// filter that is refused.
+pub fn suback(version: Version, id: u16, reasons: &[Reason], room: Room) -> Vec<u8> {
+    if version.is_v5() {
+        return answer_to_filters(0x90, id, reasons, room);
     }
+    let mut body = id.to_be_bytes().to_vec();
+    body.extend(reasons.iter().map(|r| if r.is_refusal() { 0x80 } else { r.0 }));
     packet(0x90, &body)
 }
 
-pub fn unsuback(version: Version, id: u16, reasons: &[Reason]) -> Vec<u8> {
-    let mut body = id.to_be_bytes().to_vec();
-    if version == Version::V5 {
-        body.put_u8(0);
-        body.extend(reasons.iter().map(|r| r.0));
+pub fn unsuback(version: Version, id: u16, reasons: &[Reason], room: Room) -> Vec<u8> {
+    if version.is_v5() {
+        return answer_to_filters(0xB0, id, reasons, room);
     }
-    packet(0xB0, &body)
+    packet(0xB0, &id.to_be_bytes())
+}
+
+fn answer_to_filters(first: u8, id: u16, reasons: &[Reason], room: Room) -> Vec<u8> {
+    let codes: Vec<u8> = reasons.iter().map(|reason| reason.0).collect();
+    let why = reasons.iter().find(|reason| reason.is_refusal()).and_then(|reason| reason.why());
+    with_why(first, &id.to_be_bytes(), why, &codes, room)
 }
 
 pub const PINGRESP: [u8; 2] = [0xD0, 0];
 
 /// DISCONNECT, which only 5.0 clients understand from a server.
-pub fn disconnect(reason: Reason) -> [u8; 3] {
-    [0xE0, 1, reason.0]
+pub fn disconnect(reason: Reason, room: Room) -> Vec<u8> {
+    let whole = with_why(0xE0, &[reason.0], reason.why(), &[], room);
+    // Without properties their length may be left out.
+    if whole.len() == 4 { vec![0xE0, 1, reason.0] } else { whole }
 }
 
 /// How one PUBLISH differs from another of the same message.
@@ -231,7 +261,7 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
     let mut properties = Vec::new();
     let mut properties_length = 0;
     let mut passed: &[u8] = &[];
-    if form.version == Version::V5 {
+    if form.version.is_v5() {
         if let Some(seconds) = form.expiry {
             properties.put_u8(property::MESSAGE_EXPIRY);
             properties.put_u32(seconds);
@@ -251,7 +281,7 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
     let is_known = form.alias.is_some_and(|alias| alias.is_known);
     let topic = if is_known { "" } else { message.topic.as_str() };
     let mut remaining = 2 + topic.len() + id_length + message.payload.len();
-    if form.version == Version::V5 {
+    if form.version.is_v5() {
         remaining += properties_length + variable_length(properties_length);
     }
     let flags = (form.qos.level() << 1) | u8::from(form.retain) | (u8::from(form.dup) << 3);
@@ -259,7 +289,7 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
     variable(head, remaining);
     text(head, topic);
     let id_at = head.len();
-    if form.version == Version::V5 {
+    if form.version.is_v5() {
         variable(head, properties_length);
         head.put_slice(&properties);
         head.put_slice(passed);

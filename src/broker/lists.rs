@@ -200,7 +200,7 @@ impl Broker {
         self.ask(move |router, now| router.remove_retained(&filter, after.as_deref(), now)).await
     }
 
-    async fn ask<T: Send + 'static>(
+    pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Router, Mono) -> T + Send + 'static,
     ) -> Result<T, BrokerError> {

@@ -72,7 +72,7 @@ impl Frames {
         retain: bool,
         now: Mono,
     ) -> (&[u8], usize) {
-        let place = usize::from(version == Version::V5)
+        let place = usize::from(version.is_v5())
             | (usize::from(retain) << 1)
             | (usize::from(qos.level()) << 2);
         let Some(head) = self.heads.get_mut(place) else { return (&[], 0) };

@@ -21,6 +21,7 @@ mod connection;
 mod encode;
 mod error;
 mod held;
+mod listen;
 mod listener;
 mod lists;
 mod message;
@@ -63,6 +64,7 @@ use crate::store::{Keep, Store};
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password, verify_password};
 pub use error::BrokerError;
+pub use listen::{Listening, Overheard};
 pub use lists::{After, ClientRow, Kicked, Page, Removed, RetainedRow, SubscriptionRow, TopicRow};
 pub use peer::Peer;
 pub use status::{BrokerStatus, ClientStatus, DropStatus, ListenerStatus};

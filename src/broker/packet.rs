@@ -1,6 +1,6 @@
 //! The packets a client can send, in the words of this broker.
 //!
-//! One set of types for both protocol versions; what a version lacks has the value that the newer
+//! One set of types for all protocol versions; what a version lacks has the value that the newer
 //! one would take as its default. Knows no codec, no bytes on the wire and no socket.
 
 use std::fmt;
@@ -12,16 +12,24 @@ use crate::model::{Qos, TopicFilter, TopicName};
 /// The protocol a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// MQTT 3.1.1, and 3.1, which differs little.
-    V3,
+    /// MQTT 3.1, which calls itself MQIsdp: no word of a session that was kept, and no connection
+    /// without a client id. Everything else is as in 3.1.1.
+    V31,
+    /// MQTT 3.1.1.
+    V311,
     /// MQTT 5.0.
     V5,
 }
 
 impl Version {
+    pub fn is_v5(self) -> bool {
+        self == Self::V5
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::V3 => "3.1.1",
+            Self::V31 => "3.1",
+            Self::V311 => "3.1.1",
             Self::V5 => "5.0",
         }
     }
@@ -61,6 +69,33 @@ impl Reason {
     /// Codes from 0x80 say that something was refused.
     pub fn is_refusal(self) -> bool {
         self.0 >= 0x80
+    }
+
+    /// What the code leaves open, in words for whoever looks at a client's log. Short enough for a
+    /// packet whose length is one byte.
+    pub fn why(self) -> Option<&'static str> {
+        Some(match self {
+            Self::MALFORMED_PACKET => "a packet that does not fit its format",
+            Self::PROTOCOL_ERROR => "a packet that is not allowed here, or not with these values",
+            Self::IMPLEMENTATION_SPECIFIC => "it could not be stored",
+            Self::CLIENT_ID_INVALID => "a client id that is too long, or another user's",
+            Self::BAD_USER_NAME_OR_PASSWORD => "a wrong user name or password",
+            Self::NOT_AUTHORIZED => "not allowed to this user, or on this listener",
+            Self::SERVER_UNAVAILABLE => "the session could not be stored",
+            Self::SERVER_BUSY => "logins are waiting, try again",
+            Self::SHUTTING_DOWN => "the gateway stops",
+            Self::BAD_AUTHENTICATION_METHOD => "only user name and password, or a certificate",
+            Self::KEEP_ALIVE_TIMEOUT => "nothing was heard for one and a half keep-alives",
+            Self::TAKEN_OVER => "another connection has come with this client id",
+            Self::TOPIC_FILTER_INVALID => "a filter that is not valid, too long or too deep",
+            Self::TOPIC_NAME_INVALID => "a topic with wildcards, too long or too deep",
+            Self::RECEIVE_MAXIMUM_EXCEEDED => "more messages on their way than were allowed",
+            Self::TOPIC_ALIAS_INVALID => "an alias of 0, or above the maximum",
+            Self::PACKET_TOO_LARGE => "a packet above the maximum packet size",
+            Self::QUOTA_EXCEEDED => "as many as a client may have",
+            Self::ADMINISTRATIVE_ACTION => "by an operator, or no longer allowed",
+            _ => return None,
+        })
     }
 }
 
@@ -108,12 +143,10 @@ pub struct Connect {
     pub receive_maximum: u16,
     /// Largest packet the client takes, in bytes.
     pub packet_max: u32,
-    /// Whether reason strings are welcome in packets other than CONNACK and DISCONNECT.
+    /// Whether reason strings are welcome.
     pub problem_info: bool,
     /// Topic aliases the client takes.
     pub alias_max: u16,
-    /// MQTT 3.1: no word of a session that was kept, and no connection without a client id.
-    pub is_mqisdp: bool,
     pub enhanced_auth: bool,
     pub username: Option<String>,
     pub password: Option<Password>,

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 pub fn advice(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let store = cause.downcast_ref().map(of_store);
-        let probe = || cause.downcast_ref().map(of_probe);
+        let probe = || cause.downcast_ref().map(ProbeError::advice);
         let control = || cause.downcast_ref().map(of_control);
         store.or_else(probe).or_else(control).flatten()
     })
@@ -40,32 +40,6 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         | StoreError::NotKept { .. }
         | StoreError::Unread { .. }
         | StoreError::Closed => None,
-    }
-}
-
-fn of_probe(error: &ProbeError) -> Option<&'static str> {
-    match error {
-        // The link's own words have the advice.
-        ProbeError::Link { .. } => None,
-        ProbeError::NoAnswer(_) => Some(
-            "check the unit, and on a serial line baud rate, parity and whether A and B are swapped",
-        ),
-        ProbeError::BadAnswer => {
-            Some("check baud rate and parity, and that no other master talks on this line")
-        }
-        ProbeError::NoIdentification => {
-            Some("many devices have none; its registers can be read all the same")
-        }
-        ProbeError::Exception(1) => Some("the device does not have this table; try another one"),
-        ProbeError::Exception(2) => Some(
-            "the device does not have all of these addresses; addresses begin at 0, so the 40001 \
-             of a manual is holding 0",
-        ),
-        ProbeError::Exception(3) => Some("try fewer registers at a time"),
-        ProbeError::Exception(10 | 11) => {
-            Some("a converter answered for the device: check the unit and the line behind it")
-        }
-        ProbeError::Exception(_) => Some("the manual of the device says what this means"),
     }
 }
 

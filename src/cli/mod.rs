@@ -8,7 +8,6 @@ mod config;
 mod demo;
 mod frame;
 mod link;
-mod paste;
 mod place;
 mod probe;
 mod profile;

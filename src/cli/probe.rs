@@ -11,10 +11,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use self::table::{Item, Look};
+use self::table::Look;
 use super::link::LinkArguments;
 use super::run::{self, Ends};
 use super::{BadInput, check};
+use crate::codec::find::Shown;
+use crate::codec::side_by_side::Item;
 use crate::model::Table;
 use crate::south::probe::{ProbeError, Session, Split, object_name};
 
@@ -100,7 +102,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if u32::from(address) + arguments.count > 0x1_0000 {
         return Err(bad("the last address would be beyond 65535".to_owned()));
     }
-    let wanted = arguments.find.as_deref().map(find::wanted).transpose().map_err(bad)?;
+    let wanted = arguments.find.as_deref().map(wanted).transpose()?;
     if wanted.is_some() && table.is_bits() {
         return Err(bad("--find looks into registers, holding or input".to_owned()));
     }
@@ -151,11 +153,12 @@ impl Probe<'_> {
         let mut requests = 0;
         let tells = std::io::stderr().is_terminal();
         let result = session
-            .read_all(self.unit, table, split, |split| {
+            .read_all(self.unit, table, split, |split, _| {
                 requests += 1;
                 if tells && requests > QUIET_REQUESTS {
                     eprint!("\r{} of {count} read, {requests} requests ", split.done());
                 }
+                true
             })
             .await;
         if tells && requests > QUIET_REQUESTS {
@@ -257,6 +260,10 @@ fn width() -> usize {
         return WIDTH;
     }
     crossterm::terminal::size().map_or(WIDTH, |(width, _)| width.into())
+}
+
+fn wanted(text: &str) -> anyhow::Result<Shown> {
+    Shown::parse(text).map_err(|why| bad(format!("--find {text}: {why}")))
 }
 
 fn bad(problem: String) -> anyhow::Error {

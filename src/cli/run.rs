@@ -8,12 +8,15 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::{BadInput, ConfigArgument};
 use crate::config;
 use crate::runtime::{
-    BrokerAsk, Found, Gateway, Opened, Setup, SystemClock, control, in_full, start_remote,
+    Author, BrokerAsk, Found, Gateway, Logs, Opened, Setup, SystemClock, control, in_full,
+    start_remote,
 };
 use crate::web;
 
@@ -36,14 +39,16 @@ enum LogFormat {
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    start_log(arguments.log_format)?;
+    let clock = Arc::new(SystemClock::new());
+    let logs = Logs::new(clock.clone());
+    start_log(arguments.log_format, &logs)?;
     let path = &arguments.config.config;
     let loaded = match super::load_all(path) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
     };
     let runtime = runtime()?;
-    let end = runtime.block_on(live(loaded, path));
+    let end = runtime.block_on(live(loaded, path, clock, logs));
     // After a second signal something may still be hanging; it is not waited for.
     runtime.shutdown_background();
     end.map(|()| ExitCode::SUCCESS)
@@ -59,11 +64,15 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("can't start the async runtime")
 }
 
-async fn live(loaded: config::Loaded, path: &Path) -> anyhow::Result<()> {
+async fn live(
+    loaded: config::Loaded,
+    path: &Path,
+    clock: Arc<SystemClock>,
+    logs: Logs,
+) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("can't listen for SIGHUP")?;
     let mut end = Ends::new()?;
     let secrets = path.parent().unwrap_or(Path::new(".")).to_owned();
-    let clock = Arc::new(SystemClock::new());
     let opened = Opened::new(&loaded.plan.store, clock.clone())?;
     // The store is ours now, so nobody else goes back from a change that was not confirmed.
     let (found, plan) = Found::look(path, loaded, &*clock);
@@ -76,6 +85,7 @@ async fn live(loaded: config::Loaded, path: &Path) -> anyhow::Result<()> {
         gateway: Arc::clone(&gateway),
         setup: setup.clone(),
         clock,
+        logs,
         state_dir: state_dir.clone(),
         demo: None,
     });
@@ -135,7 +145,7 @@ async fn answer(
                 "-" => None,
                 number => Some(number.parse().ok()?),
             };
-            let gone_back = setup.roll_back(version).await;
+            let gone_back = setup.roll_back(version, Author::Local).await;
             let said = gone_back.map(|version| json!({ "version": version }));
             Some(said.unwrap_or_else(|error| json!({ "error": in_full(&error) })).to_string())
         }
@@ -172,7 +182,8 @@ impl Ends {
     }
 }
 
-fn start_log(format: LogFormat) -> anyhow::Result<()> {
+/// To standard error, and to those who ask the gateway later.
+fn start_log(format: LogFormat, logs: &Logs) -> anyhow::Result<()> {
     let filter = match std::env::var("FIELDHOLD_LOG") {
         Ok(words) => EnvFilter::try_new(&words).map_err(|error| {
             let hint = "use error, warn, info, debug or trace";
@@ -180,13 +191,14 @@ fn start_log(format: LogFormat) -> anyhow::Result<()> {
         })?,
         Err(_) => EnvFilter::new("info"),
     };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
         LogFormat::Text => {
             let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            log.with_ansi(colours).init();
+            lines.with_ansi(colours).boxed()
         }
-        LogFormat::Json => log.json().init(),
-    }
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).with(logs.clone()).init();
     Ok(())
 }

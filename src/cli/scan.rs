@@ -1,24 +1,18 @@
 //! `fieldhold scan`: looks for devices on a serial line of unknown settings, or behind addresses on
 //! TCP, and prints what it found as YAML to paste. Ctrl-C prints what was found so far.
 
-mod words;
-
 use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use self::words::units;
 use super::link::{FramingWord, MODBUS_PORT, ParityWord, peer_of};
 use super::probe::{TableWord, address};
 use super::run::{self, Ends};
-use super::{BadInput, advice, paste};
-use crate::codec::pdu::exception_name;
-use crate::config::profile;
-use crate::config::{Framing, Link, Parity, SerialLine, Switching, show_duration};
-use crate::model::{Coding, Kind, Table};
+use super::{BadInput, advice};
+use crate::config::{Framing, Link, show_duration};
 use crate::south::scan::{
-    Event, Found, Question, Settings, Target, Wanted, on_tcp, order, scan, usual,
+    Event, Found, OnPort, Question, Target, behind, describe, place, scan, units, yaml,
 };
 
 #[derive(Debug, clap::Args)]
@@ -34,7 +28,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = FramingWord::Tcp, conflicts_with = "rtu")]
     framing: FramingWord,
     /// Units to try, as in 1-10,17 [default: 1-247, and on TCP 0 and 255 as well]
-    #[arg(long, value_parser = units)]
+    #[arg(long, value_parser = given_units)]
     units: Option<Units>,
     /// Baud rates to try, as in 9600,19200 [default: the usual ones]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(300..=4_000_000), conflicts_with = "tcp")]
@@ -69,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let usual = if arguments.rtu.is_some() { PATIENCE_SERIAL_MS } else { PATIENCE_TCP_MS };
     let patience = Duration::from_millis(arguments.timeout_ms.unwrap_or(usual));
     let question = Question { table: arguments.table.into(), address: arguments.address, patience };
-    let mut report = Report::new(&targets, question.table, question.address);
+    let mut report = Report::new(&targets, question);
     let ended = run::runtime()?.block_on(async {
         let mut ends = Ends::new()?;
         tokio::select! {
@@ -96,90 +90,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Where to look, in the order in which it is done.
 fn targets(arguments: &Arguments) -> anyhow::Result<Vec<Target>> {
-    let given = arguments.units.as_ref().map(|units| units.0.clone());
+    let units = arguments.units.as_ref().map(|units| units.0.clone());
+    let bad = |problem: String| anyhow::Error::from(BadInput(problem));
     let Some(port) = &arguments.rtu else {
         let framing = Framing::from(arguments.framing);
-        let all = || match framing {
-            Framing::Tcp => (0..=247).chain([255]).collect(),
-            Framing::Rtu | Framing::Ascii => (1..=247).collect(),
-        };
-        let units = on_tcp(&given.unwrap_or_else(all));
         let links = arguments.tcp.iter().map(|peer| {
             let to = peer_of("--tcp", peer, MODBUS_PORT)?;
             let link = Link::modbus_tcp(to.host, to.port).with_framing(framing);
-            Ok(Target { link, units: units.clone() })
+            behind(link, units.clone()).map_err(bad)
         });
         return links.collect();
     };
-    let units = given.unwrap_or_else(|| (1..=247).collect());
-    if let Some(unit) = units.iter().find(|unit| !(1..=247).contains(*unit)) {
-        let problem = format!("a device on a serial line has a unit from 1 to 247, not {unit}");
-        return Err(BadInput(problem).into());
-    }
-    let wanted = Wanted { settings: settings(arguments), units, factory: factory() };
-    let target = |group: crate::south::scan::Group| {
-        let Settings { baud, parity, stop_bits } = group.settings;
-        let line = SerialLine {
-            port: port.clone(),
-            baud,
-            data_bits: 8,
-            parity,
-            stop_bits,
-            switching: Switching::Adapter,
-        };
-        Target { link: Link::modbus_rtu(line), units: group.units }
+    let on_port = OnPort {
+        port: port.clone(),
+        units,
+        baud: arguments.baud.clone(),
+        parity: arguments.parity.iter().map(|word| (*word).into()).collect(),
+        stop_bits: arguments.stop_bits.clone(),
     };
-    Ok(order(&wanted).into_iter().map(target).collect())
+    on_port.targets().map_err(bad)
 }
 
-/// How the devices of the shipped profiles leave their factories, the commonest first.
-fn factory() -> Vec<(Settings, u8)> {
-    let mut counted: Vec<((Settings, u8), usize)> = Vec::new();
-    for (name, text) in profile::SHIPPED {
-        let Ok((profile, _)) = profile::check(text, name, name) else { continue };
-        let Some(serial) = profile.head.serial else { continue };
-        let (Some(baud), Some(unit)) = (serial.baud, serial.unit) else { continue };
-        let parity = serial.parity.unwrap_or(Parity::None);
-        // One stop bit understands two.
-        let own = (Settings { baud, parity, stop_bits: 1 }, unit);
-        match counted.iter_mut().find(|(other, _)| *other == own) {
-            Some((_, count)) => *count += 1,
-            None => counted.push((own, 1)),
-        }
-    }
-    counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    counted.into_iter().map(|(own, _)| own).collect()
-}
-
-/// The usual settings, as far as they are asked for, and those that nobody uses but were named.
-fn settings(arguments: &Arguments) -> Vec<Settings> {
-    let parities: Vec<Parity> = arguments.parity.iter().map(|word| (*word).into()).collect();
-    let stops = if arguments.stop_bits.is_empty() { vec![1] } else { arguments.stop_bits.clone() };
-    let mut known = usual();
-    for baud in &arguments.baud {
-        for parity in [Parity::None, Parity::Even, Parity::Odd] {
-            let settings = Settings { baud: *baud, parity, stop_bits: 1 };
-            if !known.contains(&settings) {
-                known.push(settings);
-            }
-        }
-    }
-    let meant = |s: &Settings| {
-        (arguments.baud.is_empty() || arguments.baud.contains(&s.baud))
-            && (parities.is_empty() || parities.contains(&s.parity))
-    };
-    let meant: Vec<Settings> = known.into_iter().filter(meant).collect();
-    stops
-        .into_iter()
-        .flat_map(|stop_bits| meant.iter().map(move |s| Settings { stop_bits, ..*s }))
-        .collect()
+fn given_units(text: &str) -> Result<Units, String> {
+    units(text).map(Units)
 }
 
 /// What is told while it goes on, and at the end.
 struct Report<'a> {
     targets: &'a [Target],
-    table: Table,
-    address: u16,
+    question: Question,
     found: Vec<Found>,
     tried: usize,
     of: usize,
@@ -192,13 +131,12 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(targets: &'a [Target], table: Table, address: u16) -> Self {
+    fn new(targets: &'a [Target], question: Question) -> Self {
         let of = targets.iter().map(|target| target.units.len()).sum();
         let live = std::io::stderr().is_terminal();
         Self {
             targets,
-            table,
-            address,
+            question,
             found: Vec::new(),
             tried: 0,
             of,
@@ -253,95 +191,26 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The settings of a line, or the address.
     fn place(&self, target: usize) -> String {
-        match self.targets.get(target).map(|target| &target.link) {
-            Some(link) => match link.serial() {
-                Some(line) => format!("{} {}", line.baud, line.character()),
-                None => link.to_string(),
-            },
-            None => String::new(),
-        }
+        self.targets.get(target).map(|target| place(&target.link)).unwrap_or_default()
     }
 
     fn describe(&self, found: &Found) -> String {
-        let (table, address) = (self.table.name(), self.address);
-        let unit = match found.any_unit {
-            true => "any unit".to_owned(),
-            false => format!("unit {}", found.unit),
-        };
-        let answer = match found.answer {
-            Ok(word) => format!("{table} {address} is {word}"),
-            Err(code) => format!(
-                "refuses {table} {address} with exception {code} ({})",
-                exception_name(code)
-            ),
-        };
-        let who = identity(found).map(|who| format!(", {who}")).unwrap_or_default();
-        let took = found.took.as_secs_f64() * 1000.0;
-        format!("{unit} at {}: {answer}, {took:.0} ms{who}", self.place(found.target))
+        describe(found, self.targets, self.question)
     }
 
-    /// What was found, as a configuration with the rest in comments.
     fn print(&self) {
-        let mut out = String::new();
-        if self.found.is_empty() {
-            // Nothing was asked, and why stands above.
-            if self.unreachable == self.targets.len() {
-                return;
-            }
-            let address = format!("{} {}", self.table.name(), self.address);
-            eprintln!("no device answered a read of {address}; {}", self.progress());
+        if !self.found.is_empty() {
+            print!("{}", yaml(&self.found, self.targets, self.question));
             return;
         }
-        let mut links: Vec<&Link> = Vec::new();
-        for found in &self.found {
-            out += &format!("# {}\n", self.describe(found));
-            if let Some(target) = self.targets.get(found.target)
-                && !links.contains(&&target.link)
-            {
-                links.push(&target.link);
-            }
+        // Nothing was asked, and why stands above.
+        if self.unreachable < self.targets.len() {
+            let Question { table, address, .. } = self.question;
+            let asked = format!("{} {address}", table.name());
+            eprintln!("no device answered a read of {asked}; {}", self.progress());
         }
-        out += "buses:\n";
-        for (index, link) in links.iter().enumerate() {
-            out += &format!("  bus{}: {}\n", index + 1, paste::bus(link));
-        }
-        out += "devices:\n";
-        for found in &self.found {
-            let link = self.targets.get(found.target).map(|target| &target.link);
-            let Some(bus) = links.iter().position(|other| Some(*other) == link) else { continue };
-            let many = if links.len() > 1 { format!("bus{}_", bus + 1) } else { String::new() };
-            out += &format!(
-                "  {many}unit{}: {{ bus: bus{}, unit: {}, tags: ",
-                found.unit,
-                bus + 1,
-                found.unit
-            );
-            let kind = if self.table.is_bits() {
-                Kind::Bool
-            } else {
-                Kind::Int { bits: 16, signed: false }
-            };
-            let tag = paste::tag(self.table, self.address, &Coding::plain(kind), None);
-            out += &format!("{{ {}_{}: {tag} }} }}", self.table.name(), self.address);
-            if found.answer.is_err() {
-                out += "  # not this register: find one with fieldhold probe";
-            }
-            out += "\n";
-        }
-        print!("{out}");
     }
-}
-
-/// Vendor, product and revision, as far as there are any.
-fn identity(found: &Found) -> Option<String> {
-    let text = |object: u8| {
-        let (_, text) = found.identity.iter().find(|(own, _)| *own == object)?;
-        (!text.is_empty()).then_some(text.as_str())
-    };
-    let all: Vec<&str> = [0, 1, 2].into_iter().filter_map(text).collect();
-    (!all.is_empty()).then(|| all.join(" "))
 }
 
 /// In seconds below two minutes, in minutes above, rounded up.
@@ -384,15 +253,6 @@ mod tests {
         let characters: Vec<_> =
             two.iter().map(|target| target.link.serial().unwrap().character()).collect();
         assert_eq!(characters, ["8E1", "8E2"]);
-    }
-
-    #[test]
-    fn factory_settings_come_from_the_profiles() {
-        let factory = factory();
-        assert!(factory.len() > 3, "{factory:?}");
-        let first = parsed("--rtu /dev/x").unwrap().remove(0);
-        let line = first.link.serial().unwrap().clone();
-        assert!(factory.iter().any(|(s, unit)| s.baud == line.baud && first.units.contains(unit)));
     }
 
     #[test]

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use self::place::{Place, Wanted};
 use self::source::Source;
 use super::run::{self, Ends};
-use super::{BadInput, check, paste};
+use super::{BadInput, check};
 use crate::codec::registers::Decoded;
-use crate::config::Framing;
+use crate::config::{Framing, paste};
 use crate::model::{Clock, Table};
 use crate::runtime::SystemClock;
 use crate::south::simulator::{

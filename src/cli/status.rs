@@ -7,7 +7,7 @@ use anyhow::Context;
 
 use super::place::StateArgument;
 use super::run;
-use super::view::{self, Line};
+use super::view::{self, Line, painted};
 use crate::runtime::control;
 
 /// Characters per line where there is no terminal to ask.
@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 pub fn show(lines: &[Line]) {
     let terminal = std::io::stdout().is_terminal();
     for line in lines {
-        println!("{}", if terminal { line.painted() } else { line.to_string() });
+        println!("{}", if terminal { painted(line) } else { line.to_string() });
     }
 }
 

@@ -50,9 +50,51 @@ const SCALES: [(f64, f64, Option<&str>); 8] = [
     (1.0, 10_000.0, Some("0.0001")),
 ];
 
+/// Matches that are this unlikely by chance are named without doubt, in bits.
+const SURE: f64 = 8.0;
+
+/// What a display shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    pub text: String,
+    pub value: f64,
+}
+
+impl Shown {
+    /// # Errors
+    /// In words, for who wrote it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() && value != 0.0 => {
+                Ok(Self { text: text.trim().to_owned(), value })
+            }
+            Ok(_) => Err("zeros are everywhere; wait until the display shows something"),
+            Err(_) if text.contains(',') => Err("decimals are written with a point"),
+            Err(_) => Err("this is not a number"),
+        }
+    }
+
+    pub fn tolerance(&self) -> f64 {
+        usual_tolerance(&self.text, self.value)
+    }
+}
+
+impl Match {
+    /// What it shows, without the digits that a calculation added.
+    pub fn shown(&self) -> String {
+        let text = format!("{:.6}", self.value);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
+    /// Whether it may well be an accident.
+    pub fn may_be_chance(&self) -> bool {
+        self.surprise < SURE
+    }
+}
+
 /// Half of the last digit that a display shows, and no less than 0.2 % of the value, since it goes
 /// on moving between a look at it and the read.
-pub fn usual_tolerance(shown: &str, value: f64) -> f64 {
+fn usual_tolerance(shown: &str, value: f64) -> f64 {
     let decimals = shown.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let digit = 10_f64.powi(-i32::try_from(decimals).unwrap_or(0));
     (digit / 2.0).max(value.abs() * 0.002)
@@ -203,6 +245,16 @@ mod tests {
         assert!((usual_tolerance("5.0", 5.0) - 0.05).abs() < 1e-9);
         assert!((usual_tolerance("231.4", 231.4) - 0.4628).abs() < 1e-9);
         assert!((usual_tolerance("7", 7.0) - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn numbers_that_can_not_be_found_are_refused() {
+        for (text, word) in
+            [("0", "zeros"), ("231,4", "point"), ("much", "not a number"), ("nan", "zeros")]
+        {
+            assert!(Shown::parse(text).unwrap_err().contains(word), "{text}");
+        }
+        assert_eq!(Shown::parse(" -12.30").unwrap().value, -12.3);
     }
 
     proptest! {

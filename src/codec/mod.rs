@@ -10,4 +10,6 @@ pub mod pcap;
 pub mod pdu;
 pub mod registers;
 pub mod sensor;
+pub mod side_by_side;
 pub mod sparkplug;
+pub mod tar;

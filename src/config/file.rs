@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{Complaint, Findings, Problem, Problems, Spot};
 use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Beside, Loaded, parse_with};
+use super::{Beside, Loaded, Looked, look_with, parse_with};
 use crate::model::{Blame, Retry};
 
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -72,6 +72,16 @@ pub fn parse_as(path: &Path, text: &str) -> Result<Loaded, Problems> {
     let mut loaded = parse_in(directory, text, &path.display().to_string())?;
     loaded.plan.anchor(directory);
     Ok(loaded)
+}
+
+/// Looks at a text as if it were this file's, whatever is wrong with it.
+pub fn look_at(path: &Path, text: &str) -> Looked {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut looked = look_with(text, &path.display().to_string(), &Directory(directory));
+    if let Some(plan) = &mut looked.plan {
+        plan.anchor(directory);
+    }
+    looked
 }
 
 /// Checks a text as if it were a file of this directory, with the profiles that are there.

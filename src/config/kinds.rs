@@ -169,6 +169,16 @@ pub(super) fn class(text: &str) -> Result<Class, Complaint> {
     values::word(&CLASSES)(text)
 }
 
+/// The letters of a byte order.
+pub(super) fn show_order(order: Order) -> &'static str {
+    match order {
+        Order::Abcd => "ABCD",
+        Order::Cdab => "CDAB",
+        Order::Badc => "BADC",
+        Order::Dcba => "DCBA",
+    }
+}
+
 /// A byte order by its letters.
 pub(super) fn order(text: &str) -> Result<Order, Complaint> {
     let complaint = || Complaint::new(format!("{} is not a byte order", quoted(text)));

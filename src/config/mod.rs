@@ -5,17 +5,22 @@
 //! `raw` and `defaults`. Knows no tokio and no clock, and the file system only in `file`.
 
 mod access;
+pub mod alone;
 pub mod blocks;
 mod broker;
 mod check;
 pub mod clouds;
 mod defaults;
+pub mod edit;
+mod effects;
 pub mod file;
 mod home_assistant;
 pub mod import;
 mod keys;
 mod kinds;
 mod link;
+pub mod mapping;
+pub mod paste;
 mod plan;
 mod problem;
 pub mod profile;
@@ -38,6 +43,7 @@ pub use broker::{BrokerLimits, BrokerPlan, ListenerPlan, Place, QueueDrops, Serv
 pub use defaults::{
     DEFAULT_RECONNECT_MAX, WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX,
 };
+pub use effects::effects;
 pub use file::load;
 pub use home_assistant::{Described, Entity, HomeAssistantPlan, Part};
 pub use kinds::show_kind;
@@ -115,7 +121,36 @@ impl Beside for Alone {
     }
 }
 
+/// What can be told of a text, sound or not.
+#[derive(Debug)]
+pub struct Looked {
+    /// As far as it can be read; what is wrong is left out, or at its default.
+    pub plan: Option<Plan>,
+    /// Errors and warnings, in the order of the file.
+    pub problems: Vec<Problem>,
+    profiles: Vec<profile::Used>,
+    tls_files: Vec<TlsFiles>,
+}
+
+impl Looked {
+    /// Whether the gateway would take it.
+    pub fn is_sound(&self) -> bool {
+        self.plan.is_some() && self.problems.iter().all(|p| p.severity == Severity::Warning)
+    }
+}
+
 fn parse_with(text: &str, name: &str, beside: &dyn Beside) -> Result<Loaded, Problems> {
+    let looked = look_with(text, name, beside);
+    let is_sound = looked.is_sound();
+    let Looked { plan, problems, profiles, tls_files } = looked;
+    let text = text.to_owned();
+    match plan.filter(|_| is_sound) {
+        Some(plan) => Ok(Loaded { plan, warnings: problems, profiles, tls_files, text }),
+        None => Err(Problems(problems)),
+    }
+}
+
+fn look_with(text: &str, name: &str, beside: &dyn Beside) -> Looked {
     let mut out = Findings::new(name);
     let mut used = Vec::new();
     let plan = match raw::tree(text) {
@@ -134,10 +169,5 @@ fn parse_with(text: &str, name: &str, beside: &dyn Beside) -> Result<Loaded, Pro
         }
     };
     let tls_files = out.take_tls_files();
-    let problems = out.into_problems();
-    let text = text.to_owned();
-    match plan {
-        Some(plan) => Ok(Loaded { plan, warnings: problems, profiles: used, tls_files, text }),
-        None => Err(Problems(problems)),
-    }
+    Looked { plan, problems: out.into_problems(), profiles: used, tls_files }
 }

@@ -12,8 +12,8 @@ pub enum Origin {
     Lan(String),
     /// A cloud broker, by the uplink's name.
     Uplink(Name),
-    /// A person at the gateway itself.
-    Local,
+    /// A person at the gateway's page, by their name.
+    Person(String),
     /// The gateway itself, because nobody commanded the tag for too long.
     Safe,
 }
@@ -23,7 +23,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Lan(client) => write!(f, "lan:{client}"),
             Self::Uplink(name) => write!(f, "uplink:{name}"),
-            Self::Local => f.write_str("local"),
+            Self::Person(name) => write!(f, "person:{name}"),
             Self::Safe => f.write_str("safe-value"),
         }
     }
@@ -43,7 +43,12 @@ pub struct SetRequest {
     pub at: Mono,
     /// Where an MQTT 5 sender wants the answer, with its correlation data.
     pub reply_to: Option<(TopicName, Vec<u8>)>,
+    /// Who waits for the answer in this process: it gets the same text.
+    pub answer: Option<Answer>,
 }
+
+/// Takes the answer to a request, once.
+pub type Answer = Box<dyn FnOnce(&[u8]) + Send>;
 
 /// A checked command on its way to a bus.
 pub struct Command {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::gateway::{BROKER_UNIT, Gateway};
 use super::units::UnitState;
-use crate::broker::{After, Broker, BrokerError, Kicked};
+use crate::broker::{After, Broker, BrokerError, Kicked, Listening};
 use crate::model::TopicFilter;
 
 /// One question; the answer to a list is a page, `{"rows": […], "next": …}`, and `next` is what the
@@ -26,6 +26,13 @@ impl Gateway {
     pub async fn ask_broker(&self, ask: BrokerAsk) -> Result<Value, String> {
         let Some(broker) = self.doors.broker() else { return Err(self.why_no_broker()) };
         answer(&broker, ask).await
+    }
+
+    /// Messages of the LAN broker as they pass, or why there are none.
+    pub async fn listen(&self, filter: TopicFilter) -> Result<Listening, String> {
+        let Some(broker) = self.doors.broker() else { return Err(self.why_no_broker()) };
+        let listening = broker.listen(filter).await.map_err(|error| error.to_string())?;
+        listening.ok_or_else(|| "too many listen to it already".to_owned())
     }
 
     fn why_no_broker(&self) -> String {

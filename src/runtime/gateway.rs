@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::by_hand::Hands;
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
@@ -19,7 +20,9 @@ use super::live::{self, Board, Intake, TagNow};
 use super::locks::lock;
 use super::machine;
 use super::remote;
+use super::scans::Scans;
 use super::setup::{self, SetupStatus};
+use super::trend::Trend;
 use super::units::Units;
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
@@ -34,6 +37,7 @@ use crate::uplink;
 pub const GRACE: Duration = Duration::from_secs(10);
 
 const CONTROL_UNIT: &str = "control";
+const TREND_UNIT: &str = "trend";
 pub(super) const BROKER_UNIT: &str = "broker";
 const BUS_UNITS: &str = "bus ";
 const UPLINK_UNITS: &str = "uplink ";
@@ -49,16 +53,20 @@ pub struct Gateway {
     pub(super) commands: Arc<Commands>,
     /// Between uplinks and whoever configures the gateway over them.
     pub(super) remote: remote::Post,
+    /// Who asks devices by hand, and looks for some.
+    pub(super) hands: Hands,
+    pub(super) scans: Scans,
+    pub(super) trend: Arc<Trend>,
     /// The version of the configuration that runs, for those who show it.
     pub(super) configuration: watch::Sender<SetupStatus>,
     /// What is running, or about to.
     plan: Arc<Mutex<Plan>>,
     intake: Arc<Intake>,
-    inbox: mpsc::Sender<SetRequest>,
+    pub(super) inbox: mpsc::Sender<SetRequest>,
     /// Connections to hosts that several buses share.
     quotas: Quotas,
     /// Directory of the configuration file, where secret files are looked up.
-    secrets_dir: PathBuf,
+    pub(super) secrets_dir: PathBuf,
     /// Units of those who stand on the gateway, by name.
     above: Mutex<Vec<String>>,
 }
@@ -138,6 +146,9 @@ impl Gateway {
             board,
             commands,
             remote: remote::Post::new(),
+            hands: Hands::new(),
+            scans: Scans::default(),
+            trend: Arc::default(),
             configuration: watch::Sender::default(),
             plan: Arc::new(Mutex::new(plan.clone())),
             intake,
@@ -148,6 +159,7 @@ impl Gateway {
         };
         gateway.start_inner_units(live, requests);
         gateway.start_plan(plan);
+        gateway.start_trend();
         gateway
     }
 
@@ -205,8 +217,11 @@ impl Gateway {
     /// Drains and stops: field first, then the store, broker, what the broker keeps, uplinks.
     pub async fn stop(&self) {
         let above = std::mem::take(&mut *lock(&self.above));
+        self.hands.stop();
+        self.scans.stop().await;
         self.units.stop_all(&above, GRACE).await;
-        self.units.stop_all(&[remote::UNIT, setup::UNIT].map(str::to_owned), GRACE).await;
+        let own = [remote::UNIT, setup::UNIT, TREND_UNIT].map(str::to_owned);
+        self.units.stop_all(&own, GRACE).await;
         self.units.stop_all(&self.units.names(BUS_UNITS), GRACE).await;
         self.units.stop_all(&["commands", "live"].map(str::to_owned), GRACE).await;
         if tokio::time::timeout(GRACE, self.store.flush()).await.is_err() {
@@ -275,6 +290,19 @@ impl Gateway {
             let (commands, requests) = (Arc::clone(&commands), Arc::clone(&requests));
             async move {
                 commands.run(&mut *requests.lock().await, stop).await;
+                Ok::<_, std::convert::Infallible>(())
+            }
+        });
+    }
+
+    /// After the plan, so that the first point has its uplinks.
+    fn start_trend(&self) {
+        let (trend, store) = (Arc::clone(&self.trend), self.store.clone());
+        let clock = Arc::clone(&self.clock);
+        self.units.start(TREND_UNIT, move |stop| {
+            let (trend, store, clock) = (Arc::clone(&trend), store.clone(), Arc::clone(&clock));
+            async move {
+                trend.run(|| (clock.wall(), store.status().consumers), stop).await;
                 Ok::<_, std::convert::Infallible>(())
             }
         });

@@ -1,6 +1,7 @@
 //! Wires a plan into supervised units; knows every layer below and no command line.
 
 mod asks;
+mod by_hand;
 mod clock;
 mod commands;
 pub mod control;
@@ -9,19 +10,29 @@ mod files;
 mod gateway;
 mod live;
 mod locks;
+mod logs;
 mod machine;
 mod remote;
+mod scans;
 mod setup;
 mod status;
+mod trend;
+mod trials;
 mod units;
 
 pub use asks::BrokerAsk;
+pub use by_hand::{NoWay, Place, Way};
 pub use clock::SystemClock;
+pub use commands::NoAnswer;
 pub use gateway::{ApplyError, GRACE, Gateway, Opened};
 pub use live::TagNow;
+pub use logs::{LogLine, LogPage, Logs};
 pub use remote::start as start_remote;
+pub use scans::{End as ScanEnd, Progress as ScanProgress, Scan};
 pub use setup::{
     Author, Found, History, HistoryError, Proposal, Record, Refused, Setup, SetupStatus, State,
 };
 pub use status::Status;
+pub use trend::{EVERY as TREND_EVERY, Point as TrendPoint};
+pub use trials::Trial;
 pub use units::{UnitState, UnitStatus, Units, in_full};

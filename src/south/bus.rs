@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connector, Quotas};
 use super::engine::Engine;
+use super::hand::{Hand, hand};
 use super::sensor::SensorRunner;
-use super::share::{Face, Guests, ShareStatus, share};
+use super::share::{Face, Guests, ShareStatus, Sides, share};
 use super::status::BusStatus;
 use super::trace::{Framing, Page, Tap};
+use super::visits::Visits;
 use crate::codec::sensor::PatternError;
 use crate::config::{BusPlan, Link};
 use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
@@ -39,6 +41,8 @@ pub struct BusPort {
     tap: Tap,
     /// Of the server face, if it has one.
     share: Option<Arc<Mutex<ShareStatus>>>,
+    /// `None` on a line that does not speak Modbus.
+    hand: Option<Hand>,
 }
 
 impl BusPort {
@@ -62,7 +66,7 @@ impl BusPort {
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(BusStatus::new(plan)));
         let tap = Tap::new(Framing::of(&plan.link), Vec::new(), plan.trace_bytes);
-        (Self { commands, status, tap, share: None }, waiting)
+        (Self { commands, status, tap, share: None, hand: None }, waiting)
     }
 
     pub fn status(&self) -> BusStatus {
@@ -72,6 +76,11 @@ impl BusPort {
         };
         status.share = self.share.as_ref().map(lock);
         status
+    }
+
+    /// Where a person asks devices of this bus.
+    pub(super) fn hand(&self) -> Option<&Hand> {
+        self.hand.as_ref()
     }
 
     /// The last exchanges from number `since` on, timed by `wall`, the time now.
@@ -131,24 +140,29 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
     let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
     let (name, link) = (plan.name.to_string(), plan.link.clone());
-    let (work, share, face) = match link {
+    let (work, share, face, hand) = match link {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
             let timeout = timeout.unwrap_or_default();
             let connector = Connector::new(&link, plan.pause, timeout, &context.quotas);
-            let (face, guests) = share(&plan, &context.clock).unzip();
+            let (hand, asked) = hand();
+            let (face, guests, passes) = match share(&plan, &context.clock) {
+                Some(Sides { face, guests, passes }) => (Some(face), Some(guests), Some(passes)),
+                None => (None, None, None),
+            };
             let shown = guests.as_ref().map(Guests::status);
+            let others = (guests, Visits::new(passes, asked));
             let status = Arc::clone(&status);
-            let engine = Engine::new(plan, context, commands, status, tap.clone(), guests);
-            (Work::Modbus(Box::new((engine, connector))), shown, face)
+            let engine = Engine::new(plan, context, commands, status, tap.clone(), others);
+            (Work::Modbus(Box::new((engine, connector))), shown, face, Some(hand))
         }
         Link::Sensor(link) => {
             let (status, tap) = (Arc::clone(&status), tap.clone());
             let runner = SensorRunner::new(plan, link, context, commands, status, tap);
-            (Work::Sensor(Box::new(runner)), None, None)
+            (Work::Sensor(Box::new(runner)), None, None, None)
         }
     };
-    let port = BusPort { commands: sender, status, tap, share };
+    let port = BusPort { commands: sender, status, tap, share, hand };
     (port, BusRunner { name, work, own_thread, face })
 }
 

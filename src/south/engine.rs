@@ -20,9 +20,10 @@ use super::device::{Device, Request};
 use super::guard::GuardCounters;
 use super::line::{Failure, Line};
 use super::schedule::{Next, Schedule};
-use super::share::{Guests, next_pass};
+use super::share::Guests;
 use super::status::{BusStatus, LinkState, Meter};
 use super::trace::{Purpose, Tap};
+use super::visits::{Visit, Visits};
 use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
@@ -55,8 +56,10 @@ pub(crate) struct Engine {
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
     pub(super) tap: Tap,
-    /// Clients of the bus's server face.
+    /// What clients of the bus's server face get without the line.
     pub(super) guests: Option<Guests>,
+    /// Requests of others for the line.
+    pub(super) visits: Visits,
     pub(super) started: Instant,
     backoff: Backoff,
     pub(super) meter: Meter,
@@ -90,7 +93,7 @@ impl Engine {
         commands: mpsc::Receiver<Command>,
         status: Arc<Mutex<BusStatus>>,
         tap: Tap,
-        guests: Option<Guests>,
+        (guests, visits): (Option<Guests>, Visits),
     ) -> Self {
         let time = LineTime::of(&plan.link).with_pause(plan.pause);
         let block_time_max = block_time_max(&plan.link);
@@ -126,6 +129,7 @@ impl Engine {
             status,
             tap,
             guests,
+            visits,
             started: Instant::now(),
             backoff: Backoff::new(RECONNECT_FIRST, RECONNECT_CAP, fastrand::u64(..)),
             meter: Meter::new(),
@@ -189,11 +193,7 @@ impl Engine {
             Some(command) = self.commands.recv(), if self.arrived.is_none() => {
                 self.arrived = Some(command);
             }
-            pass = next_pass(&mut self.guests) => {
-                if let Some(guests) = &mut self.guests {
-                    guests.put_back(pass);
-                }
-            }
+            visit = self.visits.next() => self.visits.put_back(visit),
         }
     }
 
@@ -268,7 +268,7 @@ impl Engine {
                     Some(command) => self.refuse(command, &Refusal::LinkDown),
                     None => ports_gone = true,
                 },
-                pass = next_pass(&mut self.guests) => Self::refuse_pass(pass),
+                visit = self.visits.next() => visit.refuse(&self.why_down()),
             }
         }
     }
@@ -310,9 +310,7 @@ impl Engine {
     fn went_down(&mut self, reason: &str) {
         let at = self.clock.mono();
         let first = !std::mem::replace(&mut self.outage, true);
-        if let Some(guests) = &mut self.guests {
-            guests.refuse_first();
-        }
+        self.visits.refuse_first(reason);
         {
             let mut status = self.status();
             let since = match &status.state {
@@ -345,9 +343,8 @@ impl Engine {
             let write_waits =
                 self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
             let next = self.schedule.next(now, write_waits);
-            let guest = self.guests.as_mut().and_then(|guests| guests.turn(&next, now));
-            if let Some(pass) = guest {
-                if let Err(error) = self.pass(line, pass).await {
+            if let Some(visit) = self.visits.turn(&next, now) {
+                if let Err(error) = self.visit(line, visit, stop).await {
                     return Ended::Broken(error);
                 }
                 continue;
@@ -398,8 +395,8 @@ impl Engine {
                         },
                         () = wanted => return Ended::Yielded(until),
                         () = connector.newer(), if !self.heard => return Ended::Replaced,
-                        pass = next_pass(&mut self.guests) => {
-                            if let Err(error) = self.pass(line, pass).await {
+                        visit = self.visits.next() => {
+                            if let Err(error) = self.visit(line, visit, stop).await {
                                 return Ended::Broken(error);
                             }
                         }
@@ -409,6 +406,19 @@ impl Engine {
             }
         }
         Ended::Stopped
+    }
+
+    /// Answers in every case; an error is a broken link.
+    async fn visit(
+        &mut self,
+        line: &mut Line,
+        visit: Visit,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        match visit {
+            Visit::Pass(pass) => self.pass(line, pass).await,
+            Visit::Hand(asked) => self.by_hand(line, asked, stop).await,
+        }
     }
 
     /// Sends the device's next request and hands on what came of it.

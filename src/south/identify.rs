@@ -19,54 +19,78 @@ const TEXT_MAX: usize = 253;
 const CATEGORIES: [(ReadCode, u8); 3] =
     [(ReadCode::Basic, 0), (ReadCode::Regular, 3), (ReadCode::Extended, 128)];
 
+/// One request: the objects of a category from a number on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    category: ReadCode,
+    object: u8,
+}
+
 /// One answer, and what to ask for next.
-struct Part {
+pub(crate) struct Part {
     conforms: ConformityLevel,
     objects: Vec<(u8, String)>,
     next: Option<u8>,
 }
 
+/// What a device has said so far, and what is still to be asked.
+pub(crate) struct Interview {
+    said: BTreeMap<u8, String>,
+    /// Index of the category.
+    category: usize,
+    /// `None` when all was asked.
+    object: Option<u8>,
+}
+
+impl Interview {
+    pub(crate) fn new() -> Self {
+        Self { said: BTreeMap::new(), category: 0, object: Some(0) }
+    }
+
+    /// The next request; `None` at the end.
+    pub(crate) fn question(&self) -> Option<Question> {
+        let (category, _) = *CATEGORIES.get(self.category)?;
+        Some(Question { category, object: self.object? })
+    }
+
+    pub(crate) fn answered(&mut self, part: Part) {
+        let (Some(asked), Some((category, _))) = (self.object, CATEGORIES.get(self.category))
+        else {
+            return;
+        };
+        self.said.extend(part.objects);
+        self.object = match part.next {
+            Some(next) if next > asked => Some(next),
+            _ if has_beyond(part.conforms, *category) => {
+                self.category += 1;
+                CATEGORIES.get(self.category).map(|(_, first)| *first)
+            }
+            _ => None,
+        };
+    }
+
+    /// Whether nothing was said yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// The objects by number.
+    pub(crate) fn said(self) -> Vec<(u8, String)> {
+        self.said.into_iter().collect()
+    }
+}
+
 impl Line {
-    /// The device's objects by number. A category that fails after another one was read is left out.
     pub(crate) async fn identify(
         &mut self,
         unit: u8,
+        question: Question,
         timeout: Duration,
-    ) -> Result<Vec<(u8, String)>, Failure> {
-        let mut all = BTreeMap::new();
-        for (category, first) in CATEGORIES {
-            let has_more = match self.category(unit, category, first, timeout, &mut all).await {
-                Ok(conforms) => has_beyond(conforms, category),
-                Err(failure) if all.is_empty() => return Err(failure),
-                Err(Failure::Link(error)) => return Err(Failure::Link(error)),
-                Err(_) => false,
-            };
-            if !has_more {
-                break;
-            }
-        }
-        Ok(all.into_iter().collect())
-    }
-
-    async fn category(
-        &mut self,
-        unit: u8,
-        category: ReadCode,
-        first: u8,
-        timeout: Duration,
-        all: &mut BTreeMap<u8, String>,
-    ) -> Result<ConformityLevel, Failure> {
-        let mut object = first;
-        loop {
-            let request = Request::ReadDeviceIdentification(category, object);
-            let answer = self.exchange(unit, request, timeout).await?;
-            let Some(part) = Part::of(answer) else { return Err(Failure::BadAnswer) };
-            all.extend(part.objects);
-            match part.next {
-                Some(next) if next > object => object = next,
-                _ => return Ok(part.conforms),
-            }
-        }
+    ) -> Result<Part, Failure> {
+        let Question { category, object } = question;
+        let request = Request::ReadDeviceIdentification(category, object);
+        let answer = self.exchange(unit, request, timeout).await?;
+        Part::of(answer).ok_or(Failure::BadAnswer)
     }
 }
 

@@ -7,7 +7,7 @@
 //! `silence` (what is waited before), `identify` (what a device says it is), `resync` (late answers), `schedule` and `breaker` (what next; pure), `device` (tags, blocks,
 //! readings), `publish` (dead bands; pure), `engine`, `report` and `write` (the
 //! loop, what it tells, the commands),
-//! `pipeline` (reads in flight together), `trace` (the last exchanges, byte by byte), `bus` (the
+//! `visits`, `fair` and `hand` (what others ask of the line, and when), `pipeline` (reads in flight together), `trace` (the last exchanges, byte by byte), `bus` (the
 //! door). `sensor` is a bus of its own for what does not speak Modbus.
 
 mod breaker;
@@ -15,13 +15,16 @@ mod bus;
 mod connect;
 mod device;
 mod engine;
+mod fair;
 mod guard;
+mod hand;
 mod identify;
 mod latency;
 mod line;
 mod mbap;
 mod pipeline;
 mod port;
+mod ports;
 pub mod probe;
 mod publish;
 mod report;
@@ -35,12 +38,14 @@ mod silence;
 pub mod simulator;
 mod status;
 pub mod trace;
+mod visits;
 mod write;
 mod writing;
 
 pub use bus::{BusContext, BusError, BusPort, BusRunner, COMMANDS_MAX, bus};
 pub use connect::Quotas;
 pub use guard::GuardCounters;
+pub use ports::{SerialPort, serial_ports};
 pub use sensor::SensorCounters;
 pub use share::{FaceState, ShareStatus};
 pub use status::{BlockStatus, BusStatus, DeviceState, DeviceStatus, LinkState};

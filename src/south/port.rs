@@ -104,7 +104,7 @@ fn is_terminal(port: &Path) -> bool {
 }
 
 /// Which other process has this port open, as far as we may look.
-fn holder(port: &Path) -> Option<String> {
+pub(super) fn holder(port: &Path) -> Option<String> {
     let port = std::fs::canonicalize(port).ok()?;
     let own = std::process::id().to_string();
     for process in std::fs::read_dir("/proc").ok()?.flatten() {

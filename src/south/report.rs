@@ -10,7 +10,7 @@ use super::breaker::Turn;
 use super::engine::Engine;
 use super::guard::Echo;
 use super::line::{Failure, Line};
-use super::status::{BusStatus, DeviceState, micros, millis};
+use super::status::{BusStatus, DeviceState, LinkState, micros, millis};
 use crate::model::{Batch, Command, Fault, Mono, Reading, Refusal};
 
 impl Engine {
@@ -55,6 +55,54 @@ impl Engine {
         self.show_line(line);
         if let (Turn::Opened, Err(failure)) = (turn, result) {
             self.all_bad(index, failure.fault(), at);
+        }
+    }
+
+    /// Tells the schedule about a request by hand, where it says something about a device, and the
+    /// status that the line was used.
+    pub(super) fn asked_by_hand(
+        &mut self,
+        index: Option<usize>,
+        line: &Line,
+        waited: Duration,
+        result: Result<(), &Failure>,
+    ) {
+        let (now, took) = (self.now(), line.took());
+        self.meter.busy(now, took);
+        self.status().requests += 1;
+        self.show_line(line);
+        let answered = match result {
+            Ok(()) => true,
+            Err(failure @ Failure::Exception { .. }) => !failure.is_gateways(),
+            Err(Failure::NoAnswer) => false,
+            Err(Failure::BadAnswer | Failure::NotAsked | Failure::Link(_)) => return,
+        };
+        if answered {
+            self.heard = true;
+            self.answers += 1;
+        }
+        let Some(index) = index else { return };
+        let configured = self.devices.get(index).map(|device| device.plan.timeout);
+        // Who was not given its time has not failed.
+        if !answered && configured.is_none_or(|configured| waited < configured) {
+            return;
+        }
+        let turn = self.schedule.wrote(index, now, took, answered);
+        self.changed(index, turn, result);
+        if let (Turn::Opened, Err(failure)) = (turn, result) {
+            let at = self.clock.mono();
+            self.show_exchange(index, at, turn, result);
+            self.all_bad(index, failure.fault(), at);
+        }
+    }
+
+    /// Why there is no line.
+    pub(super) fn why_down(&self) -> String {
+        match &self.status().state {
+            LinkState::Down { reason, .. } => reason.clone(),
+            LinkState::Connecting | LinkState::Up { .. } | LinkState::Stopped => {
+                "it is just connecting".to_owned()
+            }
         }
     }
 

@@ -7,6 +7,9 @@
 
 mod order;
 mod patience;
+mod targets;
+mod told;
+mod units;
 
 use std::time::Duration;
 
@@ -16,14 +19,9 @@ use crate::config::wire::LineTime;
 use crate::config::{Framing, Link};
 use crate::model::Table;
 
-pub use order::{Group, Settings, Wanted, on_tcp, order, usual};
-
-/// Units to be asked for through one link.
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub link: Link,
-    pub units: Vec<u8>,
-}
+pub use targets::{OnPort, Target, behind};
+pub use told::{describe, place, yaml};
+pub use units::units;
 
 /// What every unit is asked for: one register or bit.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +70,10 @@ pub struct Found {
 /// look at the unit; [`on_tcp`] puts those first that hardly anybody has.
 const ANY_UNIT: usize = 3;
 
+/// How often a bus that has no time for this is asked again.
+const BUSY_MAX: usize = 60;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Asks all units of all targets; ends early only when a serial port fails.
 pub async fn scan(
     targets: &[Target],
@@ -116,7 +118,11 @@ impl Scan<'_> {
         target: &Target,
         tell: &mut impl FnMut(Event),
     ) -> Result<(), ProbeError> {
-        let mut session = Session::open(&target.link, self.wait(&target.link)).await?;
+        let wait = self.wait(&target.link);
+        let mut session = match &target.through {
+            Some(bus) => Session::on_bus(bus, wait)?,
+            None => Session::open(&target.link, wait).await?,
+        };
         // Where the unit may mean nothing, the first ones are told of when it is known.
         let is_line =
             !matches!(target.link.modbus(), Some(modbus) if modbus.framing == Framing::Tcp);
@@ -164,7 +170,7 @@ impl Scan<'_> {
         let wire = link.map_or(Duration::ZERO, frames);
         session.timeout = self.patience.wait(wire);
         let Question { table, address, .. } = self.question;
-        let answer = match session.read(unit, table, (address, 1)).await {
+        let answer = match self.read(session, unit, table, address).await {
             Ok(words) => Ok(words.first().copied().unwrap_or(0)),
             Err(ProbeError::Exception(code)) => {
                 // A converter's word for a silent device tells how long that takes as well.
@@ -184,6 +190,23 @@ impl Scan<'_> {
         Ok(Some(Found { target, unit, answer, took, any_unit: false, identity }))
     }
 
+    /// A bus that has no time is asked again.
+    async fn read(
+        &self,
+        session: &mut Session,
+        unit: u8,
+        table: Table,
+        address: u16,
+    ) -> Result<Vec<u16>, ProbeError> {
+        for _ in 0..BUSY_MAX {
+            match session.read(unit, table, (address, 1)).await {
+                Err(ProbeError::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
+                result => return result,
+            }
+        }
+        Err(ProbeError::Busy)
+    }
+
     fn wait(&self, link: &Link) -> Duration {
         self.patience.wait(frames(link))
     }
@@ -195,7 +218,7 @@ impl Scan<'_> {
             let units = other.units.len() - if at == target { unit } else { 0 };
             let wait = self.wait(&other.link);
             left += wait * u32::try_from(units).unwrap_or(u32::MAX);
-            if at > target && other.link.serial().is_some() {
+            if at > target && other.link.serial().is_some() && other.through.is_none() {
                 left += wait; // a port is listened to before it is used
             }
         }

@@ -45,6 +45,7 @@ mod ballast;
 mod boot;
 mod chunk;
 mod cursor;
+mod drop_words;
 mod entry;
 mod error;
 mod file;
@@ -94,6 +95,7 @@ pub use audit::{AuditRecord, AuditRow};
 pub use boot::Times;
 #[doc(hidden)]
 pub use chunk::pack_readings;
+pub use drop_words::drop_words;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
 pub use file::database;
@@ -101,7 +103,7 @@ pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
 pub use keep::{
     Change, Keep, KeepCommit, KeepCounters, KeepStatus, Key, LeftOut, Table, WAITING_BYTES_MAX,
 };
-pub use ledger::NOTICES_MAX;
+pub use ledger::{DropRow, NOTICES_MAX};
 pub use notices::{Notice, NoticeKind};
 pub use recent::TailPage;
 pub use row::{Filter, Row};

@@ -32,6 +32,7 @@ pub fn request(publish: &Received, prefix: &str, uplink: &Name, at: Mono) -> Opt
         expires: publish.expiry.map(|seconds| at + Duration::from_secs(seconds.into())),
         at,
         reply_to,
+        answer: None,
     })
 }
 

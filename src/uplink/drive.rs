@@ -4,9 +4,10 @@
 //! dead one, stale acknowledgements least of all, reaches the next.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ pub struct Life {
     pub store: Store,
     pub places: SecretPlaces,
     pub replies: mpsc::Receiver<Reply>,
+    /// Somebody does not want to wait for the next attempt.
+    pub again: Arc<Notify>,
     pub told: watch::Receiver<Told>,
     pub backoff: Backoff,
     pub failover: Failover,
@@ -106,8 +109,14 @@ async fn wait(
     delay: Duration,
     stop: &CancellationToken,
 ) -> bool {
-    let until = Instant::now() + delay;
-    meanwhile(engine, life, stop, sleep_until(until)).await.is_some()
+    let (until, again) = (Instant::now() + delay, life.again.clone());
+    let wait = async {
+        tokio::select! {
+            () = sleep_until(until) => {}
+            () = again.notified() => {}
+        }
+    };
+    meanwhile(engine, life, stop, wait).await.is_some()
 }
 
 /// Waits for something that is no session; `None` if a stop came first. Replies are taken

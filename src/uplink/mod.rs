@@ -53,7 +53,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UplinkPlan;
@@ -67,7 +67,7 @@ pub use lanes::LanePosition;
 pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
 pub use status::{Certificate, Commands, Connection, Local, RefusedTopic, UplinkStatus};
 pub use timing::Timing;
-pub use trial::{Tried, beside, trial};
+pub use trial::{Alone, Tried, beside, trial};
 
 /// What an uplink needs from others.
 pub struct Deps {
@@ -112,6 +112,7 @@ pub struct UplinkPort {
     store: Store,
     clock: Arc<dyn Clock>,
     replies: mpsc::Sender<Reply>,
+    again: Arc<Notify>,
 }
 
 /// The inside, to be run by a supervisor.
@@ -137,7 +138,9 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
         store: deps.store.clone(),
         clock: deps.clock.clone(),
         replies: sender,
+        again: Arc::default(),
     };
+    let again = port.again.clone();
     let backoff = Backoff::new(timing.backoff_first, timing.backoff_cap, deps.seed);
     let packer = pack::Packer::new(plan.clone(), deps.store.clone());
     let told = deps.remote.told.clone();
@@ -146,7 +149,8 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
     let places = settings::SecretPlaces::new(deps.secrets_dir);
     let failover = failover::Failover::new(engine.plan.brokers.len());
-    let life = drive::Life { store: deps.store, places, replies, told, backoff, failover, edge };
+    let store = deps.store;
+    let life = drive::Life { store, places, replies, again, told, backoff, failover, edge };
     (port, UplinkRunner { engine, life })
 }
 
@@ -160,6 +164,11 @@ impl UplinkPort {
         let broker = self.board.update(|progress| progress.broker);
         let peer = self.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
         self.board.snapshot(name, &peer, waiting, self.clock.mono())
+    }
+
+    /// Ends the wait for the next attempt to connect, if there is one.
+    pub fn try_now(&self) {
+        self.again.notify_waiters();
     }
 
     /// Publishes the answer to a command, QoS 1, under the uplink's prefix. Never waits: what

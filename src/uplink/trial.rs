@@ -42,16 +42,29 @@ pub struct Tried {
     pub advice: Option<&'static str>,
 }
 
+/// There can be no trial beside a running gateway.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway is running, and this login is good for its client id {client_id} alone")]
+pub struct Alone {
+    client_id: String,
+}
+
 /// The client id for a trial beside a running gateway, whose connection one with its own would cut
-/// off; `None` where the login is good for that one alone.
-pub fn beside(plan: &UplinkPlan) -> Option<String> {
+/// off.
+///
+/// # Errors
+/// Where the login is good for that one alone.
+pub fn beside(plan: &UplinkPlan) -> Result<String, Alone> {
     let own = &plan.client_id;
     let id = format!("{own}-test");
     let is_named = plan.username.as_ref().is_some_and(|name| name.contains(own.as_str()));
     let has_certificate = plan.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let max = plan.service.as_ref().and_then(|service| service.limits.client_id_bytes);
     let is_bound = plan.sas.is_some() || plan.service.is_some() && (is_named || has_certificate);
-    (!is_bound && max.is_none_or(|max| id.len() <= max)).then_some(id)
+    match !is_bound && max.is_none_or(|max| id.len() <= max) {
+        true => Ok(id),
+        false => Err(Alone { client_id: own.clone() }),
+    }
 }
 
 /// Tries every broker of a plan, and tells each step as soon as it is known. True if one of them took

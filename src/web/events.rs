@@ -92,10 +92,11 @@ impl Events {
     }
 
     /// Looks once and tells all streams.
-    fn look(&self, status: &Status) {
+    fn look(&self, app: &App) {
+        let status = app.gateway().status();
         let mut seen = self.lock();
         let values = seen.take(&status.tags);
-        let news = News { status: compact(status).to_string(), values };
+        let news = News { status: compact(&status, app.draft().count()).to_string(), values };
         let _ = self.sender.send(Arc::new(news)); // Nobody may be listening any more.
     }
 
@@ -114,7 +115,7 @@ impl Events {
         seen.take(&status.tags);
         let tags: Vec<_> = seen.tags.values().collect();
         let first = News {
-            status: compact(&status).to_string(),
+            status: compact(&status, app.draft().count()).to_string(),
             values: Some(json!({ "tags": tags, "all": true }).to_string()),
         };
         let receiver = app.events().sender.subscribe();
@@ -195,7 +196,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(every.tick()).await.is_some() {
         if app.events().streams() > 0 {
-            app.events().look(&app.gateway().status());
+            app.events().look(&app);
         }
     }
 }
@@ -259,7 +260,7 @@ fn rest(joined: Joined) -> impl Stream<Item = Result<Event, Infallible>> {
 }
 
 /// What the head of every page shows.
-fn compact(status: &Status) -> Value {
+fn compact(status: &Status, drafted: usize) -> Value {
     let buses = status.buses.iter().map(|(name, bus)| {
         let silent = |device: &&DeviceStatus| matches!(device.state, DeviceState::Silent { .. });
         let own = json!({
@@ -287,6 +288,7 @@ fn compact(status: &Status) -> Value {
             "version": configuration.running.as_ref().map(|running| running.version),
             "pending_until_ms": configuration.until_ms,
             "sha256": configuration.sha256,
+            "draft_changes": drafted,
         },
         "buses": serde_json::Map::from_iter(buses),
         "uplinks": serde_json::Map::from_iter(uplinks),

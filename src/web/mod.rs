@@ -14,12 +14,14 @@ pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
 mod crowd;
+mod draft;
 mod events;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod refusal;
 mod routes;
 mod server;
 mod state;

@@ -3,7 +3,7 @@
 //! Every error of the API is a [`Problem`]: a stable `code` for programs, a `title`, the `reason` in
 //! this case and a `hint` at what to do next. Nothing of the inside is shown.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -32,7 +32,7 @@ pub struct Problem {
     /// What a program needs to know besides, by code.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub more: serde_json::Map<String, serde_json::Value>,
+    pub more: Box<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Problem {
@@ -49,7 +49,7 @@ impl Problem {
             hint: None,
             field: None,
             status: status.as_u16(),
-            more: serde_json::Map::new(),
+            more: Box::default(),
         }
     }
 
@@ -133,6 +133,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         axum::Json(self.0).into_response()
+    }
+}
+
+/// What stands in the path; what is wrong there is a [`Problem`].
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        path.map(|axum::extract::Path(value)| Self(value))
+            .map_err(|rejection: PathRejection| rejected(rejection.status(), rejection.body_text()))
     }
 }
 

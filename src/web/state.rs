@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{OnceCell, watch};
 
 use crate::config::WebPlan;
-use crate::model::Clock;
-use crate::runtime::{Gateway, Setup, SetupStatus};
+use crate::model::{Clock, Mono};
+use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
 
 use super::access::{Access, Opening, Who};
 use super::api::demo::Demo;
+use super::draft::Drafts;
 use super::events::Events;
 use super::problem::Problem;
 
@@ -19,6 +20,8 @@ pub struct Deps {
     pub gateway: Arc<Gateway>,
     pub setup: Setup,
     pub clock: Arc<dyn Clock>,
+    /// The newest lines of the log.
+    pub logs: Logs,
     /// Where accounts and certificates are kept; `None`: nowhere, they end with the process.
     pub state_dir: Option<PathBuf>,
     /// A demonstration: everyone is an administrator, and has its switches.
@@ -39,11 +42,15 @@ pub(super) struct Shared {
     events: Events,
     /// Accounts and sessions, from the moment they could be read.
     access: OnceCell<Arc<Access>>,
+    draft: Drafts,
+    started: Mono,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
-        Self { deps, events: Events::default(), access: OnceCell::new() }
+        let draft = Drafts::new(deps.state_dir.as_deref());
+        let started = deps.clock.mono();
+        Self { deps, events: Events::default(), access: OnceCell::new(), draft, started }
     }
 
     /// Who may use the page. What can't be read now may be readable later.
@@ -96,6 +103,15 @@ impl App {
         &self.shared.deps.clock
     }
 
+    pub fn logs(&self) -> &Logs {
+        &self.shared.deps.logs
+    }
+
+    /// When the page began, and the process a moment before.
+    pub fn started(&self) -> Mono {
+        self.shared.started
+    }
+
     /// How the page is served.
     pub fn plan(&self) -> &WebPlan {
         &self.plan
@@ -111,6 +127,11 @@ impl App {
 
     pub fn demonstration(&self) -> Option<&Demo> {
         self.shared.deps.demo.as_ref()
+    }
+
+    /// The next configuration, while people work on it.
+    pub fn draft(&self) -> &Drafts {
+        &self.shared.draft
     }
 
     pub fn events(&self) -> &Events {

@@ -2,14 +2,35 @@
 //!
 //! Hex digits stand for bytes, `'text'` for its bytes, `"text"` for a string with its two bytes of
 //! length, `[…]` for what it holds with a variable byte integer of its length in front, `'x'*300`
-//! for a text again and again, `@offer` for what the CONNACK of an accepted 5.0 client tells, and,
-//! in what is expected, `..` for any byte.
+//! for a text again and again, `@offer` for what the CONNACK of an accepted 5.0 client tells,
+//! `@why:8f` for properties that hold the reason string that goes with a code, and, in what is
+//! expected, `..` for any byte.
 
 /// Bytes that are expected; `None` is any.
 pub type Pattern = Vec<Option<u8>>;
 
 /// Receive maximum 1024, packets of 4096 bytes at most, 32 aliases.
 const OFFER: &str = "210400 2700001000 220020";
+
+/// The words that go with a reason code where nothing more is known.
+const WHY: &[(&str, &str)] = &[
+    ("81", "a packet that does not fit its format"),
+    ("82", "a packet that is not allowed here, or not with these values"),
+    ("85", "a client id that is too long, or another user's"),
+    ("86", "a wrong user name or password"),
+    ("87", "not allowed to this user, or on this listener"),
+    ("8b", "the gateway stops"),
+    ("8c", "only user name and password, or a certificate"),
+    ("8d", "nothing was heard for one and a half keep-alives"),
+    ("8e", "another connection has come with this client id"),
+    ("8f", "a filter that is not valid, too long or too deep"),
+    ("90", "a topic with wildcards, too long or too deep"),
+    ("93", "more messages on their way than were allowed"),
+    ("94", "an alias of 0, or above the maximum"),
+    ("95", "a packet above the maximum packet size"),
+    ("97", "as many as a client may have"),
+    ("98", "by an operator, or no longer allowed"),
+];
 
 pub fn bytes(text: &str) -> Vec<u8> {
     let all: Option<Vec<u8>> = pattern(text).into_iter().collect();
@@ -52,9 +73,17 @@ fn sequence(rest: &mut &str) -> Pattern {
                 }
                 out.extend(text.bytes().map(Some));
             }
-            '@' => {
-                *rest = rest.strip_prefix("@offer").expect("'@offer'");
+            '@' if rest.starts_with("@offer") => {
+                *rest = &rest["@offer".len()..];
                 out.extend(pattern(OFFER));
+            }
+            '@' => {
+                let after = rest.strip_prefix("@why:").expect("'@offer' or '@why:'");
+                let (code, after) = after.split_at(2);
+                let why = WHY.iter().find(|(of, _)| *of == code);
+                let (_, why) = why.unwrap_or_else(|| panic!("no words for {code}"));
+                out.extend(pattern(&format!("[ 1f \"{why}\" ]")));
+                *rest = after;
             }
             '.' => {
                 *rest = rest.strip_prefix("..").expect("'..'");

@@ -32,7 +32,11 @@ pub struct SessionRecord {
 impl SessionRecord {
     pub fn encode(&self) -> Bytes {
         let mut writer = Writer::new(VERSION);
-        writer.long(self.number).flag(self.version == Version::V5);
+        writer.long(self.number).byte(match self.version {
+            Version::V311 => 0,
+            Version::V5 => 1,
+            Version::V31 => 2,
+        });
         match self.peer {
             Peer::Network(address) => writer.byte(0).text(&address.to_string()),
             Peer::Local { uid } => writer.byte(1).option(uid, |to, uid| {
@@ -63,7 +67,12 @@ impl SessionRecord {
         let mut reader = Reader::new(bytes, VERSION)?;
         let record = Self {
             number: reader.long()?,
-            version: if reader.flag()? { Version::V5 } else { Version::V3 },
+            version: match reader.byte()? {
+                0 => Version::V311,
+                1 => Version::V5,
+                2 => Version::V31,
+                _ => return None,
+            },
             peer: match reader.byte()? {
                 0 => Peer::Network(reader.text()?.parse().ok()?),
                 1 => Peer::Local { uid: reader.option(Reader::word)? },

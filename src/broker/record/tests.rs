@@ -82,7 +82,7 @@ fn what_is_written_is_read() {
     let away = ProgressRecord { since: Since::Away(NOW), ..progress() };
     assert_eq!(ProgressRecord::decode(&away.encode()), Some(away));
     let local = SessionRecord {
-        version: Version::V3,
+        version: Version::V31,
         peer: Peer::Local { uid: Some(1000) },
         user: None,
         place: Place::Path("/run/f.sock".into()),

@@ -26,9 +26,9 @@ impl Router {
         let login = login?;
         // The picture may have changed since the client was asked.
         let rights = self.access.rights(&login, client_id).ok_or(Reason::NOT_AUTHORIZED)?;
-        let keeps_session = connect.version == Version::V3 && !connect.clean_start;
+        let keeps_session = !connect.version.is_v5() && !connect.clean_start;
         // [MQTT-3.1.3-8] of 3.1.1: without an id there is no session to keep; 3.1 wants one anyway.
-        if connect.client_id.is_empty() && (keeps_session || connect.is_mqisdp) {
+        if connect.client_id.is_empty() && (keeps_session || connect.version == Version::V31) {
             return Err(Reason::CLIENT_ID_INVALID);
         }
         if connect.client_id.len() > CLIENT_ID_BYTES_MAX {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Later, Router};
 use crate::broker::access::Login;
-use crate::broker::encode::{self, Offer};
+use crate::broker::encode::{self, Offer, Room};
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Connect, Reason, Version};
 use crate::broker::peer::Peer;
@@ -28,6 +28,8 @@ impl Router {
         (outbox, peer): (Arc<Outbox>, Peer),
         now: Mono,
     ) {
+        let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
+        let room = Room { problem_info: connect.problem_info, packet_max };
         let assigned = connect.client_id.is_empty();
         let client_id: Arc<str> =
             if assigned { self.assign_id().into() } else { connect.client_id.as_str().into() };
@@ -35,7 +37,10 @@ impl Router {
             Ok(admitted) => admitted,
             Err(reason) => {
                 tracing::info!(%peer, reason = reason.0, "connection refused");
-                outbox.answer(&encode::connack_refused(connect.version, reason));
+                let refusal = encode::connack_refused(connect.version, reason, room);
+                if refusal.len() <= packet_max {
+                    outbox.answer(&refusal);
+                }
                 return outbox.end(End::Finish);
             }
         };
@@ -53,9 +58,8 @@ impl Router {
         let survived = before.and_then(|key| self.session(key)).is_some_and(|s| s.keeps_messages());
         self.hear_before_takeover(&client_id, now);
         let resumed = self.take_over(&client_id, connect.clean_start || !is_own, now);
-        let packet_max = usize::try_from(connect.packet_max).unwrap_or(usize::MAX);
         // 3.1 has no place to say that a session is kept.
-        let session_present = resumed.is_some() && !connect.is_mqisdp;
+        let session_present = resumed.is_some() && connect.version != Version::V31;
         let connack = encode::connack_accepted(connect.version, session_present, &offer);
         if connack.len() > packet_max {
             return outbox.end(End::Abort);
@@ -70,9 +74,9 @@ impl Router {
         };
         let lifetime = match connect.version {
             // 3.1.1 knows only "with the connection" and "for ever".
-            Version::V3 if connect.clean_start => 0,
-            Version::V3 => u32::MAX,
             Version::V5 => connect.session_expiry,
+            Version::V31 | Version::V311 if connect.clean_start => 0,
+            Version::V31 | Version::V311 => u32::MAX,
         };
         // A session that survives is promised by its CONNACK, and so is the end of one that did. One
         // that is in the file for its will alone is promised to nobody.
@@ -162,7 +166,7 @@ impl Router {
     /// The keep-alive of a connection. Only 5.0 clients can be told another than theirs.
     fn keep_alive(&self, connect: &Connect) -> u16 {
         let most = self.limits.keep_alive_max;
-        let is_bounded = connect.version == Version::V5 && most < u16::MAX;
+        let is_bounded = connect.version.is_v5() && most < u16::MAX;
         if is_bounded && (connect.keep_alive == 0 || connect.keep_alive > most) {
             return most;
         }

@@ -132,8 +132,9 @@ impl Router {
                 let Some(link) = session.link.as_mut().filter(|link| link.conn == conn) else {
                     return;
                 };
-                let version = link.terms.version;
-                link.answer(&encode::connack_refused(version, Reason::SERVER_UNAVAILABLE));
+                let (version, room) = (link.terms.version, link.terms.room());
+                let refusal = encode::connack_refused(version, Reason::SERVER_UNAVAILABLE, room);
+                link.answer(&refusal);
                 self.close(key, Close::Left { with_will: false }, now);
             }
         }

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::Router;
 use crate::broker::encode;
 use crate::broker::outbox::End;
-use crate::broker::packet::Version;
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
 use crate::model::Mono;
@@ -33,8 +32,8 @@ impl Router {
             Close::Fault(reason) => {
                 tracing::debug!(client = %session.client_id, reason = reason.0, "connection closed");
                 // Before its CONNACK a client would not understand it.
-                if link.terms.version == Version::V5 && !link.is_waiting() {
-                    link.answer(&encode::disconnect(reason));
+                if link.terms.version.is_v5() && !link.is_waiting() {
+                    link.answer(&encode::disconnect(reason, link.terms.room()));
                 }
                 link.outbox.end(End::Finish);
             }

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use super::access::{Access, Login};
 use super::held::Held;
+use super::listen::Ears;
 use super::message::{Frames, Message};
 use super::outbox::Outbox;
 use super::packet::{Connect, Incoming, Reason};
@@ -109,6 +110,7 @@ pub struct Router {
     subscriptions: Subscriptions,
     retained: Retained,
     traffic: Traffic,
+    ears: Ears,
     /// Sessions whose connection has to be woken at the end of the round.
     dirty: Vec<SessionKey>,
     /// Messages of shared subscriptions whose session has ended, for other members of the group.
@@ -168,6 +170,7 @@ impl Router {
             by_conn: HashMap::new(),
             subscriptions: Subscriptions::default(),
             traffic: Traffic::default(),
+            ears: Ears::default(),
             dirty: Vec::new(),
             passed_on: Vec::new(),
             replaying: Vec::new(),
@@ -193,6 +196,11 @@ impl Router {
     pub fn set_limits(&mut self, limits: BrokerLimits) {
         self.retained.set_limits(limits.retained_messages, limits.retained_bytes);
         self.limits = limits;
+    }
+
+    /// Who listens in.
+    pub fn ears(&mut self) -> &mut Ears {
+        &mut self.ears
     }
 
     pub fn set_rules(&mut self, rules: Arc<Rules>) {

@@ -8,7 +8,7 @@ use crate::broker::Publish;
 use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
 use crate::broker::message::Message;
-use crate::broker::packet::{Inbound, Properties, Reason, Version, Will};
+use crate::broker::packet::{Inbound, Properties, Reason, Will};
 use crate::broker::session::{Close, Sent};
 use crate::broker::status::Counters;
 use crate::broker::trie::{Grant, Match, SessionKey};
@@ -128,6 +128,7 @@ impl Router {
                 .properties
                 .and_then(|p| p.reply_to)
                 .map(|(topic, data)| (topic, data.to_vec())),
+            answer: None,
         };
         if self.inbox.try_send(request).is_err() {
             self.counters.dropped.commands_full.one();
@@ -161,7 +162,7 @@ impl Router {
                 self.counters.dropped.retained_full.one();
                 // 3.1.1 has no word for it: there the message is one that is not retained.
                 let link = from.and_then(|key| self.session(key)).and_then(|s| s.link.as_ref());
-                let is_told = link.is_some_and(|link| link.terms.version == Version::V5);
+                let is_told = link.is_some_and(|link| link.terms.version.is_v5());
                 refused = is_told.then_some(Reason::QUOTA_EXCEEDED);
             }
         }
@@ -263,6 +264,7 @@ impl Router {
     /// Sends a message to every session that subscribed to it, once each; says how many there are.
     fn route(&mut self, from: Option<SessionKey>, message: &Arc<Message>, now: Mono) -> usize {
         let by = from.and_then(|key| self.session(key)).map(|session| session.client_id.clone());
+        self.ears.hear(message, by.as_ref());
         self.traffic.note(message, by, now);
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.matches(message.topic.as_str(), &mut matches);
@@ -302,7 +304,7 @@ impl Router {
         let Some(Some(session)) = self.sessions.get_mut(place) else { return Sent::Away };
         let qos = grant.qos.min(message.qos);
         let retain = message.retain && grant.retain_as_published;
-        let is_v3 = session.link.as_ref().is_some_and(|link| link.terms.version == Version::V3);
+        let is_v3 = session.link.as_ref().is_some_and(|link| !link.terms.version.is_v5());
         let ids = if is_v3 { &[] } else { ids };
         let Counters { dropped, .. } = &*self.counters;
         let sent = session.deliver(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Later, Router};
 use crate::broker::encode;
 use crate::broker::message::Frames;
-use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Version, Wish};
+use crate::broker::packet::{Reason, RetainHandling, Subscribe, Unsubscribe, Wish};
 use crate::broker::retained::Step;
 use crate::broker::session::{Replay, Sent};
 use crate::broker::trie::{Grant, SessionKey};
@@ -30,7 +30,8 @@ impl Router {
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.changed();
         if let Some(link) = &session.link {
-            let suback = encode::suback(link.terms.version, subscribe.id, &reasons);
+            let (version, room) = (link.terms.version, link.terms.room());
+            let suback = encode::suback(version, subscribe.id, &reasons, room);
             self.answer_when_kept(key, suback);
         }
         self.pump(key, now);
@@ -94,7 +95,8 @@ impl Router {
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.changed();
         if let Some(link) = &session.link {
-            let unsuback = encode::unsuback(link.terms.version, unsubscribe.id, &reasons);
+            let (version, room) = (link.terms.version, link.terms.room());
+            let unsuback = encode::unsuback(version, unsubscribe.id, &reasons, room);
             self.answer_when_kept(key, unsuback);
         }
         self.touch(key);
@@ -120,7 +122,7 @@ impl Router {
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
         let Some(link) = &session.link else { return };
         let outbox = Arc::clone(&link.outbox);
-        let is_v5 = link.terms.version == Version::V5;
+        let is_v5 = link.terms.version.is_v5();
         let mut replays = std::mem::take(&mut session.outgoing.replays);
         let mut frames = Frames::default();
         let mut looks = REPLAY_MESSAGES;

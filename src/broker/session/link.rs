@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ConnId;
 use super::aliases::Aliases;
-use crate::broker::encode::{self, Ack};
+use crate::broker::encode::{self, Ack, Room};
 use crate::broker::held::Held;
 use crate::broker::outbox::{Outbox, Progress};
 use crate::broker::packet::{Inbound, Incoming, Reason, Version};
@@ -36,6 +36,13 @@ pub struct Terms {
     pub problem_info: bool,
     /// Topic aliases the client takes.
     pub alias_max: u16,
+}
+
+impl Terms {
+    /// What the client takes besides a reason code.
+    pub fn room(&self) -> Room {
+        Room { problem_info: self.problem_info, packet_max: self.packet_max }
+    }
 }
 
 pub struct Link {
@@ -151,8 +158,8 @@ impl Link {
     /// Counts one more message of QoS 1 or 2 on its way to the broker.
     pub fn count_in(&mut self) -> Result<(), Reason> {
         let most = match self.terms.version {
-            Version::V3 => u16::MAX,
             Version::V5 => RECEIVE_MAXIMUM,
+            Version::V31 | Version::V311 => u16::MAX,
         };
         if self.on_their_way >= most {
             return Err(Reason::RECEIVE_MAXIMUM_EXCEEDED);
@@ -222,21 +229,18 @@ impl Link {
         if ack != Ack::Receive || reason.is_refusal() {
             self.on_their_way = self.on_their_way.saturating_sub(1);
         }
-        let Terms { version, packet_max, problem_info, .. } = self.terms;
-        if version == Version::V3 || reason == Reason::SUCCESS {
+        if !self.terms.version.is_v5() || reason == Reason::SUCCESS {
             return self.answer(&ack.success(id));
         }
-        let why = why.filter(|_| problem_info);
-        self.answer(&encode::ack(ack, id, reason, why, packet_max));
+        self.answer(&encode::ack(ack, id, reason, why, self.terms.room()));
     }
 
     /// Tells the client that a QoS 2 message is its own now.
     pub fn release(&mut self, id: u16, reason: Reason) {
-        let Terms { version, packet_max, .. } = self.terms;
-        if version == Version::V3 || reason == Reason::SUCCESS {
+        if !self.terms.version.is_v5() || reason == Reason::SUCCESS {
             return self.answer(&Ack::Release.success(id));
         }
-        self.answer(&encode::ack(Ack::Release, id, reason, None, packet_max));
+        self.answer(&encode::ack(Ack::Release, id, reason, None, self.terms.room()));
     }
 
     pub fn pong(&mut self) {

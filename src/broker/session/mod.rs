@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::access::{Login, Rights};
 use super::encode::Ack;
 use super::message::{Frames, Message};
-use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Version, Will};
+use super::packet::{Inbound, Incoming, Reason, Subscribe, Unsubscribe, Will};
 use super::record::Receiver;
 use super::router::{Later, Round};
 use super::status::{Drops, Gauge};
@@ -164,13 +164,11 @@ impl Session {
                 link.acknowledge(Ack::Complete, id, reason, None);
                 Step::Done
             }
-            Incoming::PubComp { id } => {
-                if self.outgoing.completed(id) {
-                    self.acked(now)
-                } else {
-                    Step::Done
-                }
-            }
+            Incoming::PubComp { id } => match self.outgoing.completed(id) {
+                Acked::Yes => self.acked(now),
+                Acked::Unknown => Step::Done,
+                Acked::OtherQos => Step::Close(Close::Fault(Reason::PROTOCOL_ERROR)),
+            },
             Incoming::Subscribe(subscribe) => Step::Subscribe(subscribe),
             Incoming::Unsubscribe(unsubscribe) => Step::Unsubscribe(unsubscribe),
             Incoming::Ping => {
@@ -313,7 +311,7 @@ impl Session {
         let Some((link, place)) = link.zip(place).filter(|(l, place)| l.conn == place.conn) else {
             return true;
         };
-        if reason.is_refusal() && link.terms.version == Version::V3 {
+        if reason.is_refusal() && !link.terms.version.is_v5() {
             return false;
         }
         link.settle(place, reason);

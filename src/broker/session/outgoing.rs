@@ -169,6 +169,9 @@ impl Outgoing {
 
     /// Takes a PUBACK, or a PUBREC that refuses.
     pub fn acknowledged(&mut self, id: u16, qos: Qos) -> Acked {
+        if qos == Qos::AtLeastOnce && self.released.iter().any(|r| packet_id(r.number) == id) {
+            return Acked::OtherQos;
+        }
         match self.take_inflight(id, qos) {
             Ok(Some(queued)) => {
                 self.settle(&queued);
@@ -202,13 +205,19 @@ impl Outgoing {
         Some(packet_id(number))
     }
 
-    /// Takes a PUBCOMP; says whether it was for something the client was told to release.
-    pub fn completed(&mut self, id: u16) -> bool {
+    /// Takes a PUBCOMP for something the client was told to release.
+    pub fn completed(&mut self, id: u16) -> Acked {
         let place = self.released.iter().position(|r| r.is_durable && packet_id(r.number) == id);
-        let Some(release) = place.and_then(|at| self.released.remove(at)) else { return false };
-        self.sequence.settle(release.number);
-        self.has_moved = true;
-        true
+        if let Some(release) = place.and_then(|at| self.released.remove(at)) {
+            self.sequence.settle(release.number);
+            self.has_moved = true;
+            return Acked::Yes;
+        }
+        let mut in_flight = self.inflight.iter().chain(&self.again);
+        match in_flight.any(|queued| packet_id(queued.number) == id) {
+            true => Acked::OtherQos,
+            false => Acked::Unknown,
+        }
     }
 
     fn settle(&mut self, queued: &Queued) {

@@ -45,12 +45,16 @@ fn whoever_is_not_let_in_hears_why() {
     let mut rig = rig(SENSOR);
     for (name, packet, answer) in [
         ("a", "10[ \"MQTT\" 04 02 0000 \"a\" ]", "20020005"),
-        ("b", "10[ \"MQTT\" 05 02 0000 [] \"b\" ]", "20 03 00 87 00"),
+        ("b", "10[ \"MQTT\" 05 02 0000 [] \"b\" ]", "20[ 00 87 @why:87 ]"),
         ("c", "10[ \"MQTT\" 04 82 0000 \"c\" \"nobody\" ]", "20020004"),
-        ("d", "10[ \"MQTT\" 05 82 0000 [] \"d\" \"nobody\" ]", "20 03 00 86 00"),
+        ("d", "10[ \"MQTT\" 05 82 0000 [] \"d\" \"nobody\" ]", "20[ 00 86 @why:86 ]"),
         // A will where the user may not publish.
         ("e", "10[ \"MQTT\" 04 86 0000 \"e\" \"x\" \"w\" \"s\" ]", "20020005"),
-        ("f", "10[ \"MQTT\" 05 86 0000 [] \"f\" [] \"in/e/x\" \"w\" \"s\" ]", "20 03 00 87 00"),
+        (
+            "f",
+            "10[ \"MQTT\" 05 86 0000 [] \"f\" [] \"in/e/x\" \"w\" \"s\" ]",
+            "20[ 00 87 @why:87 ]",
+        ),
     ] {
         rig.sends(name, packet, answer);
     }
@@ -89,7 +93,7 @@ fn a_5_0_client_hears_what_it_may_not() {
     rig.sends(
         "c1",
         "82[ 0002 [] \"#\" 00 \"out/+/x\" 00 \"out/s/#\" 00 \"$share/g/out/x/y\" 00 \"out/s/+\" 01 ]",
-        "90[ 0002 [] 87 87 87 87 00 ]",
+        "90[ 0002 @why:87 87 87 87 87 00 ]",
     );
     rig.enters3("c2", "s");
     rig.sends("c2", "82[ 0003 \"out/x/y\" 01 \"out/s/y\" 01 ]", "90[ 0003 80 00 ]");
@@ -168,7 +172,7 @@ fn those_who_are_not_allowed_any_more_are_disconnected() {
     }
     rig.enters3("w3", "w");
     rig.set_users(users("    s: { PASSWORD, roles: [ read ] }\n"), None);
-    assert_eq!(rig.read("w5"), bytes("e0 01 98"));
+    assert_eq!(rig.read("w5"), bytes("e0[ 98 @why:98 ]"));
     assert_eq!(rig.read("w3"), b"");
     assert_ne!(rig.end("w3"), crate::broker::outbox::End::Open);
     rig.sends("s5", "c000", "d000");
@@ -177,7 +181,7 @@ fn those_who_are_not_allowed_any_more_are_disconnected() {
     let hash = changed[0].password.clone().unwrap().0.replace("c29t", "d29t");
     changed[0].password = Some(PasswordHash(hash));
     rig.set_users(changed, None);
-    assert_eq!(rig.read("s5"), bytes("e0 01 98"));
+    assert_eq!(rig.read("s5"), bytes("e0[ 98 @why:98 ]"));
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn a_subscription_that_is_not_allowed_any_more_goes_with_what_waits_for_it() {
         users("    r: { PASSWORD, subscribe: 'b/#' }\n    w: { PASSWORD, roles: [ write ] }\n"),
         None,
     );
-    assert_eq!(rig.read("here"), bytes("e0 01 87"));
+    assert_eq!(rig.read("here"), bytes("e0[ 87 @why:87 ]"));
     rig.sends(
         "away",
         "10[ \"MQTT\" 04 80 0000 \"away\" \"r\" ]",

@@ -217,7 +217,7 @@ fn a_stopped_broker_says_so_and_sends_no_wills() {
     rig.read("A");
     let now = rig.now;
     rig.router.shut_down(now);
-    assert_eq!(rig.read("A"), bytes("e0 01 8b"));
+    assert_eq!(rig.read("A"), bytes("e0[ 8b @why:8b ]"));
     assert_eq!(rig.read("W"), b"");
     assert_eq!((rig.end("A"), rig.end("W")), (End::Finish, End::Finish));
     assert_eq!(rig.status().connections, 0);
@@ -302,6 +302,6 @@ fn a_client_above_the_receive_maximum_is_disconnected() {
         assert_eq!(rig.read("A"), bytes(&format!("50[ {id:04x} 10 ]")));
     }
     rig.send("A", &bytes("34[ \"t\" 0401 [] 'x' ]"));
-    assert_eq!(rig.read("A"), bytes("e0 01 93"));
+    assert_eq!(rig.read("A"), bytes("e0[ 93 @why:93 ]"));
     assert_eq!(rig.end("A"), End::Finish);
 }

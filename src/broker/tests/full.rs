@@ -140,7 +140,7 @@ fn a_client_that_asks_on_while_nothing_can_be_written_is_disconnected() {
     assert_eq!(rig.status().dropped.store, 0, "no message was refused");
     assert_eq!((rig.read("a"), rig.end("a")), (vec![], End::Open), "as many as there are ids");
     rig.send("a", &bytes("6202 0001"));
-    assert_eq!((rig.read("a"), rig.end("a")), (bytes("e0 01 93"), End::Finish));
+    assert_eq!((rig.read("a"), rig.end("a")), (bytes("e0[ 93 @why:93 ]"), End::Finish));
     commit(&mut rig, &disk);
     rig.wait(Duration::from_millis(250));
     assert!(!rig.is_waiting(), "nor does anything wait for the file any more");

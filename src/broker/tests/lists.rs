@@ -30,7 +30,7 @@ fn a_client_that_is_kicked_is_told_and_may_come_back_to_its_session() {
     let now = rig.now;
     let done = Kicked::Done { was_connected: true, session_kept: true };
     assert_eq!(rig.router.kick("new", false, now), done);
-    assert_eq!(rig.read("new"), bytes("e0 01 98"));
+    assert_eq!(rig.read("new"), bytes("e0[ 98 @why:98 ]"));
     assert_eq!(rig.end("new"), End::Finish);
     assert_eq!(rig.router.kick("new", false, now), Kicked::Away);
     let done = Kicked::Done { was_connected: true, session_kept: false };
@@ -43,6 +43,17 @@ fn a_client_that_is_kicked_is_told_and_may_come_back_to_its_session() {
     assert_eq!(rig.read("new")[2], 1, "session present");
     assert_eq!(rig.router.kick("new", true, now), done);
     assert_eq!(rig.status().sessions, 0);
+}
+
+#[test]
+fn every_client_is_shown_with_its_version() {
+    let mut rig = Rig::new(limits());
+    rig.send("old", &bytes("10[ \"MQIsdp\" 03 02 0000 \"old\" ]"));
+    connect(&mut rig, "usual", "04", "02");
+    connect(&mut rig, "new", "05", "02");
+    let clients = rig.counters.clients_after(None, 10);
+    let shown: Vec<_> = clients.iter().map(|client| (&*client.id, client.version)).collect();
+    assert_eq!(shown, [("new", "5.0"), ("old", "3.1"), ("usual", "3.1.1")]);
 }
 
 #[test]

@@ -214,7 +214,7 @@ async fn listeners_come_and_go_while_clients_of_the_others_stay() {
     send(&mut stays, "c000").await;
     expect(&mut stays, "d000").await;
     running.broker.change(&plan(vec![open("127.0.0.1:0")], Vec::new())).await.unwrap();
-    expect(&mut goes, "e0 01 98").await;
+    expect(&mut goes, "e0[ 98 @why:98 ]").await;
     expect_end(&mut goes).await;
     running.until("closed", |status| status.listeners.len() == 1).await;
     send(&mut stays, "c000").await;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::disk::Disk;
 use crate::broker::access::{Access, Answer, Claim, Login};
-use crate::broker::encode;
+use crate::broker::encode::{self, Room};
 use crate::broker::outbox::{End, Outbox};
 use crate::broker::packet::{Incoming, Reason, Version};
 use crate::broker::peer::Peer;
@@ -96,7 +96,7 @@ pub struct Rig {
     access: Arc<Access>,
     /// Where clients come in.
     place: Place,
-    counters: Arc<Counters>,
+    pub counters: Arc<Counters>,
     packet_bytes: u32,
     outgoing_bytes: usize,
     sockets: HashMap<String, Socket>,
@@ -237,11 +237,13 @@ impl Rig {
                 Err(WireError::Broken(reason)) if socket.greeted => Event::Broken { conn, reason },
                 Err(error) => {
                     let answer = match (error, socket.decoder.version()) {
-                        (WireError::UnsupportedVersion(version), _) => {
-                            encode::connack_refused(version, Reason::UNSUPPORTED_VERSION)
-                        }
+                        (WireError::UnsupportedVersion(version), _) => encode::connack_refused(
+                            version,
+                            Reason::UNSUPPORTED_VERSION,
+                            Room::NONE,
+                        ),
                         (WireError::Broken(reason), Some(Version::V5)) => {
-                            encode::connack_refused(Version::V5, reason)
+                            encode::connack_refused(Version::V5, reason, Room::NONE)
                         }
                         _ => Vec::new(),
                     };

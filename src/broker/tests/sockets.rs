@@ -55,7 +55,7 @@ async fn correlation_data_and_expiry_go_with_a_reply() {
     });
     expect(&mut stream, "32[ \"reply\" 0001 [ 02 00000009 09 \"c1\" ] 'done' ]").await;
     running.stop.cancel();
-    expect(&mut stream, "e0 01 8b").await;
+    expect(&mut stream, "e0[ 8b @why:8b ]").await;
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn last_words_reach_a_client_that_was_sending() {
     let connect = "10[ \"MQTT\" 05 02 0000 [] \"a\" ]";
     let too_much = "30[ \"t\" [ 23 0021 ] 'x' ]".repeat(2000);
     send(&mut stream, &format!("{connect} {too_much}")).await;
-    expect(&mut stream, "20[ 0000 [ @offer ] ] e0 01 94").await;
+    expect(&mut stream, "20[ 0000 [ @offer ] ] e0[ 94 @why:94 ]").await;
     expect_end(&mut stream).await;
 }
 

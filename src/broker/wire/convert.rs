@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rmqtt_codec::{types, v3, v5};
 
 use super::WireError;
+use super::guard::Extra;
 use crate::broker::packet::{
     Connect, Inbound, Incoming, Password, Properties, Reason, RetainHandling, Subscribe,
     Unsubscribe, Version, Will, Wish,
@@ -60,7 +61,7 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
     let username = c.username.as_deref().map(str::to_owned);
     let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
     Ok(Connect {
-        version: Version::V3,
+        version: Version::V311,
         client_id: c.client_id.to_string(),
         clean_start: c.clean_session,
         keep_alive: c.keep_alive,
@@ -69,7 +70,6 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
         packet_max: u32::MAX,
         problem_info: false,
         alias_max: 0,
-        is_mqisdp: false,
         enhanced_auth: false,
         username,
         password,
@@ -77,8 +77,8 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
     })
 }
 
-/// `passed`: the properties of the will that travel on.
-pub fn connect_v5((packet, _): (v5::Packet, u32), passed: Vec<u8>) -> Result<Connect, WireError> {
+/// `extra`: what the will has.
+pub fn connect_v5((packet, _): (v5::Packet, u32), extra: Extra) -> Result<Connect, WireError> {
     let v5::Packet::Connect(c) = packet else { return Err(PROTOCOL_ERROR) };
     let username = c.username.as_deref().map(str::to_owned);
     let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
@@ -90,8 +90,12 @@ pub fn connect_v5((packet, _): (v5::Packet, u32), passed: Vec<u8>) -> Result<Con
             qos: qos(will.qos),
             retain: will.retain,
             delay: will.will_delay_interval_sec.unwrap_or(0),
-            expiry: will.message_expiry_interval.map(Into::into),
-            properties: properties(passed, will.response_topic.as_deref(), will.correlation_data)?,
+            expiry: extra.expiry(will.message_expiry_interval),
+            properties: properties(
+                extra.passed,
+                will.response_topic.as_deref(),
+                will.correlation_data,
+            )?,
         }),
     };
     Ok(Connect {
@@ -104,7 +108,6 @@ pub fn connect_v5((packet, _): (v5::Packet, u32), passed: Vec<u8>) -> Result<Con
         packet_max: c.max_packet_size.map_or(u32::MAX, Into::into),
         problem_info: c.request_problem_info,
         alias_max: c.topic_alias_max,
-        is_mqisdp: false,
         enhanced_auth: c.auth_method.is_some(),
         username,
         password,
@@ -114,7 +117,7 @@ pub fn connect_v5((packet, _): (v5::Packet, u32), passed: Vec<u8>) -> Result<Con
 
 pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
     Ok(match packet {
-        v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, Vec::new())?),
+        v3::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, Extra::default())?),
         v3::Packet::PublishAck { packet_id } => Incoming::PubAck { id: packet_id.get() },
         v3::Packet::PublishReceived { packet_id } => {
             Incoming::PubRec { id: packet_id.get(), refused: false }
@@ -149,10 +152,10 @@ pub fn v3(packet: v3::Packet) -> Result<Incoming, WireError> {
     })
 }
 
-/// `passed`: the properties of a message that travel on.
-pub fn v5(packet: v5::Packet, passed: Vec<u8>) -> Result<Incoming, WireError> {
+/// `extra`: what a message has.
+pub fn v5(packet: v5::Packet, extra: Extra) -> Result<Incoming, WireError> {
     Ok(match packet {
-        v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, passed)?),
+        v5::Packet::Publish(publish) => Incoming::Publish(inbound(&publish, extra)?),
         v5::Packet::PublishAck(ack) => Incoming::PubAck { id: ack.packet_id.get() },
         v5::Packet::PublishReceived(ack) => Incoming::PubRec {
             id: ack.packet_id.get(),
@@ -193,7 +196,7 @@ pub fn v5(packet: v5::Packet, passed: Vec<u8>) -> Result<Incoming, WireError> {
     })
 }
 
-fn inbound(p: &types::Publish, passed: Vec<u8>) -> Result<Inbound, WireError> {
+fn inbound(p: &types::Publish, extra: Extra) -> Result<Inbound, WireError> {
     let properties_v5 = p.properties.as_ref();
     let alias = properties_v5.and_then(|p| p.topic_alias).map(Into::into);
     // Without a topic there must be an alias (MQTT 5.0, 3.3.2.1).
@@ -211,8 +214,8 @@ fn inbound(p: &types::Publish, passed: Vec<u8>) -> Result<Inbound, WireError> {
         qos: qos(p.qos),
         retain: p.retain,
         payload: Bytes::copy_from_slice(&p.payload),
-        expiry: properties_v5.and_then(|p| p.message_expiry_interval).map(Into::into),
-        properties: properties(passed, reply_topic, correlation)?,
+        expiry: extra.expiry(properties_v5.and_then(|p| p.message_expiry_interval)),
+        properties: properties(extra.passed, reply_topic, correlation)?,
     })
 }
 

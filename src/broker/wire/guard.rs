@@ -7,7 +7,7 @@
 use bytes::BytesMut;
 
 use super::WireError;
-use super::properties::{self, Place};
+use super::properties::{self, OfMessage, Place};
 use crate::broker::packet::{Reason, Version};
 
 /// One complete packet at the front of the read buffer.
@@ -55,6 +55,7 @@ const DISCONNECT_CODES: &[u8] =
 /// In AUTH [MQTT-3.15.2-1].
 const AUTH_CODES: &[u8] = &[0x18, 0x19];
 
+const RESERVED: u8 = 0x01;
 const CLEAN_START: u8 = 0x02;
 const WILL: u8 = 0x04;
 const WILL_DETAILS: u8 = 0x38;
@@ -96,8 +97,6 @@ fn is_minimal(digits: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protocol {
     pub version: Version,
-    /// MQTT 3.1, which calls itself MQIsdp.
-    pub is_mqisdp: bool,
     /// Where the connect flags are in the variable header.
     flags_at: usize,
 }
@@ -107,18 +106,19 @@ pub fn protocol(frame: Frame, buffer: &[u8]) -> Result<Protocol, WireError> {
     if frame.first != 0x10 {
         return Err(WireError::NotMqtt);
     }
-    let of = |version| Ok(Protocol { version, is_mqisdp: false, flags_at: 7 });
+    let of = |version| Ok(Protocol { version, flags_at: 7 });
     match buffer.get(frame.body..frame.total).unwrap_or_default() {
         [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match *level {
-            4 => of(Version::V3),
+            4 => of(Version::V311),
             5 => of(Version::V5),
             // [MQTT-3.1.2-2]: an old or a bridge's level gets the old answer.
-            0..=3 | 0x80.. => Err(WireError::UnsupportedVersion(Version::V3)),
+            0..=3 | 0x80.. => Err(WireError::UnsupportedVersion(Version::V311)),
             _ => Err(WireError::UnsupportedVersion(Version::V5)),
         },
-        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', 3, ..] => {
-            Ok(Protocol { version: Version::V3, is_mqisdp: true, flags_at: 9 })
-        }
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => match *level {
+            3 => Ok(Protocol { version: Version::V31, flags_at: 9 }),
+            _ => Err(WireError::UnsupportedVersion(Version::V31)),
+        },
         _ => Err(WireError::NotMqtt),
     }
 }
@@ -126,8 +126,36 @@ pub fn protocol(frame: Frame, buffer: &[u8]) -> Result<Protocol, WireError> {
 /// What the codec does not tell of a CONNECT.
 pub struct Connect {
     pub clean_start: bool,
-    /// Properties of the will that travel on.
+    /// What its will has.
+    pub will: Extra,
+}
+
+/// What the codec does not tell of a message.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Properties that travel on.
     pub passed: Vec<u8>,
+    /// Its expiry is 0.
+    pub has_no_time: bool,
+}
+
+impl Extra {
+    /// Puts another expiry where the codec would refuse 0.
+    fn of(message: OfMessage, packet: &mut [u8]) -> Self {
+        let OfMessage { passed, no_time } = message;
+        let start = no_time.and_then(|from_end| packet.len().checked_sub(from_end));
+        let field = start.and_then(|at| packet.get_mut(at..)?.first_chunk_mut::<4>());
+        let has_no_time = field.is_some();
+        if let Some(field) = field {
+            *field = 1_u32.to_be_bytes();
+        }
+        Self { passed, has_no_time }
+    }
+
+    /// The expiry of the message in seconds, where the codec read `seconds`.
+    pub fn expiry(&self, seconds: Option<impl Into<u32>>) -> Option<u32> {
+        if self.has_no_time { Some(0) } else { seconds.map(Into::into) }
+    }
 }
 
 /// Checks a CONNECT up to its last byte.
@@ -139,7 +167,7 @@ pub fn connect(
     protocol: Protocol,
     buffer: &mut BytesMut,
 ) -> Result<Connect, WireError> {
-    let is_v5 = protocol.version == Version::V5;
+    let is_v5 = protocol.version.is_v5();
     if is_v5 && !frame.is_minimal {
         return Err(MALFORMED);
     }
@@ -147,9 +175,11 @@ pub fn connect(
     let body = packet.get_mut(frame.body..).ok_or(MALFORMED)?;
     let flags_place = body.get_mut(protocol.flags_at).ok_or(MALFORMED)?;
     let flags = *flags_place;
-    *flags_place = flags | CLEAN_START;
-    // Reserved bit [MQTT-3.1.2-3], will details without a will [MQTT-3.1.2-11, -13].
-    if flags & 0x01 != 0 || (flags & WILL == 0 && flags & WILL_DETAILS != 0) {
+    *flags_place = (flags & !RESERVED) | CLEAN_START;
+    // Reserved bit [MQTT-3.1.2-3], which 3.1 leaves open; will details without a will
+    // [MQTT-3.1.2-11, -13].
+    let is_reserved_set = flags & RESERVED != 0 && protocol.version != Version::V31;
+    if is_reserved_set || (flags & WILL == 0 && flags & WILL_DETAILS != 0) {
         return Err(MALFORMED);
     }
     // [MQTT-3.1.2-22] of 3.1.1; 5.0 allows a password alone.
@@ -161,10 +191,10 @@ pub fn connect(
         properties::check(Place::Connect, &mut rest)?;
     }
     rest.text()?;
-    let mut passed = Vec::new();
+    let mut will = OfMessage::default();
     if flags & WILL != 0 {
         if is_v5 {
-            passed = properties::check(Place::Will, &mut rest)?;
+            will = properties::check(Place::Will, &mut rest)?;
         }
         rest.text()?;
         rest.binary()?;
@@ -176,27 +206,34 @@ pub fn connect(
         rest.binary()?;
     }
     rest.end()?;
-    Ok(Connect { clean_start: flags & CLEAN_START != 0, passed })
+    let will = Extra::of(will, packet);
+    Ok(Connect { clean_start: flags & CLEAN_START != 0, will })
 }
 
-/// Checks a packet after the CONNECT; gives the properties of a message that travel on.
-pub fn packet(frame: Frame, buffer: &[u8], version: Version) -> Result<Vec<u8>, WireError> {
-    let body = buffer.get(frame.body..frame.total).ok_or(MALFORMED)?;
-    let is_v5 = version == Version::V5;
+/// Checks a packet after the CONNECT.
+pub fn packet(frame: Frame, buffer: &mut BytesMut, version: Version) -> Result<Extra, WireError> {
+    let packet = buffer.get_mut(..frame.total).ok_or(MALFORMED)?;
+    let is_v5 = version.is_v5();
+    let first = first_byte(frame.first, version);
+    if let Some(byte) = packet.first_mut() {
+        *byte = first;
+    }
+    let body = packet.get(frame.body..).ok_or(MALFORMED)?;
     // [MQTT-1.5.5-1]; 3.1.1 says nothing of the kind.
     if is_v5 && !frame.is_minimal {
         return Err(MALFORMED);
     }
-    flags(frame.first, version)?;
+    flags(first, version)?;
     let mut rest = Walk(body);
-    match frame.first >> 4 {
+    match first >> 4 {
         PUBLISH => {
             rest.text()?;
-            if frame.first & QOS != 0 {
+            if first & QOS != 0 {
                 rest.id()?;
             }
             if is_v5 {
-                return properties::check(Place::Publish, &mut rest);
+                let message = properties::check(Place::Publish, &mut rest)?;
+                return Ok(Extra::of(message, packet));
             }
         }
         kind @ PUBACK..=PUBCOMP => {
@@ -228,7 +265,7 @@ pub fn packet(frame: Frame, buffer: &[u8], version: Version) -> Result<Vec<u8>, 
             }
         }
         DISCONNECT | AUTH if is_v5 => {
-            let (place, codes) = match frame.first >> 4 {
+            let (place, codes) = match first >> 4 {
                 AUTH => (Place::Auth, AUTH_CODES),
                 _ => (Place::Disconnect, DISCONNECT_CODES),
             };
@@ -237,7 +274,16 @@ pub fn packet(frame: Frame, buffer: &[u8], version: Version) -> Result<Vec<u8>, 
         }
         _ => rest.end()?,
     }
-    Ok(Vec::new())
+    Ok(Extra::default())
+}
+
+/// The first byte as 3.1.1 would have it: in 3.1 what is sent at QoS 1 may be sent again with DUP,
+/// and PUBREL, SUBSCRIBE and UNSUBSCRIBE are.
+fn first_byte(first: u8, version: Version) -> u8 {
+    match (version, first >> 4) {
+        (Version::V31, PUBREL | SUBSCRIBE | UNSUBSCRIBE) => first & !DUP,
+        _ => first,
+    }
 }
 
 /// The first byte of what a client may send after its CONNECT [MQTT-2.1.3-1].
@@ -247,7 +293,7 @@ fn flags(first: u8, version: Version) -> Result<(), WireError> {
         (PUBLISH, flags) if flags & QOS == QOS || (flags & QOS == 0 && flags & DUP != 0) => {
             Err(MALFORMED)
         }
-        (AUTH, _) if version == Version::V3 => Err(MALFORMED),
+        (AUTH, _) if !version.is_v5() => Err(MALFORMED),
         (PUBLISH, _)
         | (PUBREL | SUBSCRIBE | UNSUBSCRIBE, 0x02)
         | (PUBACK | PUBREC | PUBCOMP | PINGREQ | DISCONNECT | AUTH, 0) => Ok(()),

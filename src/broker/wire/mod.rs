@@ -42,7 +42,8 @@ pub struct Decoder {
 enum Codec {
     /// Before the CONNECT.
     Unknown,
-    V3(v3::Codec),
+    /// 3.1 and 3.1.1.
+    V3(Version, v3::Codec),
     V5(v5::Codec),
 }
 
@@ -58,7 +59,7 @@ impl Decoder {
     pub fn version(&self) -> Option<Version> {
         match self.codec {
             Codec::Unknown => None,
-            Codec::V3(_) => Some(Version::V3),
+            Codec::V3(version, _) => Some(version),
             Codec::V5(_) => Some(Version::V5),
         }
     }
@@ -88,33 +89,33 @@ impl Decoder {
             Codec::Unknown => {
                 let protocol = guard::protocol(frame, buffer)?;
                 self.codec = match protocol.version {
-                    Version::V3 => Codec::V3(v3::Codec::new(0)),
                     Version::V5 => Codec::V5(v5::Codec::new(0, 0)),
+                    older => Codec::V3(older, v3::Codec::new(0)),
                 };
                 let checked = guard::connect(frame, protocol, buffer)?;
                 let mut connect = match &mut self.codec {
-                    Codec::V3(codec) => {
+                    Codec::V3(_, codec) => {
                         codec.decode(buffer).map_err(broken)?.map(convert::connect_v3)
                     }
                     Codec::V5(codec) => codec
                         .decode(buffer)
                         .map_err(broken)?
-                        .map(|packet| convert::connect_v5(packet, checked.passed)),
+                        .map(|packet| convert::connect_v5(packet, checked.will)),
                     Codec::Unknown => None,
                 }
                 .ok_or(WireError::NotMqtt)??;
                 connect.clean_start = checked.clean_start;
-                connect.is_mqisdp = protocol.is_mqisdp;
+                connect.version = protocol.version;
                 Ok(Some(Incoming::Connect(Box::new(connect))))
             }
-            Codec::V3(codec) => {
-                guard::packet(frame, buffer, Version::V3)?;
+            Codec::V3(version, codec) => {
+                guard::packet(frame, buffer, *version)?;
                 codec.decode(buffer).map_err(broken)?.map(|(p, _)| convert::v3(p)).transpose()
             }
             Codec::V5(codec) => {
-                let passed = guard::packet(frame, buffer, Version::V5)?;
+                let extra = guard::packet(frame, buffer, Version::V5)?;
                 let packet = codec.decode(buffer).map_err(broken)?;
-                packet.map(|(p, _)| convert::v5(p, passed)).transpose()
+                packet.map(|(p, _)| convert::v5(p, extra)).transpose()
             }
         }
     }

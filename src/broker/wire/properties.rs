@@ -10,6 +10,9 @@ use super::WireError;
 use super::guard::{MALFORMED, PROTOCOL_ERROR, Walk};
 use crate::broker::packet::Reason;
 
+/// Of a message's expiry, after its identifier.
+const EXPIRY_BYTES: usize = 4;
+
 /// Where properties stand in what a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -84,14 +87,22 @@ fn definition(id: u8) -> Option<(Value, &'static [Place])> {
     })
 }
 
-/// Checks the properties that come next, their length included; returns those of a message that
-/// travel on.
-pub fn check(place: Place, packet: &mut Walk<'_>) -> Result<Vec<u8>, WireError> {
+/// What a message has in its properties beside what the codec tells.
+#[derive(Debug, Default)]
+pub struct OfMessage {
+    /// Those that travel on.
+    pub passed: Vec<u8>,
+    /// Where an expiry of 0 stands, counted from the end of the packet: the codec takes none.
+    pub no_time: Option<usize>,
+}
+
+/// Checks the properties that come next, their length included.
+pub fn check(place: Place, packet: &mut Walk<'_>) -> Result<OfMessage, WireError> {
     let length = packet.variable()?;
     let all = packet.take(length)?;
     let mut rest = Walk(all);
     let mut seen = 0_u64;
-    let mut passed = Vec::new();
+    let mut message = OfMessage::default();
     while !rest.0.is_empty() {
         let start = all.len() - rest.0.len();
         let id = rest.byte()?;
@@ -108,16 +119,19 @@ pub fn check(place: Place, packet: &mut Walk<'_>) -> Result<Vec<u8>, WireError> 
         allowed(id, number)?;
         let range: Range<usize> = start..all.len() - rest.0.len();
         let is_message = matches!(place, Place::Publish | Place::Will);
+        if id == MESSAGE_EXPIRY && number == 0 {
+            message.no_time = Some(EXPIRY_BYTES + rest.0.len() + packet.0.len());
+        }
         // The delay of a will is no part of its message.
         if is_message && !matches!(id, MESSAGE_EXPIRY | TOPIC_ALIAS | 0x18) {
-            passed.extend_from_slice(all.get(range).unwrap_or_default());
+            message.passed.extend_from_slice(all.get(range).unwrap_or_default());
         }
     }
     // (MQTT 5.0, 3.1.2.11.10)
     if seen & (1 << AUTH_DATA) != 0 && seen & (1 << AUTH_METHOD) == 0 {
         return Err(PROTOCOL_ERROR);
     }
-    Ok(passed)
+    Ok(message)
 }
 
 /// A property that is not for this packet makes it malformed (2.2.2.2), but for the two that only

@@ -52,7 +52,7 @@ fn feed(decoder: &mut Decoder, bytes: &[u8]) -> Vec<Result<Incoming, WireError>>
 
 fn connected(version: Version) -> Decoder {
     let mut decoder = Decoder::new(PACKET_MAX);
-    let connect = if version == Version::V3 { CONNECT_V3 } else { CONNECT_V5 };
+    let connect = if version == Version::V311 { CONNECT_V3 } else { CONNECT_V5 };
     let got = feed(&mut decoder, &bytes(connect));
     assert!(matches!(got.as_slice(), [Ok(Incoming::Connect(_))]), "{got:?}");
     decoder
@@ -110,7 +110,7 @@ proptest! {
         if fix_length && bytes.len() >= 2 && bytes.len() < 130 {
             bytes[1] = u8::try_from(bytes.len() - 2).unwrap();
         }
-        let mut decoder = connected(if is_v5 { Version::V5 } else { Version::V3 });
+        let mut decoder = connected(if is_v5 { Version::V5 } else { Version::V311 });
         feed_without_the_net(&mut decoder, &bytes);
     }
 
@@ -130,7 +130,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_errors_at_most(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for version in [Version::V3, Version::V5] {
+        for version in [Version::V311, Version::V5] {
             feed_without_the_net(&mut connected(version), &bytes);
         }
         feed_without_the_net(&mut Decoder::new(PACKET_MAX), &bytes);
@@ -213,7 +213,7 @@ fn feed_without_the_net(decoder: &mut Decoder, bytes: &[u8]) {
 #[test]
 fn the_seeds_are_good() {
     for seed in SEEDS {
-        let good = [Version::V3, Version::V5].into_iter().any(|version| {
+        let good = [Version::V311, Version::V5].into_iter().any(|version| {
             let got = feed(&mut connected(version), &bytes(seed));
             matches!(got.as_slice(), [Ok(_)])
         });

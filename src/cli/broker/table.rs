@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal};
 
-use crate::cli::view::{Line, Tone};
+use crate::cli::view::{Line, Tone, painted};
 
 /// Space between two columns.
 const GAP: &str = "  ";
@@ -92,7 +92,7 @@ impl<const N: usize> Table<N> {
             owed = if cell.is_right { 0 } else { room };
             line = line.text(format!("{gap}{:before$}", "")).add(cell.tone, cell.text);
         }
-        out.push_str(&if self.is_terminal { line.painted() } else { line.to_string() });
+        out.push_str(&if self.is_terminal { painted(&line) } else { line.to_string() });
         out.push('\n');
     }
 }

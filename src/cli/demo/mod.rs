@@ -18,6 +18,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::keys::Action;
 use self::screen::Screen;
@@ -25,7 +29,7 @@ use self::world::World;
 use super::run::{self, Ends};
 use super::view::{self, Line, Tone};
 use crate::config::{self, file};
-use crate::runtime::{Found, Gateway, Opened, Setup, SystemClock};
+use crate::runtime::{Found, Gateway, Logs, Opened, Setup, SystemClock};
 use crate::web;
 
 /// The configuration the demo runs; its ports and paths are replaced by free ones.
@@ -66,6 +70,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     let mut ends = Ends::new()?;
     let clock = Arc::new(SystemClock::new());
+    // The terminal has a picture; the page shows the log.
+    let logs = Logs::new(clock.clone());
+    tracing_subscriber::registry().with(logs.clone().with_filter(LevelFilter::INFO)).init();
     let page = free(arguments.web).await?;
     let path = dir.join("demo.yaml");
     let embedded = loaded(&path, PLAN)?.plan.broker.context("the demo has a broker")?;
@@ -87,6 +94,7 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
         gateway: Arc::clone(&gateway),
         setup,
         clock,
+        logs,
         state_dir: Some(dir.to_owned()),
         demo: Some(world.demo()),
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 use crossterm::{cursor, event, execute, queue, style, terminal};
 
-use crate::cli::view::{Line, Size};
+use crate::cli::view::{Line, Size, painted};
 
 /// The alternate screen in raw mode; restores the terminal when dropped.
 pub struct Screen {
@@ -40,7 +40,7 @@ impl Screen {
         let size = Self::size()?;
         queue!(self.out, terminal::BeginSynchronizedUpdate)?;
         for (line, row) in lines.iter().zip(0..) {
-            queue!(self.out, cursor::MoveTo(0, row), style::Print(line.painted()))?;
+            queue!(self.out, cursor::MoveTo(0, row), style::Print(painted(line)))?;
             // After a full line the cursor stands on its last character, not behind it.
             if line.width() < size.width {
                 queue!(self.out, terminal::Clear(terminal::ClearType::UntilNewLine))?;

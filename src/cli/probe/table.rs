@@ -4,11 +4,8 @@
 //! don't; each row begins with its address. Nothing is marked as the right one: what looks
 //! plausible misleads, `--find` is the way.
 
-use crate::codec::registers::{Decoded, decode};
-use crate::model::{Coding, Kind, Order, Table};
-
-/// What became of an address: its register or bit, or the code of an exception.
-pub(super) type Item = (u16, Result<u16, u8>);
+use crate::codec::side_by_side::{self, Item, ORDERS, PAIRS, WIDE};
+use crate::model::{Kind, Order, Table};
 
 /// What is shown.
 #[derive(Debug, Clone, Copy)]
@@ -23,9 +20,6 @@ pub(super) struct Look {
 const CELL_MAX: usize = 11;
 const CELL_WIDE_MAX: usize = 14;
 const GAP: &str = "  ";
-
-const ORDERS: [(Order, &str); 4] =
-    [(Order::Abcd, "ABCD"), (Order::Cdab, "CDAB"), (Order::Badc, "BADC"), (Order::Dcba, "DCBA")];
 
 /// One line per row; `changed` says which addresses are marked.
 pub(super) fn show(
@@ -120,18 +114,12 @@ fn refusal(code: u8) -> String {
 
 fn registers(items: &[Item], wide: bool) -> Vec<Vec<Column>> {
     let mut single = vec![
-        Column::new("hex", each(items, |word| format!("{word:04X}"))),
+        Column::new("hex", each(items, side_by_side::hex)),
         Column::new("u16", each(items, |word| word.to_string())),
         Column::new("i16", each(items, |word| word.cast_signed().to_string())),
         Column::new("bcd", read_at(items, Kind::Bcd { bits: 16 }, Order::Abcd, CELL_MAX)),
-        Column::new(
-            "bits",
-            each(items, |word| {
-                let [a, b] = word.to_be_bytes();
-                format!("{:04b} {:04b} {:04b} {:04b}", a >> 4, a & 15, b >> 4, b & 15)
-            }),
-        ),
-        Column::new("text", each(items, |word| word.to_be_bytes().map(printable).iter().collect())),
+        Column::new("bits", each(items, side_by_side::bits)),
+        Column::new("text", each(items, side_by_side::letters)),
     ];
     // What can't be read says so where its registers would stand.
     if let Some(last) = single.last_mut() {
@@ -142,17 +130,10 @@ fn registers(items: &[Item], wide: bool) -> Vec<Vec<Column>> {
             }
         }
     }
-    let int = |bits, signed| Kind::Int { bits, signed };
-    let mut groups = vec![
-        single,
-        in_orders(items, "f32", Kind::F32, CELL_MAX),
-        in_orders(items, "u32", int(32, false), CELL_MAX),
-        in_orders(items, "i32", int(32, true), CELL_MAX),
-    ];
+    let mut groups = vec![single];
+    groups.extend(PAIRS.map(|(name, kind)| in_orders(items, name, kind, CELL_MAX)));
     if wide {
-        groups.push(in_orders(items, "f64", Kind::F64, CELL_WIDE_MAX));
-        groups.push(in_orders(items, "u64", int(64, false), CELL_WIDE_MAX));
-        groups.push(in_orders(items, "i64", int(64, true), CELL_WIDE_MAX));
+        groups.extend(WIDE.map(|(name, kind)| in_orders(items, name, kind, CELL_WIDE_MAX)));
     }
     groups
 }
@@ -170,43 +151,8 @@ fn in_orders(items: &[Item], name: &str, kind: Kind, most: usize) -> Vec<Column>
 
 /// What starts at each register, read in this way; empty where registers are missing.
 fn read_at(items: &[Item], kind: Kind, order: Order, most: usize) -> Vec<String> {
-    let coding = Coding { order, ..Coding::plain(kind) };
-    let cell = |at: usize| {
-        let words = items.get(at..at + usize::from(coding.width()))?;
-        let neighbours = words.windows(2).all(|pair| match pair {
-            [(a, _), (b, _)] => a.checked_add(1) == Some(*b),
-            _ => true,
-        });
-        let words: Vec<u16> = words.iter().map(|(_, item)| item.ok()).collect::<Option<_>>()?;
-        neighbours.then(|| text(&coding, &words, most))
-    };
-    (0..items.len()).map(|at| cell(at).unwrap_or_default()).collect()
-}
-
-fn text(coding: &Coding, words: &[u16], most: usize) -> String {
-    match decode(coding, false, words) {
-        Decoded::Good(value) | Decoded::Uncertain(value, _) => {
-            let shown = value.to_string();
-            if shown.len() <= most {
-                return shown;
-            }
-            value.as_f64().map_or(shown, |number| shorter(number, most))
-        }
-        Decoded::Bad(_) => "-".to_owned(),
-    }
-}
-
-/// As many digits as fit: a number of this size is rarely a measurement.
-fn shorter(number: f64, most: usize) -> String {
-    if (1e-3..1e7).contains(&number.abs()) {
-        let whole = format!("{number:.0}").len();
-        return format!("{number:.*}", most.saturating_sub(whole + 1));
-    }
-    format!("{number:.3e}")
-}
-
-fn printable(byte: u8) -> char {
-    if (0x20..0x7F).contains(&byte) { char::from(byte) } else { '·' }
+    let cells = side_by_side::starting(items, kind, order, most).into_iter();
+    cells.map(Option::unwrap_or_default).collect()
 }
 
 #[cfg(test)]

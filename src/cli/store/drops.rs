@@ -12,7 +12,7 @@ use crate::cli::place::StoreArgument;
 use crate::cli::status::show;
 use crate::cli::view::{Line, Tone};
 use crate::codec::registers::utc;
-use crate::store::Inspector;
+use crate::store::{Inspector, drop_words};
 
 /// Rows shown if nothing is said.
 const LAST: usize = 50;
@@ -112,32 +112,12 @@ fn line(row: &Json) -> Line {
         .text(format!("{uplink:<12} {:<7}", text(row, "class")))
         .add(tone, format!("{what:>14}"))
         // Files of an earlier version write them with underscores.
-        .text(format!(": {}", words(&reason.replace('_', "-"))))
+        .text(format!(": {}", drop_words(&reason.replace('_', "-"))))
         .add(Tone::Faint, format!(" ({reason}), positions {from} to {}", to.saturating_sub(1)));
     if let Some(first) = time(row, "wall_from_ms").filter(|first| Some(first) != newest.as_ref()) {
         line = line.add(Tone::Faint, format!(", the first read {first}"));
     }
     line
-}
-
-/// The reason in plain words.
-fn words(reason: &str) -> &'static str {
-    match reason {
-        "quota" => "the store had used up its room",
-        "disk" => "the disk was full",
-        "age" => "older than the store keeps",
-        "ram-full" => "the memory was full before the disk took it",
-        "corrupt" => "damaged on the disk",
-        "consumer-lag" => "a best-effort uplink fell behind",
-        "lost" => "in memory only when the gateway ended, or gone from the file",
-        "consumer-removed" => "the uplink was taken out of the configuration",
-        "skipped" => "positions jumped over after a crash, no loss",
-        "salvaged" => "damaged on the disk, and back after all, no loss",
-        "new-epoch" => "positions count anew from here, no loss",
-        "time-corrected" => "delivered with a wrong time, which is known now, no loss",
-        reason if reason.starts_with("dead:") => "the uplink can never deliver it",
-        _ => "for another reason",
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::export::is_closed;
 use super::selection::{Losses, Selection};
 use crate::cli::place::{Place, StoreArgument};
 use crate::cli::run;
-use crate::cli::view::{Line, Tone};
+use crate::cli::view::{Line, Tone, painted};
 use crate::runtime::control::{self, ControlError};
 use crate::store::{Filter, Inspector, Row, TailPage};
 
@@ -154,7 +154,7 @@ impl Tail<'_> {
                 serde_json::to_writer(&mut out, row)?;
                 out.push(b'\n');
             } else {
-                writeln!(out, "{}", painted(&line(row)))?;
+                writeln!(out, "{}", shown(&line(row)))?;
             }
         }
         write(&out)
@@ -163,13 +163,13 @@ impl Tail<'_> {
     /// Something that is no row.
     fn say(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         let line = Line::new().add(Tone::Doubt, format!("▲ {text}"));
-        let text = if self.json { json.to_string() } else { painted(&line) };
+        let text = if self.json { json.to_string() } else { shown(&line) };
         write(format!("{text}\n").as_bytes())
     }
 }
 
-fn painted(line: &Line) -> String {
-    if io::stdout().is_terminal() { line.painted() } else { line.to_string() }
+fn shown(line: &Line) -> String {
+    if io::stdout().is_terminal() { painted(line) } else { line.to_string() }
 }
 
 fn write(bytes: &[u8]) -> anyhow::Result<()> {

@@ -1,8 +1,5 @@
 //! `fieldhold trace`: the last exchanges of a bus, byte by byte, from the running gateway.
 
-mod export;
-mod text;
-
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +12,7 @@ use super::status::show;
 use super::{BadInput, run};
 use crate::config::Plan;
 use crate::runtime::control;
-use crate::south::trace::{Exchange, Page};
+use crate::south::trace::{Exchange, Format, Page, text};
 
 /// Exchanges shown when not said otherwise.
 const LAST: usize = 20;
@@ -53,7 +50,7 @@ payload mbrtu. Other lines are written as raw bytes, link type User 1 (DLT 148).
 How much is kept is the key `trace` of a bus.";
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let export = arguments.export.as_deref().map(export::Format::of).transpose()?;
+    let export = arguments.export.as_deref().map(format_of).transpose()?;
     let plan = match super::load(&arguments.state.config().config) {
         Ok(plan) => plan,
         Err(code) => return Ok(code),
@@ -70,7 +67,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let trace = gateway.last(last).await?;
         match (export, &arguments.export) {
             (Some(format), Some(path)) => {
-                write(path, &format.write(&trace, &plan))?;
+                write(path, &format.write(&trace.page, trace.exchanges.iter(), &plan))?;
                 let count = trace.exchanges.len();
                 println!("{}: {count} exchanges of {}", path.display(), trace.page.link);
             }
@@ -150,6 +147,18 @@ impl Asked<'_> {
             }
             page.exchanges.iter().for_each(|e| show(&text::exchange(&page, e, plan)));
         }
+    }
+}
+
+/// By the end of the file's name.
+fn format_of(path: &Path) -> Result<Format, BadInput> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("txt") => Ok(Format::Text),
+        Some("pcap") => Ok(Format::Pcap),
+        _ => Err(BadInput(format!(
+            "{}: what to write is said by the name: FILE.txt or FILE.pcap",
+            path.display()
+        ))),
     }
 }
 

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-
 use crate::cli::view::{Line, Tone};
 use crate::cli::{BadConfig, BadInput, load, run, status};
-use crate::config::{Plan, UplinkPlan};
+use crate::config::Plan;
 use crate::model::Clock;
 use crate::runtime::{SystemClock, control};
 use crate::uplink::{Tried, beside, trial};
@@ -37,11 +35,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     run::runtime()?.block_on(async {
         let beside = match runs(&plan).await {
             false => None,
-            true => Some(beside(uplink).with_context(|| {
-                let UplinkPlan { name, client_id, .. } = uplink;
-                format!(
-                    "the gateway is running, and this login is good for its client id {client_id} alone; \
-                     ask it with fieldhold uplink status {name}, or stop it first"
+            true => Some(beside(uplink).map_err(|alone| {
+                let name = &uplink.name;
+                anyhow::anyhow!(
+                    "{alone}; ask it with fieldhold uplink status {name}, or stop it first"
                 )
             })?),
         };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::{count, entries, items, number, span, text};
-use super::line::{Line, Tone};
+use crate::model::tone::{Line, Tone};
 
 /// Nothing while no command has come and no safe value is armed.
 pub fn lines(status: &Value) -> Vec<Line> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::json::{ago, count, entries, items, number, real, signed, span, text};
-use super::line::{Line, Tone};
+use crate::model::tone::{Line, Tone};
 
 /// Characters for a name, and for a state with its shape.
 const NAME: usize = 12;

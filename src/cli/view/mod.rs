@@ -9,17 +9,19 @@ mod commands;
 mod configuration;
 mod field;
 pub mod json;
-mod line;
 mod north;
+mod paint;
 mod store;
 mod tags;
 
 use serde_json::Value;
 
 pub use account::{equation, equation_holds};
-pub use line::{Line, Tone};
 pub use north::uplinks;
+pub use paint::painted;
 pub use store::lines as store;
+
+pub use crate::model::tone::{Line, Tone};
 
 use crate::model::Wall;
 use json::{flag, signed, text};

@@ -8,7 +8,7 @@ use super::field::reason;
 use super::json::{
     ago, bytes, count, entries, flag, items, number, real, signed, some, span, text,
 };
-use super::line::{Line, Tone};
+use crate::model::tone::{Line, Tone};
 
 /// Characters of a queue's bar.
 const BAR: usize = 20;

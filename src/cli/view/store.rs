@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::account;
 use super::json::{entries, flag, items, number, real, signed, some, span, text};
-use super::line::{Line, Tone};
 use super::north::{kept, set_aside, wear};
 use crate::codec::registers::utc;
+use crate::model::tone::{Line, Tone};
 
 pub fn lines(store: &Value) -> Vec<Line> {
     let mut out = vec![head(store), room(store)];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::json::{items, number, span, text};
-use super::line::{Line, Tone, cut};
+use crate::model::tone::{Line, Tone, cut};
 
 /// Characters for value and unit, quality with its shape, age.
 const VALUE: usize = 20;

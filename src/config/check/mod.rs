@@ -48,6 +48,7 @@ const ISA_95: &str = "isa-95";
 const TAG_PLACEHOLDERS: [&str; 9] =
     ["enterprise", "site", "area", "line", "cell", "gateway", "bus", "device", "tag"];
 
+/// The plan as far as it can be read: with errors, what is wrong is left out or at its default.
 pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Option<Plan> {
     let root = Field::root(root);
     if !root.is_mapping() && !root.is_null() {
@@ -92,7 +93,7 @@ pub(super) fn check(root: &Node, profiles: &Profiles, out: &mut Findings) -> Opt
     let uplink_spots: Vec<Spot> = uplinks.into_iter().map(|(_, spot)| spot).collect();
     uplink::sparkplug::complete(&mut plan, &uplink_spots, out);
     across::check(&plan, &root.spot, &places, &uplink_spots, out);
-    (out.errors() == 0).then_some(plan)
+    Some(plan)
 }
 
 /// A missing or wrong name is replaced by one that no file can have, for the topics to go on with.

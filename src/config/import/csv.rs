@@ -10,6 +10,7 @@ use super::super::problem::{Complaint, Findings, Problems, Spot, closest};
 use super::super::raw::{FILE_BYTES_MAX, Node, Place};
 use super::super::values::quoted;
 use super::draft::{Draft, Group, Imported, Tag, map, scalar};
+use super::sheet::{Cell, delimiter, rows};
 
 /// Columns by the key they hold, and what else they are called.
 const COLUMNS: [(&str, &[&str]); 22] = [
@@ -86,72 +87,6 @@ pub fn csv(text: &str, name: &str, file: &str) -> Result<Imported, Problems> {
         }
     }
     draft.finish(out)
-}
-
-#[derive(Debug)]
-struct Cell {
-    text: String,
-    at: Place,
-}
-
-/// What the header has most of.
-fn delimiter(text: &str) -> char {
-    let head = text.lines().next().unwrap_or_default();
-    let found = |c: &char| head.matches(*c).count();
-    [',', ';', '\t'].into_iter().max_by_key(found).filter(|c| found(c) > 0).unwrap_or(',')
-}
-
-/// The rows that are not empty, with rows counted as lines of the spreadsheet.
-fn rows(text: &str, delimiter: char) -> Vec<Vec<Cell>> {
-    let mut rows = Vec::new();
-    let mut row: Vec<Cell> = Vec::new();
-    let (mut line, mut cell, mut in_quotes) = (1_u32, String::new(), false);
-    let mut start = line;
-    let mut chars = text.chars().peekable();
-    let place = |line: u32, row: &[Cell]| Place {
-        line,
-        column: u32::try_from(row.len()).unwrap_or(u32::MAX).saturating_add(1),
-    };
-    let mut end_row = |row: &mut Vec<Cell>| {
-        let row = std::mem::take(row);
-        if row.iter().any(|cell| !cell.text.is_empty()) {
-            rows.push(row);
-        }
-    };
-    loop {
-        let next = chars.next();
-        match next {
-            Some('"') if in_quotes => {
-                if chars.next_if_eq(&'"').is_some() {
-                    cell.push('"');
-                } else {
-                    in_quotes = false;
-                }
-            }
-            Some(c) if in_quotes => {
-                line += u32::from(c == '\n');
-                cell.push(c);
-            }
-            Some('"') if cell.trim().is_empty() => {
-                cell.clear();
-                in_quotes = true;
-            }
-            Some(c) if c != delimiter && c != '\n' => cell.push(c),
-            ended => {
-                let text = std::mem::take(&mut cell).trim().to_owned();
-                let at = place(start, &row);
-                row.push(Cell { text, at });
-                if ended != Some(delimiter) {
-                    end_row(&mut row);
-                    line += 1;
-                    start = line;
-                }
-                if ended.is_none() {
-                    return rows;
-                }
-            }
-        }
-    }
 }
 
 /// The key of each column; `None` for those that say nothing here.

@@ -1,6 +1,7 @@
 //! A profile that is being made: what is known of it, as a tree to check and as a text to keep.
 
 use super::super::check;
+use super::super::edit::word;
 use super::super::problem::{Findings, Problems};
 use super::super::raw::{Content, Node, Place};
 
@@ -105,15 +106,15 @@ impl Draft {
     fn text(&self) -> String {
         let mut out = format!(
             "profile: {}\nversion: 1\ntitle: {}\nkind: {}\nsource:\n  - {}\ngroups:\n",
-            plain(&self.name),
-            plain(&self.title),
-            plain(&self.kind),
-            plain(&self.source)
+            word(&self.name, true),
+            word(&self.title, true),
+            word(&self.kind, true),
+            word(&self.source, true)
         );
         for group in &self.groups {
-            out += &format!("  {}:\n", plain(&group.name));
+            out += &format!("  {}:\n", word(&group.name, true));
             if !group.about.is_empty() {
-                out += &format!("    about: {}\n", plain(&group.about));
+                out += &format!("    about: {}\n", word(&group.about, true));
             }
             if !group.is_default {
                 out += "    default: false\n";
@@ -125,7 +126,7 @@ impl Draft {
             for tag in &group.tags {
                 let keys: Vec<_> =
                     tag.keys.iter().map(|(key, node)| format!("{key}: {}", flow(node))).collect();
-                out += &format!("      {}: {{ {} }}", plain(&tag.name), keys.join(", "));
+                out += &format!("      {}: {{ {} }}", word(&tag.name, true), keys.join(", "));
                 let comment: String = tag.comment.chars().filter(|c| !c.is_control()).collect();
                 if !comment.is_empty() {
                     out += &format!(" # {comment}");
@@ -140,7 +141,7 @@ impl Draft {
 fn flow(node: &Node) -> String {
     match &node.content {
         Content::Null => "~".to_owned(),
-        Content::Scalar(text) => plain(text),
+        Content::Scalar(text) => word(text, true),
         Content::List(items) => {
             format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
         }
@@ -149,30 +150,4 @@ fn flow(node: &Node) -> String {
             format!("{{ {} }}", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
     }
-}
-
-/// A scalar as YAML reads it back: plain where nothing in it means something else, in quotes else.
-fn plain(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next();
-    let starts = first.is_some_and(|c| {
-        c.is_ascii_alphanumeric() || (c == '-' && chars.next().is_some_and(|c| c.is_ascii_digit()))
-    });
-    let harmless = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
-    let word = !matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false");
-    if starts && word && text.chars().all(harmless) && !text.ends_with(' ') {
-        return text.to_owned();
-    }
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => quoted += "\\\"",
-            '\\' => quoted += "\\\\",
-            c if c.is_control() || c == '\u{feff}' || ('\u{2028}'..='\u{2029}').contains(&c) => {
-                quoted += &format!("\\U{:08X}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
 }

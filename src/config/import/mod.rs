@@ -6,6 +6,7 @@
 
 mod csv;
 mod draft;
+pub(super) mod sheet;
 pub mod sunspec;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! gets exactly one answer, every outcome is counted and recorded. Nothing is kept across a restart
 //! but the record, so a command is never replayed.
 
+mod by_hand;
 mod check;
 mod record;
 mod reply;
@@ -30,6 +31,8 @@ use crate::model::{
     Clock, Command, Mono, Name, Origin, Outcome, Refusal, Set, SetRequest, TopicName, Value,
 };
 use crate::store::Store;
+
+pub use by_hand::NoAnswer;
 
 use check::{Checked, Denied};
 use record::Recorder;
@@ -282,6 +285,7 @@ impl Desk {
             expires: None,
             at: now,
             reply_to: None,
+            answer: None,
         };
         let (bus, device) = (target.bus.clone(), target.device.clone());
         let set = Set { tag: target.tag.clone(), value: value.clone() };

@@ -98,6 +98,9 @@ fn put(body: &mut Vec<u8>, outcome: &Outcome, asked: Option<&Value>) {
 
 /// Sends an answer back the way the request came.
 pub fn send(doors: &Doors, request: SetRequest, code: &'static str, body: Vec<u8>) {
+    if let Some(answer) = request.answer {
+        answer(&body);
+    }
     let (topic, correlation) = match request.reply_to {
         Some((topic, data)) => (topic, Some(data)),
         // A set topic has at least four bytes to spare below the protocol's limit only if it is
@@ -108,7 +111,7 @@ pub fn send(doors: &Doors, request: SetRequest, code: &'static str, body: Vec<u8
         },
     };
     match request.origin {
-        Origin::Lan(_) | Origin::Local | Origin::Safe => {
+        Origin::Lan(_) | Origin::Person(_) | Origin::Safe => {
             if let Some(broker) = doors.broker() {
                 broker.publish(Publish {
                     topic,

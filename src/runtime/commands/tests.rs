@@ -79,6 +79,7 @@ impl Bench {
             expires: None,
             at: self.clock.mono(),
             reply_to: None,
+            answer: None,
         };
         self.inbox.send(request).await.unwrap();
     }

@@ -103,15 +103,32 @@ impl Changing {
                 self.show();
                 let _ = answer.send(confirmed);
             }
-            Ask::RollBack(version, answer) => {
-                let gone_back = self.roll_back(version).await;
+            Ask::RollBack(version, author, answer) => {
+                let gone_back = self.roll_back(version, author).await;
                 self.show();
                 let _ = answer.send(gone_back);
             }
             Ask::Text(answer) => {
                 let _ = answer.send(Ok(self.running.text.clone()));
             }
-            Ask::Reload => self.reload().await,
+            Ask::Reload(answer) => {
+                let taken = self.reload().await;
+                self.show();
+                if let Err(refused) = &taken {
+                    match refused {
+                        Refused::Problems(problems) => {
+                            let what = "configuration not taken, nothing was changed";
+                            tracing::error!("{what}:\n{problems}");
+                        }
+                        refused => {
+                            tracing::error!(error = in_full(refused), "configuration not taken");
+                        }
+                    }
+                }
+                if let Some(answer) = answer {
+                    let _ = answer.send(taken);
+                }
+            }
         }
     }
 
@@ -196,13 +213,13 @@ impl Changing {
         Ok(())
     }
 
-    async fn roll_back(&mut self, to: Option<u64>) -> Result<u64, Refused> {
+    async fn roll_back(&mut self, to: Option<u64>, author: Author) -> Result<u64, Refused> {
         if let Some(pending) = &self.pending {
             let before = pending.before.version;
             if to.is_some() && to != before {
                 return Err(pending.refusal());
             }
-            self.take_back("a person at the gateway asked for it".to_owned()).await;
+            self.take_back(format!("{author} asked for it")).await;
             return match &self.pending {
                 Some(pending) => Err(pending.refusal()),
                 None => Ok(before.unwrap_or_default()),
@@ -219,7 +236,7 @@ impl Changing {
                 Ok::<_, Refused>((version, history.text(version)?))
             })
             .await??;
-        let proposal = Proposal { text, author: Author::Local, confirm: None };
+        let proposal = Proposal { text, author, confirm: None };
         self.propose(proposal, Some(version)).await
     }
 
@@ -263,29 +280,16 @@ impl Changing {
 
     /// Takes the file's new content if it is sound; otherwise says why and changes nothing. Whoever
     /// edits the file is there in person, so a change that is pending gives way.
-    async fn reload(&mut self) {
-        let loaded = self.on_disk(|disk| config::load(&disk.path)).await;
-        let loaded = match loaded {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(problems)) => {
-                tracing::error!("configuration not taken, nothing was changed:\n{problems}");
-                return;
-            }
-            Err(_) => return,
-        };
+    async fn reload(&mut self) -> Result<(), Refused> {
+        let loaded = self.on_disk(|disk| config::load(&disk.path)).await?;
+        let loaded = loaded.map_err(Refused::Problems)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let changes = match self.gateway.apply(loaded.plan).await {
-            Ok(changes) => changes,
-            Err(error) => {
-                tracing::error!(error = in_full(&error), "configuration not taken");
-                return;
-            }
-        };
+        let changes = self.gateway.apply(loaded.plan).await?;
         tracing::info!(?changes, "configuration taken");
         if loaded.text == self.running.text {
-            return; // A profile may have changed, or nothing.
+            return Ok(()); // A profile may have changed, or nothing.
         }
         if let Some(pending) = self.pending.take() {
             let (version, reason) = (pending.version, "someone edited the file instead".to_owned());
@@ -299,6 +303,7 @@ impl Changing {
         let record =
             self.record(&self.running.text, Author::File, in_words(&changes), State::Stands);
         self.running.version = self.keep_running(record).await;
+        Ok(())
     }
 
     /// What runs, as a version that a rollback can go to.

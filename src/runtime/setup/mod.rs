@@ -77,9 +77,9 @@ pub struct SetupStatus {
 enum Ask {
     Propose(Proposal, oneshot::Sender<Result<u64, Refused>>),
     Confirm(u64, oneshot::Sender<Result<(), Refused>>),
-    RollBack(Option<u64>, oneshot::Sender<Result<u64, Refused>>),
+    RollBack(Option<u64>, Author, oneshot::Sender<Result<u64, Refused>>),
     Text(oneshot::Sender<Result<String, Refused>>),
-    Reload,
+    Reload(Option<oneshot::Sender<Result<(), Refused>>>),
 }
 
 impl Setup {
@@ -111,15 +111,20 @@ impl Setup {
 
     /// Back to a version, or without one from the version that is pending, or to the one before that
     /// which runs; the version that runs then.
-    pub async fn roll_back(&self, version: Option<u64>) -> Result<u64, Refused> {
-        self.ask(|answer| Ask::RollBack(version, answer)).await
+    pub async fn roll_back(&self, version: Option<u64>, author: Author) -> Result<u64, Refused> {
+        self.ask(|answer| Ask::RollBack(version, author, answer)).await
     }
 
     /// Someone edited the file and wants it taken; what became of it stands in the log.
     pub fn reload(&self) {
-        if self.asks.try_send(Ask::Reload).is_err() {
+        if self.asks.try_send(Ask::Reload(None)).is_err() {
             tracing::error!("the configuration is not reloaded: too many changes wait");
         }
+    }
+
+    /// As [`Setup::reload`], and tells what became of it.
+    pub async fn take_file(&self) -> Result<(), Refused> {
+        self.ask(|answer| Ask::Reload(Some(answer))).await
     }
 
     /// The text of the configuration that runs.

@@ -31,6 +31,8 @@ pub enum Author {
     File,
     /// A person at the gateway, with its own commands.
     Local,
+    /// A person on the web page, under this account.
+    Page { name: String },
     /// Whoever holds this key, over this uplink.
     Remote { uplink: String, key: String, serial: u64 },
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Author {
         match self {
             Self::File => f.write_str("an edit of the file"),
             Self::Local => f.write_str("a person at the gateway"),
+            Self::Page { name } => write!(f, "{name} on the page"),
             Self::Remote { uplink, key, serial } => {
                 write!(f, "the key {key} over {uplink}, serial {serial}")
             }

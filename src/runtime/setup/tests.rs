@@ -190,9 +190,12 @@ async fn one_change_at_a_time() {
         "version 2 waits for its confirmation until 2026-05-28T20:27:40.000Z"
     );
     assert_eq!(second.retry(), crate::model::Retry::Later);
-    assert!(matches!(life.setup.roll_back(Some(7)).await, Err(Refused::Pending { .. })));
+    assert!(matches!(
+        life.setup.roll_back(Some(7), Author::Local).await,
+        Err(Refused::Pending { .. })
+    ));
     // A person may end the wait.
-    assert_eq!(life.setup.roll_back(None).await.unwrap(), 1);
+    assert_eq!(life.setup.roll_back(None, Author::Local).await.unwrap(), 1);
     assert!(rig.reason(2).starts_with("a person at the gateway"));
     assert_eq!(life.uplinks(), ["a"]);
     life.end().await;
@@ -344,17 +347,17 @@ async fn a_rollback_that_can_not_write_goes_on_until_it_can() {
 async fn back_to_any_version_that_is_kept() {
     let rig = Rig::new();
     let life = rig.start();
-    assert!(matches!(life.setup.roll_back(None).await, Err(Refused::Nothing)));
+    assert!(matches!(life.setup.roll_back(None, Author::Local).await, Err(Refused::Nothing)));
     for (uplink, number) in [("b", 2), ("c", 3)] {
         assert_eq!(life.propose(&text(uplink), None).await.unwrap(), number);
     }
-    assert_eq!(life.setup.roll_back(None).await.unwrap(), 4);
+    assert_eq!(life.setup.roll_back(None, Author::Local).await.unwrap(), 4);
     assert_eq!((rig.file(), life.uplinks()), (text("b"), vec!["b".to_owned()]));
-    assert_eq!(life.setup.roll_back(Some(1)).await.unwrap(), 5);
+    assert_eq!(life.setup.roll_back(Some(1), Author::Local).await.unwrap(), 5);
     assert_eq!(life.uplinks(), ["a"]);
     let history = History::read(&rig.state()).unwrap();
     assert!(history.records()[4].what.ends_with("(as version 1)"), "{:?}", history.records()[4]);
-    let unknown = life.setup.roll_back(Some(77)).await.unwrap_err();
+    let unknown = life.setup.roll_back(Some(77), Author::Local).await.unwrap_err();
     assert!(matches!(unknown, Refused::History(HistoryError::Unknown(77))), "{unknown}");
     life.end().await;
 }

@@ -1,8 +1,8 @@
 //! Bus sharing: a Modbus TCP server face of a bus, so that an old SCADA and the gateway share a line.
 //!
 //! `client` speaks with the clients and answers from the `cache` what may be answered so; the rest
-//! waits, bounded, for `pass`, which is the engine's side: it asks the line between polls, as `fair`
-//! says. `ask` takes PDUs apart.
+//! waits, bounded, for `pass`, which is the engine's side: it asks the line between polls. `ask` takes
+//! PDUs apart.
 //!
 //! Invariants: a client never gets a value that the device did not give, nor one that is too old;
 //! nothing is written unless the configuration allows it; no client makes a poll wait for longer
@@ -12,7 +12,6 @@ mod ask;
 mod cache;
 mod client;
 mod face;
-mod fair;
 mod pass;
 mod status;
 
@@ -24,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 pub(crate) use face::Face;
-pub(crate) use pass::{Guests, next_pass};
+pub(crate) use pass::Guests;
 pub use status::{FaceState, ShareStatus};
 
 use crate::config::{BusPlan, SharePlan};
@@ -64,10 +63,18 @@ impl Shared {
     }
 }
 
+/// What a face and its engine are made of.
+pub(crate) struct Sides {
+    pub(crate) face: Face,
+    pub(crate) guests: Guests,
+    /// Requests of clients for the line.
+    pub(crate) passes: mpsc::Receiver<Pass>,
+}
+
 /// Both sides of the face of a bus; `None` when the bus is not shared.
-pub(crate) fn share(plan: &BusPlan, clock: &Arc<dyn Clock>) -> Option<(Face, Guests)> {
+pub(crate) fn share(plan: &BusPlan, clock: &Arc<dyn Clock>) -> Option<Sides> {
     let share = plan.share.clone()?;
-    let (passes, waiting) = mpsc::channel(WAITING_MAX);
+    let (sender, passes) = mpsc::channel(WAITING_MAX);
     let shared = Shared {
         units: Arc::new(plan.devices.iter().map(|device| device.unit).collect()),
         cache: Arc::default(),
@@ -75,6 +82,6 @@ pub(crate) fn share(plan: &BusPlan, clock: &Arc<dyn Clock>) -> Option<(Face, Gue
         plan: Arc::new(share),
         clock: Arc::clone(clock),
     };
-    let face = Face::new(plan.name.to_string(), shared.clone(), passes);
-    Some((face, Guests::new(shared, waiting)))
+    let face = Face::new(plan.name.to_string(), shared.clone(), sender);
+    Some(Sides { face, guests: Guests::new(shared), passes })
 }

@@ -5,18 +5,15 @@ use std::cmp::Reverse;
 use std::io;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tracing::info;
 
 use super::ask::{Ask, BUSY, Code, NO_ANSWER, NO_PATH};
-use super::fair::Fair;
 use super::{Pass, ShareStatus, Shared};
 use crate::config::{DevicePlan, Registers, ShareMode, TagPlan};
 use crate::model::Table;
 use crate::south::engine::Engine;
 use crate::south::guard::Echo;
 use crate::south::line::{Failure, Line};
-use crate::south::schedule::Next;
 use crate::south::trace::Purpose;
 
 /// A request that waited for longer is answered "busy": its client has given up or soon will.
@@ -29,55 +26,22 @@ const STALE_MIN: Duration = Duration::from_secs(2);
 /// The clients of a bus, as the engine sees them.
 pub(crate) struct Guests {
     shared: Shared,
-    passes: mpsc::Receiver<Pass>,
-    /// The oldest request, which a bus without a connection was woken for.
-    first: Option<Pass>,
-    fair: Fair,
 }
 
-/// The next request of a client; waits for ever when the bus is not shared.
-pub(crate) async fn next_pass(guests: &mut Option<Guests>) -> Pass {
-    if let Some(guests) = guests
-        && let Some(pass) = guests.passes.recv().await
-    {
-        return pass;
+impl Pass {
+    /// While there is no line.
+    pub(crate) fn refuse(self) {
+        let _ = self.reply.send(Err(NO_PATH));
     }
-    std::future::pending().await
 }
 
 impl Guests {
-    pub(super) fn new(shared: Shared, passes: mpsc::Receiver<Pass>) -> Self {
-        Self { shared, passes, first: None, fair: Fair::new() }
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
     }
 
     pub(crate) fn status(&self) -> std::sync::Arc<std::sync::Mutex<ShareStatus>> {
         std::sync::Arc::clone(&self.shared.status)
-    }
-
-    /// The request that goes before what the schedule wants next, if one may.
-    pub(crate) fn turn(&mut self, next: &Next, now: Duration) -> Option<Pass> {
-        let poll_waits = match next {
-            Next::Request { .. } => true,
-            Next::Wait(_) => false,
-            Next::Write | Next::Plan { .. } => return None,
-        };
-        let one_waits = self.first.is_some() || !self.passes.is_empty();
-        if !one_waits || !self.fair.may_pass(now, poll_waits) {
-            return None;
-        }
-        self.first.take().or_else(|| self.passes.try_recv().ok())
-    }
-
-    /// Is the first to have its turn once there is a connection.
-    pub(crate) fn put_back(&mut self, pass: Pass) {
-        self.first = Some(pass);
-    }
-
-    /// There is no connection.
-    pub(crate) fn refuse_first(&mut self) {
-        if let Some(pass) = self.first.take() {
-            Engine::refuse_pass(pass);
-        }
     }
 
     /// These were read of the device. A tag's hold as long as its own interval says, and what lies
@@ -126,8 +90,8 @@ impl Engine {
         let started = self.now();
         let result = self.attempt_pass(line, &pass).await;
         let took = self.now().saturating_sub(started);
-        if let Some(guests) = &mut self.guests {
-            guests.fair.passed(took);
+        self.visits.took(took);
+        if let Some(guests) = &self.guests {
             let mut status = guests.shared.status();
             match (&result, &pass.ask.write) {
                 (Err(Refused::Code(BUSY)), _) => status.busy += 1,
@@ -144,11 +108,6 @@ impl Engine {
         self.audit(&pass, &answer);
         let _ = pass.reply.send(answer);
         end
-    }
-
-    /// While there is no line.
-    pub(crate) fn refuse_pass(pass: Pass) {
-        let _ = pass.reply.send(Err(NO_PATH));
     }
 
     async fn attempt_pass(&mut self, line: &mut Line, pass: &Pass) -> Result<Vec<u16>, Refused> {

@@ -180,7 +180,7 @@ async fn a_probe_reads_once() {
     assert!(matches!(silent, Err(probe::ProbeError::NoAnswer(_))), "{silent:?}");
     // Registers 0 to 49 are there; what is beyond is refused one by one.
     let split = probe::Split::new(40, 20, 125);
-    let all = session.read_all(3, Table::Holding, split, |_| {}).await.unwrap();
+    let all = session.read_all(3, Table::Holding, split, |_, _| true).await.unwrap();
     assert_eq!(all.len(), 20);
     assert_eq!((all[&49], all[&50], all[&59]), (Ok(493), Err(2), Err(2)));
 }

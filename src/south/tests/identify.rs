@@ -7,7 +7,8 @@ use super::scripted::{self, Asked, Deed, TIMEOUT};
 use super::{ms, tcp_plan};
 use crate::config::{Framing, Link, Parity, SerialLine, Switching};
 use crate::model::Table;
-use crate::south::line::Failure;
+use crate::south::identify::Interview;
+use crate::south::line::{Failure, Line};
 use crate::south::probe::{ProbeError, Session, object_name};
 use crate::south::simulator::{Bank, Devices, Pty, RtuSlave, TcpServer};
 
@@ -75,6 +76,15 @@ async fn a_device_on_tcp_says_what_it_is() {
     identified(&link).await;
 }
 
+/// All of unit 7.
+async fn identify(line: &mut Line) -> Result<Vec<(u8, String)>, Failure> {
+    let mut interview = Interview::new();
+    while let Some(question) = interview.question() {
+        interview.answered(line.identify(7, question, TIMEOUT).await?);
+    }
+    Ok(interview.said())
+}
+
 /// One object, `next` to be asked for then.
 fn answer(asked: &Asked, next: Option<u8>) -> Vec<u8> {
     let object = asked.pdu[3];
@@ -89,7 +99,7 @@ async fn a_device_that_never_comes_to_an_end_is_left() {
             let next = asked.pdu[3].saturating_add(forward);
             Deed::instead(asked.frame(&answer(asked, Some(next))))
         });
-        let objects = slave.line.identify(7, TIMEOUT).await.unwrap();
+        let objects = identify(&mut slave.line).await.unwrap();
         assert_eq!(objects.len(), if forward == 0 { 1 } else { 256 });
     }
 }
@@ -103,7 +113,7 @@ async fn noise_pieces_and_foreign_names_do_no_harm() {
         let before = [&[7, 43, 14, 1, 7][..], &before].concat();
         Deed { before, pieces: Some(3), ..Deed::instead(asked.frame(&answer(asked, None))) }
     });
-    assert_eq!(slave.line.identify(7, TIMEOUT).await.unwrap(), [(0, "a".to_owned())]);
+    assert_eq!(identify(&mut slave.line).await.unwrap(), [(0, "a".to_owned())]);
     assert_eq!(slave.line.counters().foreign, 1);
 }
 
@@ -114,7 +124,7 @@ async fn an_answer_that_is_not_of_its_shape_is_none() {
         pdu[8] = 40;
         Deed::instead(asked.frame(&pdu))
     });
-    let result = slave.line.identify(7, TIMEOUT).await;
+    let result = identify(&mut slave.line).await;
     assert!(matches!(result, Err(Failure::BadAnswer)), "{result:?}");
 }
 

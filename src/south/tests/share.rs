@@ -89,7 +89,7 @@ fn status(stand: &Stand) -> ShareStatus {
 }
 
 /// Unit 1 and 2, holding registers 0 to 99 with their address times ten plus the unit.
-fn two_units() -> Devices {
+pub(super) fn two_units() -> Devices {
     let mut bank = Bank::default();
     for unit in [1_u8, 2] {
         let words: Vec<u16> = (0..100).map(|at| at * 10 + u16::from(unit)).collect();
@@ -99,7 +99,7 @@ fn two_units() -> Devices {
     Devices::new(bank)
 }
 
-async fn on_tcp(devices: &Devices) -> (BusPlan, tokio_util::sync::DropGuard) {
+pub(super) async fn on_tcp(devices: &Devices) -> (BusPlan, tokio_util::sync::DropGuard) {
     let server = TcpServer::bind(("127.0.0.1", 0), devices.clone()).await.unwrap();
     let port = server.address().unwrap().port();
     let stop = CancellationToken::new();
@@ -266,7 +266,7 @@ async fn a_bus_without_its_connection_takes_it_back_for_a_client() {
 }
 
 /// A slave on a pseudo-terminal with 19200 baud.
-fn on_line(devices: &Devices, dir: &tempfile::TempDir) -> (BusPlan, JoinSet<()>) {
+pub(super) fn on_line(devices: &Devices, dir: &tempfile::TempDir) -> (BusPlan, JoinSet<()>) {
     let path = dir.path().join("usb-adapter");
     let pty = Pty::open_at(&path).unwrap();
     let mut slave = JoinSet::new();

@@ -9,8 +9,10 @@
 //! oldest go first; of one exchange at most [`BYTES_MAX`] bytes in [`PIECES_MAX`] pieces; a number
 //! is given to every exchange, so who reads on sees what was lost in between.
 
+mod export;
 mod frames;
 mod page;
+pub mod text;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub use export::Format;
 pub use frames::{Frame, Role, frames};
 pub use page::{Exchange, Page, Part};
 pub use verdict::{Purpose, Verdict, Way};
@@ -87,6 +90,15 @@ struct Ring {
     purpose: Purpose,
     /// What the guard had counted when the last exchange ended.
     counted: GuardCounters,
+    /// Of who asks by hand, and wants to see it.
+    heard: Option<Heard>,
+}
+
+/// The bytes of some requests and of what came for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    pub sent: Vec<u8>,
+    pub received: Vec<u8>,
 }
 
 /// One exchange, as compact as it is kept.
@@ -135,6 +147,7 @@ impl Tap {
             device: None,
             purpose: Purpose::default(),
             counted: GuardCounters::default(),
+            heard: None,
         })))
     }
 
@@ -147,6 +160,16 @@ impl Tap {
     pub fn about(&self, device: Option<usize>, purpose: Purpose) {
         let mut ring = self.lock();
         (ring.device, ring.purpose) = (device, purpose);
+    }
+
+    /// From now on what passes is put by as well, whether or not it is kept.
+    pub(crate) fn listen(&self) {
+        self.lock().heard = Some(Heard::default());
+    }
+
+    /// What passed since.
+    pub(crate) fn heard(&self) -> Heard {
+        self.lock().heard.take().unwrap_or_default()
     }
 
     /// The link was made anew: its guard counts from zero, and nothing goes on from before.
@@ -208,6 +231,9 @@ impl Tap {
 
 impl Ring {
     fn pass(&mut self, way: Way, bytes: &[u8], now: u64) {
+        if let Some(heard) = &mut self.heard {
+            heard.pass(way, bytes);
+        }
         if self.memory_max == 0 {
             return;
         }
@@ -258,6 +284,19 @@ impl Ring {
             // Its buffers are as large as what comes next will be.
             self.open = oldest.emptied();
         }
+    }
+}
+
+impl Heard {
+    fn pass(&mut self, way: Way, bytes: &[u8]) {
+        let to = match way {
+            Way::Out => &mut self.sent,
+            // What came before the request is not for it.
+            Way::In if self.sent.is_empty() => return,
+            Way::In => &mut self.received,
+        };
+        let room = BYTES_MAX.saturating_sub(to.len());
+        to.extend(bytes.iter().take(room));
     }
 }
 

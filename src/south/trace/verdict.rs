@@ -21,6 +21,8 @@ pub enum Purpose {
     Write,
     /// Asked for by a client of the bus's server face.
     PassThrough,
+    /// Asked for by a person.
+    Hand,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

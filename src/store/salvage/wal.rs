@@ -5,11 +5,12 @@
 //! transaction that a power cut or a kill tore, and loses everything after a bit that flipped. Every
 //! commit is synced before the next one begins, so only the last transaction can be torn: when
 //! another follows behind the break, it is damage. (A bit that flips in the very last one passes for
-//! a tear.) A frame of an earlier round of the log has other salts, and ends it in good order.
+//! a tear.) Frames of an earlier round of the log have other salts, and end it in good order.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -42,6 +43,8 @@ pub struct Wal {
     chain: Chain,
 }
 
+type Sum = (u32, u32);
+
 /// How far the frames of this round follow from one another.
 #[derive(Debug, Clone, Copy, Default)]
 struct Chain {
@@ -49,7 +52,7 @@ struct Chain {
     committed: u32,
     /// Whether others follow behind that.
     tail: bool,
-    /// The frame of this round that does not fit.
+    /// The frame that does not fit although it, or one behind it, is of this round.
     breaks_at: Option<u32>,
     /// Whether a transaction follows behind the one in which it breaks.
     goes_on: bool,
@@ -110,9 +113,10 @@ impl Wal {
         if wal.headless {
             // Each frame still says what the next one's checksum begins with.
             wal.salts = salts(&wal.frame_bytes(0)?);
-            wal.damaged = wal.goes_on(0, 0);
-            let [little, big] = [wal.chain(false, None)?, wal.chain(true, None)?];
-            wal.chain = if big.committed > little.committed { big } else { little };
+            let [little, other] = [wal.chain(false, None)?, wal.chain(true, None)?];
+            let big = other.committed > little.committed;
+            wal.chain = if big { other } else { little };
+            wal.damaged = wal.goes_on(big, 0, 0, None)?;
         } else {
             wal.chain = wal.chain(big, Some(sum))?;
             wal.broken = wal.chain.breaks_at.is_some();
@@ -124,19 +128,16 @@ impl Wal {
 
     /// Goes along the chain, to where it breaks or the round ends. Without the checksum of the
     /// header, that of the first frame is taken for right.
-    fn chain(&self, big: bool, header: Option<(u32, u32)>) -> io::Result<Chain> {
+    fn chain(&self, big: bool, header: Option<Sum>) -> io::Result<Chain> {
         let (mut chain, mut sum, mut filled) = (Chain::default(), header, 0);
         for frame in 0..self.frames {
             let bytes = self.frame_bytes(frame)?;
-            let stored = (be32(&bytes, 16).unwrap_or(0), be32(&bytes, 20).unwrap_or(0));
-            let expected = sum.map_or(stored, |sum| {
-                let sum = checksum(big, sum, bytes.get(..8).unwrap_or_default());
-                checksum(big, sum, bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default())
-            });
+            let stored = stored_sum(&bytes);
+            let expected = sum.map_or(stored, |sum| frame_sum(big, sum, &bytes));
             if salts(&bytes) != self.salts || stored != expected {
-                if self.is_ours(&bytes) {
+                if self.any_is_ours(frame)? {
                     chain.breaks_at = Some(frame);
-                    chain.goes_on = self.goes_on(frame, filled);
+                    chain.goes_on = self.goes_on(big, frame, filled, sum)?;
                 }
                 break;
             }
@@ -152,24 +153,71 @@ impl Wal {
         Ok(chain)
     }
 
-    /// Whether anything is behind the first commit from `frame` on. SQLite fills up the sector of a
-    /// commit by repeating its frame, and syncs before the last of these is written to its end:
-    /// what begins before `filled` does not count.
-    fn goes_on(&self, frame: u32, mut filled: u64) -> bool {
-        let mut commits = false;
-        for index in frame..self.frames {
-            let Some(frame) = self.frame(index) else { continue };
-            if self.offset(index) < filled {
+    fn any_is_ours(&self, from: u32) -> io::Result<bool> {
+        for frame in from..self.frames {
+            if self.is_ours(&self.frame_bytes(frame)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether anything is behind the first commit from `from` on, with `sum` before it. SQLite
+    /// fills up the sector of a commit by repeating its frame, and syncs before the last of these is
+    /// written to its end: what begins before `filled` does not count.
+    fn goes_on(&self, big: bool, from: u32, filled: u64, sum: Option<Sum>) -> io::Result<bool> {
+        let (mut commits, mut filled) = (false, filled);
+        for frame in from..self.frames {
+            let bytes = self.frame_bytes(frame)?;
+            if !self.is_ours(&bytes) || self.offset(frame) < filled {
                 continue;
             }
             if commits {
-                return true;
+                return Ok(true);
             }
-            if frame.commits {
-                (commits, filled) = (true, self.filled_to(index));
+            // A header that was torn between its words has the salts of this round, and may say of an
+            // earlier one that it commits.
+            let sum = sum.filter(|_| frame == from);
+            if is_commit(&bytes)
+                && (self.follows(big, frame, &bytes, sum)? || self.is_repeated(frame, &bytes)?)
+            {
+                (commits, filled) = (true, self.filled_to(frame));
             }
         }
-        false
+        Ok(false)
+    }
+
+    /// Whether the frame's sum goes on from the one before, from what that one says it is or, if a
+    /// bit of it flipped, from what it has to be; or from `sum`, if that is known.
+    fn follows(&self, big: bool, frame: u32, bytes: &[u8], sum: Option<Sum>) -> io::Result<bool> {
+        let stored = stored_sum(bytes);
+        if let Some(sum) = sum {
+            return Ok(stored == frame_sum(big, sum, bytes));
+        }
+        let Some(before) = frame.checked_sub(1) else { return Ok(true) };
+        let before_bytes = self.frame_bytes(before)?;
+        if stored == frame_sum(big, stored_sum(&before_bytes), bytes) {
+            return Ok(true);
+        }
+        let Some(first) = before.checked_sub(1) else { return Ok(false) };
+        let sum = frame_sum(big, stored_sum(&self.frame_bytes(first)?), &before_bytes);
+        Ok(stored == frame_sum(big, sum, bytes))
+    }
+
+    /// Whether the frame behind is the same, as it has to be when a commit does not end a sector.
+    fn is_repeated(&self, frame: u32, bytes: &[u8]) -> io::Result<bool> {
+        let next = frame + 1;
+        if self.offset(next) == self.filled_to(frame) {
+            return Ok(true);
+        }
+        if next == self.frames {
+            return Ok(false);
+        }
+        let next = self.frame_bytes(next)?;
+        let same = |range: Range<usize>| {
+            next.get(range.clone()).zip(bytes.get(range)).is_some_and(|(a, b)| are_near(a, b))
+        };
+        Ok(same(0..8) && same(FRAME_HEADER_BYTES..bytes.len()))
     }
 
     fn offset(&self, frame: u32) -> u64 {
@@ -325,8 +373,18 @@ fn salts(frame: &[u8]) -> (u32, u32) {
     (be32(frame, 8).unwrap_or(0), be32(frame, 12).unwrap_or(0))
 }
 
+fn stored_sum(frame: &[u8]) -> Sum {
+    (be32(frame, 16).unwrap_or(0), be32(frame, 20).unwrap_or(0))
+}
+
+/// What the sum of a frame has to be behind a frame with that sum.
+fn frame_sum(big: bool, before: Sum, frame: &[u8]) -> Sum {
+    let sum = checksum(big, before, frame.get(..8).unwrap_or_default());
+    checksum(big, sum, frame.get(FRAME_HEADER_BYTES..).unwrap_or_default())
+}
+
 /// Section 4.2: two running sums over pairs of words.
-fn checksum(big: bool, start: (u32, u32), bytes: &[u8]) -> (u32, u32) {
+fn checksum(big: bool, start: Sum, bytes: &[u8]) -> Sum {
     let (mut a, mut b) = start;
     for pair in bytes.chunks_exact(8) {
         let (Some(x), Some(y)) = (be32(pair, 0), be32(pair, 4)) else { break };
@@ -354,9 +412,10 @@ mod tests {
         connection.query_row(&words, [], |_| Ok(())).unwrap();
     }
 
-    /// Two tables of a row each, all of it in the database and nothing in the log.
+    /// Two tables of a row each, all of it in the database and nothing in the log. As in all our
+    /// files, the frame of a commit is repeated to the end of its sector.
     fn two_tables(path: &Path) -> Connection {
-        let connection = Connection::open(path).unwrap();
+        let connection = Connection::open(format!("file:{}?psow=0", path.display())).unwrap();
         connection
             .execute_batch(
                 "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
@@ -393,10 +452,10 @@ mod tests {
             .execute_batch("BEGIN; UPDATE t SET b='third'; UPDATE u SET b='other'; COMMIT;")
             .unwrap();
         let mut bytes = std::fs::read(log(&path)).unwrap();
-        bytes[HEADER_BYTES + 3 * (FRAME_HEADER_BYTES + 4_096) - 1] ^= 1;
+        bytes[HEADER_BYTES + 5 * (FRAME_HEADER_BYTES + 4_096) - 1] ^= 1;
         io::Write::write_all(&mut File::create(log(&copy)).unwrap(), &bytes).unwrap();
         let wal = Wal::open(&log(&copy), 4_096).unwrap().unwrap();
-        assert_eq!((wal.damaged, wal.chain.committed, wal.frames), (true, 2, 5));
+        assert_eq!((wal.damaged, wal.chain.committed, wal.frames), (true, 4, 9));
         assert_eq!(wal.database(&copy).unwrap(), Database::Behind);
         // The whole of the last one puts it ahead.
         checkpoint(&connection, "TRUNCATE");
@@ -425,7 +484,7 @@ mod tests {
             .unwrap();
         let frame = |n: usize| HEADER_BYTES + n * (FRAME_HEADER_BYTES + 4_096);
         let whole = std::fs::read(log(&path)).unwrap();
-        assert_eq!(whole.len(), frame(4));
+        assert_eq!(whole.len(), frame(7));
         let stand = |database: &[u8], bytes: &[u8]| {
             io::Write::write_all(&mut File::create(&copy).unwrap(), database).unwrap();
             io::Write::write_all(&mut File::create(log(&copy)).unwrap(), bytes).unwrap();
@@ -434,7 +493,7 @@ mod tests {
             (wal.damaged, wal.database(&copy).unwrap())
         };
         let mut torn = whole.clone();
-        torn[frame(4) - 1_000..].fill(0);
+        torn[frame(6) - 1_000..].fill(0);
         torn[12..19].fill(0x5a);
         assert_eq!(stand(&third, &torn), (true, Database::Complete));
         // A bit of the header of a log that is needed is damage, wherever the database stands.
@@ -448,6 +507,55 @@ mod tests {
         let mut mixed = third;
         mixed[4_096..8_192].copy_from_slice(&forth[4_096..8_192]); // The second page is `t`.
         assert_eq!(stand(&mixed, &flipped), (true, Database::Mixed));
+    }
+
+    /// Of a transaction that was torn everywhere, a header was torn between its words: of the round
+    /// before it says that it commits. Nothing but that transaction is lost.
+    #[test]
+    fn a_torn_frame_header_ends_no_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let connection = two_tables(&path);
+        let fill = |bytes: u32| {
+            connection.execute("UPDATE t SET b=zeroblob(?1)", [bytes]).unwrap();
+        };
+        let place = |n: u32| (HEADER_BYTES + n as usize * (FRAME_HEADER_BYTES + 4_096), n);
+        let (at, torn) = (0..).map(place).find(|(at, _)| at % 512 == 504).unwrap();
+        let commits = |bytes: &[u8]| is_commit(&bytes[at..]);
+        let old = loop {
+            connection.execute("UPDATE u SET b=b||'.'", []).unwrap();
+            let bytes = std::fs::read(log(&path)).unwrap();
+            if bytes.len() > at + 8 {
+                break bytes;
+            }
+        };
+        assert!(commits(&old));
+        checkpoint(&connection, "PASSIVE");
+        fill(300_000);
+        let whole = std::fs::read(log(&path)).unwrap();
+        assert!(!commits(&whole));
+        let open = |bytes: &[u8]| {
+            let copy = dir.path().join("copy");
+            io::Write::write_all(&mut File::create(&copy).unwrap(), bytes).unwrap();
+            Wal::open(&copy, 4_096).unwrap().unwrap()
+        };
+        let mut bytes = whole.clone();
+        bytes[at..at + 8].copy_from_slice(&old[at..at + 8]);
+        let wal = open(&bytes);
+        assert_eq!((wal.chain.breaks_at, wal.damaged), (Some(torn), false));
+        // The same with its beginning lost: the log is not to be gone on with.
+        let mut bytes = whole.clone();
+        bytes[HEADER_BYTES..8_192].fill(0);
+        let wal = open(&bytes);
+        assert_eq!((wal.broken, wal.tail, wal.damaged), (true, true, false));
+        // Damage is damage: another transaction follows.
+        connection.execute("UPDATE u SET b='other'", []).unwrap();
+        let whole = std::fs::read(log(&path)).unwrap();
+        for lost in [at..at + 8, HEADER_BYTES..8_192] {
+            let mut bytes = whole.clone();
+            bytes[lost].fill(0);
+            assert!(open(&bytes).damaged);
+        }
     }
 
     fn look_at_pages_of(size: usize) {
@@ -480,7 +588,7 @@ mod tests {
         let bytes = std::fs::read(&log).unwrap();
         let used = HEADER_BYTES + ours * (FRAME_HEADER_BYTES + size);
         let mut unnoticed = Vec::new();
-        for byte in (0..used).step_by(97).chain(0..60) {
+        for byte in (0..used).step_by(97.max(size / 16) | 1).chain(0..60) {
             let mut bytes = bytes.clone();
             bytes[byte] ^= 1 << (byte % 8);
             io::Write::write_all(&mut File::create(&copy).unwrap(), &bytes).unwrap();

@@ -261,6 +261,7 @@ impl<'a> Session<'a> {
                 expires: message.expiry.map(|seconds| at + Duration::from_secs(seconds.into())),
                 at,
                 reply_to: None,
+                answer: None,
             };
             match self.engine.inbox.try_send(request) {
                 Ok(()) => self.engine.board.update(|progress| progress.commands.received += 1),

@@ -30,6 +30,27 @@ async fn a_broker_that_comes_later_gets_everything() {
     running.stop().await;
 }
 
+/// The first attempt of this one would come within a day.
+#[tokio::test]
+async fn who_does_not_want_to_wait_has_it_tried_at_once() {
+    let fake = Fake::new([WELL]).await;
+    let mut world = World::new();
+    world.timing.backoff_first = Duration::from_secs(86_400);
+    let running = world.start(plan(&fake));
+    let give_up = tokio::time::Instant::now() + Duration::from_secs(20);
+    while running.port.status().connects == 0 {
+        assert!(tokio::time::Instant::now() < give_up, "{:#?}", running.port.status());
+        running.port.try_now();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Who is connected is not disturbed.
+    running.port.try_now();
+    world.append(3);
+    let status = running.until_nothing_waits().await;
+    assert_eq!(status.connects, 1);
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn every_way_to_be_away_has_its_words() {
     let refused = |code| Mood { welcome: Welcome::Refuse(code), ..WELL };

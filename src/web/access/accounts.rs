@@ -97,7 +97,7 @@ pub fn check_password(user: &str, password: &str) -> Result<(), AccountError> {
     for word in [&user.to_lowercase(), "password", "passwort", "fieldhold", "gateway", "admin"] {
         rest = if word.is_empty() { rest } else { rest.replace(word, "") };
     }
-    let is_known = rest.chars().filter(|c| c.is_alphabetic()).count() == 0 && rest.len() <= 4;
+    let is_known = rest.chars().filter(|c| c.is_alphabetic()).count() == 0 && rest.len() <= 6;
     if is_one_letter || is_known || rows.into_iter().any(is_a_row) {
         return Err(AccountError::PasswordGuessed);
     }
@@ -320,6 +320,7 @@ mod tests {
             ("qwertzuiop", AccountError::PasswordGuessed),
             ("Password12", AccountError::PasswordGuessed),
             ("annaanna12", AccountError::PasswordGuessed),
+            ("anna123456", AccountError::PasswordGuessed),
             ("FieldholdAdmin1!", AccountError::PasswordGuessed),
             (&"x".repeat(1_025), AccountError::PasswordLong),
         ] {

@@ -32,7 +32,7 @@ const columns = (picked, pick) => [
   { key: 'type', head: t.editor.type, width: 'minmax(76px,.5fr)', cell: (row) => html`<span class="mono">${row.type}${row.order && row.order !== 'ABCD' ? ` ${row.order}` : ''}</span>` },
   { key: 'scale', head: t.editor.scale, width: '52px', class: 'number', cell: (row) => row.scale ?? '' },
   { key: 'topic', head: t.editor.topic, width: 'minmax(0,1.3fr)', cell: (row) => html`<span class="clip mono" title=${row.topic}>${ends(row.topic)}</span>` },
-  { key: 'now', head: t.live.value, width: 'minmax(84px,.8fr)', class: 'number', narrow: 'value', cell: (row) => html`<${Now} row=${row} of=${Value} />` },
+  { key: 'now', head: t.live.value, width: 'minmax(112px,.9fr)', class: 'number', narrow: 'value', cell: (row) => html`<${Now} row=${row} of=${Value} />` },
   { key: 'quality', head: t.live.quality, width: 'minmax(0,1.2fr)', narrow: 'state', cell: (row) => (row.problems?.length ? html`<span class="clip" title=${row.problems.map((p) => p.message).join('; ')}><${State} kind="bad">${t.mapping.problem}<//> <small>${row.problems[0].message}</small></span>` : html`<span class="clip"><${Now} row=${row} of=${Quality} /> <small class="wide-only"><${Now} row=${row} of=${Cause} /></small></span>`) },
 ];
 

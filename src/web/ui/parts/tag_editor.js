@@ -114,7 +114,8 @@ export function TagEditor({ source, onClose }) {
   };
   return html`<${Sheet} wide title=${start.isNew ? t.editor.title : `${deviceName} / ${source.name}`} onClose=${onClose}
     footer=${html`${!start.isNew && html`<${Button} kind="danger first" onClick=${remove}>${t.remove}<//>`}<${Button} onClick=${onClose}>${t.cancel}<//>
-      ${start.isNew && html`<${Button} busy=${busy} onClick=${() => save(next)}>${t.editor.addNext}<//>`}
+      ${start.isNew && html`<${Button} busy=${busy} onClick=${() => save(next)}>${t.editor.addNext}<//>
+        <${Button} busy=${busy} onClick=${() => save(() => { onClose(); go('/changes'); })}>${t.editor.addReview}<//>`}
       <${Button} kind="primary" busy=${busy} onClick=${() => save(done)}>${start.isNew ? t.editor.add : t.editor.save}<//>`}>
     <div role="status">${kept && html`<p class="note good">${kept}</p>`}</div>
     <div class="editor">

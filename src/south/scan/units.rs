@@ -1,8 +1,10 @@
 //! Units as a person writes them: `1-10,17`.
 
-use super::Units;
-
-pub(super) fn units(text: &str) -> Result<Units, String> {
+/// The units, each once, in the order they are written.
+///
+/// # Errors
+/// In words, for who wrote it.
+pub fn units(text: &str) -> Result<Vec<u8>, String> {
     let mut units = Vec::new();
     for part in text.split(',').map(str::trim) {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
@@ -13,7 +15,7 @@ pub(super) fn units(text: &str) -> Result<Units, String> {
             _ => return Err(format!("{part:?} is no unit and no range; write it as in 1-10,17")),
         }
     }
-    Ok(Units(units))
+    Ok(units)
 }
 
 #[cfg(test)]
@@ -22,8 +24,8 @@ mod tests {
 
     #[test]
     fn units_are_numbers_and_ranges() {
-        assert_eq!(units("1-3, 9,2"), Ok(Units(vec![1, 2, 3, 9])));
-        assert_eq!(units("0-255").map(|units| units.0.len()), Ok(256));
+        assert_eq!(units("1-3, 9,2"), Ok(vec![1, 2, 3, 9]));
+        assert_eq!(units("0-255").map(|units| units.len()), Ok(256));
         for wrong in ["", "1-", "3-1", "256", "1;2", "a"] {
             assert!(units(wrong).is_err(), "{wrong}");
         }

@@ -1,11 +1,9 @@
-//! One line of a picture: pieces of text, each in a tone.
+//! A line of text for people: pieces, each in a tone. Knows no terminal.
 //!
 //! A tone is never the only carrier of a meaning: whoever sees no colours reads the shape and the
 //! word. What does not fit is cut, and the cut is marked.
 
 use std::fmt;
-
-use crossterm::style::{Attribute, Color, Stylize};
 
 /// How a piece of text is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +87,9 @@ impl Line {
         out.text(if width > 0 { "…" } else { "" })
     }
 
-    /// The line with the codes of a colour terminal; without them where NO_COLOR is set.
-    pub fn painted(&self) -> String {
-        self.0.iter().map(|(tone, text)| paint(*tone, text)).collect()
+    /// From left to right.
+    pub fn pieces(&self) -> impl Iterator<Item = (Tone, &str)> {
+        self.0.iter().map(|(tone, text)| (*tone, text.as_str()))
     }
 }
 
@@ -111,17 +109,6 @@ impl From<String> for Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|(_, text)| f.write_str(text))
-    }
-}
-
-fn paint(tone: Tone, text: &str) -> String {
-    match tone {
-        Tone::Plain => text.to_owned(),
-        Tone::Strong => text.attribute(Attribute::Bold).to_string(),
-        Tone::Faint => text.with(Color::DarkGrey).to_string(),
-        Tone::Good => text.with(Color::Green).to_string(),
-        Tone::Doubt => text.with(Color::Yellow).to_string(),
-        Tone::Bad => text.with(Color::Red).attribute(Attribute::Bold).to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lines of a configuration, to be pasted into one.
 
-use crate::config::{Endpoint, Framing, Link, Parity, TcpWire, Wire, show_kind};
+use super::{Endpoint, Framing, Link, Parity, TcpWire, Wire, show_kind};
 use crate::model::{Coding, Order, Table};
 
 /// A bus, as the value of its name.

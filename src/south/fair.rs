@@ -1,5 +1,5 @@
-//! Whose turn it is on a shared line: polls, or requests that clients of the server face wait for.
-//! Pure: time comes in.
+//! Whose turn it is on a line: polls, or requests that others wait for, clients of the server face and
+//! people. Pure: time comes in.
 //!
 //! Polls go first. Requests take the time that polling leaves, and where it leaves none they still
 //! get [`PASS_SHARE`] of the line. So a flood of requests makes no poll miss its tick on a line that
@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-/// Of a line that is busy with polls, for requests that are passed through.
+/// Of a line that is busy with polls, for requests of others.
 pub(crate) const PASS_SHARE: f64 = 0.25;
 /// Time that can be saved up for them.
 const CREDIT_MAX: Duration = Duration::from_millis(100);

@@ -1,13 +1,11 @@
 //! A trace as a file: text as it is shown, or packets for Wireshark.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 
-use super::{Trace, text};
-use crate::cli::BadInput;
+use super::text;
+use super::{Exchange, Framing, Page, Way, frames};
 use crate::codec::pcap::{Conversation, LinkType, Pcap, Side};
 use crate::config::Plan;
-use crate::south::trace::{Exchange, Framing, Way, frames};
 
 /// Stand in for both ends (RFC 5737), since the bytes were seen above them.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -25,44 +23,34 @@ pub enum Format {
 }
 
 impl Format {
-    /// By the end of the file's name.
-    pub fn of(path: &Path) -> Result<Self, BadInput> {
-        match path.extension().and_then(|end| end.to_str()) {
-            Some("txt") => Ok(Self::Text),
-            Some("pcap") => Ok(Self::Pcap),
-            _ => Err(BadInput(format!(
-                "{}: what to write is said by the name: FILE.txt or FILE.pcap",
-                path.display()
-            ))),
-        }
-    }
-
-    pub fn write(self, trace: &Trace, plan: &Plan) -> Vec<u8> {
+    /// Exchanges as a file; `page` is one of those they came with.
+    pub fn write<'a>(
+        self,
+        page: &Page,
+        exchanges: impl Iterator<Item = &'a Exchange>,
+        plan: &Plan,
+    ) -> Vec<u8> {
         match self {
-            Self::Text => written(trace, plan).into_bytes(),
-            Self::Pcap => match trace.page.framing {
-                Framing::Mbap => ethernet(trace),
-                Framing::Rtu => user(trace, LinkType::User0),
-                Framing::Other => user(trace, LinkType::User1),
+            Self::Text => written(page, exchanges, plan).into_bytes(),
+            Self::Pcap => match page.framing {
+                Framing::Mbap => ethernet(exchanges),
+                Framing::Rtu => user(page.framing, exchanges, LinkType::User0),
+                Framing::Other => user(page.framing, exchanges, LinkType::User1),
             },
         }
     }
 }
 
-fn written(trace: &Trace, plan: &Plan) -> String {
-    let mut out = String::new();
-    let lines = trace.exchanges.iter().flat_map(|e| text::exchange(&trace.page, e, plan));
-    for line in text::head(&trace.page).into_iter().chain(lines) {
-        out += &format!("{line}\n");
-    }
-    out
+fn written<'a>(page: &Page, all: impl Iterator<Item = &'a Exchange>, plan: &Plan) -> String {
+    let lines = all.flat_map(|exchange| text::exchange(page, exchange, plan));
+    text::head(page).into_iter().chain(lines).map(|line| format!("{line}\n")).collect()
 }
 
 /// Every piece a packet of its connection.
-fn ethernet(trace: &Trace) -> Vec<u8> {
+fn ethernet<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Vec<u8> {
     let mut pcap = Pcap::new(LinkType::Ethernet);
     let mut open: Option<(u32, Conversation)> = None;
-    for exchange in &trace.exchanges {
+    for exchange in exchanges {
         let mut talk = match open.take() {
             Some((connection, talk)) if connection == exchange.connection => talk,
             _ => {
@@ -85,10 +73,14 @@ fn ethernet(trace: &Trace) -> Vec<u8> {
 }
 
 /// Every frame a packet, and what is between frames as well.
-fn user(trace: &Trace, link: LinkType) -> Vec<u8> {
+fn user<'a>(
+    framing: Framing,
+    exchanges: impl Iterator<Item = &'a Exchange>,
+    link: LinkType,
+) -> Vec<u8> {
     let mut pcap = Pcap::new(link);
-    for exchange in &trace.exchanges {
-        for frame in frames(trace.page.framing, exchange) {
+    for exchange in exchanges {
+        for frame in frames(framing, exchange) {
             pcap.packet(at(exchange, frame.after_us), &frame.bytes);
         }
     }

@@ -1,10 +1,10 @@
 //! Exchanges as lines of text: the bytes, what they mean, what became of it.
 
-use crate::cli::view::{Line, Tone};
+use super::{Exchange, Frame, Framing, Page, Purpose, Role, Verdict, frames};
 use crate::codec::{pdu, registers};
 use crate::config::Plan;
 use crate::model::Mono;
-use crate::south::trace::{Exchange, Frame, Framing, Page, Purpose, Role, Verdict, frames};
+use crate::model::tone::{Line, Tone};
 
 /// Bytes shown in one line.
 const BYTES_PER_LINE: usize = 24;
@@ -57,21 +57,29 @@ fn summary(exchange: &Exchange) -> Line {
         Verdict::Exception(_) => Tone::Doubt,
         _ => Tone::Bad,
     };
-    let purpose = match exchange.purpose {
-        Purpose::Poll => "poll",
-        Purpose::Probe => "probe",
-        Purpose::Write => "write",
-        Purpose::PassThrough => "pass-through",
-    };
     let mut line = Line::new()
         .add(Tone::Strong, time(exchange.at_us))
         .add(Tone::Faint, format!(" #{} ", exchange.number));
     if let Some(device) = &exchange.device {
         line = line.text(format!("{device} · "));
     }
-    line = line.text(format!("{purpose} ")).state(tone, &exchange.verdict.to_string(), 0);
+    line = line.text(format!("{} ", purpose(exchange.purpose))).state(
+        tone,
+        &exchange.verdict.to_string(),
+        0,
+    );
     let took = i64::try_from(exchange.took_us).unwrap_or(i64::MAX);
     line.add(Tone::Faint, format!(" after {} ms", Millis(took)))
+}
+
+fn purpose(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Poll => "poll",
+        Purpose::Probe => "probe",
+        Purpose::Write => "write",
+        Purpose::PassThrough => "pass-through",
+        Purpose::Hand => "by hand",
+    }
 }
 
 fn bytes(frame: &Frame, sent_us: u32, meaning: &str) -> Vec<Line> {
@@ -94,7 +102,8 @@ fn bytes(frame: &Frame, sent_us: u32, meaning: &str) -> Vec<Line> {
     out
 }
 
-fn meaning(framing: Framing, frame: &Frame, asked: Option<&[u8]>) -> String {
+/// What a frame says, as the answer to the request `asked`.
+pub fn meaning(framing: Framing, frame: &Frame, asked: Option<&[u8]>) -> String {
     let plain = match (&frame.content, frame.role) {
         (Some((unit, pdu)), Role::Request | Role::Echo) => {
             format!("unit {unit}: {}", pdu::request(pdu))
