@@ -1,10 +1,18 @@
 //! Passwords against hashes, and hashes of new passwords. Slow on purpose: not for an async task.
 
-use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// Longest password taken, by the protocol (MQTT 5.0, 3.1.3.6).
 pub const PASSWORD_BYTES_MAX: usize = 65_535;
+
+/// What the PHC string format recommends.
+const SALT_BYTES: usize = 16;
+/// Room that is asked for, of which only what is needed is used: above 32 MiB glibc maps memory for
+/// itself and gives it back, below it keeps it, for each thread that ever looked at a password. That
+/// was 500 MB after a flood of logins.
+const BLOCKS_MAPPED: usize = 33 * 1_024;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
@@ -24,13 +32,46 @@ pub fn hash_password(password: &[u8]) -> Result<String, HashError> {
         1..=PASSWORD_BYTES_MAX => {}
         _ => return Err(HashError::TooLong),
     }
-    let hash = Argon2::default().hash_password(password);
-    hash.map(|hash| hash.to_string()).map_err(|error| HashError::Failed(error.to_string()))
+    let argon2 = Argon2::default();
+    let failed = |error: &dyn std::fmt::Display| HashError::Failed(error.to_string());
+    let mut salt = [0; SALT_BYTES];
+    SystemRandom::new().fill(&mut salt).map_err(|_| failed(&"there are no random numbers"))?;
+    let salt = Salt::new(&salt).map_err(|error| failed(&error))?;
+    let mut out = [0; Params::DEFAULT_OUTPUT_LEN];
+    fill(&argon2, password, &salt, &mut out).ok_or_else(|| failed(&"there is no memory for it"))?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(argon2.params()).map_err(|error| failed(&error))?,
+        salt: Some(salt),
+        hash: Some(Output::new(&out).map_err(|error| failed(&error))?),
+    };
+    Ok(hash.to_string())
 }
 
 /// Whether a password belongs to a hash, which says itself how much work that is.
 pub fn verify(password: &[u8], hash: &str) -> bool {
-    Argon2::default().verify_password(password, hash).is_ok()
+    let found = PasswordHash::new(hash).ok().and_then(|hash| {
+        let (salt, expected) = (hash.salt.as_ref()?, hash.hash.as_ref()?);
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = hash.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let mut out = [0; Output::MAX_LENGTH];
+        let out = out.get_mut(..expected.len())?;
+        fill(&Argon2::new(algorithm, version, params), password, salt, out)?;
+        // Compared in the same time whatever differs.
+        Some(Output::new(out).ok()? == *expected)
+    });
+    found.unwrap_or(false)
+}
+
+/// Hashes into `out`; `None` where it can't.
+fn fill(argon2: &Argon2<'_>, password: &[u8], salt: &[u8], out: &mut [u8]) -> Option<()> {
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(blocks.max(BLOCKS_MAPPED)).ok()?;
+    memory.resize(blocks, Block::default());
+    argon2.hash_password_into_with_memory(password, salt, out, &mut memory).ok()
 }
 
 #[cfg(test)]
