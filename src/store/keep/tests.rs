@@ -136,7 +136,7 @@ fn what_is_made_and_removed_before_it_is_written_never_is() {
     assert_eq!((after.commits, after.changes_spared), (before.commits, 2 * 998));
     assert!(after.bytes_written > 0);
     // The writer adds it to the wear of the card after it has answered.
-    wait_until("what was written is counted", || worn() - new >= after.bytes_written);
+    wait_until("the card's wear has it", || worn() - new >= after.bytes_written);
     keep.put([Change::remove(Key::Message(1))]);
     run(keep.committed().wait()).unwrap();
     keep.crash();
