@@ -62,7 +62,7 @@ use crate::model::{
 };
 use crate::store::{Keep, Store};
 
-pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password};
+pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password, verify_password};
 pub use error::BrokerError;
 pub use listen::{Listening, Overheard};
 pub use lists::{After, ClientRow, Kicked, Page, Removed, RetainedRow, SubscriptionRow, TopicRow};

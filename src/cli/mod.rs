@@ -13,11 +13,14 @@ mod probe;
 mod profile;
 mod run;
 mod scan;
+mod secret;
+mod setup_code;
 mod simulate;
 mod status;
 mod store;
 mod trace;
 mod uplink;
+mod user;
 mod view;
 
 use std::path::PathBuf;
@@ -65,6 +68,10 @@ enum Command {
     Broker(broker::Arguments),
     /// Look into the store
     Store(store::Arguments),
+    /// Accounts of the web page: list, add, new password, remove
+    User(user::Arguments),
+    /// Show the code for making the first account on the web page
+    SetupCode(setup_code::Arguments),
 }
 
 /// A configuration file as an argument.
@@ -93,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Uplink(arguments) => uplink::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
+        Command::SetupCode(arguments) => setup_code::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         if error.is::<BadConfig>() {

@@ -81,7 +81,7 @@ async fn live(
     let gateway = Arc::new(Gateway::start_with(opened, plan, secrets));
     let setup = Setup::start(&gateway, found);
     start_remote(&gateway, &setup);
-    web::start(web::Deps {
+    let page = web::start(web::Deps {
         gateway: Arc::clone(&gateway),
         setup: setup.clone(),
         clock,
@@ -91,7 +91,8 @@ async fn live(
     });
     if let Some(dir) = state_dir {
         let (asked, setup) = (Arc::clone(&gateway), setup.clone());
-        let answer = move |words| answer(Arc::clone(&asked), setup.clone(), words).boxed();
+        let answer =
+            move |words| answer(Arc::clone(&asked), setup.clone(), page.clone(), words).boxed();
         gateway.start_control(control::socket_path(&dir), Arc::new(answer));
     }
     tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
@@ -109,7 +110,16 @@ async fn live(
     Ok(())
 }
 
-async fn answer(gateway: Arc<Gateway>, setup: Setup, words: String) -> Option<String> {
+async fn answer(
+    gateway: Arc<Gateway>,
+    setup: Setup,
+    page: web::Web,
+    words: String,
+) -> Option<String> {
+    if let Some(ask) = words.strip_prefix("access ") {
+        let answer = page.ask(serde_json::from_str(ask).ok()?).await;
+        return Some(answer.unwrap_or_else(|error| json!({ "error": error })).to_string());
+    }
     if let Some(ask) = words.strip_prefix("broker ") {
         let ask: BrokerAsk = serde_json::from_str(ask).ok()?;
         let answer = gateway.ask_broker(ask).await;

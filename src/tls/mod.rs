@@ -21,7 +21,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::config::TlsPlan;
 use crate::model::Wall;
 
-pub use certificate::{alternative_name, common_name};
+pub use certificate::{Seen, alternative_name, common_name, look};
 pub use server::{Server, Shown, inspect};
 
 /// Something that TLS needs is not there or not usable. Someone must act, and trying again helps: a

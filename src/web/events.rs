@@ -101,13 +101,13 @@ impl Events {
     }
 
     /// A new stream with all there is; `None` if there are too many.
-    fn join(app: &App, who: &str) -> Option<Joined> {
+    fn join(app: &App, who: &Who) -> Option<Joined> {
         let status = app.gateway().status();
         let mut seen = app.events().lock();
         if seen.streams.values().sum::<usize>() >= STREAMS_MAX {
             return None;
         }
-        let own = seen.streams.entry(who.to_owned()).or_default();
+        let own = seen.streams.entry(who.name.clone()).or_default();
         if *own >= STREAMS_OF_ONE_MAX {
             return None;
         }
@@ -119,8 +119,8 @@ impl Events {
             values: Some(json!({ "tags": tags, "all": true }).to_string()),
         };
         let receiver = app.events().sender.subscribe();
-        let seat = Seat { app: app.clone(), who: who.to_owned() };
-        Some(Joined { first, receiver, _seat: seat })
+        let seat = Seat { app: app.clone(), who: who.clone() };
+        Some(Joined { first, receiver, seat })
     }
 }
 
@@ -169,22 +169,22 @@ impl Seen {
 struct Joined {
     first: News,
     receiver: broadcast::Receiver<Arc<News>>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 /// A place among the streams; given back when it is dropped.
 struct Seat {
     app: App,
-    who: String,
+    who: Who,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seen = self.app.events().lock();
-        if let Some(own) = seen.streams.get_mut(&self.who) {
+        if let Some(own) = seen.streams.get_mut(&self.who.name) {
             *own -= 1;
             if *own == 0 {
-                seen.streams.remove(&self.who);
+                seen.streams.remove(&self.who.name);
             }
         }
     }
@@ -212,7 +212,7 @@ async fn events(
     State(app): State<App>,
     who: Who,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let Some(joined) = Events::join(&app, &who.name) else {
+    let Some(joined) = Events::join(&app, &who) else {
         return Err(Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too-many-streams",
@@ -239,7 +239,12 @@ fn rest(joined: Joined) -> impl Stream<Item = Result<Event, Infallible>> {
             if let Some(event) = ready.pop() {
                 return Some((Ok(event), (joined, ready)));
             }
-            match joined.receiver.recv().await {
+            let received = joined.receiver.recv().await;
+            // There is news every second, and nobody gets any whose session has ended.
+            if !joined.seat.app.access().is_still_in(&joined.seat.who) {
+                return None;
+            }
+            match received {
                 Ok(news) => {
                     let values = news.values.as_ref();
                     ready.extend(values.map(|v| Event::default().event("values").data(v)));

@@ -13,7 +13,7 @@
 pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
-
+mod crowd;
 mod draft;
 mod events;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
@@ -28,25 +28,42 @@ mod state;
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WebPlan;
+use crate::runtime::in_full;
 
 pub use api::demo::{Demo, DemoSwitch, DemoSwitches};
 pub use routes::{Need, description, needs};
 pub use server::WebError;
 pub use state::{App, Deps};
 
+use access::AccessAsk;
 use state::Shared;
 
 /// The name of its unit.
 const UNIT: &str = "web";
 
+/// The page, for those who ask its accounts.
+#[derive(Clone)]
+pub struct Web(Arc<Shared>);
+
 /// Starts the page as a unit of the gateway. A taken port is a state of the unit, tried again.
-pub fn start(deps: Deps) {
+pub fn start(deps: Deps) -> Web {
     let gateway = Arc::clone(&deps.gateway);
     let shared = Arc::new(Shared::new(deps));
-    gateway.start_unit(UNIT, move |stop| run(Arc::clone(&shared), stop));
+    let running = Arc::clone(&shared);
+    gateway.start_unit(UNIT, move |stop| run(Arc::clone(&running), stop));
+    Web(shared)
+}
+
+impl Web {
+    /// What the command line asks of the accounts, be the page served or not.
+    pub async fn ask(&self, ask: AccessAsk) -> Result<Value, String> {
+        let access = self.0.access().await.map_err(|error| in_full(&error))?;
+        access::answer(&access, ask).await
+    }
 }
 
 /// Serves as the configuration says, and anew when that changes.
@@ -75,7 +92,10 @@ async fn serve(
     stop: CancellationToken,
 ) -> Result<(), WebError> {
     match plan {
-        Some(plan) => server::serve(App::new(Arc::clone(shared), plan), stop).await,
+        Some(plan) => {
+            let app = App::new(Arc::clone(shared), plan).await.map_err(WebError::Access)?;
+            server::serve(app, stop).await
+        }
         None => {
             stop.cancelled().await;
             Ok(())

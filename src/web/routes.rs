@@ -40,14 +40,18 @@ pub type Needs = BTreeMap<(String, String), Need>;
 
 fn all() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
+        .merge(api::audit::routes())
+        .merge(api::certificate::routes())
         .merge(api::config::routes())
         .merge(api::draft::routes())
         .merge(api::mapping::routes())
         .merge(api::preview::routes())
         .merge(api::profiles::routes())
         .merge(api::demo::routes())
+        .merge(api::session::routes())
         .merge(api::status::routes())
         .merge(api::tags::routes())
+        .merge(api::users::routes())
         .merge(api::commands::routes())
         .merge(api::probe::routes())
         .merge(api::scan::routes())
@@ -149,6 +153,15 @@ mod tests {
             .filter(|(_, need)| *need == Need::Nothing)
             .map(|((method, path), _)| format!("{method} {path}"))
             .collect();
-        assert_eq!(open, ["GET /api/v1/openapi.json", "GET /healthz", "GET /readyz"]);
+        let expected = [
+            "GET /api/v1/certificate",
+            "GET /api/v1/openapi.json",
+            "GET /api/v1/session",
+            "GET /healthz",
+            "GET /readyz",
+            "POST /api/v1/session",
+            "POST /api/v1/setup",
+        ];
+        assert_eq!(open, expected);
     }
 }

@@ -3,9 +3,9 @@
 //! A connection that is slow, silent or one too many costs nobody else anything: there is room for
 //! so many, the head of a request has to come in time, and an answer is awaited for so long.
 
-use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -22,8 +22,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::access::Encryption;
+use super::access::{Encryption, EncryptionError, Opening, names};
+use super::crowd::{Crowd, Place};
 use super::{App, events, routes};
+use crate::config::{WebPlan, WebTls};
 use crate::model::{Blame, Retry};
 
 /// For the handshake of TLS, and for the head of a request.
@@ -41,14 +43,17 @@ pub enum WebError {
     #[error("the web page can't listen on {address}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("the web page has no certificate to show")]
-    Certificate(#[source] Box<dyn Error + Send + Sync>),
+    Certificate(#[source] EncryptionError),
+    #[error("nobody can sign in at the web page")]
+    Access(#[source] Opening),
 }
 
 impl WebError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Listen { .. } => Blame::Config,
-            Self::Certificate(_) => Blame::Disk,
+            Self::Certificate(error) => error.blame(),
+            Self::Access(error) => error.blame(),
         }
     }
 
@@ -61,7 +66,6 @@ impl WebError {
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     pub address: SocketAddr,
-    #[expect(dead_code, reason = "sessions will need it for their cookies")]
     pub encrypted: bool,
 }
 
@@ -70,8 +74,14 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
     let address = app.plan().listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| WebError::Listen { address, source })?;
-    let encryption = Encryption::new(&app).map_err(WebError::Certificate)?;
+    let encryption = Encryption::new(app.plan(), app.state_dir().cloned(), Arc::clone(app.clock()))
+        .await
+        .map_err(WebError::Certificate)?;
+    app.access().announce(&address_of(app.plan()));
     let router = routes::router(&app);
+    let crowd = Crowd::new(app.plan().connections);
+    // A proxy here connects for everybody.
+    let is_proxied = |address: IpAddr| app.plan().tls == WebTls::Off && address.is_loopback();
     let mut connections = JoinSet::new();
     let mut work = JoinSet::new();
     work.spawn(events::run(app.clone(), stop.clone()));
@@ -86,23 +96,38 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let serving = connection(stream, address, router.clone(), encryption.clone(), stop.clone());
-        connections.spawn(serving);
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let place = crowd.place(address.ip());
+        if place.is_none() && !is_proxied(address.ip()) {
+            continue;
+        }
+        let (router, encryption, stop) = (router.clone(), encryption.clone(), stop.clone());
+        connections.spawn(connection(stream, address, place, router, encryption, stop));
     }
     let all = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(GRACE, all).await; // What is not done then is cut off with the set.
     Ok(())
 }
 
+/// Where a person finds the page.
+fn address_of(plan: &WebPlan) -> String {
+    let scheme = if plan.tls == WebTls::Off { "http" } else { "https" };
+    let host = match plan.listen.ip() {
+        ip if !ip.is_unspecified() => return format!("{scheme}://{}/", plan.listen),
+        _ => names::host_name().map_or_else(|| "localhost".to_owned(), |name| name + ".local"),
+    };
+    format!("{scheme}://{host}:{}/", plan.listen.port())
+}
+
 /// The peer's trouble is the peer's: nobody is told.
 async fn connection(
     stream: TcpStream,
     address: SocketAddr,
+    _place: Option<Place>,
     router: Router,
     encryption: Encryption,
     stop: CancellationToken,
 ) {
-    let address = SocketAddr::new(unmapped(address.ip()), address.port());
     let _ = stream.set_nodelay(true);
     match encryption.config() {
         None => http(stream, Caller { address, encrypted: false }, router, stop).await,
@@ -144,9 +169,4 @@ async fn http(
             let _ = connection.await;
         }
     }
-}
-
-/// An IPv4 address as such, also where the socket is of both families.
-fn unmapped(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }

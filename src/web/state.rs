@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::config::WebPlan;
 use crate::model::{Clock, Mono};
 use crate::runtime::{Gateway, Logs, Setup, SetupStatus};
 
+use super::access::{Access, Opening, Who};
 use super::api::demo::Demo;
 use super::draft::Drafts;
 use super::events::Events;
+use super::problem::Problem;
 
 /// What the page stands on.
 pub struct Deps {
@@ -31,12 +33,15 @@ pub struct Deps {
 pub struct App {
     shared: Arc<Shared>,
     plan: Arc<WebPlan>,
+    access: Arc<Access>,
 }
 
 /// What outlives a change of how the page is served.
 pub(super) struct Shared {
     deps: Deps,
     events: Events,
+    /// Accounts and sessions, from the moment they could be read.
+    access: OnceCell<Arc<Access>>,
     draft: Drafts,
     started: Mono,
 }
@@ -45,7 +50,18 @@ impl Shared {
     pub fn new(deps: Deps) -> Self {
         let draft = Drafts::new(deps.state_dir.as_deref());
         let started = deps.clock.mono();
-        Self { deps, events: Events::default(), draft, started }
+        Self { deps, events: Events::default(), access: OnceCell::new(), draft, started }
+    }
+
+    /// Who may use the page. What can't be read now may be readable later.
+    pub async fn access(&self) -> Result<Arc<Access>, Opening> {
+        let open = async || {
+            let dir = self.deps.state_dir.clone().filter(|_| self.deps.demo.is_none());
+            let clock = Arc::clone(&self.deps.clock);
+            let opened = tokio::task::spawn_blocking(move || Access::open(dir.as_deref(), clock));
+            opened.await.map_err(|_| Opening::Stopping)?.map(Arc::new)
+        };
+        self.access.get_or_try_init(open).await.cloned()
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -60,8 +76,19 @@ impl Shared {
 }
 
 impl App {
-    pub(super) fn new(shared: Arc<Shared>, plan: WebPlan) -> Self {
-        Self { shared, plan: Arc::new(plan) }
+    pub(super) async fn new(shared: Arc<Shared>, plan: WebPlan) -> Result<Self, Opening> {
+        let access = shared.access().await?;
+        Ok(Self { shared, plan: Arc::new(plan), access })
+    }
+
+    /// Accounts, sessions, and the audit.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// Notes in the audit what somebody did; before it is answered.
+    pub async fn audit(&self, who: &Who, what: &'static str, detail: &str) -> Result<(), Problem> {
+        Ok(self.access.audit(who, what, detail).await?)
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -72,8 +99,8 @@ impl App {
         &self.shared.deps.setup
     }
 
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.shared.deps.clock
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.deps.clock
     }
 
     pub fn logs(&self) -> &Logs {

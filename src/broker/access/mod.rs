@@ -17,6 +17,7 @@ use super::packet::Reason;
 use crate::config::{BrokerPlan, Grant, Place};
 
 pub use guard::Guard;
+pub use password::verify as verify_password;
 pub use password::{HashError, PASSWORD_BYTES_MAX, hash_password};
 pub use rights::{Publication, Rights};
 

@@ -29,7 +29,7 @@ pub fn hash_password(password: &[u8]) -> Result<String, HashError> {
 }
 
 /// Whether a password belongs to a hash, which says itself how much work that is.
-pub(super) fn verify(password: &[u8], hash: &str) -> bool {
+pub fn verify(password: &[u8], hash: &str) -> bool {
     Argon2::default().verify_password(password, hash).is_ok()
 }
 

@@ -45,7 +45,7 @@ fn of_the_web_page() {
             "{ connections: 2, password: x }",
             &[
                 "t:7:21 web.connections: 2 is out of range; allowed are 8 to 10000",
-                "t:7:25 web.password: accounts are made on the page; fieldhold user passwd NAME sets a password",
+                "t:7:24 web.password: accounts are made on the page; fieldhold user passwd NAME sets a password",
             ],
         ),
     ];

@@ -1,17 +1,45 @@
-//! What every request passes first: who makes it, and whether the route is for them.
+//! What every request passes first: by which name it calls us, who sent it, who makes it, and
+//! whether the route is for them. And what every answer takes along for the browser.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::role::{Role, Who, signed_out};
+use super::role::{AtMachine, Role, Who, signed_out};
+use super::{cookie, door, names};
+use crate::config::WebTls;
 use crate::web::App;
 use crate::web::problem::Problem;
-use crate::web::routes::{Need, Needs};
+use crate::web::routes::{BASE, Need, Needs};
 use crate::web::server::Caller;
+
+/// Of those who are not known yet: a body, and how long it may take.
+const STRANGERS_BODY_BYTES_MAX: usize = 16 << 10;
+const STRANGERS_BODY: Duration = Duration::from_secs(10);
+
+/// The page runs its own scripts and styles and nothing else, in no frame, and asks nobody else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+    require-trusted-types-for 'script'; trusted-types 'none'";
+const FEATURES: &str = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), \
+    usb=(), serial=(), bluetooth=(), hid=()";
+const HEADERS: [(HeaderName, &str); 6] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("permissions-policy"), FEATURES),
+];
 
 #[derive(Clone)]
 pub struct Guard {
@@ -24,35 +52,138 @@ impl Guard {
         Self { app, needs: Arc::new(needs) }
     }
 
-    fn who(&self, request: &Request) -> Option<Who> {
-        let caller = request.extensions().get::<Caller>()?;
+    /// Who shows what: a token of a program, or else that of a session.
+    async fn who(&self, headers: &HeaderMap, caller: Caller) -> Option<Who> {
         let address = caller.address.ip();
-        self.app.demo().then(|| Who { name: "demo".to_owned(), role: Role::Admin, address })
+        if self.app.demo() {
+            return Some(Who::everyone(address));
+        }
+        let access = self.app.access();
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            let (scheme, secret) = value.to_str().ok()?.split_once(' ')?;
+            return match scheme.eq_ignore_ascii_case("bearer") {
+                true => access.of_token(secret.trim(), address).await,
+                false => None,
+            };
+        }
+        access.of_session(cookie::token(headers, caller.encrypted)?, address).await
+    }
+
+    /// Lets a request through to its route, with what is known of who makes it.
+    async fn admit(&self, mut request: Request) -> Result<Request, Problem> {
+        let caller = *request.extensions().get::<Caller>().ok_or_else(signed_out)?;
+        let at_machine = self.check_names(&request, caller.address.ip())?;
+        request.extensions_mut().insert(AtMachine(at_machine));
+        // Only routes of the API have a matched path; the rest are the files of the page.
+        let Some(path) = request.extensions().get::<MatchedPath>() else { return Ok(request) };
+        let method = request.method().as_str();
+        let need = self.needs.get(&(method.to_owned(), path.as_str().to_owned())).copied();
+        let who = self.who(request.headers(), caller).await;
+        match (need, &who) {
+            (None, _) => return Err(forbidden("nobody")),
+            (Some(Need::Role(_)), None) => return Err(signed_out()),
+            (Some(Need::Role(needed)), Some(who)) if who.role < needed => {
+                return Err(forbidden(needed.word()));
+            }
+            (Some(Need::Nothing | Need::Role(_)), _) => {}
+        }
+        let is_known = who.is_some();
+        if let Some(who) = who {
+            request.extensions_mut().insert(who);
+        }
+        if is_known { Ok(request) } else { of_a_stranger(request).await }
+    }
+
+    /// Whether it calls us by a name of ours and was sent by our own page or a program; and whether
+    /// it was sent on this machine.
+    fn check_names(&self, request: &Request, from: IpAddr) -> Result<bool, NotOurs> {
+        let (headers, plan) = (request.headers(), self.app.plan());
+        let authority = door::authority(request.uri(), headers);
+        let host = authority.and_then(door::host);
+        let (Some(authority), Some(host)) = (authority, host) else {
+            return Err(NotOurs::Unnamed);
+        };
+        // The machine's own name is looked up where it decides.
+        let is_ours = door::is_ours(host, None, &plan.hosts)
+            || door::is_ours(host, names::host_name().as_deref(), &[]);
+        if !is_ours {
+            return Err(NotOurs::Name(host.to_owned()));
+        }
+        let is_api = request.uri().path().starts_with(BASE);
+        if is_api && !door::is_of_ours(request.method(), authority, headers) {
+            return Err(NotOurs::Page);
+        }
+        // Without TLS there is a proxy, or may be, whose address is that of everybody.
+        Ok(plan.tls != WebTls::Off && door::is_at_machine(from, host, headers))
     }
 }
 
-pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    // Only routes of the API have a matched path; the rest are the files of the page.
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
-        return next.run(request).await;
-    };
-    let method = request.method().as_str();
-    let need = guard.needs.get(&(method.to_owned(), path.as_str().to_owned()));
-    match (need, guard.who(&request)) {
-        (Some(Need::Nothing), _) => {}
-        (None, _) => return forbidden("nobody").into_response(),
-        (Some(Need::Role(_)), None) => return signed_out().into_response(),
-        (Some(Need::Role(needed)), Some(who)) => {
-            if who.role < *needed {
-                return forbidden(needed.word()).into_response();
-            }
-            request.extensions_mut().insert(who);
-        }
+/// The body of somebody unknown is taken whole before anybody waits for it.
+async fn of_a_stranger(request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    let taken = tokio::time::timeout(STRANGERS_BODY, to_bytes(body, STRANGERS_BODY_BYTES_MAX));
+    match taken.await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The request is too large",
+            format!("without an account it may have {STRANGERS_BODY_BYTES_MAX} bytes"),
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too-slow",
+            "The request was too slow",
+            format!("it did not arrive within {} seconds", STRANGERS_BODY.as_secs()),
+        )),
     }
-    next.run(request).await
+}
+
+pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with(BASE);
+    let mut response = match guard.admit(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_api && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Why a request is not for us, or not of ours.
+enum NotOurs {
+    Unnamed,
+    Name(String),
+    Page,
+}
+
+impl From<NotOurs> for Problem {
+    fn from(why: NotOurs) -> Self {
+        let reason = match why {
+            NotOurs::Unnamed => "it does not say which host it is for".to_owned(),
+            NotOurs::Name(host) => format!("{host} is no name of this gateway"),
+            NotOurs::Page => {
+                let title = "This was sent by another page";
+                let reason = "only the gateway's own page, and programs, may ask this";
+                return Self::new(StatusCode::FORBIDDEN, "cross-site", title, reason);
+            }
+        };
+        let title = "The gateway is not called like this";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "wrong-host", title, reason)
+            .hint("call it by its address, or add the name to web: { hosts: [ … ] }")
+    }
 }
 
 fn forbidden(role: &str) -> Problem {
-    let reason = format!("it is for the role {role}");
+    let reason = match Role::from_word(role) {
+        Some(_) => format!("it is for the role {role}"),
+        None => "the route is not open to anybody".to_owned(),
+    };
     Problem::new(StatusCode::FORBIDDEN, "forbidden", "This is not for your account", reason)
+        .hint("ask an administrator of this gateway")
 }

@@ -1,6 +1,8 @@
 //! The routes by subject. Each file has its `routes()`, which `routes.rs` puts together.
 
+pub mod audit;
 pub mod broker;
+pub mod certificate;
 pub mod commands;
 pub mod config;
 pub mod demo;
@@ -15,9 +17,11 @@ pub mod probe;
 pub mod profiles;
 mod redact;
 pub mod scan;
+pub mod session;
 pub mod status;
 pub mod store;
 pub mod system;
 pub mod tags;
 pub mod trace;
 pub mod uplinks;
+pub mod users;

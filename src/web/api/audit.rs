@@ -1,0 +1,47 @@
+//! Who did what over the page.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::web::App;
+use crate::web::access::{PAGE_MAX, Row};
+use crate::web::problem::{Json, Problem, Query};
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(audit))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// `next` of the page before.
+    after: Option<u64>,
+    /// Rows of a page, at most 500.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Page {
+    /// The newest first.
+    rows: Vec<Row>,
+    next: Option<u64>,
+}
+
+/// Sign-ins and changes, the newest first.
+#[utoipa::path(get, path = "/audit", tag = "users", security(("session" = ["admin"])),
+    params(Wanted), responses((status = 200, body = Page)))]
+async fn audit(
+    State(app): State<App>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Page>, Problem> {
+    let limit = wanted.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let rows = app.access().rows(wanted.after, limit).await?;
+    let rows = rows.map_err(|error| Problem::unavailable(format!("it can't be read: {error}")))?;
+    let next = rows.last().filter(|row| rows.len() == limit && row.n > 1).map(|row| row.n);
+    Ok(Json(Page { rows, next }))
+}
