@@ -14,8 +14,8 @@ test('R3 0 is an address like any other: read, mapped, kept', async (t) => {
   const { base } = await demo(t);
   const page = await open(t, base);
   await visit(page, '/registers?bus=hall1');
-  await page.getByLabel('Start').fill('0');
-  await page.getByLabel('Count').fill('4');
+  await page.getByLabel('Start', { exact: true }).fill('0');
+  await page.getByLabel('Count', { exact: true }).fill('4');
   await page.getByRole('button', { name: 'Read', exact: true }).click();
   const first = page.locator('.registers tbody tr').first();
   await first.waitFor();
@@ -129,7 +129,7 @@ test('R15 a hand edit of the file and an edit of the page meet', async (t) => {
   const file = `${dir}/demo.yaml`;
   const text = readFileSync(file, 'utf8');
   writeFileSync(file, text.replace('site: plant1', 'site: plant9 # by hand'));
-  await until(async () => (await api(base, 'GET', '/config')).json.text.includes('plant9'), 'the gateway seeing the edit of the file');
+  await until(async () => (await draftOf(base)).text.includes('plant9'), 'the gateway seeing the edit of the file');
   await page.getByLabel('Scale').fill('0.5');
   await page.getByRole('button', { name: 'Keep' }).click();
   await until(async () => {
@@ -151,7 +151,7 @@ test('R13 the keyboard alone maps a register: read, choose, name, add, apply', a
     }
     throw new Error(`Tab never reached ${what}`);
   };
-  const start = page.getByLabel('Start');
+  const start = page.getByLabel('Start', { exact: true });
   await tabTo(start, 'the start');
   await page.keyboard.press('Control+A');
   await page.keyboard.type('4');

@@ -12,7 +12,7 @@ import { ADMIN } from './support/people.js';
 const INTERACTIONS_MAX = 12;
 
 test(`from the box to the first published value in at most ${INTERACTIONS_MAX} interactions`, async (t) => {
-  const meter = await device(t, 'eastron-sdm630', '--set', 'device.voltage_l1=231.4');
+  const meter = await device(t, 'eastron-sdm630', '--set', 'eastron-sdm630.voltage_l1=231.4');
   const { base, lan } = await gateway(t, BOX);
   await answers(`${base}/api/v1/session`);
   const page = await open(t, base);
