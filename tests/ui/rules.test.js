@@ -6,6 +6,7 @@ import { test } from 'node:test';
 
 import { open, visit } from './support/browser.js';
 import { answers, BOX, demo, gateway } from './support/gateway.js';
+import { signedIn } from './support/people.js';
 import { freePort, until } from './support/processes.js';
 import { ROUTES } from './support/routes.js';
 
@@ -177,7 +178,6 @@ test('R13 the keyboard alone: the filter, rows, a sheet, and back to where one w
 test('R5 a table of 2,000 tags has only the rows in sight, and finds one as it is typed', async (t) => {
   const { base } = await gateway(t, many(2_000));
   await answers(`${base}/api/v1/session`);
-  const { signedIn } = await import('./support/people.js');
   const page = await signedIn(t, base);
   await visit(page, '/live');
   await page.getByText('2,000 values').waitFor();

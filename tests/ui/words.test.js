@@ -47,6 +47,7 @@ test('R14 the page speaks German where the browser does, keeps a choice, and nev
   assert.equal(await german.locator('html').getAttribute('lang'), 'de');
   await german.getByRole('button', { name: de.head.account }).click();
   await german.getByLabel(de.head.language).selectOption('en');
+  await german.keyboard.press('Escape');
   await german.getByRole('heading', { level: 1, name: en.nav.live }).waitFor();
   await german.reload();
   await german.getByRole('heading', { level: 1, name: en.nav.live }).waitFor();

@@ -117,7 +117,8 @@ fn no_answer(error: &ProbeError) -> Problem {
 /// Problems of a configuration, all of them.
 pub fn configuration(problems: Problems) -> Problem {
     let Problems(all) = problems;
-    let first = all.first().map(ToString::to_string).unwrap_or_default();
+    let first = all.first().map(|problem| problem.to_string().trim_start().to_owned());
+    let first = first.unwrap_or_default();
     let row = |problem: &crate::config::Problem| {
         serde_json::json!({
             "file": &*problem.file, "line": problem.line, "column": problem.column,

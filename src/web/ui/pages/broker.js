@@ -90,10 +90,10 @@ function Live({ query }) {
   return html`
     <form class="bar tools" onSubmit=${listen}>
       <${Text} label=${t.broker.filter} value=${typed} onInput=${setTyped} hint=${t.broker.filterHint} class="mono" wide error=${error?.field === 'filter' ? error.message : undefined} />
+      <${Choice} label=${t.broker.show} value=${way} onChange=${setWay} options=${[['topics', t.broker.byTopic], ['messages', t.broker.inOrder]]} />
       <div class="row-of"><${Button} type="submit">${t.broker.listen}<//>
       <button type="button" class="button" aria-pressed=${!on} onClick=${() => setOn(!on)}>${on ? t.trace.pause : t.trace.goOn}</button></div>
     </form>
-    <div class="row-of choices"><${Choice} label=${t.broker.show} value=${way} onChange=${setWay} options=${[['topics', t.broker.byTopic], ['messages', t.broker.inOrder]]} /></div>
     <p class="quiet" role="status">${listening ? t.broker.listening : on ? t.connecting : t.trace.paused} · ${t.broker.heard(number(topics.size))}${missed > 0 ? ` · ${t.broker.missed(number(missed))}` : ''}</p>
     ${error?.field !== 'filter' && html`<${Trouble} error=${error} />`}
     ${rows.length === 0 ? html`<div class="panel empty-state"><p>${t.broker.nothing}</p></div>` : html`

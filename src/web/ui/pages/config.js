@@ -1,21 +1,21 @@
 // The configuration as text, its history, and the way back; a copy of everything to keep elsewhere.
 
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
-import { call, get, post } from '../lib/api.js';
+import { get, post } from '../lib/api.js';
 import { draft, loadDraft, putText } from '../lib/draft.js';
 import { date } from '../lib/format.js';
 import { status } from '../lib/live.js';
 import { go } from '../lib/router.js';
-import { may } from '../lib/session.js';
+import { may, session } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, Problems, Trouble } from '../parts/controls.js';
+import { Act, Button, FilePicker, Problems, Trouble } from '../parts/controls.js';
 import { Diff } from '../parts/diff.js';
 import { State } from '../parts/icon.js';
 import { confirm, Sheet, toast } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
 
 export default function Config({ query }) {
-  const tabs = [['text', t.config.text], ['history', t.config.history], ...(may('admin') ? [['backup', t.config.backup]] : [])];
+  const tabs = [['text', t.config.text], ['history', t.config.history], ['backup', t.config.backup]];
   const tab = tabs.some(([key]) => key === query.tab) ? query.tab : 'text';
   return html`<div class="title"><h1>${t.nav.config}</h1></div>
     <${Tabs} label=${t.nav.config} tabs=${tabs} value=${tab} />
@@ -119,27 +119,28 @@ function Version({ row, running, onClose }) {
     <${Trouble} error=${error} /><//>`;
 }
 
-const RESTORE_BYTES_MAX = 64 << 20;
-
+/** The configuration is one text, so a backup is that text, and restoring it is a draft like any other. */
 function Backup() {
   const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const input = useRef(null);
-  const restore = async (event) => {
-    const file = event.target.files[0];
-    event.target.value = '';
-    if (!file) return;
-    setBusy(true);
+  const save = async () => {
+    const { text, version } = await get('/config');
+    const { name } = session.value.gateway;
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob([text], { type: 'application/yaml' }));
+    link.download = `${name}-${version ?? 'configuration'}.yaml`;
+    link.click();
+    // Not before the browser has taken it.
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  };
+  const restore = async (text) => {
     setError(null);
     try {
-      if (file.size > RESTORE_BYTES_MAX) throw Object.assign(new Error(t.config.tooLarge));
-      await call('POST', '/restore', { text: /** @type {any} */ (await file.arrayBuffer()), type: 'application/gzip', timeout: 120_000 });
       await loadDraft();
+      await putText(text);
       toast(t.config.restored, { action: { label: t.first.review, run: () => go('/changes') } });
-    } catch (failed) { setError(failed); } finally { setBusy(false); }
+    } catch (failed) { setError(failed); }
   };
   return html`<div class="columns">
-    <section class="panel"><header><h2>${t.config.backup}</h2></header><p>${t.config.backupText}</p><p class="row-of"><a class="button primary" href="/api/v1/backup" download>${t.config.saveBackup}</a></p></section>
-    <section class="panel"><header><h2>${t.config.restore}</h2></header><p>${t.config.restoreText}</p>
-      <p class="row-of"><${Button} busy=${busy} onClick=${() => input.current.click()}>${t.config.chooseBackup}<//><input ref=${input} type="file" class="hidden" tabindex="-1" aria-hidden="true" accept=".gz,.tgz,.tar,.yaml" onChange=${restore} /></p><${Trouble} error=${error} onClose=${() => setError(null)} /></section></div>`;
+    <section class="panel"><header><h2>${t.config.backup}</h2></header><p>${t.config.backupText}</p><p class="row-of"><${Act} kind="primary" run=${save}>${t.config.saveBackup}<//></p></section>
+    <section class="panel"><header><h2>${t.config.restore}</h2></header><p>${t.config.restoreText}</p><p class="row-of"><${FilePicker} label=${t.config.chooseBackup} accept=".yaml,.yml,text/yaml" onText=${restore} /></p><${Trouble} error=${error} onClose=${() => setError(null)} /></section></div>`;
 }

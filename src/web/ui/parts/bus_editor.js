@@ -33,8 +33,9 @@ export function BusEditor({ name: known, onClose }) {
     needDraft().catch(setError);
     get('/ports').then(({ rows }) => {
       setPorts(rows);
-      // The first free adapter; where there is none, the network. What was chosen meanwhile stays.
-      const free = rows.filter((row) => row.there && !row.used_by && !row.held_by);
+      // The first free adapter; where none is plugged in, the network: the ports on the board of a
+      // computer are there whether anything is connected or not. What was chosen meanwhile stays.
+      const free = rows.filter((row) => row.there && row.product && !row.used_by && !row.held_by);
       if (!known) setForm((now) => (now.port || now.host ? now : free.length ? { ...now, port: free[0].path } : { ...now, kind: 'tcp' }));
     }, (failed) => { setPorts([]); setError(failed); });
   }, []);
