@@ -87,7 +87,7 @@ impl App {
     }
 
     /// Notes in the audit what somebody did; before it is answered.
-    pub async fn audit(&self, who: &Who, what: &'static str, detail: &str) -> Result<(), Problem> {
+    pub async fn audit(&self, who: &Who, what: &str, detail: &str) -> Result<(), Problem> {
         Ok(self.access.audit(who, what, detail).await?)
     }
 

@@ -485,6 +485,23 @@ def test_the_audit_outlives_a_kill_and_tells_no_secret(site):
         assert secret not in text, secret
 
 
+def test_every_write_that_is_carried_out_is_in_the_audit(site):
+    """Also of routes that say nothing of it themselves; what is refused or only looks is not."""
+    assert site.page.ask("POST", f"{API}/scan", {"bus": "none"}, site.admin).status >= 400
+    text = site.page.ask("GET", f"{API}/config", headers=site.admin).json["text"]
+    draft = site.page.ask("GET", f"{API}/draft", headers=site.admin)
+    changed = {"text": text + "# a remark\n"}
+    put = site.page.ask("PUT", f"{API}/draft", changed, {**site.admin, "If-Match": draft.headers["etag"]})
+    assert put.status == 200, put.body
+    applied = site.page.ask("POST", f"{API}/draft/apply", {}, {**site.admin, "If-Match": put.headers["etag"]})
+    assert applied.status == 200, applied.body
+    back = site.page.ask("POST", f"{API}/config/rollback", {}, site.admin)
+    assert back.status == 200, back.body
+    rows = site.page.ask("GET", f"{API}/audit", headers=site.admin).json["rows"]
+    assert [row["what"] for row in rows] == ["config-rollback", "draft-apply", "set-up"], rows
+    assert all(row["who"] == "anna" for row in rows)
+
+
 def test_damaged_accounts_begin_anew_with_the_code(site):
     assert site.gateway.stop() == 0
     path = site.gateway.state / "accounts.json"

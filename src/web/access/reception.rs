@@ -457,7 +457,7 @@ impl Access {
     pub async fn audit(
         self: &Arc<Self>,
         who: &Who,
-        what: &'static str,
+        what: &str,
         detail: &str,
     ) -> Result<(), Refused> {
         let from = (who.key != Key::Console).then_some(who.address);
@@ -468,12 +468,12 @@ impl Access {
         self: &Arc<Self>,
         who: &str,
         from: Option<IpAddr>,
-        what: &'static str,
+        what: &str,
         detail: &str,
     ) -> Result<(), Refused> {
-        let (who, detail) = (who.to_owned(), detail.to_owned());
+        let (who, what, detail) = (who.to_owned(), what.to_owned(), detail.to_owned());
         self.blocking(move |access| {
-            access.journal.note(&who, from, what, &detail, access.clock.wall());
+            access.journal.note(&who, from, &what, &detail, access.clock.wall());
         })
         .await
     }

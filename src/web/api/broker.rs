@@ -17,6 +17,7 @@ use crate::broker::{Listening, Overheard, PASSWORD_BYTES_MAX, hash_password};
 use crate::model::TopicFilter;
 use crate::runtime::BrokerAsk;
 use crate::web::App;
+use crate::web::access::Who;
 use crate::web::problem::{Json, Problem, Query};
 
 /// A comment that keeps a stream known to everything in between.
@@ -201,6 +202,7 @@ struct Filter {
             "`messages` with rows, and how many were left out since the event before")))]
 async fn listen(
     State(app): State<App>,
+    who: Who,
     Query(wanted): Query<Filter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let filter = TopicFilter::new(&wanted.filter)
@@ -208,9 +210,11 @@ async fn listen(
     let listening = app.gateway().listen(filter).await.map_err(Problem::unavailable)?;
     let hello = Event::default().event("hello").data("{}");
     let first = stream::once(std::future::ready(Ok(hello)));
-    let rest = stream::unfold((app, listening), |(app, mut listening)| async move {
+    let rest = stream::unfold((app, who, listening), |(app, who, mut listening)| async move {
         let event = event(&app, &mut listening).await?;
-        Some((Ok(event), (app, listening)))
+        // Nobody gets any whose session has ended.
+        let goes_on = app.access().is_still_in(&who);
+        goes_on.then_some((Ok(event), (app, who, listening)))
     });
     let all = futures_util::StreamExt::chain(first, rest);
     Ok(Sse::new(all).keep_alive(KeepAlive::new().interval(ALIVE)))

@@ -53,7 +53,10 @@ async fn set(
             NoAnswer::Late => Problem::unavailable(reason),
         }
     })?;
-    Ok(Json(told(&answer)))
+    let told = told(&answer);
+    let detail = format!("{device}/{tag} = {}: {}", wanted.value, told.outcome);
+    app.audit(&who, "tag-set", &detail).await?;
+    Ok(Json(told))
 }
 
 /// The answer that a client of MQTT gets, in the words of this API.
