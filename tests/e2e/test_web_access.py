@@ -491,9 +491,9 @@ def test_every_write_that_is_carried_out_is_in_the_audit(site):
     text = site.page.ask("GET", f"{API}/config", headers=site.admin).json["text"]
     draft = site.page.ask("GET", f"{API}/draft", headers=site.admin)
     changed = {"text": text + "# a remark\n"}
-    put = site.page.ask("PUT", f"{API}/draft", changed, {**site.admin, "If-Match": draft.headers["etag"]})
+    put = site.page.ask("PUT", f"{API}/draft", changed, {**site.admin, "If-Match": draft.json["etag"]})
     assert put.status == 200, put.body
-    applied = site.page.ask("POST", f"{API}/draft/apply", {}, {**site.admin, "If-Match": put.headers["etag"]})
+    applied = site.page.ask("POST", f"{API}/draft/apply", {}, {**site.admin, "If-Match": put.json["etag"]})
     assert applied.status == 200, applied.body
     back = site.page.ask("POST", f"{API}/config/rollback", {}, site.admin)
     assert back.status == 200, back.body
