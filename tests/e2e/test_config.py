@@ -57,7 +57,8 @@ def shipped(tmp_path_factory):
     pki.mkdir()
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "365", "-subj", "/CN=broker",
                     "-keyout", pki / "broker.key", "-out", pki / "broker.pem"], check=True, capture_output=True)
-    shutil.copy(pki / "broker.pem", pki / "plant-ca.pem")
+    for one, other in (("broker.pem", "plant-ca.pem"), ("broker.pem", "page.pem"), ("broker.key", "page.key")):
+        shutil.copy(pki / one, pki / other)
     for path in configs.glob("examples/*.yaml"):
         path.write_text(path.read_text().replace("/etc/fieldhold/", f"{pki}/"))
     return configs

@@ -45,7 +45,7 @@ def on_tcp(tmp_path, started):
     )
     gateway = started(Gateway(tmp_path / "gw", text))
     polls(gateway, "hall", 3)
-    return gateway, Page(page), port
+    return gateway, Page(gateway, page), port
 
 
 def on_line(tmp_path, started):
@@ -58,7 +58,7 @@ def on_line(tmp_path, started):
     )
     gateway = started(Gateway(tmp_path / "gw", text))
     polls(gateway, "line", 3)
-    return gateway, Page(page), port
+    return gateway, Page(gateway, page), port
 
 
 def polls(gateway, bus, more):
@@ -240,7 +240,7 @@ def test_values_are_written_under_the_command_contract(tmp_path, started):
     )
     gateway = started(Gateway(tmp_path / "gw", text))
     polls(gateway, "hall", 2)
-    page = Page(port)
+    page = Page(gateway, port)
     done = page.post("/tags/press/level/value", {"value": 321})
     assert (done["outcome"], done["value"]) == ("done", 321) and device.kept[100] == 321
     refused = page.post("/tags/press/level/value", {"value": 999})
@@ -256,7 +256,7 @@ def test_the_broker_is_looked_at_and_listened_to(tmp_path, started):
     text, port, lan = config("  hall: { modbus-tcp: { host: 127.0.0.1, port: 1 } }", "  {}")
     gateway = started(Gateway(tmp_path / "gw", text.replace("devices:\n  {}\n", "")))
     gateway.wait(lambda s: s["broker"])
-    page = Page(port)
+    page = Page(gateway, port)
     watcher = started(Recorder(lan, ["hall/#"]))
     heard, begun = [], threading.Event()
 
@@ -315,7 +315,7 @@ uplinks:
         uplinks,
     )
     gateway = started(Gateway(tmp_path / "gw", text))
-    page = Page(port)
+    page = Page(gateway, port)
     gateway.wait(lambda s: s["uplinks"]["cloud"]["connection"]["state"] == "online", what="the cloud")
     good = page.post("/uplinks/cloud/test")
     assert good["good"] and all(step["ok"] for step in good["steps"]), good
@@ -356,7 +356,7 @@ def test_diagnostics_have_everything_but_secrets(tmp_path, started):
     )
     text = text.replace("] }\nstore", f'], users: {{ hmi: {{ password: "{hashed}" }} }} }}\nstore')
     gateway = started(Gateway(directory, text))
-    page = Page(port, password=SECRETS["page"])
+    page = Page(gateway, port, password=SECRETS["page"])
     publish.single("a", "x", port=lan, auth={"username": "hmi", "password": SECRETS["lan"]})
     page.post("/broker/password", {"password": SECRETS["lan"]})
     lines = wait_for(lambda: [row["text"] for row in page.get("/logs")["rows"] if "running" in row["text"]], what="the log")
