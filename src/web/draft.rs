@@ -357,7 +357,8 @@ mod tests {
         write_kept(Some(&path), None).unwrap();
         write_kept(Some(&path), None).unwrap();
         assert_eq!(Drafts::new(Some(dir.path())).count(), 0);
-        std::fs::write(&path, "{").unwrap();
+        let mut damaged = std::fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut damaged, b"{").unwrap();
         assert_eq!(read_kept(&path), None);
     }
 }

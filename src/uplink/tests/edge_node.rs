@@ -137,7 +137,8 @@ async fn an_attempt_that_ends_at_the_proxy_uses_no_bd_seq() {
 #[tokio::test]
 async fn a_token_is_renewed_and_the_hosts_are_told() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("hub.key"), "c2VjcmV0IGtleQ==").unwrap();
+    let mut key = std::fs::File::create(dir.path().join("hub.key")).unwrap();
+    std::io::Write::write_all(&mut key, b"c2VjcmV0IGtleQ==").unwrap();
     let (mut world, fake) = (World::new(), Fake::new([]).await);
     world.append(5);
     let lifetime = Duration::from_millis(400);
