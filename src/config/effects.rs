@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use super::blocks;
 use super::plan::{BusPlan, Plan};
+use crate::model::TagId;
 
 /// A load that moves by less is not worth a word.
 const LOAD_STEP: f64 = 0.005;
 
 /// One sentence for each part that stops, starts or is asked more or less often.
 pub fn effects(old: &Plan, new: &Plan) -> Vec<String> {
+    let (old, new) = (&unnumbered(old), &unnumbered(new));
     let changes = old.diff(new);
     let mut out = Vec::new();
     let find = |plan: &'_ Plan, name: &str| plan.buses.iter().any(|bus| bus.name.as_str() == name);
@@ -69,6 +71,14 @@ pub fn effects(old: &Plan, new: &Plan) -> Vec<String> {
     out
 }
 
+/// Only what runs has the store's numbers; they are no difference.
+fn unnumbered(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    let none = vec![TagId(0); plan.tags().count()];
+    plan.assign_ids(&none);
+    plan
+}
+
 /// The share of the line's time that is needed, if that moves.
 fn load(old: Option<&BusPlan>, new: &BusPlan) -> Option<String> {
     new.link.modbus()?;
@@ -110,5 +120,8 @@ mod tests {
         let said = effects(&plan(OLD), &plan(&new));
         assert_eq!(said, ["bus c stops", "2 other buses go on untouched", "the LAN broker starts"]);
         assert_eq!(effects(&plan(OLD), &plan(OLD)), [""; 0]);
+        let mut running = plan(OLD);
+        running.assign_ids(&[TagId(7)]);
+        assert_eq!(effects(&running, &plan(OLD)), [""; 0], "numbers are no difference");
     }
 }

@@ -86,7 +86,7 @@ def test_a_register_becomes_a_topic(api):
     assert "# The demonstration plant" in before, "a file with comments"
     tag = {"holding": 100, "type": "u16", "scale": 0.1, "unit": "°C", "every": "500ms"}
     preview = api.change("POST", "/preview", {"device": "press", "name": "setpoint_again", "tag": tag})
-    assert preview["valid"] and preview["topic"] == "plant1/press/setpoint_again", preview
+    assert preview["valid"] and preview["topic"] == "plant1/demo/press/setpoint_again", preview
     said = json.loads(preview["payload"])
     assert said["u"] == "°C" and isinstance(said["v"], float), preview
 
@@ -192,12 +192,12 @@ def test_edits_of_the_file_meet_the_draft(api):
     # By hand, at the same place: nothing is applied until somebody decides.
     api.draft()
     api.edit(put("devices/meter/every", "9s"))
-    file.write_text(file.read_text().replace("every: 2s", "every: 5s", 1))
+    file.write_text(file.read_text().replace("every: 2s\n    order", "every: 5s\n    order", 1))
     seen = api.draft()
     assert seen["conflicts"] == ["devices.meter.every"], seen["conflicts"]
     refused = api.apply(wanted=409)
     assert refused["conflicts"] == ["devices.meter.every"] and "+    every: 5s" in refused["diff"], refused
-    merged = file.read_text().replace("every: 5s", "every: 6s", 1)
+    merged = file.read_text().replace("every: 5s\n    order", "every: 6s\n    order", 1)
     seen = api.change("PUT", "/draft", {"text": merged})
     assert seen["conflicts"] == [] and seen["text"] == merged
     api.apply()
