@@ -77,7 +77,7 @@ def file_of(api):
 
 
 def broker_port(api):
-    return int(api.draft()["tree"]["broker"]["listeners"][0]["tcp"].rsplit(":", 1)[1])
+    return int(api.get("/status")["broker"]["listeners"][0]["at"].rsplit(":", 1)[1])
 
 
 def test_a_register_becomes_a_topic(api):
@@ -102,11 +102,11 @@ def test_a_register_becomes_a_topic(api):
     assert file.read_text() == before, "nothing is written before it is applied"
     rows = {row["tag"]: row for row in api.get("/mapping?device=press")["rows"]}
     row = rows["setpoint_again"]
-    assert (row["table"], row["address"], row["topic"]) == ("holding", 100, "plant1/press/setpoint_again")
+    assert (row["table"], row["address"], row["topic"]) == ("holding", 100, "plant1/demo/press/setpoint_again")
 
     applied = api.apply()
     assert applied["version"] >= 2 and "pending_until_ms" not in applied
-    recorder = Recorder(port, ["plant1/press/setpoint_again"])
+    recorder = Recorder(port, ["plant1/demo/press/setpoint_again"])
     try:
         message = wait_for(lambda: recorder.last(preview["topic"]), 30, "the value of the new tag")
         assert 20 <= message["v"] <= 80 and message["u"] == "°C"

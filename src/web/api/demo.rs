@@ -95,7 +95,7 @@ async fn switches(State(app): State<App>) -> Result<Json<DemoSwitches>, Problem>
 
 /// Cuts or mends one of them; answers once that is done.
 #[utoipa::path(post, path = "/demo/{switch}", tag = "demo", request_body = Wanted,
-    params(("switch" = DemoSwitch, Path, description = "Which")),
+    params(("switch" = inline(DemoSwitch), Path, description = "Which")),
     security(("session" = ["operator"])),
     responses((status = 200, body = DemoSwitches)))]
 async fn switch(

@@ -94,7 +94,8 @@ pub fn no_way(why: &NoWay) -> Problem {
 
 fn no_answer(error: &ProbeError) -> Problem {
     let reason = in_full(error);
-    let field = |code, title| Problem::new(StatusCode::BAD_GATEWAY, code, title, reason.clone());
+    let field =
+        |code, title| Problem::new(StatusCode::FAILED_DEPENDENCY, code, title, reason.clone());
     let problem = match error {
         ProbeError::NoAnswer(_) => field("no-answer", "The device does not answer"),
         ProbeError::BadAnswer => field("bad-answer", "The answer can't be used"),
