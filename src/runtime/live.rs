@@ -75,6 +75,9 @@ pub struct TagNow {
     /// Milliseconds since the newest reading, and since the last usable one.
     pub age_ms: u64,
     pub value_age_ms: Option<u64>,
+    /// When the newest reading was taken: tells one from the next.
+    #[serde(skip)]
+    pub at: Mono,
 }
 
 /// Counters of the lane.
@@ -259,6 +262,7 @@ impl Last {
             quality: self.newest.quality().to_string(),
             age_ms: age(self.newest.at()),
             value_age_ms: self.good.as_ref().map(|r| age(r.at())),
+            at: self.newest.at(),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! handed to everybody. Bounded: so many streams, and a page that is too slow is told to load anew
 //! (`resync`) and never waited for. Nobody is looked for while no page is open.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::access::Who;
 use super::problem::Problem;
+use crate::model::Mono;
 use crate::runtime::{Status, TagNow};
 use crate::south::{DeviceState, DeviceStatus};
 use crate::store::ConsumerStatus;
@@ -49,8 +50,16 @@ pub struct Events {
 
 #[derive(Default)]
 struct Seen {
-    tags: BTreeMap<String, TagEvent>,
+    tags: BTreeMap<String, Told>,
     streams: HashMap<String, usize>,
+}
+
+/// What all streams were told of a tag last.
+#[derive(Debug, PartialEq)]
+struct Told {
+    at: Mono,
+    v: Option<String>,
+    q: String,
 }
 
 /// What one look found.
@@ -112,11 +121,10 @@ impl Events {
             return None;
         }
         *own += 1;
-        seen.take(&status.tags);
-        let tags: Vec<_> = seen.tags.values().collect();
+        // What others were told last stays: what is news for this one may be so for them.
         let first = News {
             status: compact(&status, app.draft().count()).to_string(),
-            values: Some(json!({ "tags": tags, "all": true }).to_string()),
+            values: Some(everything(&status.tags)),
         };
         let receiver = app.events().sender.subscribe();
         let seat = Seat { app: app.clone(), who: who.clone() };
@@ -124,40 +132,40 @@ impl Events {
     }
 }
 
+/// All values, for a page that opens.
+fn everything(tags: &[TagNow]) -> String {
+    let tags: Vec<_> = tags.iter().map(TagEvent::of).collect();
+    json!({ "tags": tags, "all": true }).to_string()
+}
+
+impl TagEvent {
+    fn of(tag: &TagNow) -> Self {
+        Self {
+            k: format!("{}/{}", tag.device, tag.tag),
+            v: tag.value.clone(),
+            q: tag.quality.clone(),
+            a: tag.age_ms,
+            va: tag.value_age_ms,
+        }
+    }
+}
+
 impl Seen {
     /// Takes what is new; as JSON, `None` if nothing is.
     fn take(&mut self, tags: &[TagNow]) -> Option<String> {
         let mut changed = Vec::new();
-        let mut there = 0;
         for tag in tags {
-            let event = TagEvent {
-                k: format!("{}/{}", tag.device, tag.tag),
-                v: tag.value.clone(),
-                q: tag.quality.clone(),
-                a: tag.age_ms,
-                va: tag.value_age_ms,
-            };
-            there += 1;
-            let old = self.tags.get(&event.k);
-            // An age that did not grow is of a newer reading.
-            let same =
-                old.is_some_and(|old| old.v == event.v && old.q == event.q && old.a < event.a);
-            if !same {
-                changed.push(event.clone());
+            let event = TagEvent::of(tag);
+            let told = Told { at: tag.at, v: event.v.clone(), q: event.q.clone() };
+            if self.tags.get(&event.k) != Some(&told) {
+                self.tags.insert(event.k.clone(), told);
+                changed.push(event);
             }
-            self.tags.insert(event.k.clone(), event);
         }
         let mut gone = Vec::new();
-        if self.tags.len() > there {
-            let now: std::collections::HashSet<String> =
-                tags.iter().map(|tag| format!("{}/{}", tag.device, tag.tag)).collect();
-            self.tags.retain(|key, _| {
-                let stays = now.contains(key);
-                if !stays {
-                    gone.push(key.clone());
-                }
-                stays
-            });
+        if self.tags.len() > tags.len() {
+            let now: HashSet<String> = tags.iter().map(|tag| TagEvent::of(tag).k).collect();
+            gone.extend(self.tags.extract_if(.., |key, _| !now.contains(key)).map(|(key, _)| key));
         }
         if changed.is_empty() && gone.is_empty() {
             return None;
@@ -334,7 +342,7 @@ fn account(consumer: &ConsumerStatus) -> Value {
 mod tests {
     use super::*;
 
-    fn tag(value: &str, age_ms: u64) -> TagNow {
+    fn tag(value: &str, at: i64) -> TagNow {
         TagNow {
             topic: "a/b".to_owned(),
             device: "meter".to_owned(),
@@ -342,8 +350,9 @@ mod tests {
             unit: "V".to_owned(),
             value: Some(value.to_owned()),
             quality: "good".to_owned(),
-            age_ms,
-            value_age_ms: Some(age_ms),
+            age_ms: 100,
+            value_age_ms: Some(100),
+            at: Mono(at),
         }
     }
 
@@ -351,10 +360,20 @@ mod tests {
     fn only_what_was_read_again_or_went_is_told() {
         let mut seen = Seen::default();
         assert!(seen.take(&[tag("1", 100)]).unwrap().contains("meter/voltage"));
-        assert_eq!(seen.take(&[tag("1", 1100)]), None, "the same reading, older");
-        assert!(seen.take(&[tag("1", 50)]).is_some(), "the same value, read again");
-        assert!(seen.take(&[tag("2", 1050)]).is_some(), "another value");
+        assert_eq!(seen.take(&[tag("1", 100)]), None, "the same reading");
+        assert!(seen.take(&[tag("1", 1100)]).is_some(), "the same value, read again");
+        assert!(seen.take(&[tag("2", 1100)]).is_some(), "another value");
         assert_eq!(seen.take(&[]).unwrap(), r#"{"gone":["meter/voltage"],"tags":[]}"#);
         assert_eq!(seen.take(&[]), None);
+    }
+
+    /// A page that opens between two looks must not keep from others what it was told first.
+    #[test]
+    fn what_a_new_page_is_told_is_still_news_for_others() {
+        let mut seen = Seen::default();
+        seen.take(&[tag("1", 100)]);
+        let now = [tag("2", 200)];
+        assert!(everything(&now).contains(r#""v":"2""#));
+        assert!(seen.take(&now).unwrap().contains(r#""v":"2""#));
     }
 }
