@@ -4,6 +4,7 @@
 //! before the change stands; only units whose part of the plan changed are restarted; a plan whose
 //! broker can't start is rolled back; the start never waits for a device, a broker or an uplink.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::remote;
 use super::scans::Scans;
 use super::setup::{self, SetupStatus};
 use super::trend::Trend;
-use super::units::Units;
+use super::units::{UnitStatus, Units};
 use crate::broker::{self, Broker, BrokerError, BrokerRunner, Rules};
 use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan, UplinkPlan};
 use crate::model::{Blame, Clock, Name, Retry, SetRequest, TopicFilter};
@@ -262,6 +263,11 @@ impl Gateway {
     /// The newest records of commands; older ones are in the store's file alone.
     pub fn audit(&self) -> Vec<AuditRow> {
         self.store.audit()
+    }
+
+    /// Every part of the gateway, by name.
+    pub fn unit_status(&self) -> BTreeMap<String, UnitStatus> {
+        self.units.status()
     }
 
     /// The tags that were read, as they are now.

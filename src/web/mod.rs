@@ -27,6 +27,7 @@ mod server;
 mod state;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -101,4 +102,9 @@ async fn serve(
             Ok(())
         }
     }
+}
+
+/// As the API says spans of time.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

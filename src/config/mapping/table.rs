@@ -17,7 +17,7 @@ use crate::config::import::sheet::{self, Cell};
 use crate::config::problem::{Problem, Severity, closest};
 
 /// All columns, in the order in which they are written.
-const COLUMNS: [&str; 19] = [
+pub(super) const COLUMNS: [&str; 19] = [
     "device",
     "tag",
     "table",

@@ -247,3 +247,13 @@ fn every_shipped_configuration_goes_out_and_in() {
         assert!(import.rows_ok > 10, "{name}");
     }
 }
+
+/// What is not in the table would be lost by a way out and in.
+#[test]
+fn every_key_of_a_tag_has_its_column() {
+    // These are one column, with the address beside it.
+    let tables = ["holding", "input", "coil", "discrete", "field"];
+    let keys = crate::config::keys::TAG.keys.iter().filter(|key| !tables.contains(*key));
+    let missing: Vec<_> = keys.filter(|key| !table::COLUMNS.contains(*key)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use super::accounts::AccountError;
 use super::reception::Refused;
 use crate::runtime::in_full;
+use crate::web::millis;
 use crate::web::problem::Problem;
 
 impl From<Refused> for Problem {
@@ -21,7 +22,7 @@ impl From<Refused> for Problem {
                     .field("code")
             }
             Refused::Wait(left) => {
-                let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+                let ms = millis(left);
                 let title = "Too many attempts failed";
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "wait", title, reason)
                     .hint(format!("try again in {} s", left.as_secs().saturating_add(1)))

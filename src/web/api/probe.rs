@@ -125,7 +125,7 @@ async fn read(State(app): State<App>, Json(ask): Json<ReadAsk>) -> Result<Json<R
     let asked = app.gateway().ask_by_hand(way, timeout, work).await;
     let (items, spent) = asked.map_err(|why| no_way(&why))?;
     Ok(Json(Read {
-        took_ms: millis(spent.took),
+        took_ms: in_ms(spent.took),
         requests: spent.requests,
         sent: hex(&spent.sent),
         received: hex(&spent.received),
@@ -419,7 +419,7 @@ async fn test(State(app): State<App>, Json(ask): Json<TestAsk>) -> Result<Json<T
         value: reading.value().map(ToString::to_string),
         unit: of,
         quality: reading.quality().to_string(),
-        took_ms: millis(took),
+        took_ms: in_ms(took),
         sent: hex(&heard.sent),
         received: hex(&heard.received),
         payload: String::from_utf8_lossy(&text).into_owned(),
@@ -496,7 +496,7 @@ fn range(address: u16, count: u32, most: u32) -> Result<(u16, u32), Problem> {
     Ok((address, count))
 }
 
-pub fn millis(time: Duration) -> f64 {
+pub fn in_ms(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e5).round() / 100.0
 }
 

@@ -11,14 +11,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::place::{TableWord, no_way, way};
-use super::probe::{IdentityObject, millis};
+use super::probe::{IdentityObject, in_ms};
 use crate::codec::pdu::exception_name;
 use crate::config::{Framing, Link, Parity};
 use crate::model::Table;
 use crate::runtime::{Place, Scan, ScanEnd, Way};
 use crate::south::scan::{Found, OnPort, Question, Target, behind, units};
-use crate::web::App;
 use crate::web::problem::{Json, Problem, Query};
+use crate::web::{self, App};
 
 /// Addresses of one scan.
 const HOSTS_MAX: usize = 32;
@@ -344,7 +344,7 @@ fn shown(scan: &Scan, since: usize) -> Shown {
         reason,
         asked: progress.tried,
         of: progress.of,
-        eta_ms: u64::try_from(progress.left.as_millis()).unwrap_or(u64::MAX),
+        eta_ms: web::millis(progress.left),
         place: progress.place,
         unit: progress.unit,
         next: progress.found.len(),
@@ -362,7 +362,7 @@ fn device(scan: &Scan, found: &Found) -> FoundDevice {
         value: found.answer.ok(),
         exception: code,
         reason: code.map(|code| exception_name(code).to_owned()),
-        took_ms: millis(found.took),
+        took_ms: in_ms(found.took),
         identity: IdentityObject::all(found.identity.iter().cloned()),
         any_unit: found.any_unit,
         text: scan.describe(found),

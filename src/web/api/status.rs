@@ -1,5 +1,7 @@
 //! What the gateway is doing, and the description of the API.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -8,6 +10,10 @@ use utoipa_axum::routes;
 use crate::web::App;
 use crate::web::problem::Json;
 use crate::web::routes::description;
+
+/// Made once: it is large, and anybody may ask for it.
+static DESCRIPTION: LazyLock<Value> =
+    LazyLock::new(|| serde_json::to_value(description()).unwrap_or_default());
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(status)).routes(routes!(openapi))
@@ -23,6 +29,6 @@ async fn status(State(app): State<App>) -> Json<Value> {
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "status", security(()),
     responses((status = 200, body = Object, description = "OpenAPI 3.1")))]
-async fn openapi() -> Json<Value> {
-    Json(serde_json::to_value(description()).unwrap_or_default())
+async fn openapi() -> Json<&'static Value> {
+    Json(&DESCRIPTION)
 }

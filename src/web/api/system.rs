@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::web::App;
 use crate::web::problem::{Json, Problem};
+use crate::web::{self, App};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(system))
@@ -74,7 +74,7 @@ pub async fn facts(app: &App) -> Result<System, Problem> {
             built_for: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
             host: line("/proc/sys/kernel/hostname"),
             kernel: line("/proc/sys/kernel/osrelease"),
-            uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: web::millis(uptime),
             machine_uptime_ms: line("/proc/uptime").as_deref().and_then(seconds),
             clock,
             memory: Memory {

@@ -10,8 +10,8 @@ use utoipa_axum::routes;
 
 use crate::config::{BusPlan, DevicePlan, Source, TagPlan, show_kind};
 use crate::runtime::TagNow;
-use crate::web::App;
 use crate::web::problem::{Json, Query};
+use crate::web::{self, App};
 
 /// Rows of a page, unless fewer are asked for.
 const ROWS_MAX: usize = 5_000;
@@ -116,7 +116,7 @@ impl TagRow {
             topic: tag.topic.to_string(),
             unit: tag.unit.clone(),
             source: source(&tag.source),
-            every_ms: tag.every.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)),
+            every_ms: tag.every.map(web::millis),
             writable: tag.write.is_some(),
             class: tag.class.as_str(),
             value: now.and_then(|now| now.value.clone()),
@@ -178,7 +178,7 @@ fn bus_row(bus: &BusPlan) -> BusRow {
     let device = |device: &DevicePlan| DeviceRow {
         name: device.name.to_string(),
         unit_id: device.unit,
-        timeout_ms: u64::try_from(device.timeout.as_millis()).unwrap_or(u64::MAX),
+        timeout_ms: web::millis(device.timeout),
         tags: device.tags.len(),
     };
     BusRow {

@@ -9,8 +9,8 @@ use utoipa_axum::routes;
 
 use crate::runtime::{TREND_EVERY, TrendPoint};
 use crate::uplink::Tried;
-use crate::web::App;
 use crate::web::problem::{Json, Problem};
+use crate::web::{self, App};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(history)).routes(routes!(test)).routes(routes!(retry))
@@ -38,7 +38,7 @@ async fn history(
     if points.is_none() && !app.gateway().plan().uplinks.iter().any(|u| u.name.as_str() == name) {
         return Err(no_uplink());
     }
-    let every_ms = u64::try_from(TREND_EVERY.as_millis()).unwrap_or(u64::MAX);
+    let every_ms = web::millis(TREND_EVERY);
     Ok(Json(History { every_ms, points: points.unwrap_or_default() }))
 }
 

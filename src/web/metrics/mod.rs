@@ -47,9 +47,10 @@ async fn healthz() -> &'static str {
         (status = 503, content_type = "application/problem+json", body = Problem),
     ))]
 async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
-    let status = app.gateway().status();
-    let down = status.units.iter().find(|(_, unit)| unit.state != UnitState::Running);
-    let reason = match (down, &status.store.health) {
+    // Anybody may ask, so no more is looked at than has to be.
+    let units = app.gateway().unit_status();
+    let down = units.iter().find(|(_, unit)| unit.state != UnitState::Running);
+    let reason = match (down, app.gateway().store_status().health) {
         (Some((name, _)), _) => format!("the unit {name} is not running"),
         (None, Health::RamOnly(_)) => "the store can't write to its disk".to_owned(),
         (None, Health::Closed) => "the store is closed".to_owned(),
