@@ -1,6 +1,9 @@
 """Packages, and machines to put them on: a Debian of this machine's release with systemd in it, booted in a container."""
 
+import contextlib
+import ctypes
 import importlib.util
+import json
 import os
 import pathlib
 import shutil
@@ -22,6 +25,8 @@ wait_for = e2e.wait_for
 
 PROGRAM = pathlib.Path(os.environ.get("FIELDHOLD_BIN", ROOT / "target/debug/fieldhold"))
 AMD64 = "x86_64-unknown-linux-gnu"
+CONFIG = "/var/lib/fieldhold/fieldhold.yaml"
+CLONE_NEWNET = 0x40000000
 
 
 def run(*words, **options):
@@ -31,15 +36,14 @@ def run(*words, **options):
     return result.stdout
 
 
-def remade(package, path, version, program=None):
-    """The package as another version, with another program in it if one is given."""
+def remade(package, path, version, change=lambda tree: None):
+    """The package as another version, with its files changed."""
     tree = path.with_suffix(".tree")
     run("dpkg-deb", "-R", package, tree)
     control = tree / "DEBIAN/control"
     lines = control.read_text().splitlines(keepends=True)
     control.write_text("".join(f"Version: {version}\n" if line.startswith("Version:") else line for line in lines))
-    if program:
-        (tree / "usr/bin/fieldhold").write_text(program)
+    change(tree)
     run("dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", tree, path)
     shutil.rmtree(tree)
     return path
@@ -133,6 +137,16 @@ class Machine:
     def active(self):
         return self.try_("systemctl", "is-active", "fieldhold").stdout.strip() == "active"
 
+    def status(self):
+        """What the gateway says of itself, or None while it says nothing."""
+        asked = self.try_("runuser", "-u", "fieldhold", "--", "fieldhold", "status", CONFIG, "--json")
+        return json.loads(asked.stdout) if asked.returncode == 0 else None
+
+    def configure(self, text, path=CONFIG):
+        """Before the package is installed or after; the service is not told."""
+        self.run("mkdir", "-p", "/var/lib/fieldhold")
+        pathlib.Path(f"{self.root}{path}").write_text(text)
+
     def version(self):
         return self.run("dpkg-query", "-W", "-f=${Version}", "fieldhold")
 
@@ -157,3 +171,15 @@ def machine(debian, tmp_path):
         yield machine.start()
     finally:
         machine.kill()
+
+
+@contextlib.contextmanager
+def network_of(machine):
+    """Sockets, threads and processes that are made in here belong to the machine's network."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as ours, open(f"/proc/{machine.init}/ns/net") as theirs:
+        assert libc.setns(theirs.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(ours.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
