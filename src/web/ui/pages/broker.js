@@ -6,7 +6,7 @@ import { ago, bytes, duration, number, time } from '../lib/format.js';
 import { setQuery } from '../lib/router.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, Choice, Text, Trouble } from '../parts/controls.js';
+import { Act, Button, Choice, Frame, Text, Trouble } from '../parts/controls.js';
 import { State } from '../parts/icon.js';
 import { confirm, Sheet } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
@@ -142,8 +142,8 @@ function List({ path, query, columns, tools = undefined, filtered = true, empty 
   return html`
     ${filtered && html`<form class="bar tools" onSubmit=${(e) => { e.preventDefault(); setQuery({ filter: typed.trim() }); }}><${Text} label=${t.broker.filter} value=${typed} onInput=${setTyped} hint=${t.broker.filterHint} placeholder="#" class="mono" wide /><${Button} type="submit">${t.broker.look}<//></form>`}
     <${Trouble} error=${error} onRetry=${() => load(null)} />
-    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${empty ?? t.broker.nothing}</p></div>` : html`<div class="frame"><table class="plain"><thead><tr>${columns.map(([head, , kind]) => html`<th scope="col" class=${kind === 'number' ? 'number' : ''}>${head}</th>`)}${tools && html`<th scope="col"><span class="visually-hidden">${t.details}</span></th>`}</tr></thead>
-      <tbody>${rows.map((row, i) => html`<tr key=${i}>${columns.map(([, cell, kind]) => html`<td class=${kind ?? ''}>${cell(row)}</td>`)}${tools && html`<td>${tools(row, () => load(null))}</td>`}</tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${empty ?? t.broker.nothing}</p></div>` : html`<${Frame} label=${t.nav.broker}><table class="plain"><thead><tr>${columns.map(([head, , kind]) => html`<th scope="col" class=${kind === 'number' ? 'number' : ''}>${head}</th>`)}${tools && html`<th scope="col"><span class="visually-hidden">${t.details}</span></th>`}</tr></thead>
+      <tbody>${rows.map((row, i) => html`<tr key=${i}>${columns.map(([, cell, kind]) => html`<td class=${kind ?? ''}>${cell(row)}</td>`)}${tools && html`<td>${tools(row, () => load(null))}</td>`}</tr>`)}</tbody></table><//>`)}
     ${next && html`<p class="row-of spaced"><${Button} onClick=${() => load(next)}>${t.broker.moreRows}<//></p>`}`;
 }
 
