@@ -157,7 +157,7 @@ function Retained({ query }) {
     await call('DELETE', `/broker/retained${toQuery({ filter: row.topic })}`);
     again();
   };
-  const tools = may('operator') ? (row, again) => (row.reserved ? html`<span class="quiet">${t.broker.own}</span>` : html`<${Act} kind="bare" run=${() => remove(row, again)} aria-label=${`${t.remove}: ${row.topic}`}>${t.remove}<//>`) : undefined;
+  const tools = may('operator') ? (row, again) => (row.reserved ? html`<span class="quiet nowrap">${t.broker.own}</span>` : html`<${Act} kind="bare" run=${() => remove(row, again)} aria-label=${`${t.remove}: ${row.topic}`}>${t.remove}<//>`) : undefined;
   return html`<${List} key="r" path="/broker/retained" query=${query} columns=${columns} tools=${tools} />`;
 }
 
