@@ -13,11 +13,11 @@ use super::audit::AuditRow;
 use super::boot::BootRow;
 use super::entry::{Body, BootNo, Policy};
 use super::file::Had;
-use super::lane::{Content, Item, body_bytes};
+use super::lane::{Content, ITEM_READINGS_MAX, Item, body_bytes};
 use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::salvage::{Returned, SalvageRows};
-use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
+use super::state::{Share, State, Whom};
 use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
