@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::work::RESERVE;
 use crate::model::{Message, Mono, Reading, Seq};
 
-/// Most readings in one item and so in one chunk: what is read, dropped or found damaged at once.
+/// Most readings in one item: what memory drops at once.
 pub const ITEM_READINGS_MAX: usize = 4_096;
 /// What one appended thing costs in memory besides its readings.
 const ITEM_OVERHEAD: usize = 96;
@@ -208,11 +208,7 @@ impl Lane {
 
     /// Up to where positions shall be reserved with the next transaction.
     pub fn reserve_to(&self) -> u64 {
-        if self.head + RESERVE / 4 * 3 > self.reserved {
-            self.head + RESERVE
-        } else {
-            self.reserved
-        }
+        if self.head + RESERVE / 2 > self.reserved { self.head + RESERVE } else { self.reserved }
     }
 
     /// Looks at every item again for whether it has to be written.

@@ -103,8 +103,6 @@ pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
 pub use keep::{
     Change, Keep, KeepCommit, KeepCounters, KeepStatus, Key, LeftOut, Table, WAITING_BYTES_MAX,
 };
-#[doc(hidden)]
-pub use lane::ITEM_READINGS_MAX;
 pub use ledger::{DropRow, NOTICES_MAX};
 pub use notices::{Notice, NoticeKind};
 pub use recent::TailPage;
@@ -115,6 +113,8 @@ pub use status::{
     AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
 };
 pub use wear::WearStatus;
+#[doc(hidden)]
+pub use work::CHUNK_MAX;
 
 use file::StoreFile;
 use lane::{Found, Fresh};
