@@ -125,6 +125,8 @@ use state::State;
 use writer::Writer;
 
 #[cfg(test)]
+mod delete_tests;
+#[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
 mod fixture_tests;

@@ -309,6 +309,7 @@ impl Writer {
         state.disk.last_commit = Some(self.shared.clock.wall());
         state.disk.bytes = self.pages.live();
         if done.more_to_delete {
+            self.deleting_owed = true;
             self.delete_at = self.shared.clock.mono();
             state.dirty_now(self.delete_at);
         }
