@@ -82,7 +82,8 @@ fn take(path: &Path, places: &[PathBuf], untouched: bool) -> anyhow::Result<bool
     let marker = path.with_file_name(MARKER);
     let mut found = Vec::new();
     for place in places {
-        look_for(place, DEPTH, &mut DIRECTORIES_MAX.clone(), &mut found);
+        let mut left = DIRECTORIES_MAX;
+        look_for(place, DEPTH, &mut left, &mut found);
     }
     if let Some(from) = found.first().filter(|_| marker.exists()) {
         tracing::warn!(

@@ -23,8 +23,10 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let config = &arguments.config.config;
-    // A configuration with mistakes goes along as it is.
-    let state_dir = file::load(config).ok().and_then(|loaded| loaded.plan.store.path);
+    // A configuration with mistakes goes along as it is; the gateway may be running another one.
+    let text = file::read_text(config);
+    let looked = text.as_ref().ok().and_then(|text| file::look_at(config, text).plan);
+    let state_dir = looked.and_then(|plan| plan.store.path);
     let asked = match &state_dir {
         Some(dir) => {
             run::runtime()?.block_on(control::ask(&control::socket_path(dir), "support")).ok()
@@ -34,7 +36,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let asked = asked.and_then(|reply| serde_json::from_str::<Parts>(&reply).ok());
     let is_running = asked.is_some();
     let parts = asked.unwrap_or_else(|| {
-        let text = file::read_text(config).unwrap_or_else(|problems| format!("# {problems}"));
+        let text = text.unwrap_or_else(|problems| format!("# {problems}"));
         let looked = state_dir.as_ref().and_then(|dir| {
             let file = Inspector::open(&store::database(dir)).ok()?;
             file.status(&SystemClock::new()).ok()

@@ -1,7 +1,6 @@
 //! The store: whether it is sound, what was set aside, what is lost, how long the card lasts.
 
 use super::{Finding, Patient};
-use crate::model::Clock;
 use crate::runtime::SystemClock;
 use crate::store::{self, Inspector, StoreStatus};
 
@@ -13,7 +12,7 @@ pub fn all(patient: &Patient<'_>) -> Vec<Finding> {
     let Some(dir) = &patient.plan.store.path else { return Vec::new() };
     let file = store::database(dir);
     let looked = Inspector::open(&file).and_then(|opened| {
-        let status = opened.status(&SystemClock::new() as &dyn Clock)?;
+        let status = opened.status(&SystemClock::new())?;
         Ok((status, opened.verify()?))
     });
     let (status, found) = match looked {

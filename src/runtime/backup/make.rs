@@ -152,7 +152,9 @@ fn of_state(
 ) -> Result<Vec<(PathBuf, PathBuf)>, BackupError> {
     let taken: Vec<_> = taken.iter().filter_map(|(_, path)| fs::canonicalize(path).ok()).collect();
     let mut found = Vec::new();
-    let mut waiting = vec![state.to_owned()];
+    // Before the first start there is none.
+    let mut waiting: Vec<PathBuf> =
+        Some(state.to_owned()).filter(|state| state.exists()).into_iter().collect();
     while let Some(directory) = waiting.pop() {
         let entries = fs::read_dir(&directory).map_err(io_at("read", &directory))?;
         for entry in entries {

@@ -81,8 +81,12 @@ pub enum BackupError {
 impl BackupError {
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Config(_) | Self::Seal(_) | Self::Running { .. } | Self::Short => Blame::Config,
-            Self::There(_) | Self::Foreign(_) => Blame::Config,
+            Self::Config(_)
+            | Self::Seal(_)
+            | Self::Running { .. }
+            | Self::Short
+            | Self::There(_)
+            | Self::Foreign(_) => Blame::Config,
             Self::Save(_) | Self::Queue(_) | Self::Io { .. } | Self::Room { .. } => Blame::Disk,
         }
     }

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn what_was_sealed_is_opened_whatever_its_length() {
         for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 7] {
-            let content: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let content: Vec<u8> = (0..length).map(|i| u8::try_from(i % 251).unwrap()).collect();
             let file = sealed(&content);
             assert_eq!(open(&file).unwrap(), content, "{length}");
             assert!(length < 8 || !file.windows(8).any(|part| part == &content[..8]));
