@@ -202,10 +202,12 @@ fn without_a_disk_positions_stay_unique_and_delivery_goes_on() {
     };
     store.append_message(Class::Alarm, message(5));
     wait_until("it says so", || matches!(store.status().health, Health::RamOnly(_)));
-    for i in 0..60 {
+    // Until none of the reserved positions are left, and on.
+    let steps = work::RESERVE / 4_000;
+    for i in 0..2 * steps {
         store.append(batch(Class::Normal, 0, 4_000));
         deliver(&store);
-        if i == 40 {
+        if i == steps {
             wait_until("another epoch", || store.epoch() != epoch);
             deliver(&store);
         }
@@ -356,11 +358,11 @@ fn a_damaged_count_moves_no_position() {
         drop(file);
         let store = bench.open();
         let next = store.append(batch(Class::Normal, 100, 1)).start.0;
-        assert!(next <= 100_000, "{next}");
+        assert!(next <= work::RESERVE, "{next}");
         assert_eq!(read_all(&store.consumer("cloud").unwrap(), Class::Normal), [(next, 100)]);
         let cloud = account(&store, "cloud", Class::Normal);
         assert_eq!(cloud.waiting, 1);
-        assert!((100..=4_096).contains(&cloud.dropped), "{cloud:?}");
+        assert!((100..=CHUNK_MAX).contains(&cloud.dropped), "{cloud:?}");
     }
 }
 

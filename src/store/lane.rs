@@ -11,6 +11,8 @@ use super::error::StoreError;
 use super::work::RESERVE;
 use crate::model::{Message, Mono, Reading, Seq};
 
+/// Most readings in one item: what memory drops at once.
+pub const ITEM_READINGS_MAX: usize = 4_096;
 /// What one appended thing costs in memory besides its readings.
 const ITEM_OVERHEAD: usize = 96;
 
@@ -30,12 +32,33 @@ impl From<Body> for Content {
     }
 }
 
-impl Content {
-    pub fn count(&self) -> u64 {
-        match self {
-            Self::Readings(readings) => readings.len() as u64,
-            Self::Message(_) => 1,
+/// Something to append, made ready before the lock is taken: others wait for that.
+pub struct Fresh {
+    pub content: Content,
+    pub n: u64,
+    /// Memory that it takes.
+    pub bytes: usize,
+}
+
+impl From<Body> for Fresh {
+    fn from(body: Body) -> Self {
+        let (n, bytes) = (body.count(), body_bytes(&body));
+        Self { content: body.into(), n, bytes }
+    }
+}
+
+impl Fresh {
+    /// In as few items as may be.
+    pub fn of_readings(mut readings: Vec<Reading>) -> Vec<Self> {
+        let mut items = Vec::with_capacity(1);
+        while readings.len() > ITEM_READINGS_MAX {
+            let rest = readings.split_off(ITEM_READINGS_MAX);
+            items.push(Body::Readings(std::mem::replace(&mut readings, rest)).into());
         }
+        if !readings.is_empty() {
+            items.push(Body::Readings(readings).into());
+        }
+        items
     }
 }
 
@@ -168,11 +191,10 @@ impl Lane {
         &mut self,
         boot: BootNo,
         since: Mono,
-        content: Content,
-        bytes: usize,
+        (content, n, bytes): (Content, u64, usize),
         awaited: bool,
     ) -> usize {
-        let (seq, n, bytes) = (self.head, content.count(), ITEM_OVERHEAD + bytes);
+        let (seq, bytes) = (self.head, ITEM_OVERHEAD + bytes);
         self.items.push_back(Item { seq, n, boot, since, bytes, content, stored: false, awaited });
         self.head += n;
         self.unwritten_bytes += bytes;
@@ -186,11 +208,7 @@ impl Lane {
 
     /// Up to where positions shall be reserved with the next transaction.
     pub fn reserve_to(&self) -> u64 {
-        if self.head + RESERVE / 4 * 3 > self.reserved {
-            self.head + RESERVE
-        } else {
-            self.reserved
-        }
+        if self.head + RESERVE / 2 > self.reserved { self.head + RESERVE } else { self.reserved }
     }
 
     /// Looks at every item again for whether it has to be written.

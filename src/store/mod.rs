@@ -110,21 +110,23 @@ pub use recent::TailPage;
 pub use row::{Filter, Row};
 pub use salvage::salvage_into;
 pub use space::quota;
-#[doc(hidden)]
-pub use state::ITEM_READINGS_MAX;
 pub use status::{
     AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
 };
 pub use wear::WearStatus;
+#[doc(hidden)]
+pub use work::CHUNK_MAX;
 
 use file::StoreFile;
-use lane::Found;
+use lane::{Found, Fresh};
 use reader::{Page, Reader};
 use row::Meanings;
 use shared::{Shared, Stop};
 use state::State;
 use writer::Writer;
 
+#[cfg(test)]
+mod delete_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
@@ -311,12 +313,11 @@ impl Store {
 
     /// Takes readings; never waits for the disk.
     pub fn append(&self, batch: Batch) -> Range<Seq> {
+        let items = Fresh::of_readings(batch.readings);
         let now = self.shared.clock.mono();
-        let mut state = self.shared.lock();
-        state.observe_clock(&*self.shared.clock);
-        let range = state.append(batch.class, batch.readings, now);
-        self.shared.wake_in_time(&mut state, now);
-        drop(state);
+        let mut state = self.shared.lock_observed();
+        let range = state.append(batch.class, items, now);
+        self.shared.release_in_time(state, now);
         self.shared.announce();
         range
     }
@@ -324,12 +325,11 @@ impl Store {
     /// Takes a message; [`Commit::wait`] tells when it is safe.
     pub fn append_message(&self, class: Class, message: Message) -> Commit {
         let (tell, told) = oneshot::channel();
+        let message = Fresh::from(Body::Message(message));
         let now = self.shared.clock.mono();
-        let mut state = self.shared.lock();
-        state.observe_clock(&*self.shared.clock);
+        let mut state = self.shared.lock_observed();
         let seq = state.append_message(class, message, now, tell);
-        self.shared.wake_in_time(&mut state, now);
-        drop(state);
+        self.shared.release_in_time(state, now);
         self.shared.announce();
         Commit { seq, told }
     }
@@ -393,7 +393,7 @@ impl Store {
         let (wall, now) = (self.shared.clock.wall(), self.shared.clock.mono());
         let mut state = self.shared.lock();
         state.audit.record(record, wall.0, now);
-        self.shared.wake_in_time(&mut state, now);
+        self.shared.release_in_time(state, now);
     }
 
     /// The newest records of commands, oldest first; those before them are in the file alone.
@@ -496,6 +496,8 @@ impl Consumer {
     /// Settles what was delivered or is not wanted: at once in memory, in the file with the next
     /// transaction.
     pub fn settle(&self, class: Class, ranges: &[Range<Seq>], how: Settled) {
-        self.shared.lock().settle(self.id, class, ranges, how);
+        let mut state = self.shared.lock();
+        state.settle(self.id, class, ranges, how);
+        self.shared.release(state);
     }
 }

@@ -77,7 +77,7 @@ impl Consumer {
         let rows = state.ledger.hand_out(name, max, wait);
         if rows.is_empty() && state.ledger.has_untold(name) {
             state.dirty_now(now);
-            self.shared.wake_in_time(state, now);
+            self.shared.release_in_time(guard, now);
         }
         rows.into_iter().filter_map(Notice::of).collect()
     }

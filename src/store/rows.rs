@@ -20,9 +20,9 @@ use super::per_class::PerClass;
 use super::registry::{Facts, Tags};
 use super::salvage::Salvage;
 use super::schema::{self, chunk_table, class_code, class_of};
-use super::state::{Consumer, ITEM_READINGS_MAX, Share};
+use super::state::{Consumer, Share};
 use super::wear::{self, Hour, Wear, WearRows};
-use super::work::{ConsumerRow, ShareRow};
+use super::work::{CHUNK_MAX, ConsumerRow, ShareRow};
 use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
 
 #[derive(Debug, thiserror::Error)]
@@ -426,7 +426,7 @@ pub fn chunks_end(connection: &Connection, class: Class) -> rusqlite::Result<u64
     let sql = format!("SELECT seq, n FROM {} ORDER BY seq DESC LIMIT 1", chunk_table(class));
     let row: Option<(i64, i64)> =
         connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let count = |n: i64| n.cast_unsigned().min(ITEM_READINGS_MAX as u64);
+    let count = |n: i64| n.cast_unsigned().min(CHUNK_MAX);
     Ok(row.map_or(0, |(seq, n)| seq.cast_unsigned().saturating_add(count(n))))
 }
 

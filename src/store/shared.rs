@@ -88,11 +88,32 @@ impl Shared {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
-    /// Sees to it that the writer is awake in time for what is in `state` now.
-    pub fn wake_in_time(&self, state: &mut State, now: Mono) {
-        if state.due_hint(now) < state.control.wake_at {
+    /// The state, with the clocks looked at.
+    pub fn lock_observed(&self) -> MutexGuard<'_, State> {
+        // Once a second this asks the file system, which the others need not wait for.
+        let _ = self.clock.synced();
+        let mut state = self.lock();
+        state.observe_clock(&*self.clock);
+        state
+    }
+
+    /// Lets others have the state, and then frees what has left it.
+    pub fn release(&self, mut state: MutexGuard<'_, State>) {
+        let gone = std::mem::take(&mut state.gone);
+        drop(state);
+        drop(gone);
+    }
+
+    /// Like [`Shared::release`]; and sees to it that the writer is awake in time for what is in the
+    /// state now.
+    pub fn release_in_time(&self, mut state: MutexGuard<'_, State>, now: Mono) {
+        let sleeps_too_long = state.due_hint(now) < state.control.wake_at;
+        if sleeps_too_long {
             state.control.wake_at = Mono(i64::MIN);
-            self.wake.notify_one();
+        }
+        self.release(state);
+        if sleeps_too_long {
+            self.wake();
         }
     }
 

@@ -14,9 +14,9 @@ use super::accounting::{Account, Reason};
 use super::audit::Audit;
 use super::boot::{Boots, Shift, Times};
 use super::cursor::Cursor;
-use super::entry::{Body, BootNo, ConsumerSpec, Policy, Position, Settled};
+use super::entry::{BootNo, ConsumerSpec, Policy, Position, Settled};
 use super::error::StoreError;
-use super::lane::{Content, Lane, Waiter, body_bytes};
+use super::lane::{Content, Fresh, Lane, Waiter};
 use super::ledger::{Ledger, Loss};
 use super::per_class::{FIRST_TO_GO, PerClass};
 use super::reader::Page;
@@ -27,15 +27,14 @@ use super::shared::Control;
 use super::status::{Counters, Disk, Health};
 use super::wear::Wear;
 use super::window::Window;
-use crate::model::{Class, Clock, Message, Mono, Name, Reading, Seq, Wall};
-
-/// Most readings in one item and so in one chunk: what is read, dropped or found damaged at once.
-pub const ITEM_READINGS_MAX: usize = 4_096;
+use crate::model::{Class, Clock, Mono, Name, Seq, Wall};
 
 /// So many corrections of times are remembered for what was on its way meanwhile.
 const SHIFTS_MAX: usize = 64;
 /// Things in the file too that leave memory with one append at most.
 const EVICTED_AT_ONCE: usize = 4;
+/// So many things that left memory wait to be freed at most.
+const GONE_MAX: usize = 4_096;
 
 /// One consumer's part in one class.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +95,9 @@ pub struct State {
     pub recent: Recent,
     pub ram_bytes: usize,
     pub ram_bytes_max: usize,
+    /// What left memory and is freed without the lock ([`super::shared::Shared::release`]): that
+    /// takes longer than all else that is done for it.
+    pub gone: Vec<Content>,
     /// What is settled in time need not be written.
     pub write_behind: bool,
     pub window: Window,
@@ -136,6 +138,7 @@ impl State {
             recent: Recent::new(fastrand::u64(1..)),
             ram_bytes: 0,
             ram_bytes_max,
+            gone: Vec::new(),
             write_behind: true,
             window: Window::default(),
             health: Health::default(),
@@ -150,14 +153,10 @@ impl State {
         }
     }
 
-    pub fn append(&mut self, class: Class, mut readings: Vec<Reading>, now: Mono) -> Range<Seq> {
+    pub fn append(&mut self, class: Class, items: Vec<Fresh>, now: Mono) -> Range<Seq> {
         let start = self.lanes.get(class).head;
-        while readings.len() > ITEM_READINGS_MAX {
-            let rest = readings.split_off(ITEM_READINGS_MAX);
-            self.push(class, Body::Readings(std::mem::replace(&mut readings, rest)), now, None);
-        }
-        if !readings.is_empty() {
-            self.push(class, Body::Readings(readings), now, None);
+        for fresh in items {
+            self.push(class, fresh, now, None);
         }
         Seq(start)..Seq(self.lanes.get(class).head)
     }
@@ -165,24 +164,23 @@ impl State {
     pub fn append_message(
         &mut self,
         class: Class,
-        message: Message,
+        message: Fresh,
         now: Mono,
         tell: oneshot::Sender<Result<(), StoreError>>,
     ) -> Seq {
         let seq = self.lanes.get(class).head;
-        self.push(class, Body::Message(message), now, Some(tell));
+        self.push(class, message, now, Some(tell));
         Seq(seq)
     }
 
     fn push(
         &mut self,
         class: Class,
-        body: Body,
+        fresh: Fresh,
         now: Mono,
         tell: Option<oneshot::Sender<Result<(), StoreError>>>,
     ) {
-        let (n, bytes) = (body.count(), body_bytes(&body));
-        let content = Content::from(body);
+        let Fresh { content, n, bytes } = fresh;
         self.counters.appended += n;
         let lane = self.lanes.get_mut(class);
         let seq = lane.head;
@@ -196,7 +194,7 @@ impl State {
             }
             return;
         }
-        let bytes = lane.push(self.boot, now, content, bytes, tell.is_some());
+        let bytes = lane.push(self.boot, now, (content, n, bytes), tell.is_some());
         if let Some(tell) = tell {
             match self.health {
                 Health::Ok | Health::RamOnly(_) => lane.waiters.push(Waiter { seq, tell }),
@@ -245,8 +243,8 @@ impl State {
             if !fits {
                 continue;
             }
-            let read = self.read_times(item.boot, item.times());
             if let Some(reason) = reason {
+                let read = self.read_times(item.boot, item.times());
                 self.drop_range(class, range, reason, Whom::Everyone, Some(read));
             }
             self.pop_front(class);
@@ -258,6 +256,9 @@ impl State {
     fn pop_front(&mut self, class: Class) {
         if let Some(item) = self.lanes.get_mut(class).pop_front() {
             self.ram_bytes = self.ram_bytes.saturating_sub(item.bytes);
+            if self.gone.len() < GONE_MAX {
+                self.gone.push(item.content);
+            }
         }
     }
 

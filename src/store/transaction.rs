@@ -4,6 +4,7 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::chunk::Chunk;
+use super::file::Pages;
 use super::lane::Content;
 use super::ledger_rows;
 use super::per_class::PerClass;
@@ -13,8 +14,12 @@ use super::work::{Piece, Work};
 use super::writer::Victim;
 use crate::model::Class;
 
-/// Most chunks deleted by one transaction.
+/// Most chunks deleted one by one by a transaction.
 pub const DELETE_MAX: usize = 256;
+/// In a file of so much at most a table of which everything is settled is emptied as a whole. That
+/// writes a page or three whatever was in it, where rows that go one by one change most of the
+/// pages they lie in; but SQLite looks at every page for it, and nothing else is written meanwhile.
+pub const EMPTIED_BYTES_MAX: u64 = 16 << 20;
 
 /// What the file says of a class, so that it is not written again.
 #[derive(Debug, Clone, Default)]
@@ -56,10 +61,17 @@ pub fn commit(
     for class in Class::ALL {
         let below = *work.delete_below.get(class);
         if below > written.get(class).deleted_below {
-            let n = delete_settled(&transaction, class, below)?;
+            let n = if is_settled_whole(&transaction, class, below)?
+                && Pages::of(&transaction)?.live() <= EMPTIED_BYTES_MAX
+            {
+                transaction.execute(&format!("DELETE FROM {}", chunk_table(class)), [])?
+            } else {
+                let n = delete_settled(&transaction, class, below)?;
+                done.more_to_delete |= n >= DELETE_MAX;
+                n
+            };
             *deleted.get_mut(class) |= n > 0;
             done.deleted += n as u64;
-            done.more_to_delete |= n >= DELETE_MAX;
         }
     }
     if let Some((last, consumers)) = &work.consumers {
@@ -130,6 +142,15 @@ pub fn commit(
     }
     transaction.commit()?;
     Ok(done)
+}
+
+/// Whether nobody waits for anything that the file has of a class any more.
+pub fn is_settled_whole(
+    connection: &Connection,
+    class: Class,
+    below: u64,
+) -> rusqlite::Result<bool> {
+    Ok(rows::chunks_end(connection, class)? <= below)
 }
 
 /// Deletes chunks that nobody waits for any more, oldest first, a bounded number.

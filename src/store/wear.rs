@@ -25,7 +25,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// A rate is not told before so much was measured.
 const MEASURED_MIN_MS: u64 = 600_000;
 /// The hours go into the file that often, if there is a transaction anyway.
-const SAVE: Duration = Duration::from_secs(60);
+const SAVE: Duration = Duration::from_secs(600);
 const DAY_MS: f64 = 86_400_000.0;
 const YEAR_DAYS: f64 = 365.25;
 
@@ -274,15 +274,15 @@ mod tests {
     }
 
     #[test]
-    fn hours_go_into_the_file_once_a_minute_at_most() {
+    fn hours_go_into_the_file_every_ten_minutes_at_most() {
         let mut wear = Wear::default();
         wear.tick(Mono(0), None);
         assert_eq!(wear.due(Mono(0)), None);
         wear.wrote(500);
-        assert_eq!(wear.due(Mono(59_999)), None);
-        let rows = wear.due(Mono(60_000)).unwrap();
+        assert_eq!(wear.due(Mono(599_999)), None);
+        let rows = wear.due(Mono(600_000)).unwrap();
         assert_eq!((rows.hours.len(), rows.store_bytes_total), (1, 500));
         wear.saved(&rows);
-        assert_eq!(wear.due(Mono(119_999)), None);
+        assert_eq!(wear.due(Mono(1_199_999)), None);
     }
 }

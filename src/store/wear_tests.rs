@@ -68,7 +68,7 @@ fn the_meter_survives_a_restart_and_never_causes_a_commit() {
     for i in 1..3 {
         store.append(batch(Class::Normal, i * 100, 100));
         run(store.flush());
-        bench.clock.advance(Duration::from_secs(61));
+        bench.clock.advance(Duration::from_secs(601));
     }
     store.append(batch(Class::Normal, 300, 100));
     run(store.flush());

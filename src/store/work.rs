@@ -13,16 +13,17 @@ use super::audit::AuditRow;
 use super::boot::BootRow;
 use super::entry::{Body, BootNo, Policy};
 use super::file::Had;
-use super::lane::{Content, Item, body_bytes};
+use super::lane::{Content, ITEM_READINGS_MAX, Item, body_bytes};
 use super::ledger::LedgerWork;
 use super::per_class::PerClass;
 use super::salvage::{Returned, SalvageRows};
-use super::state::{ITEM_READINGS_MAX, Share, State, Whom};
+use super::state::{Share, State, Whom};
 use super::wear::WearRows;
 use crate::model::{Class, Mono, Name, TagId, TagMeta};
 
-/// Positions are reserved in the file in steps of this size.
-pub const RESERVE: u64 = 100_000;
+/// Positions are reserved in the file in steps of this size, which a crash may jump over. Each step
+/// costs a commit one page more.
+pub const RESERVE: u64 = 500_000;
 /// Small rows alone are written after this time at the latest.
 pub const QUIET_WRITE: Duration = Duration::from_secs(10);
 /// Cursors and sums alone that only say of things that never were in the file that they are
@@ -33,8 +34,25 @@ const QUIET_SETTLED_WRITE: Duration = Duration::from_secs(60);
 const EAGER_BYTES: usize = 1 << 20;
 /// Most memory that goes into one transaction, so that the WAL stays small.
 const TRANSACTION_BYTES_MAX: usize = 2 << 20;
-/// Most memory that goes into one chunk.
-const CHUNK_BYTES_MAX: usize = 256 << 10;
+
+/// Most of anything in one chunk: what the file reads, gives up or finds damaged at once.
+const CHUNK: ChunkMax = ChunkMax { n: ITEM_READINGS_MAX as u64, bytes: 256 << 10 };
+/// With a window of so long ...
+const LARGE_CHUNK_WINDOW: Duration = Duration::from_secs(5);
+/// ... and a quota of so much it may be more, or the readings of one window would take rows that
+/// fill no page: a power cut costs as many then, and the quota is many times that.
+const LARGE_CHUNK_QUOTA: u64 = 64 << 20;
+const LARGE_CHUNK: ChunkMax = ChunkMax { n: CHUNK_MAX, bytes: 1 << 20 };
+/// No chunk holds more than this.
+pub const CHUNK_MAX: u64 = 16_384;
+
+/// How large a chunk may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ChunkMax {
+    n: u64,
+    /// Of memory.
+    bytes: usize,
+}
 
 #[derive(Debug, Clone)]
 pub struct ConsumerRow {
@@ -286,9 +304,15 @@ impl State {
         work
     }
 
+    fn chunk_max(&self) -> ChunkMax {
+        let large =
+            self.window.configured() >= LARGE_CHUNK_WINDOW && self.disk.quota >= LARGE_CHUNK_QUOTA;
+        if large { LARGE_CHUNK } else { CHUNK }
+    }
+
     /// Cuts a class's unwritten items into chunks; gives the position up to which it got.
     fn take_pieces(&self, class: Class, pieces: &mut Vec<Piece>) -> u64 {
-        let lane = self.lanes.get(class);
+        let (lane, max) = (self.lanes.get(class), self.chunk_max());
         let mut bytes: usize = pieces.iter().map(|piece| piece.bytes).sum();
         for item in lane.items.range(lane.index_at(lane.scan_from)..) {
             if item.stored || !self.needed(class, &item.range(), item.awaited) {
@@ -299,7 +323,7 @@ impl State {
             }
             bytes += item.bytes;
             match pieces.last_mut().filter(|piece| piece.class == class) {
-                Some(piece) if piece.continues_with(item) => piece.push(item),
+                Some(piece) if piece.continues_with(item, max) => piece.push(item),
                 _ => pieces.push(Piece::new(class, item)),
             }
         }
@@ -478,7 +502,7 @@ impl Piece {
         self.bytes += item.bytes;
     }
 
-    fn continues_with(&self, item: &Item) -> bool {
+    fn continues_with(&self, item: &Item, max: ChunkMax) -> bool {
         let same_kind = matches!(
             (self.contents.first(), &item.content),
             (Some(Content::Readings(_)), Content::Readings(_))
@@ -487,7 +511,7 @@ impl Piece {
         same_kind
             && self.boot == item.boot
             && self.range.end == item.seq
-            && self.range.end - self.range.start + item.n <= ITEM_READINGS_MAX as u64
-            && self.bytes + item.bytes <= CHUNK_BYTES_MAX
+            && self.range.end - self.range.start + item.n <= max.n
+            && self.bytes + item.bytes <= max.bytes
     }
 }

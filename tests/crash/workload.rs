@@ -38,14 +38,19 @@ pub struct Workload {
 pub fn setting(seed: u64) -> Setting {
     let roomy = Setting {
         max_bytes: 1 << 30,
-        max_age: Duration::from_secs(3_600),
+        max_age: Duration::from_secs(86_400),
         ram_bytes: 1 << 20,
         reasons: &[],
     };
     match seed % 3 {
         0 => roomy,
         1 => Setting { ram_bytes: 80_000, ..roomy },
-        _ => Setting { max_bytes: 90_000, reasons: &["quota", "age"], ..roomy },
+        _ => Setting {
+            max_bytes: 90_000,
+            max_age: Duration::from_secs(3_600),
+            reasons: &["quota", "age"],
+            ..roomy
+        },
     }
 }
 
@@ -99,11 +104,19 @@ impl Workload {
             75..85 => self.flush(),
             85..95 => self.clock.advance(Duration::from_millis(self.rng.u64(10..300))),
             95..97 => {
-                // A checkpoint is due, then.
+                // Settled chunks are deleted then, and with nothing left the table is emptied.
+                if self.rng.bool() {
+                    self.settle_all(class);
+                }
                 self.clock.advance(Duration::from_secs(61));
                 self.flush();
             }
-            97 => self.use_up_positions(class),
+            97 if self.rng.u8(..10) == 0 => self.use_up_positions(class),
+            97 => {
+                // A checkpoint is due, then.
+                self.clock.advance(Duration::from_secs(601));
+                self.flush();
+            }
             // What memory alone knows is gone with the process.
             98 if self.restarts => {
                 self.count();
@@ -198,6 +211,17 @@ impl Workload {
         self.store = Some(store);
     }
 
+    fn settle_all(&mut self, class: Class) {
+        let store = self.store.take().unwrap();
+        for who in [REQUIRED[0], REQUIRED[1], BEST_EFFORT] {
+            for range in store.consumer(who).unwrap().position(class).unsettled {
+                let (range, now) = (range.start.0..range.end.0, self.disk.now());
+                oracle::settle(&mut self.history, &store, who, class, range, now);
+            }
+        }
+        self.store = Some(store);
+    }
+
     fn count(&mut self) {
         let count = self.history.facts.len() as u64 + 1;
         self.history.facts.push((count, self.disk.now(), NEVER));
@@ -229,7 +253,7 @@ impl Workload {
     /// Many positions that are settled before they are written, so that new ones are reserved.
     fn use_up_positions(&mut self, class: Class) {
         self.flush();
-        for _ in 0..40 {
+        for _ in 0..1_100 {
             let (start, end) = self.append(class, 250);
             let store = self.store.take().unwrap();
             for who in [REQUIRED[0], REQUIRED[1], BEST_EFFORT] {

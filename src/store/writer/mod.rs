@@ -155,7 +155,7 @@ impl Writer {
             if self.connection.is_some()
                 && let Some(mut work) = state.take_work(now, Urgency::Due)
             {
-                drop(state);
+                shared.release(state);
                 self.put_off_deleting(&mut work);
                 self.write(work);
                 self.checkpoint_if_due();
@@ -186,6 +186,8 @@ impl Writer {
             let retry = self.file.as_ref().filter(|_| self.connection.is_none());
             let until = due.or(retry.map(|_| self.retry_at)).unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
+            // Mostly nothing: who appends or settles has freed it.
+            state.gone.clear();
             let (mut state, _) = shared
                 .wake
                 .wait_timeout(state, (until - now).max(Duration::from_millis(1)))
@@ -307,6 +309,7 @@ impl Writer {
         state.disk.last_commit = Some(self.shared.clock.wall());
         state.disk.bytes = self.pages.live();
         if done.more_to_delete {
+            self.deleting_owed = true;
             self.delete_at = self.shared.clock.mono();
             state.dirty_now(self.delete_at);
         }

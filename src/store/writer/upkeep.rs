@@ -6,6 +6,7 @@ use super::Writer;
 use crate::model::Class;
 use crate::store::per_class::PerClass;
 use crate::store::schema::BUSY;
+use crate::store::transaction::{EMPTIED_BYTES_MAX, is_settled_whole};
 use crate::store::work::Work;
 use crate::store::{file, rows};
 
@@ -54,29 +55,51 @@ impl Writer {
         self.shared.lock().forget_boots();
         self.trim_old();
         let now = self.shared.clock.mono();
-        if self.deleting_owed && now >= self.delete_at {
+        let deletes = Class::ALL.into_iter().any(|class| {
+            let below = *below.get(class);
+            below > self.written.get(class).deleted_below && !self.waits_for_rest(class, below)
+        });
+        if self.deleting_owed && deletes && now >= self.delete_at {
             self.shared.lock().dirty_now(now);
         }
         self.checkpoint_if_due();
     }
 
-    /// Leaves deleting for later while there is little to delete.
+    /// Leaves deleting for later while there is little to delete, or while the whole table will soon
+    /// be there to delete.
     pub(super) fn put_off_deleting(&mut self, work: &mut Work) {
         let now = self.shared.clock.mono();
-        let much = |class: Class| {
-            let done = self.written.get(class).deleted_below;
-            work.delete_below.get(class).saturating_sub(done) >= DELETE_POSITIONS
-        };
-        if now >= self.delete_at || Class::ALL.into_iter().any(much) {
-            self.delete_at = now + DELETE;
-            self.deleting_owed = false;
-            return;
-        }
+        let is_time = now >= self.delete_at;
+        let mut deletes = is_time;
+        self.deleting_owed = false;
         for class in Class::ALL {
             let done = self.written.get(class).deleted_below;
-            self.deleting_owed |= *work.delete_below.get(class) > done;
-            *work.delete_below.get_mut(class) = done;
+            let below = *work.delete_below.get(class);
+            let n = below.saturating_sub(done);
+            if n == 0 {
+                continue;
+            }
+            if (is_time || n >= DELETE_POSITIONS) && !self.waits_for_rest(class, below) {
+                deletes = true;
+            } else {
+                self.deleting_owed = true;
+                *work.delete_below.get_mut(class) = done;
+            }
         }
+        if deletes {
+            self.delete_at = now + DELETE;
+        }
+    }
+
+    /// Whether what is settled of a class had better stay until the rest is: then the table is
+    /// emptied as a whole. Not where it takes more than that may, or half of what there is.
+    fn waits_for_rest(&self, class: Class, below: u64) -> bool {
+        let allowed = self.shared.lock().disk.allowed;
+        let is_small = self.pages.live() <= EMPTIED_BYTES_MAX.min(allowed / 2);
+        // What fails here fails the transaction as well, which sees to it.
+        let is_whole =
+            |connection| is_settled_whole(connection, class, below).is_ok_and(|whole| whole);
+        is_small && !self.connection.as_ref().is_some_and(is_whole)
     }
 
     /// Brings the WAL into the file when it is long or old enough.

@@ -33,7 +33,8 @@ impl Ring {
     pub fn commit(&mut self, batches: &[Batch]) -> usize {
         let readings: Vec<&Reading> = batches.iter().flat_map(|b| &b.readings).collect();
         let mut record = Vec::new();
-        for chunk in readings.chunks(fieldhold::store::ITEM_READINGS_MAX) {
+        let most = usize::try_from(fieldhold::store::CHUNK_MAX).unwrap();
+        for chunk in readings.chunks(most) {
             pack_readings(self.next, chunk, &mut record);
             self.next = self.next.plus(chunk.len() as u64);
         }
