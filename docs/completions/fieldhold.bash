@@ -19,6 +19,9 @@ _fieldhold() {
             fieldhold,audit)
                 cmd="fieldhold__subcmd__audit"
                 ;;
+            fieldhold,backup)
+                cmd="fieldhold__subcmd__backup"
+                ;;
             fieldhold,broker)
                 cmd="fieldhold__subcmd__broker"
                 ;;
@@ -34,6 +37,9 @@ _fieldhold() {
             fieldhold,demo)
                 cmd="fieldhold__subcmd__demo"
                 ;;
+            fieldhold,doctor)
+                cmd="fieldhold__subcmd__doctor"
+                ;;
             fieldhold,frame)
                 cmd="fieldhold__subcmd__frame"
                 ;;
@@ -45,6 +51,9 @@ _fieldhold() {
                 ;;
             fieldhold,profile)
                 cmd="fieldhold__subcmd__profile"
+                ;;
+            fieldhold,restore)
+                cmd="fieldhold__subcmd__restore"
                 ;;
             fieldhold,run)
                 cmd="fieldhold__subcmd__run"
@@ -66,6 +75,9 @@ _fieldhold() {
                 ;;
             fieldhold,store)
                 cmd="fieldhold__subcmd__store"
+                ;;
+            fieldhold,support)
+                cmd="fieldhold__subcmd__support"
                 ;;
             fieldhold,trace)
                 cmd="fieldhold__subcmd__trace"
@@ -151,6 +163,9 @@ _fieldhold() {
             fieldhold__subcmd__help,audit)
                 cmd="fieldhold__subcmd__help__subcmd__audit"
                 ;;
+            fieldhold__subcmd__help,backup)
+                cmd="fieldhold__subcmd__help__subcmd__backup"
+                ;;
             fieldhold__subcmd__help,broker)
                 cmd="fieldhold__subcmd__help__subcmd__broker"
                 ;;
@@ -166,6 +181,9 @@ _fieldhold() {
             fieldhold__subcmd__help,demo)
                 cmd="fieldhold__subcmd__help__subcmd__demo"
                 ;;
+            fieldhold__subcmd__help,doctor)
+                cmd="fieldhold__subcmd__help__subcmd__doctor"
+                ;;
             fieldhold__subcmd__help,frame)
                 cmd="fieldhold__subcmd__help__subcmd__frame"
                 ;;
@@ -177,6 +195,9 @@ _fieldhold() {
                 ;;
             fieldhold__subcmd__help,profile)
                 cmd="fieldhold__subcmd__help__subcmd__profile"
+                ;;
+            fieldhold__subcmd__help,restore)
+                cmd="fieldhold__subcmd__help__subcmd__restore"
                 ;;
             fieldhold__subcmd__help,run)
                 cmd="fieldhold__subcmd__help__subcmd__run"
@@ -198,6 +219,9 @@ _fieldhold() {
                 ;;
             fieldhold__subcmd__help,store)
                 cmd="fieldhold__subcmd__help__subcmd__store"
+                ;;
+            fieldhold__subcmd__help,support)
+                cmd="fieldhold__subcmd__help__subcmd__support"
                 ;;
             fieldhold__subcmd__help,trace)
                 cmd="fieldhold__subcmd__help__subcmd__trace"
@@ -452,7 +476,7 @@ _fieldhold() {
 
     case "${cmd}" in
         fieldhold)
-            opts="-h -V --help --version run check config status audit trace probe scan profile frame simulate demo uplink broker store user setup setup-code completions help"
+            opts="-h -V --help --version run check config status audit trace probe scan profile frame simulate demo uplink broker store user backup restore doctor support setup setup-code completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -477,6 +501,24 @@ _fieldhold() {
                     return 0
                     ;;
                 --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__backup)
+            opts="-h --queue --passphrase-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -993,6 +1035,20 @@ _fieldhold() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        fieldhold__subcmd__doctor)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         fieldhold__subcmd__frame)
             opts="-h --preset --config --bus --list --port --live --baud --character --seconds --hex --text --file-hex --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1044,7 +1100,7 @@ _fieldhold() {
             return 0
             ;;
         fieldhold__subcmd__help)
-            opts="run check config status audit trace probe scan profile frame simulate demo uplink broker store user setup setup-code completions help"
+            opts="run check config status audit trace probe scan profile frame simulate demo uplink broker store user backup restore doctor support setup setup-code completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1058,6 +1114,20 @@ _fieldhold() {
             return 0
             ;;
         fieldhold__subcmd__help__subcmd__audit)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__help__subcmd__backup)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1281,6 +1351,20 @@ _fieldhold() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        fieldhold__subcmd__help__subcmd__doctor)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         fieldhold__subcmd__help__subcmd__frame)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1410,6 +1494,20 @@ _fieldhold() {
         fieldhold__subcmd__help__subcmd__profile__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1592,6 +1690,20 @@ _fieldhold() {
         fieldhold__subcmd__help__subcmd__store__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__help__subcmd__support)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2135,6 +2247,24 @@ _fieldhold() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        fieldhold__subcmd__restore)
+            opts="-h --dry-run --passphrase-file --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         fieldhold__subcmd__run)
             opts="-h --import-from --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2318,13 +2448,17 @@ _fieldhold() {
             return 0
             ;;
         fieldhold__subcmd__status)
-            opts="-h --state-dir --json --help"
+            opts="-h --state-dir --json --as-well-as --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as-well-as)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2646,6 +2780,20 @@ _fieldhold() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__support)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -161,6 +161,7 @@ esac
 (status)
 _arguments "${_arguments_options[@]}" : \
 '--state-dir=[The state directory of the gateway, instead of looking it up in the configuration]:DIR:_files' \
+'(--json)--as-well-as=[Succeed only if everything that was well in FILE still is\: an earlier answer of --json, or - for standard input]:FILE:_files' \
 '--json[Everything, as JSON]' \
 '-h[Print help]' \
 '--help[Print help]' \
@@ -856,6 +857,42 @@ esac
     ;;
 esac
 ;;
+(backup)
+_arguments "${_arguments_options[@]}" : \
+'--passphrase-file=[A file with the passphrase; without it, it is asked for, or read from standard input]:FILE:_files' \
+'--queue[With what waits in the store]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':file -- The file to make, as press.backup:_files' \
+'::config -- The configuration file:_files' \
+&& ret=0
+;;
+(restore)
+_arguments "${_arguments_options[@]}" : \
+'--passphrase-file=[A file with the passphrase; without it, it is asked for, or read from standard input]:FILE:_files' \
+'--dry-run[Open and check all of it, show what would be done, and change nothing]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':file -- The backup:_files' \
+'::config -- The configuration file:_files' \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'--json[Everything, as JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::config -- The configuration file:_files' \
+&& ret=0
+;;
+(support)
+_arguments "${_arguments_options[@]}" : \
+'-h[Print help]' \
+'--help[Print help]' \
+':file -- The file to make, as press.tar.gz:_files' \
+'::config -- The configuration file:_files' \
+&& ret=0
+;;
 (setup)
 _arguments "${_arguments_options[@]}" : \
 '--name=[How the gateway is called in topics \[default\: the name of the machine\]]:NAME:_default' \
@@ -1163,6 +1200,22 @@ _arguments "${_arguments_options[@]}" : \
     ;;
 esac
 ;;
+(backup)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(restore)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(support)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (setup)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -1207,6 +1260,10 @@ _fieldhold_commands() {
 'broker:The LAN broker\: clients, topics, retained messages, passwords' \
 'store:Look into the store' \
 'user:Accounts of the web page\: list, add, new password, remove' \
+'backup:Everything of a gateway in one file, sealed with a passphrase' \
+'restore:Put a backup in its place; what was there is kept aside' \
+'doctor:Look for all that a person might have to mend, with the next step' \
+'support:One file for whoever helps from afar, without passwords and keys' \
 'setup:Make a first configuration and the first account of the web page, from a terminal' \
 'setup-code:Show the code for making the first account on the web page' \
 'completions:Write what a shell needs to complete commands and options' \
@@ -1218,6 +1275,11 @@ _fieldhold_commands() {
 _fieldhold__subcmd__audit_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold audit commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__backup_commands] )) ||
+_fieldhold__subcmd__backup_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold backup commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__broker_commands] )) ||
 _fieldhold__subcmd__broker_commands() {
@@ -1392,6 +1454,11 @@ _fieldhold__subcmd__demo_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold demo commands' commands "$@"
 }
+(( $+functions[_fieldhold__subcmd__doctor_commands] )) ||
+_fieldhold__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold doctor commands' commands "$@"
+}
 (( $+functions[_fieldhold__subcmd__frame_commands] )) ||
 _fieldhold__subcmd__frame_commands() {
     local commands; commands=()
@@ -1416,6 +1483,10 @@ _fieldhold__subcmd__help_commands() {
 'broker:The LAN broker\: clients, topics, retained messages, passwords' \
 'store:Look into the store' \
 'user:Accounts of the web page\: list, add, new password, remove' \
+'backup:Everything of a gateway in one file, sealed with a passphrase' \
+'restore:Put a backup in its place; what was there is kept aside' \
+'doctor:Look for all that a person might have to mend, with the next step' \
+'support:One file for whoever helps from afar, without passwords and keys' \
 'setup:Make a first configuration and the first account of the web page, from a terminal' \
 'setup-code:Show the code for making the first account on the web page' \
 'completions:Write what a shell needs to complete commands and options' \
@@ -1427,6 +1498,11 @@ _fieldhold__subcmd__help_commands() {
 _fieldhold__subcmd__help__subcmd__audit_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold help audit commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__help__subcmd__backup_commands] )) ||
+_fieldhold__subcmd__help__subcmd__backup_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold help backup commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__help__subcmd__broker_commands] )) ||
 _fieldhold__subcmd__help__subcmd__broker_commands() {
@@ -1515,6 +1591,11 @@ _fieldhold__subcmd__help__subcmd__demo_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold help demo commands' commands "$@"
 }
+(( $+functions[_fieldhold__subcmd__help__subcmd__doctor_commands] )) ||
+_fieldhold__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold help doctor commands' commands "$@"
+}
 (( $+functions[_fieldhold__subcmd__help__subcmd__frame_commands] )) ||
 _fieldhold__subcmd__help__subcmd__frame_commands() {
     local commands; commands=()
@@ -1572,6 +1653,11 @@ _fieldhold__subcmd__help__subcmd__profile__subcmd__list_commands() {
 _fieldhold__subcmd__help__subcmd__profile__subcmd__show_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold help profile show commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__help__subcmd__restore_commands] )) ||
+_fieldhold__subcmd__help__subcmd__restore_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold help restore commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__help__subcmd__run_commands] )) ||
 _fieldhold__subcmd__help__subcmd__run_commands() {
@@ -1644,6 +1730,11 @@ _fieldhold__subcmd__help__subcmd__store__subcmd__tail_commands() {
 _fieldhold__subcmd__help__subcmd__store__subcmd__verify_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold help store verify commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__help__subcmd__support_commands] )) ||
+_fieldhold__subcmd__help__subcmd__support_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold help support commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__help__subcmd__trace_commands] )) ||
 _fieldhold__subcmd__help__subcmd__trace_commands() {
@@ -1827,6 +1918,11 @@ _fieldhold__subcmd__profile__subcmd__show_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold profile show commands' commands "$@"
 }
+(( $+functions[_fieldhold__subcmd__restore_commands] )) ||
+_fieldhold__subcmd__restore_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold restore commands' commands "$@"
+}
 (( $+functions[_fieldhold__subcmd__run_commands] )) ||
 _fieldhold__subcmd__run_commands() {
     local commands; commands=()
@@ -1947,6 +2043,11 @@ _fieldhold__subcmd__store__subcmd__tail_commands() {
 _fieldhold__subcmd__store__subcmd__verify_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold store verify commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__support_commands] )) ||
+_fieldhold__subcmd__support_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold support commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__trace_commands] )) ||
 _fieldhold__subcmd__trace_commands() {
