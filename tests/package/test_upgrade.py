@@ -132,7 +132,7 @@ def test_what_was_well_and_is_not_takes_the_new_version_back(machine, package, t
 
 
 def answers(bus):
-    return any(device["state"] == "ok" for device in bus["devices"])
+    return any(device["state"]["state"] == "ok" for device in bus["devices"])
 
 
 def test_a_power_cut_in_the_middle_ends_in_the_version_before(machine, package, tmp_path):
