@@ -8,7 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { open, visit } from '../ui/support/browser.js';
-import { answers, BOX, gateway } from '../ui/support/gateway.js';
+import { answers, gateway, PROXIED } from '../ui/support/gateway.js';
 import { signedIn } from '../ui/support/people.js';
 import { BINARY, child, directory, freePort } from '../ui/support/processes.js';
 
@@ -30,7 +30,7 @@ async function plant(t, tags) {
   const dir = directory(t);
   const port = await freePort();
   const devices = Array.from({ length: Math.ceil(tags / 100) }, (_, d) => `  meter${d}:\n    bus: hall\n    unit: ${d + 1}\n    every: 1s\n    tags:\n${Array.from({ length: Math.min(100, tags - d * 100) }, (__, i) => `      value_${String(i).padStart(2, '0')}: { holding: ${i * 2}, type: f32, unit: V }`).join('\n')}`).join('\n');
-  const text = `${BOX}buses:\n  hall: { modbus-tcp: { host: 127.0.0.1, port: ${port} } }\ndevices:\n${devices}\n`;
+  const text = `${PROXIED}buses:\n  hall: { modbus-tcp: { host: 127.0.0.1, port: ${port} } }\ndevices:\n${devices}\n`;
   const played = join(dir, 'plant.yaml');
   writeFileSync(played, text.replaceAll('{web}', '1').replaceAll('{lan}', '2').replaceAll('{dir}', dir));
   child(t, BINARY, ['simulate', played, '--listen', `hall=127.0.0.1:${port}`]);
@@ -72,8 +72,8 @@ const rss = (pid) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/sta
 const t = new Bench();
 try {
   const busy = await plant(t, 500);
-  const page = await signedIn(t, busy.base);
-  for (const path of ['/live', '/']) {
+  const page = await signedIn(t, busy);
+  for (const path of ['/live', '/', '/mapping']) {
     await visit(page, path);
     await page.waitForTimeout(3_000);
     console.log(`500 tags at 1 Hz, ${path}, ${THROTTLE} x throttled: ${(await load(page, THROTTLE)).toFixed(3)} s of CPU per second`);
@@ -88,7 +88,7 @@ try {
   console.log(`gateway with 5 open tabs and 500 tags at 1 Hz: ${rss(busy.process.child.pid).toFixed(1)} MiB resident (${BINARY})`);
 
   const large = await plant(t, 5_000);
-  const mapping = await signedIn(t, large.base);
+  const mapping = await signedIn(t, large);
   await visit(mapping, '/mapping');
   await mapping.getByText('5,000 values').waitFor();
   const times = (await typing(mapping, 'meter42 value_77')).sort((a, b) => a - b);

@@ -116,10 +116,31 @@ test('R15 two editors: the second is told with a diff, and loses nothing', async
   const conflict = second.locator('dialog', { hasText: 'Somebody else changed this meanwhile' });
   await conflict.waitFor();
   assert.match(await conflict.locator('.diff').innerText(), /unit: K/);
-  await conflict.getByRole('button', { name: /make my change again/ }).click();
+  await conflict.getByRole('button', { name: 'Make my change there again' }).click();
   const both = await until(async () => { const { tree } = await draftOf(base); const tag = tree.devices.press.tags.oil_temperature; return tag.scale === 0.5 && tag; }, 'the second change');
   assert.equal(both.unit, 'K', 'the first change is still there');
   assert.deepEqual(first.wrongs.all, []);
+});
+
+test('R15 the text of the configuration is not put over what somebody else changed meanwhile', async (t) => {
+  const { base } = await demo(t);
+  const [first, second] = [await open(t, base), await open(t, base, { expected: [/409/] })];
+  await visit(second, '/config');
+  const text = second.locator('#config-text');
+  const typed = `${await text.inputValue()}# typed meanwhile\n`;
+  await text.fill(typed);
+  await visit(first, '/mapping?tag=press/oil_temperature');
+  await first.getByLabel('Unit', { exact: true }).fill('K');
+  await first.getByRole('button', { name: 'Keep' }).click();
+  await first.getByText('is changed in the draft').waitFor();
+  // The second page hears of it, and its text stays as it was typed.
+  await second.locator('.chips a', { hasText: '1 change' }).waitFor();
+  assert.equal(await text.inputValue(), typed);
+  await second.getByRole('button', { name: 'Put into the draft' }).click();
+  const conflict = second.locator('dialog', { hasText: 'Somebody else changed this meanwhile' });
+  await conflict.waitFor();
+  assert.match(await conflict.locator('.diff').innerText(), /unit: K/);
+  assert.equal((await draftOf(base)).tree.devices.press.tags.oil_temperature.unit, 'K');
 });
 
 test('R15 a hand edit of the file and an edit of the page meet', async (t) => {
@@ -133,7 +154,7 @@ test('R15 a hand edit of the file and an edit of the page meet', async (t) => {
   await page.getByLabel('Scale').fill('0.5');
   await page.getByRole('button', { name: 'Keep' }).click();
   await until(async () => {
-    const again = page.locator('dialog', { hasText: 'Somebody else changed this meanwhile' }).getByRole('button', { name: /make my change again/ });
+    const again = page.locator('dialog', { hasText: 'Somebody else changed this meanwhile' }).getByRole('button', { name: 'Make my change there again' });
     if (await again.isVisible()) await again.click();
     const { text: now } = await draftOf(base);
     return now.includes('plant9 # by hand') && /scale: 0\.5/.test(now);
@@ -163,12 +184,9 @@ test('R13 the keyboard alone maps a register: read, choose, name, add, apply', a
   await page.locator('dialog[open]').waitFor();
   await page.waitForFunction(() => document.activeElement?.id === 'tag-name');
   await page.keyboard.type('by_keyboard');
+  await tabTo(page.getByRole('button', { name: 'Add & review' }), 'add and review');
   await page.keyboard.press('Enter');
-  await page.getByText('by_keyboard is in the draft').waitFor();
   await page.locator('dialog[open]').waitFor({ state: 'detached' });
-  const review = page.locator('.toast').getByRole('button', { name: 'Review and apply' });
-  await tabTo(review, 'the next step');
-  await page.keyboard.press('Enter');
   const apply = page.getByRole('button', { name: 'Apply', exact: true });
   await apply.waitFor();
   await tabTo(apply, 'apply');

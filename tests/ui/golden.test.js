@@ -34,8 +34,7 @@ test(`from the box to the first published value in at most ${INTERACTIONS_MAX} i
   await hand.click(page.locator('.candidates button', { hasText: 'f32' }).first(), 'the candidate');
   await hand.type(page.getByLabel('Name', { exact: true }), 'voltage_l1', 'a name');
   await page.locator('.preview .topic', { hasText: 'voltage_l1' }).waitFor();
-  await hand.click(page.getByRole('button', { name: 'Add to draft' }), 'add');
-  await hand.click(page.getByRole('button', { name: 'Review and apply' }), 'review');
+  await hand.click(page.getByRole('button', { name: 'Add & review' }), 'add and review');
   await hand.click(page.getByRole('button', { name: 'Apply', exact: true }), 'apply');
 
   const seen = await until(() => /^(\S+\/voltage_l1) (\{.*\})$/m.exec(subscriber.output), 'the value at mosquitto_sub', PATIENCE_MS * 2);

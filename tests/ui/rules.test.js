@@ -1,14 +1,13 @@
-// The rules of the page that need nothing but looking: R1, R2, R5 to R9, R11, R13.
+// Rules of the page as it runs: R1, R5, R7, R8, R9, R11, R13. R2, R6 are of all its addresses.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 
 import { open, visit } from './support/browser.js';
-import { answers, BOX, demo, gateway } from './support/gateway.js';
+import { answers, demo, gateway, PROXIED } from './support/gateway.js';
 import { signedIn } from './support/people.js';
 import { freePort, until } from './support/processes.js';
-import { ROUTES } from './support/routes.js';
 
 /** Resolves once so many batches of values have come since now. */
 async function batches(page, count) {
@@ -41,31 +40,30 @@ test('R1 live values never touch a field that is being edited', async (t) => {
   assert.equal(await value.inputValue(), '55.5');
 });
 
-test('R2 no request leaves the origin, on no page', async (t) => {
-  const { base } = await demo(t);
-  const page = await open(t, base);
-  for (const route of ROUTES) await visit(page, route);
-  assert.deepEqual(page.wrongs.foreign, []);
-  assert.ok(page.wrongs.requests.length > 100);
-});
+/** From a key to the frame that shows what it did. */
+const KEY_MS = 50;
+
+/** That time for each key of the text. */
+async function typed(page, field, text) {
+  await field.focus();
+  await page.evaluate(() => {
+    globalThis.keys = [];
+    globalThis.onkeydown = () => { const at = performance.now(); requestAnimationFrame(() => setTimeout(() => globalThis.keys.push(performance.now() - at))); };
+  });
+  for (const [i, key] of [...text].entries()) {
+    await page.keyboard.press(key);
+    await page.waitForFunction((count) => globalThis.keys.length === count, i + 1);
+  }
+  return page.evaluate(() => globalThis.keys);
+}
+
+const middle = (times) => times.toSorted((a, b) => a - b)[times.length >> 1];
 
 /** A configuration with so many tags on a device that is not there. */
 function many(tags) {
   const rows = Array.from({ length: tags }, (_, i) => `      tag_${String(i).padStart(4, '0')}: { holding: ${i * 2}, type: f32, unit: V }`).join('\n');
-  return `${BOX}buses:\n  hall: { modbus-tcp: { host: 127.0.0.1, port: 1 } }\ndevices:\n  meter:\n    bus: hall\n    every: 60s\n    tags:\n${rows}\n`;
+  return `${PROXIED}buses:\n  hall: { modbus-tcp: { host: 127.0.0.1, port: 1 } }\ndevices:\n  meter:\n    bus: hall\n    every: 60s\n    tags:\n${rows}\n`;
 }
-
-test('R6 no page scrolls sideways at 360 px', async (t) => {
-  const { base } = await demo(t);
-  const page = await open(t, base, { width: 360, height: 740, touch: true });
-  const wide = [];
-  for (const route of ROUTES) {
-    await visit(page, route);
-    const over = await page.evaluate(() => Math.max(...[document.documentElement, document.getElementById('main')].map((box) => box.scrollWidth - box.clientWidth)));
-    if (over > 0) wide.push(`${route}: ${over} px`);
-  }
-  assert.deepEqual(wide, []);
-});
 
 test('R7 a state is a shape, a word and a colour', async (t) => {
   const { base } = await demo(t);
@@ -124,7 +122,7 @@ test('R9 what is cut is marked: a large payload, a long list', async (t) => {
 
 test('R11 the page answers within a second of the start of the process, with all buses dead', async (t) => {
   const dead = await freePort();
-  const text = `${BOX}buses:\n  gone: { modbus-tcp: { host: 127.0.0.1, port: ${dead} } }\n  away: { modbus-tcp: { host: 192.0.2.1 } }\n  unplugged: { modbus-rtu: { port: /dev/serial/by-id/none, baud: 9600 } }\ndevices:\n${['gone', 'away', 'unplugged'].map((bus) => `  on-${bus}: { bus: ${bus}, unit: 1, tags: { v: { holding: 0, type: u16 } } }\n`).join('')}`;
+  const text = `${PROXIED}buses:\n  gone: { modbus-tcp: { host: 127.0.0.1, port: ${dead} } }\n  away: { modbus-tcp: { host: 192.0.2.1 } }\n  unplugged: { modbus-rtu: { port: /dev/serial/by-id/none, baud: 9600 } }\ndevices:\n${['gone', 'away', 'unplugged'].map((bus) => `  on-${bus}: { bus: ${bus}, unit: 1, tags: { v: { holding: 0, type: u16 } } }\n`).join('')}`;
   const took = [];
   // Others use this machine, too: what the program needs is the shortest of a few.
   for (let i = 0; i < 3; i += 1) {
@@ -175,18 +173,29 @@ test('R13 the keyboard alone: the filter, rows, a sheet, and back to where one w
   assert.deepEqual(page.wrongs.all, []);
 });
 
-test('R5 a table of 2,000 tags has only the rows in sight, and finds one as it is typed', async (t) => {
-  const { base } = await gateway(t, many(2_000));
-  await answers(`${base}/api/v1/session`);
-  const page = await signedIn(t, base);
+test('R5 a table of 2,000 tags has only the rows in sight, and typing in its filter stays under 50 ms', async (t) => {
+  const started = await gateway(t, many(2_000));
+  await answers(`${started.base}/api/v1/session`);
+  const page = await signedIn(t, started);
   await visit(page, '/live');
   await page.getByText('2,000 values').waitFor();
   const rows = () => page.locator('.table .row').count();
   assert.ok(await rows() < 120, `${await rows()} rows`);
-  await page.locator('[data-filter]').fill('tag_1234');
-  await page.waitForFunction(() => document.querySelectorAll('.table .row').length === 1);
-  await page.locator('[data-filter]').fill('');
+  const filter = page.locator('[data-filter]');
+  // Others use this machine, too: what the page needs is the best of a few rounds.
+  const rounds = [];
+  do {
+    await filter.fill('');
+    await page.waitForFunction(() => document.querySelectorAll('.table .row').length > 5);
+    rounds.push(middle(await typed(page, filter, 'tag_1234')));
+    await page.waitForFunction(() => document.querySelectorAll('.table .row').length === 1);
+  } while (Math.min(...rounds) > KEY_MS && rounds.length < 6);
+  t.diagnostic(`from the key to the next frame: ${rounds.map((ms) => ms.toFixed(1)).join(', ')} ms`);
+  assert.ok(Math.min(...rounds) <= KEY_MS, `${rounds} ms`);
+  await filter.fill('');
+  await page.waitForFunction(() => document.querySelectorAll('.table .row').length > 5);
   await page.locator('main').evaluate((main) => { main.scrollTop = main.scrollHeight; });
   await page.locator('.table .row', { hasText: 'tag_1999' }).waitFor();
   assert.ok(await rows() < 120, `${await rows()} rows`);
+  assert.deepEqual(page.wrongs.all, []);
 });

@@ -7,7 +7,7 @@ import { watch } from './lib/live.js';
 import { conflict } from './lib/draft.js';
 import { path, watchLinks } from './lib/router.js';
 import { loadSession, session } from './lib/session.js';
-import { chooseLanguage, language, t } from './lib/text.js';
+import { chooseLanguage, t } from './lib/text.js';
 import { Trouble } from './parts/controls.js';
 import { Conflict } from './parts/conflict.js';
 import { Head } from './parts/head.js';
@@ -18,7 +18,6 @@ import { SignIn } from './pages/signin.js';
 
 function App() {
   const [error, again] = useErrorBoundary();
-  void language.value;
   const now = session.value;
   if (error) return html`<main id="main" class="alone"><${Trouble} error=${error} onRetry=${again} /></main>`;
   if (!now) return html`<${Start} />`;

@@ -29,6 +29,10 @@ class Wrongs {
     this.requests = [];
   }
 
+  clear() {
+    for (const kind of [this.csp, this.console, this.foreign, this.requests]) kind.length = 0;
+  }
+
   get all() { return [...this.csp.map((x) => `CSP: ${x}`), ...this.console.map((x) => `console: ${x}`), ...this.foreign.map((x) => `left the origin: ${x}`)]; }
 }
 
@@ -38,7 +42,7 @@ class Wrongs {
  */
 export async function open(t, base, { width = 1280, height = 860, dark = false, locale = 'en-GB', touch = false, expected = [] } = {}) {
   const context = await (await browser()).newContext({
-    viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, hasTouch: touch, isMobile: touch, acceptDownloads: true, baseURL: base,
+    viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', locale, hasTouch: touch, isMobile: touch, acceptDownloads: true, baseURL: base, ignoreHTTPSErrors: true,
   });
   t.after(() => context.close());
   context.setDefaultTimeout(PATIENCE_MS);

@@ -1,6 +1,7 @@
 // The gateway under test: the real binary, as the demonstration or with a configuration, and devices.
 
 import { writeFileSync } from 'node:fs';
+import { get as getOverTls } from 'node:https';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 
@@ -23,7 +24,7 @@ export async function gateway(t, text, { dir = directory(t), web = undefined, la
   writeFileSync(path, text.replaceAll('{web}', String(at.web)).replaceAll('{lan}', String(at.lan)).replaceAll('{dir}', dir));
   const begun = Date.now();
   const process = child(t, BINARY, ['run', path]);
-  const base = `http://127.0.0.1:${at.web}`;
+  const base = `${/tls: off/.test(text) ? 'http' : 'https'}://127.0.0.1:${at.web}`;
   return { process, base, lan: at.lan, web: at.web, dir, path, begun };
 }
 
@@ -34,8 +35,16 @@ store: { path: "{dir}/state" }
 broker:
   listeners:
     - tcp: 127.0.0.1:{lan}
-web: { listen: "127.0.0.1:{web}", tls: off }
+web: { listen: "127.0.0.1:{web}" }
 `;
+
+/** The same behind a proxy: without TLS of its own. Whoever makes its first account needs the code. */
+export const PROXIED = BOX.replace('{web}" }', '{web}", tls: off }');
+
+/** The code for the first account, as the gateway tells those who see its log. */
+export async function setupCode({ process }) {
+  return (await said(process, /setup_code="?([\w-]+)/))[1];
+}
 
 /** A device of a profile on a port of its own; its values stand still. */
 export async function device(t, profile, ...more) {
@@ -55,7 +64,14 @@ function listens(port) {
 
 /** Waits until this address answers anything but a refusal to connect. */
 export function answers(url) {
-  return until(() => fetch(url).then((answer) => answer.ok, () => false), `an answer of ${url}`);
+  return until(() => (url.startsWith('https:') ? answersOverTls(url) : fetch(url).then((answer) => answer.ok, () => false)), `an answer of ${url}`);
+}
+
+/** Of a certificate that nobody was given yet. */
+function answersOverTls(url) {
+  return new Promise((then) => {
+    getOverTls(url, { rejectUnauthorized: false }, (answer) => { answer.resume(); then(answer.statusCode === 200); }).on('error', () => then(false));
+  });
 }
 
 /** A request to the API of a gateway, as its page sends them. */

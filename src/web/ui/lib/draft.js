@@ -12,9 +12,12 @@ export const draft = signal(/** @type {any} */ (null));
 /** What somebody else changed meanwhile: the problem with its diff; `answer` says what shall become of the own edits. */
 export const conflict = signal(/** @type {{ problem: any, mine: boolean, answer: (again: boolean) => void } | null} */ (null));
 
-/** Changes that are not applied: of the own draft if it is loaded, else as the gateway counts. */
+/** How many edit what they saw: others' changes do not come under their hands, but as a conflict. */
+const held = signal(0);
+
+/** Changes that are not applied: of the own draft if it is loaded and new, else as the gateway counts. */
 export const changeCount = computed(() =>
-  draft.value ? draft.value.changes.length + (draft.value.changes_left ?? 0) : status.value?.configuration?.draft_changes ?? 0);
+  draft.value && held.value === 0 ? draft.value.changes.length + (draft.value.changes_left ?? 0) : status.value?.configuration?.draft_changes ?? 0);
 
 export const tree = computed(() => draft.value?.tree ?? null);
 export const buses = computed(() => tree.value?.buses ?? {});
@@ -89,11 +92,17 @@ export function deviceAt(bus, unit) {
   return Object.entries(devices.peek()).find(([, device]) => device?.bus === bus && (device.unit ?? 1) === unit)?.[0] ?? null;
 }
 
+/** Keeps the draft as it was seen until the answer is called. */
+export function hold() {
+  held.value = held.peek() + 1;
+  return () => { held.value = held.peek() - 1; };
+}
+
 /** Somebody else's edits are loaded when the gateway counts other changes than before. */
 let counted = 0;
 effect(() => {
   const now = status.value?.configuration?.draft_changes;
-  if (now == null || now === counted) return;
+  if (now == null || now === counted || held.value > 0) return;
   counted = now;
   const own = draft.peek();
   if (own && now !== own.changes.length + (own.changes_left ?? 0)) loadDraft().catch(() => {});

@@ -5,10 +5,15 @@ import { signal } from '../vendor/preact.js';
 
 /** @typedef {typeof import('../text/en.js').default} Texts */
 
-/** @type {Texts} */
-export let t;
+const words = signal(/** @type {any} */ ({}));
 
-/** The language in use; the shell is drawn anew when it changes. */
+/**
+ * Read through the signal: whoever draws a word draws it anew in another language, and keeps what
+ * was typed meanwhile.
+ * @type {Texts}
+ */
+export const t = new Proxy(/** @type {any} */ ({}), { get: (_, key) => words.value[key] });
+
 export const language = signal('en');
 
 export const LANGUAGES = { en: 'English', de: 'Deutsch' };
@@ -23,7 +28,7 @@ function wanted() {
 }
 
 export async function chooseLanguage(name = wanted()) {
-  t = (name === 'de' ? await import('../text/de.js') : await import('../text/en.js')).default;
+  words.value = (name === 'de' ? await import('../text/de.js') : await import('../text/en.js')).default;
   document.documentElement.lang = name;
   keep(KEPT_AS, name);
   language.value = name;

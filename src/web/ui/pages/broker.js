@@ -6,7 +6,7 @@ import { ago, bytes, duration, number, time } from '../lib/format.js';
 import { setQuery } from '../lib/router.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, Choice, Text, Trouble } from '../parts/controls.js';
+import { Act, Button, Choice, Frame, Text, Trouble } from '../parts/controls.js';
 import { State } from '../parts/icon.js';
 import { confirm, Sheet } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
@@ -142,8 +142,8 @@ function List({ path, query, columns, tools = undefined, filtered = true, empty 
   return html`
     ${filtered && html`<form class="bar tools" onSubmit=${(e) => { e.preventDefault(); setQuery({ filter: typed.trim() }); }}><${Text} label=${t.broker.filter} value=${typed} onInput=${setTyped} hint=${t.broker.filterHint} placeholder="#" class="mono" wide /><${Button} type="submit">${t.broker.look}<//></form>`}
     <${Trouble} error=${error} onRetry=${() => load(null)} />
-    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${empty ?? t.broker.nothing}</p></div>` : html`<div class="frame"><table class="plain"><thead><tr>${columns.map(([head, , kind]) => html`<th scope="col" class=${kind === 'number' ? 'number' : ''}>${head}</th>`)}${tools && html`<th scope="col"><span class="visually-hidden">${t.details}</span></th>`}</tr></thead>
-      <tbody>${rows.map((row, i) => html`<tr key=${i}>${columns.map(([, cell, kind]) => html`<td class=${kind ?? ''}>${cell(row)}</td>`)}${tools && html`<td>${tools(row, () => load(null))}</td>`}</tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${empty ?? t.broker.nothing}</p></div>` : html`<${Frame} label=${t.nav.broker}><table class="plain"><thead><tr>${columns.map(([head, , kind]) => html`<th scope="col" class=${kind === 'number' ? 'number' : ''}>${head}</th>`)}${tools && html`<th scope="col"><span class="visually-hidden">${t.details}</span></th>`}</tr></thead>
+      <tbody>${rows.map((row, i) => html`<tr key=${i}>${columns.map(([, cell, kind]) => html`<td class=${kind ?? ''}>${cell(row)}</td>`)}${tools && html`<td>${tools(row, () => load(null))}</td>`}</tr>`)}</tbody></table><//>`)}
     ${next && html`<p class="row-of spaced"><${Button} onClick=${() => load(next)}>${t.broker.moreRows}<//></p>`}`;
 }
 
@@ -157,7 +157,7 @@ function Retained({ query }) {
     await call('DELETE', `/broker/retained${toQuery({ filter: row.topic })}`);
     again();
   };
-  const tools = may('operator') ? (row, again) => (row.reserved ? html`<span class="quiet">${t.broker.own}</span>` : html`<${Act} kind="bare" run=${() => remove(row, again)} aria-label=${`${t.remove}: ${row.topic}`}>${t.remove}<//>`) : undefined;
+  const tools = may('operator') ? (row, again) => (row.reserved ? html`<span class="quiet nowrap">${t.broker.own}</span>` : html`<${Act} kind="bare" run=${() => remove(row, again)} aria-label=${`${t.remove}: ${row.topic}`}>${t.remove}<//>`) : undefined;
   return html`<${List} key="r" path="/broker/retained" query=${query} columns=${columns} tools=${tools} />`;
 }
 

@@ -8,7 +8,7 @@ import { may } from '../lib/session.js';
 import { kindOf } from '../lib/bus.js';
 import { t } from '../lib/text.js';
 import { BusEditor } from '../parts/bus_editor.js';
-import { Button, Trouble } from '../parts/controls.js';
+import { Button, Frame, Trouble } from '../parts/controls.js';
 import { DeviceEditor } from '../parts/device_editor.js';
 import { State } from '../parts/icon.js';
 import { busState, deviceState } from '../parts/states.js';
@@ -55,15 +55,15 @@ function Bus({ name, bus, draft, edits, now }) {
     ${bus && html`<dl class="facts inline">
       <div><dt>${t.buses.busy}</dt><dd>${percent(bus.utilisation)}</dd></div>
       <div><dt>${t.buses.requests}</dt><dd>${number(bus.requests)}</dd></div>
-      <div><dt>${t.buses.errors}</dt><dd class=${errors ? 'state bad' : ''}>${number(errors)}</dd></div>
+      <div><dt>${t.buses.errors}</dt><dd>${errors ? html`<${State} kind="bad">${number(errors)}<//>` : 0}</dd></div>
       <div><dt>${t.buses.connects}</dt><dd>${number(bus.connects)}</dd></div></dl>`}
     ${odd && odd.length > 0 && html`<p class="hint">${t.buses.onTheLine} ${odd.map(([what, count]) => `${t.buses.line_counts[what] ?? what}: ${number(count)}`).join(', ')}</p>`}
     ${(bus?.remarks ?? []).map((remark) => html`<p class="note warn">${typeof remark === 'string' ? remark : remark.text ?? JSON.stringify(remark)}</p>`)}
-    ${running.length + fresh.length === 0 ? html`<p class="quiet">${t.buses.noDevice}</p>` : html`<div class="frame"><table class="plain devices">
+    ${running.length + fresh.length === 0 ? html`<p class="quiet">${t.buses.noDevice}</p>` : html`<${Frame} label=${name}><table class="plain devices">
       <thead><tr><th scope="col">${t.live.device}</th><th scope="col" class="number">${t.registers.unit}</th><th scope="col">${t.buses.state}</th><th scope="col" class="number wide-only">${t.buses.latency}</th><th scope="col" class="number wide-only">${t.buses.errors}</th><th scope="col" class="number wide-only">${t.buses.values}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
       <tbody>${running.map((device) => html`<${Device} key=${device.name} device=${device} bus=${name} edits=${edits} drafted=${draftedDevices.value[device.name]} />`)}
         ${fresh.map(([device, section]) => html`<tr key=${device}><th scope="row">${device}</th><td class="number">${section.unit ?? 1}</td><td><${State} kind="off">${t.buses.onlyDraft}<//></td><td class="wide-only"></td><td class="wide-only"></td><td class="number wide-only">${section.profile ?? Object.keys(section.tags ?? {}).length}</td>
-          <td><span class="row-of end"><${RowTools} device=${device} bus=${name} unit=${section.unit ?? 1} edits=${edits} drafted=${section} /></span></td></tr>`)}</tbody></table></div>`}
+          <td><span class="row-of end"><${RowTools} device=${device} bus=${name} unit=${section.unit ?? 1} edits=${edits} drafted=${section} /></span></td></tr>`)}</tbody></table><//>`}
     ${edits && html`<div class="row-of spaced">
       <a class="button" href=${`/scan?bus=${seg(name)}`}>${t.nav.scan}</a>
       <a class="button" href=${`/registers?bus=${seg(name)}`}>${t.nav.registers}</a>

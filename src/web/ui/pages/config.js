@@ -2,13 +2,13 @@
 
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 import { get, post } from '../lib/api.js';
-import { draft, loadDraft, putText } from '../lib/draft.js';
+import { draft, hold, loadDraft, putText } from '../lib/draft.js';
 import { date } from '../lib/format.js';
 import { status } from '../lib/live.js';
 import { go } from '../lib/router.js';
 import { may, session } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, FilePicker, Problems, Trouble } from '../parts/controls.js';
+import { Act, Button, FilePicker, Frame, Problems, Trouble } from '../parts/controls.js';
 import { Diff } from '../parts/diff.js';
 import { State } from '../parts/icon.js';
 import { confirm, Sheet, toast } from '../parts/overlay.js';
@@ -31,9 +31,9 @@ function Text() {
   const area = useRef(null);
   const load = () => loadDraft().then((now) => { setText(now.text); setError(null); setChecked(null); }, setError);
   useEffect(() => { load(); get('/config').then((now) => setEdited(!!now.file_edited), setError); }, []);
+  useEffect(hold, []);
   if (text === null) return error ? html`<${Trouble} error=${error} onRetry=${load} />` : html`<p class="quiet" role="status">${t.loading}</p>`;
-  const saved = draft.value?.text;
-  const changed = text !== saved;
+  const changed = text !== draft.value?.text;
   const check = async () => setChecked(await post('/check', { text }));
   const put = async () => {
     await putText(text);
@@ -85,9 +85,9 @@ function History() {
   const running = status.value?.configuration?.version;
   useEffect(() => { load(); }, [running]);
   return html`<${Trouble} error=${error} onRetry=${load} />
-    ${rows && html`<div class="frame"><table class="plain rows"><thead><tr><th scope="col" class="number">${t.config.version}</th><th scope="col">${t.config.when}</th><th scope="col">${t.config.author}</th><th scope="col">${t.config.what}</th><th scope="col">${t.buses.state}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
+    ${rows && html`<${Frame} label=${t.nav.config}><table class="plain rows"><thead><tr><th scope="col" class="number">${t.config.version}</th><th scope="col">${t.config.when}</th><th scope="col">${t.config.author}</th><th scope="col">${t.config.what}</th><th scope="col">${t.buses.state}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
       <tbody>${rows.map((row) => { const state = typeof row.state === 'string' ? row.state : row.state?.state; return html`<tr key=${row.version}><th scope="row" class="number">${row.version}</th><td class="nowrap">${date(row.at_wall_ms)}</td><td>${row.author}</td><td>${row.what}</td><td><${State} kind=${row.version === running ? 'good' : STATES[state] === 'good' ? 'off' : STATES[state] ?? 'off'}>${row.version === running ? t.config.runs : t.config.states[state] ?? state}<//>${row.reason && html`<br /><small>${row.reason}</small>`}</td>
-        <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.config.look}: ${row.version}`} onClick=${() => setOpen(row)}>${t.config.look}</button></span></td></tr>`; })}</tbody></table></div>`}
+        <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.config.look}: ${row.version}`} onClick=${() => setOpen(row)}>${t.config.look}</button></span></td></tr>`; })}</tbody></table><//>`}
     ${open && html`<${Version} row=${open} running=${running} onClose=${() => setOpen(null)} />`}`;
 }
 

@@ -6,7 +6,7 @@ import { number } from '../lib/format.js';
 import { go, setQuery } from '../lib/router.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Button, Filter, Trouble } from '../parts/controls.js';
+import { Button, Filter, Frame, Trouble } from '../parts/controls.js';
 import { DeviceEditor } from '../parts/device_editor.js';
 import { Sheet } from '../parts/overlay.js';
 import { Table } from '../parts/table.js';
@@ -60,7 +60,7 @@ function Profile({ name, onClose, onUse }) {
         ${profile.source && html`<dt>${t.profiles.source}</dt><dd>${[profile.source].flat().map((one) => html`<div>${one}</div>`)}</dd>`}</dl>
       ${profile.notes && html`<p class="note info spaced">${profile.notes}</p>`}
       ${groups.map(([group, section]) => html`<details key=${group} open=${section.default !== false}><summary>${group} · ${section.about ?? ''} · ${t.live.count(number(Object.keys(section.tags ?? {}).length))}${section.default === false ? ` · ${t.profiles.optional}` : ''}</summary>
-        <div class="frame"><table class="plain"><thead><tr><th scope="col">${t.changes.tag}</th><th scope="col">${t.editor.from}</th><th scope="col">${t.editor.type}</th><th scope="col">${t.editor.scale}</th><th scope="col">${t.editor.unit}</th></tr></thead>
-        <tbody>${Object.entries(section.tags ?? {}).map(([tag, of]) => html`<tr key=${tag}><th scope="row">${tag}</th><td class="nowrap">${t.tables[tableOf(of)] ?? ''} ${String(of?.[tableOf(of)] ?? '')}</td><td class="mono">${of?.type ?? 'bool'}</td><td>${of?.scale ?? ''}</td><td>${of?.unit ?? ''}</td></tr>`)}</tbody></table></div></details>`)}
+        <${Frame} label=${group}><table class="plain"><thead><tr><th scope="col">${t.changes.tag}</th><th scope="col">${t.editor.from}</th><th scope="col">${t.editor.type}</th><th scope="col">${t.editor.scale}</th><th scope="col">${t.editor.unit}</th></tr></thead>
+        <tbody>${Object.entries(section.tags ?? {}).map(([tag, of]) => html`<tr key=${tag}><th scope="row">${tag}</th><td class="nowrap">${t.tables[tableOf(of)] ?? ''} ${String(of?.[tableOf(of)] ?? '')}</td><td class="mono">${of?.type ?? 'bool'}</td><td>${of?.scale ?? ''}</td><td>${of?.unit ?? ''}</td></tr>`)}</tbody></table><//></details>`)}
       ${said.text && html`<details><summary>${t.profiles.asText}</summary><pre class="code" tabindex="0">${said.text}</pre></details>`}`}<//>`;
 }

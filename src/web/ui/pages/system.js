@@ -6,7 +6,7 @@ import { bytes, date, duration, number, percent, time } from '../lib/format.js';
 import { setQuery } from '../lib/router.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Button, Filter, Select, Trouble } from '../parts/controls.js';
+import { Button, Filter, Frame, Select, Trouble } from '../parts/controls.js';
 import { State } from '../parts/icon.js';
 import { toast } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
@@ -49,8 +49,8 @@ function Facts({ admin }) {
         ${said.state_dir && html`<dt>${t.system.state}</dt><dd class="mono">${said.state_dir}</dd>`}</dl>
         ${admin && html`<p class="hint spaced">${t.system.diagnosticsHint}</p>`}</section>`}
     </div>
-    ${units.length > 0 && html`<section class="panel"><header><h2>${t.system.parts}</h2></header><div class="frame"><table class="plain"><thead><tr><th scope="col">${t.system.part}</th><th scope="col">${t.buses.state}</th><th scope="col" class="number">${t.system.restarts}</th></tr></thead>
-      <tbody>${units.map(([name, unit]) => html`<tr key=${name}><th scope="row">${name}</th><td><${State} kind=${UNIT[unit.state] ?? 'off'}>${t.system.units[unit.state] ?? unit.state}<//>${unit.reason && html`<br /><small>${unit.reason}</small>`}</td><td class="number">${number(unit.restarts)}</td></tr>`)}</tbody></table></div></section>`}`;
+    ${units.length > 0 && html`<section class="panel"><header><h2>${t.system.parts}</h2></header><${Frame} label=${t.system.parts}><table class="plain"><thead><tr><th scope="col">${t.system.part}</th><th scope="col">${t.buses.state}</th><th scope="col" class="number">${t.system.restarts}</th></tr></thead>
+      <tbody>${units.map(([name, unit]) => html`<tr key=${name}><th scope="row">${name}</th><td><${State} kind=${UNIT[unit.state] ?? 'off'}>${t.system.units[unit.state] ?? unit.state}<//>${unit.reason && html`<br /><small>${unit.reason}</small>`}</td><td class="number">${number(unit.restarts)}</td></tr>`)}</tbody></table><//></section>`}`;
 }
 
 const LEVELS = { error: 'bad', warn: 'warn', info: 'info', debug: 'off', trace: 'off' };
@@ -102,8 +102,8 @@ function Audit() {
   };
   useEffect(() => { load(null); }, []);
   return html`<${Trouble} error=${error} onRetry=${() => load(null)} />
-    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${t.system.noAudit}</p></div>` : html`<div class="frame"><table class="plain rows"><thead><tr><th scope="col">${t.config.when}</th><th scope="col">${t.system.who}</th><th scope="col" class="wide-only">${t.broker.from}</th><th scope="col">${t.system.what}</th><th scope="col">${t.details}</th></tr></thead>
-      <tbody>${rows.map((row, i) => html`<tr key=${row.n ?? i}><td class="nowrap">${date(row.at_wall_ms)}</td><th scope="row">${row.who}</th><td class="wide-only mono">${row.from ?? '–'}</td><td>${row.what}</td><td class="wrap">${row.detail}</td></tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${t.system.noAudit}</p></div>` : html`<${Frame} label=${t.nav.system}><table class="plain rows"><thead><tr><th scope="col">${t.config.when}</th><th scope="col">${t.system.who}</th><th scope="col" class="wide-only">${t.broker.from}</th><th scope="col">${t.system.what}</th><th scope="col">${t.details}</th></tr></thead>
+      <tbody>${rows.map((row, i) => html`<tr key=${row.n ?? i}><td class="nowrap">${date(row.at_wall_ms)}</td><th scope="row">${row.who}</th><td class="wide-only mono">${row.from ?? '–'}</td><td>${row.what}</td><td class="wrap">${row.detail}</td></tr>`)}</tbody></table><//>`)}
     ${next != null && html`<p class="row-of spaced"><${Button} onClick=${() => load(next)}>${t.broker.moreRows}<//></p>`}`;
 }
 

@@ -7,7 +7,7 @@ import { ago, bytes, date, duration, number, percent } from '../lib/format.js';
 import { clock, status } from '../lib/live.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, Trouble } from '../parts/controls.js';
+import { Act, Button, Frame, Trouble } from '../parts/controls.js';
 import { wallNow } from '../parts/head.js';
 import { State } from '../parts/icon.js';
 import { Plot } from '../parts/plot.js';
@@ -54,8 +54,8 @@ function Uplink({ uplink, store, onEdit }) {
       ${Object.keys(account.why).length > 0 && html`<dt>${t.data.droppedWhy}</dt><dd>${Object.entries(account.why).map(([why, count]) => `${t.data.reasons[why] ?? why}: ${number(count)}`).join(', ')}</dd>`}
       ${uplink.refused_topics > 0 && html`<dt>${t.data.refused}</dt><dd>${uplink.refused.map((r) => `${r.topic}: ${r.reason}`).join('; ')}${uplink.refused_topics > uplink.refused.length ? ` ${t.moreLeft(uplink.refused_topics - uplink.refused.length)}` : ''}</dd>`}
     </dl>
-    <details><summary>${t.data.byClass}</summary><div class="frame"><table class="plain"><thead><tr><th scope="col">${t.editor.class}</th>${['read', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<th scope="col" class="number">${t.data[key]}</th>`)}</tr></thead>
-      <tbody>${account.classes.map((of) => html`<tr><th scope="row">${of.class}</th>${['appended', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<td class="number">${number(of[key])}</td>`)}</tr>`)}</tbody></table></div></details>
+    <details><summary>${t.data.byClass}</summary><${Frame} label=${t.data.byClass}><table class="plain"><thead><tr><th scope="col">${t.editor.class}</th>${['read', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<th scope="col" class="number">${t.data[key]}</th>`)}</tr></thead>
+      <tbody>${account.classes.map((of) => html`<tr><th scope="row">${of.class}</th>${['appended', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<td class="number">${number(of[key])}</td>`)}</tr>`)}</tbody></table><//></details>
     <${History} name=${uplink.name} />
     ${may('operator') && html`<${Tools} name=${uplink.name} offline=${uplink.state === 'offline'} onEdit=${onEdit} />`}
   </section>`;
@@ -136,6 +136,6 @@ function Drops() {
   };
   return html`<details onToggle=${(e) => { if (e.target.open && !rows) load(null); }}><summary>${t.data.ledger}</summary>
     <${Trouble} error=${error} onClose=${() => setError(null)} />
-    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<div class="frame"><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${row.wall_from_ms ? date(row.wall_from_ms) : '–'}</td><td>${row.consumer}</td><td>${row.class}</td><td class="number">${number(row.n)}</td><td>${t.data.reasons[row.reason.replace(/_/g, '-')] ?? row.words}</td></tr>`)}</tbody></table></div>`)}
+    ${rows && (rows.length === 0 ? html`<p class="quiet">${t.data.noDrops}</p>` : html`<${Frame} label=${t.data.dropped}><table class="plain"><tbody>${rows.map((row) => html`<tr><td class="nowrap">${row.wall_from_ms ? date(row.wall_from_ms) : '–'}</td><td>${row.consumer}</td><td>${row.class}</td><td class="number">${number(row.n)}</td><td>${t.data.reasons[row.reason.replace(/_/g, '-')] ?? row.words}</td></tr>`)}</tbody></table><//>`)}
     ${next && html`<${Button} onClick=${() => load(next)}>${t.more}<//>`}</details>`;
 }

@@ -7,7 +7,7 @@ import { date, number, typed } from '../lib/format.js';
 import { go } from '../lib/router.js';
 import { may, session } from '../lib/session.js';
 import { t } from '../lib/text.js';
-import { Act, Button, Password, Select, Text, Trouble } from '../parts/controls.js';
+import { Act, Button, Frame, Password, Select, Text, Trouble } from '../parts/controls.js';
 import { confirm, Sheet, toast } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
 
@@ -43,9 +43,9 @@ function People() {
   return html`
     <p class="row-of tools"><${Button} icon="add" onClick=${() => setOpen({})}>${t.users.add}<//></p>
     <${Trouble} error=${error} onRetry=${load} />
-    ${rows && html`<div class="frame"><table class="plain rows"><thead><tr><th scope="col">${t.user}</th><th scope="col">${t.users.role}</th><th scope="col" class="wide-only">${t.users.created}</th><th scope="col">${t.users.seen}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
+    ${rows && html`<${Frame} label=${t.nav.users}><table class="plain rows"><thead><tr><th scope="col">${t.user}</th><th scope="col">${t.users.role}</th><th scope="col" class="wide-only">${t.users.created}</th><th scope="col">${t.users.seen}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.name}><th scope="row">${row.name}${row.name === session.value.user ? html` <span class="quiet">${t.users.you}</span>` : ''}</th><td>${t.roles[row.role] ?? row.role}</td><td class="wide-only nowrap">${date(row.created_wall_ms)}</td><td class="nowrap">${row.last_seen_wall_ms == null ? t.users.never : date(row.last_seen_wall_ms)}</td>
-        <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.tag.edit}: ${row.name}`} onClick=${() => setOpen(row)}>${t.tag.edit}</button><${Act} kind="bare" run=${() => remove(row)} aria-label=${`${t.remove}: ${row.name}`}>${t.remove}<//></span></td></tr>`)}</tbody></table></div>`}
+        <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.tag.edit}: ${row.name}`} onClick=${() => setOpen(row)}>${t.tag.edit}</button><${Act} kind="bare" run=${() => remove(row)} aria-label=${`${t.remove}: ${row.name}`}>${t.remove}<//></span></td></tr>`)}</tbody></table><//>`}
     <p class="hint spaced">${t.users.rolesHint}</p>
     ${open && html`<${Person} row=${open} onClose=${(done) => { setOpen(null); if (done) load(); }} />`}`;
 }
@@ -91,9 +91,9 @@ function Tokens() {
   return html`
     <p class="row-of tools"><${Button} icon="add" onClick=${() => setOpen(true)}>${t.users.newToken}<//></p>
     <${Trouble} error=${error} onRetry=${load} />
-    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${t.users.noToken}</p></div>` : html`<div class="frame"><table class="plain rows"><thead><tr><th scope="col">${t.users.tokenName}</th><th scope="col">${t.users.role}</th><th scope="col">${t.users.expires}</th><th scope="col">${t.users.used}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
+    ${rows && (rows.length === 0 ? html`<div class="panel empty-state"><p>${t.users.noToken}</p></div>` : html`<${Frame} label=${t.nav.users}><table class="plain rows"><thead><tr><th scope="col">${t.users.tokenName}</th><th scope="col">${t.users.role}</th><th scope="col">${t.users.expires}</th><th scope="col">${t.users.used}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}><th scope="row">${row.name}</th><td>${t.roles[row.role] ?? row.role}</td><td class="nowrap">${row.expires_wall_ms == null ? t.users.noEnd : date(row.expires_wall_ms)}</td><td class="nowrap">${row.last_used_wall_ms == null ? t.users.never : date(row.last_used_wall_ms)}</td>
-        <td><span class="row-of end"><${Act} kind="bare" run=${() => remove(row)} aria-label=${`${t.remove}: ${row.name}`}>${t.remove}<//></span></td></tr>`)}</tbody></table></div>`)}
+        <td><span class="row-of end"><${Act} kind="bare" run=${() => remove(row)} aria-label=${`${t.remove}: ${row.name}`}>${t.remove}<//></span></td></tr>`)}</tbody></table><//>`)}
     <p class="hint spaced">${t.users.tokenHint} <code>Authorization: Bearer …</code></p>
     ${open && html`<${NewToken} onClose=${() => { setOpen(false); load(); }} />`}`;
 }
@@ -132,9 +132,9 @@ function BrokerUsers() {
   if (error) return html`<${Trouble} error=${error} />`;
   if (!tree.value) return html`<p class="quiet" role="status">${t.loading}</p>`;
   const list = (value) => (value === undefined ? '–' : [value].flat().join(', ') || '–');
-  const table = (kind, rows, empty) => (rows.length === 0 ? html`<p class="quiet">${empty}</p>` : html`<div class="frame"><table class="plain rows"><thead><tr><th scope="col">${t.users.name}</th>${kind === 'users' && html`<th scope="col">${t.users.brokerRoles}</th>`}<th scope="col">${t.users.publish}</th><th scope="col">${t.users.subscribe}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
+  const table = (kind, rows, empty) => (rows.length === 0 ? html`<p class="quiet">${empty}</p>` : html`<${Frame} label=${kind === 'users' ? t.users.brokerUsers : t.users.brokerRoleList}><table class="plain rows"><thead><tr><th scope="col">${t.users.name}</th>${kind === 'users' && html`<th scope="col">${t.users.brokerRoles}</th>`}<th scope="col">${t.users.publish}</th><th scope="col">${t.users.subscribe}</th><th scope="col"><span class="visually-hidden">${t.details}</span></th></tr></thead>
     <tbody>${rows.map(([name, section]) => html`<tr key=${name}><th scope="row">${name}</th>${kind === 'users' && html`<td>${list(section?.roles)}</td>`}<td class="mono wrap">${list(section?.publish)}</td><td class="mono wrap">${list(section?.subscribe)}</td>
-      <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.tag.edit}: ${name}`} onClick=${() => setOpen({ kind, name, section })}>${t.tag.edit}</button></span></td></tr>`)}</tbody></table></div>`);
+      <td><span class="row-of end"><button type="button" class="button bare" aria-label=${`${t.tag.edit}: ${name}`} onClick=${() => setOpen({ kind, name, section })}>${t.tag.edit}</button></span></td></tr>`)}</tbody></table><//>`);
   return html`
     ${users.length === 0 && html`<p class="note info">${t.users.brokerOpen}</p>`}
     <section class="panel"><header><h2>${t.users.brokerUsers}</h2><${Button} icon="add" onClick=${() => setOpen({ kind: 'users', name: '', section: {} })}>${t.users.add}<//></header>${table('users', users, t.users.noBrokerUser)}</section>

@@ -85,6 +85,9 @@ export function Choice({ label, value, onChange, options }) {
   </div></fieldset>`;
 }
 
+/** Around a small table: what does not fit is reached by scrolling, with the keyboard, too. */
+export const Frame = ({ label, kind = '', children }) => html`<div class=${`frame ${kind}`} tabindex="0" role="group" aria-label=${label}>${children}</div>`;
+
 /** The field that `/` goes to. */
 export function Filter({ value, onInput, label = t.filter }) {
   return html`<div class="filter"><${Icon} name="scan" size=${18} />

@@ -2,6 +2,7 @@
 // own dialog keeps the focus inside, closes on Esc and gives the focus back.
 
 import { html, signal, useEffect, useLayoutEffect, useRef } from '../vendor/preact.js';
+import { hold } from '../lib/draft.js';
 import { t } from '../lib/text.js';
 import { Button, IconButton } from './controls.js';
 
@@ -14,7 +15,9 @@ function Dialog({ kind, title, onClose, children, footer = undefined }) {
     dialog.showModal();
     // The first field, else the title: never the button that closes it.
     (box.current.querySelector('.body [autofocus]') ?? box.current.querySelector('h2')).focus();
+    const release = hold();
     return () => {
+      release();
       // While it is open all else takes no focus.
       dialog.close();
       if (back instanceof HTMLElement && back.isConnected) back.focus();

@@ -6,6 +6,8 @@ import { t } from '../lib/text.js';
 import { Trouble } from './controls.js';
 
 const HEIGHT = 180;
+/** Between the times below: what is shown of them is minutes. */
+const STEPS_S = [60, 120, 300, 600, 1_800, 3_600, 7_200, 10_800, 14_400, 21_600, 43_200, 86_400];
 
 /** @type {Promise<any> | null} */
 let loading = null;
@@ -43,7 +45,7 @@ export function Plot({ title, at, values }) {
       plot.current = new Plotter({
         width: box.current.clientWidth, height: HEIGHT, cursor: { y: false }, legend: { show: false },
         scales: { y: { range: (_, __, high) => [0, Math.max(10, high * 1.1)] } },
-        axes: [{ ...axis, space: 80, values: (_, ticks) => ticks.map((s) => clockTime(s * 1000)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((v) => number(v)) }],
+        axes: [{ ...axis, space: 80, incrs: STEPS_S, values: (_, ticks) => ticks.map((s) => clockTime(s * 1000)) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((v) => number(v)) }],
         series: [{}, { stroke: colour('--accent'), width: 2, fill: colour('--accent-soft'), spanGaps: false, points: { show: false } }],
       }, data.current, box.current);
     };

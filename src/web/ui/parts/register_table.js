@@ -6,7 +6,7 @@ import { reading } from '../lib/format.js';
 import { ORDERS } from '../lib/mapping.js';
 import { read as kept, keep, t } from '../lib/text.js';
 import { quality } from './values.js';
-import { Choice } from './controls.js';
+import { Choice, Frame } from './controls.js';
 import { Shape } from './icon.js';
 
 const GROUPS = ['f32', 'u32', 'i32', 'f64', 'u64', 'i64'];
@@ -24,7 +24,7 @@ export function RegisterTable({ answer, way, ways, onPick }) {
     : html`<td key=${name}><button type="button" title=${t.registers.use(name, text)} onClick=${() => onPick({ address: item.address, shown: text, ...source })}>${reading(text)}</button></td>`);
   return html`
     <div class="row-of choices">${ways}${!bits && html`<${Choice} label=${t.registers.group} value=${group} onChange=${(next) => { setGroup(next); keep('fieldhold.group', next); }} options=${GROUPS.map((type) => [type, t.registers.groups[type]])} />`}</div>
-    <div class="frame registers" tabindex="0" role="region" aria-label=${t.registers.result}><table class="plain">
+    <${Frame} kind="registers" label=${t.registers.result}><table class="plain">
       <thead><tr><th scope="col">${t.registers.register}</th>${bits ? html`<th scope="col">${t.registers.bit}</th>` : html`
         <th scope="col">hex</th><th scope="col">u16</th><th scope="col">i16</th><th scope="col" class="wide-only">${t.registers.bits}</th><th scope="col">${t.registers.text}</th>
         ${ORDERS.map((order) => html`<th scope="col" key=${order}>${group} ${order}</th>`)}`}</tr></thead>
@@ -40,7 +40,7 @@ export function RegisterTable({ answer, way, ways, onPick }) {
           <td class="mono wide-only"><button type="button" title=${t.registers.useBits} onClick=${() => onPick({ address: item.address, type: 'bit:0', shown: item.bits })}>${spacedBits(item.bits)}</button></td>
           ${cell(item, item.text, { type: 'text:8' }, 'text')}
           ${ORDERS.map((order) => cell(item, item.as?.[key(group, order)], { type: group, order }, key(group, order)))}</tr>`;
-      })}</tbody></table></div>`;
+      })}</tbody></table><//>`;
 }
 
 const spacedBits = (bits) => String(bits ?? '').replace(/\s/g, '').replace(/(.{4})(?=.)/g, '$1 ');

@@ -9,7 +9,7 @@ import { t } from '../lib/text.js';
 import { Button, Text, Trouble } from './controls.js';
 import { State } from './icon.js';
 import { Sheet } from './overlay.js';
-import { quality, Spark } from './values.js';
+import { NEVER, quality, Spark } from './values.js';
 import { isWatched, watchTag } from './tiles.js';
 
 export function TagSheet({ tag, onClose }) {
@@ -18,8 +18,8 @@ export function TagSheet({ tag, onClose }) {
   const now = clock.value;
   return html`<${Sheet} title=${`${tag.device} / ${tag.tag}`} onClose=${onClose}>
     <p class="big"><span class=${kind === 'bad' ? 'old' : ''}>${v == null ? '–' : reading(v)}</span> <small>${tag.unit}</small></p>
-    <p class="row-of"><${State} kind=${kind}>${word}<//>${kind === 'good' && at > 0 && html`<span class="quiet">${ago(now - at)}</span>`}<${Spark} tag=${tag} /></p>
-    ${kind !== 'good' && cause && html`<div class=${`note ${kind}`}><p><strong>${cause}</strong></p><p>${next}</p>${vat > 0 && html`<p>${t.lastGood(ago(now - vat))}</p>`}</div>`}
+    <p class="row-of"><${State} kind=${kind}>${word}<//>${kind === 'good' && at > NEVER && html`<span class="quiet">${ago(now - at)}</span>`}<${Spark} tag=${tag} /></p>
+    ${kind !== 'good' && cause && html`<div class=${`note ${kind}`}><p><strong>${cause}</strong></p><p>${next}</p>${vat != null && vat > NEVER && html`<p>${t.lastGood(ago(now - vat))}</p>`}</div>`}
     <dl class="facts">
       <dt>${t.tag.topic}</dt><dd class="mono">${tag.topic}</dd>
       <dt>${t.tag.source}</dt><dd>${tag.bus} · ${t.tag.unitId(tag.unit_id)} · ${tag.source}</dd>

@@ -32,9 +32,12 @@ export function Reason({ tag }) {
   const { q, vat, at } = tag.now.value;
   const { kind, cause } = quality(q);
   const now = clock.value;
-  if (kind === 'good') return html`<span class="quiet">${at < 0 ? '' : ago(now - at)}</span>`;
-  return html`<span class="clip" title=${cause}>${cause}${vat != null && vat > -1e14 ? html` · ${t.lastGood(ago(now - vat))}` : ''}</span>`;
+  if (kind === 'good') return html`<span class="quiet">${at < NEVER ? '' : ago(now - at)}</span>`;
+  return html`<span class="clip" title=${cause}>${cause}${vat != null && vat > NEVER ? html` · ${t.lastGood(ago(now - vat))}` : ''}</span>`;
 }
+
+/** Before this nothing was ever read; what was read before the page was opened has a negative time. */
+export const NEVER = -1e14;
 
 const W = 96;
 const H = 24;
