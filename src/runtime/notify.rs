@@ -213,25 +213,29 @@ impl Gateway {
     }
 
     /// `18 of 20 devices answer, 3 uplinks: 1 away, 12,345 waiting`.
+    /// What is configured counts from the beginning, be it that its unit has not had its turn yet.
     fn in_a_line(&self) -> String {
-        let buses: Vec<_> = self.doors.buses().values().map(BusPort::status).collect();
-        let devices = buses.iter().flat_map(|bus| {
-            let is_up = matches!(bus.state, LinkState::Up { .. });
-            bus.devices.iter().map(move |device| is_up && device.state == DeviceState::Ok)
-        });
-        let (answer, all) =
-            devices.fold((0_u64, 0_u64), |(answer, all), ok| (answer + u64::from(ok), all + 1));
-        let uplinks = self.doors.uplinks();
-        let is_away =
-            |uplink: &UplinkPort| !matches!(uplink.status().connection, Connection::Online { .. });
-        let away = uplinks.values().filter(|uplink| is_away(uplink)).count();
+        let (plan, doors) = (self.plan(), &self.doors);
+        let buses: Vec<_> = doors.buses().values().map(BusPort::status).collect();
+        let up = buses.iter().filter(|bus| matches!(bus.state, LinkState::Up { .. }));
+        let devices = up.flat_map(|bus| &bus.devices);
+        let answer = devices.filter(|device| device.state == DeviceState::Ok).count();
+        let is_online =
+            |uplink: &&UplinkPort| matches!(uplink.status().connection, Connection::Online { .. });
+        let online = doors.uplinks().values().filter(is_online).count();
+        let (devices, uplinks) = (plan.devices().count(), plan.uplinks.len());
         let consumers = self.store.status().consumers;
         let waiting = consumers.iter().flat_map(|consumer| &consumer.classes);
-        line((answer, all), (uplinks.len(), away), waiting.map(|class| class.waiting).sum())
+        let waiting = waiting.map(|class| class.waiting).sum();
+        line((answer, devices), (uplinks, uplinks.saturating_sub(online)), waiting)
     }
 }
 
-fn line((answer, devices): (u64, u64), (uplinks, away): (usize, usize), waiting: u64) -> String {
+fn line(
+    (answer, devices): (usize, usize),
+    (uplinks, away): (usize, usize),
+    waiting: u64,
+) -> String {
     let mut line = match devices {
         0 => "no devices configured".to_owned(),
         _ => format!("{answer} of {devices} devices answer"),
