@@ -22,6 +22,7 @@ mod trace;
 mod uplink;
 mod user;
 mod view;
+mod worse;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

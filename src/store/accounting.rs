@@ -46,6 +46,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Those that cost something, but for the consumers' own (`Dead`).
+    pub const LOSSES: [Self; 8] = [
+        Self::Quota,
+        Self::Age,
+        Self::Disk,
+        Self::RamFull,
+        Self::Corrupt,
+        Self::ConsumerLag,
+        Self::Lost,
+        Self::ConsumerRemoved,
+    ];
+
     pub fn word(self) -> Cow<'static, str> {
         match self {
             Self::Quota => "quota".into(),

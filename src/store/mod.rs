@@ -91,6 +91,7 @@ use tokio::sync::{oneshot, watch};
 use crate::config::StorePlan;
 use crate::model::{Batch, Class, Clock, Message, Mono, Seq, TagId, TagMeta, Wall};
 
+pub use accounting::Reason;
 pub use audit::{AuditRecord, AuditRow};
 pub use boot::Times;
 #[doc(hidden)]

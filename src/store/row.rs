@@ -14,7 +14,7 @@ use super::boot::Boots;
 use super::entry::{Body, BootNo, Entry};
 use crate::codec::json::Key;
 use crate::codec::registers::utc;
-use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TagMeta, TopicFilter, Value};
+use crate::model::{Class, Message, Mono, Reading, Seq, TagId, TagMeta, TopicFilter, Value, Wall};
 
 /// Fields that only a reading or only a message has are absent from the other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,8 @@ pub struct Row {
     pub time: Option<String>,
     /// The same moment in milliseconds since 1970.
     pub ms: Option<i64>,
-    /// `set`; `not-set` while no time source had confirmed the gateway's clock; `unknown` when the
+    /// `set`; `unconfirmed` while no time source had confirmed the gateway's clock, as in a plant
+    /// without one; `not-set` where it said a time that can't be; `unknown` when the
     /// store does not know its boot any more.
     pub clock: Cow<'static, str>,
     pub class: Cow<'static, str>,
@@ -113,6 +114,8 @@ impl Meanings {
             ms,
             clock: Cow::Borrowed(match boot {
                 Some(boot) if boot.synced => "set",
+                // Nobody confirmed it, as in a plant without a time server; it may well be right.
+                Some(_) if ms.is_some_and(|ms| Wall(ms).is_plausible()) => "unconfirmed",
                 Some(_) => "not-set",
                 None => "unknown",
             }),
@@ -286,6 +289,8 @@ mod tests {
         let unset = &rows(2, vec![reading.clone()])[0];
         assert_eq!((&*unset.clock, unset.ms), ("not-set", Some(1_700_000_000_005)));
         assert_eq!((&unset.topic, unset.tag.as_deref()), (&None, Some("unknown tag 7")));
+        let late = Reading::good(TagId(7), Mono(100_000_000_000), Value::Bool(true));
+        assert_eq!(rows(2, vec![late])[0].clock, "unconfirmed");
         let unknown = &rows(3, vec![reading])[0];
         assert_eq!((&*unknown.clock, unknown.ms, &unknown.time), ("unknown", None, &None));
     }

@@ -65,6 +65,7 @@ use reply::Reply;
 pub use cause::Cause;
 pub use lanes::LanePosition;
 pub use remote::{ARRIVED_MAX, Acknowledged, Arrived, RemoteDoor, Told, What};
+pub use settling::DeadReason;
 pub use status::{Certificate, Commands, Connection, Local, RefusedTopic, UplinkStatus};
 pub use timing::Timing;
 pub use trial::{Alone, Tried, beside, trial};

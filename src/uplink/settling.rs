@@ -32,6 +32,8 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
+    pub const ALL: [Self; 4] = [Self::TooLarge, Self::BadTopic, Self::UnknownTag, Self::Refused];
+
     /// Stable word for counters and the store's ledger.
     pub fn code(self) -> &'static str {
         match self {

@@ -5,6 +5,9 @@
 
 mod text;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +20,8 @@ use super::problem::Problem;
 use crate::broker::BrokerStatus;
 use crate::runtime::{Status, UnitState};
 use crate::south::{BusStatus, DeviceState, DeviceStatus, LinkState};
-use crate::store::{Health, StoreStatus};
-use crate::uplink::Connection;
+use crate::store::{AccountStatus, Health, Reason, StoreStatus};
+use crate::uplink::{Connection, DeadReason};
 
 /// Beside the API, where scrapers and watchdogs look for them.
 pub fn routes() -> OpenApiRouter<App> {
@@ -97,7 +100,7 @@ fn readings(text: &mut Text, store: &StoreStatus) {
         let consumers = store.consumers.iter();
         consumers.flat_map(|consumer| consumer.classes.iter().map(move |class| (consumer, class)))
     };
-    type Of = fn(&crate::store::AccountStatus) -> u64;
+    type Of = fn(&AccountStatus) -> u64;
     let counters: [(&'static str, &str, Of); 3] = [
         ("fieldhold_readings_appended_total", "Readings and messages taken in.", |a| a.appended),
         ("fieldhold_readings_delivered_total", "Those the cloud acknowledged.", |a| a.delivered),
@@ -115,13 +118,9 @@ fn readings(text: &mut Text, store: &StoreStatus) {
     }
     text.counter("fieldhold_readings_dropped_total", "Those given up, by reason.");
     for (consumer, class) in accounts() {
-        let labels =
-            |reason| [("uplink", &*consumer.name), ("class", class.class), ("reason", reason)];
-        for (reason, n) in &class.dropped_why {
-            text.add(&labels(reason), n);
-        }
-        if class.dropped_why.is_empty() {
-            text.add(&labels(""), class.dropped);
+        for (reason, n) in dropped(class) {
+            let labels = [("uplink", &*consumer.name), ("class", class.class), ("reason", &reason)];
+            text.add(&labels, n);
         }
     }
     text.gauge("fieldhold_oldest_waiting_seconds", "How long the oldest has been waiting.");
@@ -129,6 +128,15 @@ fn readings(text: &mut Text, store: &StoreStatus) {
         let labels = [("uplink", &*consumer.name), ("class", class.class)];
         text.maybe(&labels, class.oldest_ms.map(seconds));
     }
+}
+
+/// What was dropped by every reason, with a zero for those that cost nothing yet: a rule over the
+/// increase of a series sees nothing in its first value.
+fn dropped(class: &AccountStatus) -> BTreeMap<Cow<'_, str>, u64> {
+    let dead = DeadReason::ALL.map(|reason| Reason::Dead(reason.code()));
+    let known = Reason::LOSSES.into_iter().chain(dead).map(|reason| (reason.word(), 0));
+    let counted = class.dropped_why.iter().map(|(reason, n)| (Cow::from(reason.as_str()), *n));
+    known.chain(counted).collect()
 }
 
 fn store(text: &mut Text, store: &StoreStatus) {
@@ -243,7 +251,7 @@ fn devices(text: &mut Text, status: &Status) {
             text.add(&[("bus", bus), ("device", &device.name)], of(device));
         }
     }
-    text.gauge("fieldhold_device_latency_seconds", "From a request to its answer, of late.");
+    text.summary("fieldhold_device_latency_seconds", "From a request to its answer, of late.");
     for (bus, device) in all() {
         for (quantile, us) in [("0.5", device.latency_p50_us), ("0.99", device.latency_p99_us)] {
             let labels = [("bus", bus.as_str()), ("device", &device.name), ("quantile", quantile)];
@@ -277,4 +285,27 @@ fn commands(text: &mut Text, status: &Status) {
     }
     text.counter("fieldhold_live_left_out_total", "Readings stored and not shown live.")
         .add(&[], status.live.left_out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_a_loss_has_a_series_before_it_costs_anything() {
+        let class = AccountStatus {
+            class: "normal",
+            appended: 10,
+            delivered: 3,
+            excluded: 0,
+            dropped: 7,
+            dropped_why: [("quota".to_owned(), 4), ("dead:another".to_owned(), 3)].into(),
+            waiting: 0,
+            oldest_ms: None,
+        };
+        let told = dropped(&class);
+        assert_eq!((told["quota"], told["age"], told["dead:too-large"]), (4, 0, 0));
+        assert_eq!(told.values().sum::<u64>(), class.dropped);
+        assert_eq!(told.len(), 8 + 4 + 1);
+    }
 }

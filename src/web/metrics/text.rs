@@ -23,6 +23,11 @@ impl Text {
         self.begin(name, "gauge", help)
     }
 
+    /// Begins a family of quantiles.
+    pub fn summary(&mut self, name: &'static str, help: &str) -> &mut Self {
+        self.begin(name, "summary", help)
+    }
+
     fn begin(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Self {
         self.family = name;
         // Writing to a string does not fail.
