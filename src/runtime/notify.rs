@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gateway::{BROKER_UNIT, Gateway};
 use super::units::UnitState;
-use crate::south::{DeviceState, LinkState};
+use crate::south::{BusPort, DeviceState, LinkState};
 use crate::uplink::{Connection, UplinkPort};
 
 const UNIT: &str = "service manager";
@@ -214,7 +214,7 @@ impl Gateway {
 
     /// `18 of 20 devices answer, 3 uplinks: 1 away, 12,345 waiting`.
     fn in_a_line(&self) -> String {
-        let buses: Vec<_> = self.doors.buses().values().map(|bus| bus.status()).collect();
+        let buses: Vec<_> = self.doors.buses().values().map(BusPort::status).collect();
         let devices = buses.iter().flat_map(|bus| {
             let is_up = matches!(bus.state, LinkState::Up { .. });
             bus.devices.iter().map(move |device| is_up && device.state == DeviceState::Ok)
