@@ -58,7 +58,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{BrokerLimits, BrokerPlan};
 use crate::model::{
-    Class, Clock, FromCloud, Mono, Qos, SetRequest, TopicFilter, TopicName, Turned,
+    Class, Clock, FromCloud, Mono, Pulse, Qos, SetRequest, TopicFilter, TopicName, Turned,
 };
 use crate::store::{Keep, Store};
 
@@ -158,6 +158,8 @@ struct Shared {
     local_bytes: Arc<AtomicUsize>,
     rules: watch::Sender<Arc<Rules>>,
     counters: Arc<Counters>,
+    /// Of the router, which has turns of its own.
+    pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     started: Mono,
 }
@@ -192,6 +194,7 @@ impl Broker {
         let Deps { clock, inbox, store, keep } = deps;
         let keep = (!keep.is_none()).then_some(keep);
         let counters = Arc::new(Counters::default());
+        let pulse = Arc::<Pulse>::default();
         let started = clock.mono();
         let (local, from_local) = mpsc::channel(LOCAL_MESSAGES_MAX);
         let local_bytes = Arc::new(AtomicUsize::new(0));
@@ -222,6 +225,7 @@ impl Broker {
             clock: Arc::clone(&clock),
             counters: Arc::clone(&counters),
             keep,
+            pulse: Arc::clone(&pulse),
             started,
         };
         let doors = Mutex::new(doors);
@@ -234,6 +238,7 @@ impl Broker {
             local_bytes,
             rules,
             counters,
+            pulse,
             limits,
             clock,
             started,
@@ -329,6 +334,11 @@ impl Broker {
     /// Takes new rules for topics; holds from the next message on.
     pub fn set_rules(&self, rules: Rules) {
         self.shared.rules.send_replace(Arc::new(rules));
+    }
+
+    /// Steps of the router; it makes several a second.
+    pub fn turns(&self) -> u64 {
+        self.shared.pulse.turns()
     }
 
     pub fn status(&self) -> BrokerStatus {

@@ -20,7 +20,7 @@ use super::status::Counters;
 use super::sys::Sys;
 use super::{Local, Rules, survival};
 use crate::config::BrokerLimits;
-use crate::model::{Clock, Mono};
+use crate::model::{Clock, Mono, Pulse};
 use crate::store::Keep;
 
 /// Batches of packets taken in one round.
@@ -52,6 +52,7 @@ pub struct Service {
     pub counters: Arc<Counters>,
     /// Where the last run left what outlives it.
     pub keep: Option<Keep>,
+    pub pulse: Arc<Pulse>,
     pub started: Mono,
 }
 
@@ -72,6 +73,7 @@ impl Service {
         self.restore().await;
         let mut rounds = 0;
         loop {
+            self.pulse.turn();
             let are_others_due = rounds >= ROUNDS_IN_A_ROW;
             let is_in_a_row = !are_others_due && !self.events.is_empty();
             rounds = if is_in_a_row { rounds + 1 } else { 0 };

@@ -2,22 +2,30 @@
 
 mod advice;
 mod audit;
+mod backup;
 mod broker;
 mod check;
+mod completions;
 mod config;
 mod demo;
+mod doctor;
+mod first_boot;
 mod frame;
 mod link;
+#[cfg(test)]
+mod manual_tests;
 mod place;
 mod probe;
 mod profile;
 mod run;
 mod scan;
 mod secret;
+mod setup;
 mod setup_code;
 mod simulate;
 mod status;
 mod store;
+mod support;
 mod trace;
 mod uplink;
 mod user;
@@ -71,8 +79,20 @@ enum Command {
     Store(store::Arguments),
     /// Accounts of the web page: list, add, new password, remove
     User(user::Arguments),
+    /// Everything of a gateway in one file, sealed with a passphrase
+    Backup(backup::Make),
+    /// Put a backup in its place; what was there is kept aside
+    Restore(backup::Restore),
+    /// Look for all that a person might have to mend, with the next step
+    Doctor(doctor::Arguments),
+    /// One file for whoever helps from afar, without passwords and keys
+    Support(support::Arguments),
+    /// Make a first configuration and the first account of the web page, from a terminal
+    Setup(setup::Arguments),
     /// Show the code for making the first account on the web page
     SetupCode(setup_code::Arguments),
+    /// Write what a shell needs to complete commands and options
+    Completions(completions::Arguments),
 }
 
 /// A configuration file as an argument.
@@ -102,7 +122,13 @@ pub fn main() -> ExitCode {
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
+        Command::Backup(arguments) => backup::make(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Support(arguments) => support::run(&arguments),
+        Command::Setup(arguments) => setup::run(&arguments),
         Command::SetupCode(arguments) => setup_code::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
     };
     result.unwrap_or_else(|error| {
         if error.is::<BadConfig>() {

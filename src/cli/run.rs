@@ -1,6 +1,6 @@
 //! `fieldhold run`: the whole life of the process on one screen.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -8,15 +8,16 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
-use super::{BadInput, ConfigArgument};
+use super::{BadInput, ConfigArgument, first_boot};
 use crate::config;
 use crate::runtime::{
-    Author, BrokerAsk, Found, Gateway, Logs, Opened, Setup, SystemClock, control, in_full,
-    start_remote,
+    Author, BrokerAsk, Found, Gateway, Logs, Notify, Opened, Setup, SystemClock, control, in_full,
+    no_core_dumps, start_remote,
 };
 use crate::web;
 
@@ -27,6 +28,10 @@ const WORKERS_MAX: usize = 4;
 pub struct Arguments {
     #[command(flatten)]
     config: ConfigArgument,
+    /// Where a configuration is looked for when there is none yet: a mounted stick, a boot partition;
+    /// it is taken once, and copied to the file
+    #[arg(long, value_name = "DIR", value_delimiter = ',')]
+    import_from: Vec<PathBuf>,
     /// How log lines look
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -42,7 +47,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clock = Arc::new(SystemClock::new());
     let logs = Logs::new(clock.clone());
     start_log(arguments.log_format, &logs)?;
+    no_core_dumps();
     let path = &arguments.config.config;
+    first_boot::provide(path, &arguments.import_from)?;
     let loaded = match super::load_all(path) {
         Ok(loaded) => loaded,
         Err(code) => return Ok(code),
@@ -91,17 +98,28 @@ async fn live(
     });
     if let Some(dir) = state_dir {
         let (asked, setup) = (Arc::clone(&gateway), setup.clone());
+        let page = page.clone();
         let answer =
             move |words| answer(Arc::clone(&asked), setup.clone(), page.clone(), words).boxed();
         gateway.start_control(control::socket_path(&dir), Arc::new(answer));
     }
     tracing::info!(gateway = %name, version = env!("CARGO_PKG_VERSION"), "running");
+    let notify = Notify::from_environment();
+    notify.start(&gateway, move || page.is_up());
+    let mut reloads = JoinSet::new();
     loop {
         tokio::select! {
-            _ = hangup.recv() => setup.reload(),
+            _ = hangup.recv() => {
+                notify.reloading();
+                let setup = setup.clone();
+                // What became of it stands in the log.
+                reloads.spawn(async move { drop(setup.take_file().await) });
+            }
+            Some(_) = reloads.join_next() => notify.ready(),
             () = end.recv() => break,
         }
     }
+    notify.stopping();
     tracing::info!("stopping: field, store, broker, uplinks");
     tokio::select! {
         () = gateway.stop() => tracing::info!("stopped"),
@@ -133,6 +151,7 @@ async fn answer(
             let said = page.map(|page| serde_json::to_string(&page));
             said.unwrap_or_else(|| serde_json::to_string(&json!({ "error": error() }))).ok()
         }
+        ["support"] => serde_json::to_string(&page.support().await).ok(),
         ["status"] => serde_json::to_string(&gateway.status()).ok(),
         ["store"] => store_status(&gateway),
         ["tail", since] => serde_json::to_string(&gateway.tail(since.parse().ok()?)).ok(),

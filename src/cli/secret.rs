@@ -22,6 +22,14 @@ pub fn read(bytes_max: usize) -> anyhow::Result<Vec<u8>> {
     Ok(first)
 }
 
+/// One that was made already, of at most so many bytes.
+pub fn read_again(bytes_max: usize) -> anyhow::Result<Vec<u8>> {
+    match io::stdin().is_terminal() {
+        true => ask("Passphrase: ", bytes_max),
+        false => line(bytes_max),
+    }
+}
+
 /// One line of standard input, without its end.
 fn line(bytes_max: usize) -> anyhow::Result<Vec<u8>> {
     let most = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(3);

@@ -94,13 +94,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn password() -> anyhow::Result<String> {
+pub fn password() -> anyhow::Result<String> {
     let bytes = secret::read(PASSWORD_BYTES_MAX)?;
     String::from_utf8(bytes).map_err(|_| BadInput("a password is UTF-8 text".to_owned()).into())
 }
 
 /// Asks the gateway that runs here, or else its files.
-fn ask(dir: &Path, ask: AccessAsk) -> anyhow::Result<Value> {
+pub fn ask(dir: &Path, ask: AccessAsk) -> anyhow::Result<Value> {
     let words = format!("access {}", serde_json::to_string(&ask)?);
     let asked = run::runtime()?.block_on(control::ask(&control::socket_path(dir), &words));
     let said = match asked {

@@ -31,7 +31,7 @@ pub fn worse(before: &Value, now: &Value) -> Vec<String> {
     for (name, _) in entries(before, "/buses").filter(|(_, bus)| answers(bus)) {
         let bus = named(now, "/buses", name);
         if !answers(bus) {
-            lines.push(format!("no device answers on bus {name}{}", because(bus, "/reason")));
+            lines.push(format!("no device answers on bus {name}{}", because(bus, "/state/reason")));
         }
     }
     lines
@@ -51,7 +51,7 @@ fn state(of: &Value) -> &str {
 }
 
 fn answers(bus: &Value) -> bool {
-    items(bus, "/devices").any(|device| matches!(state(device), "ok" | "exception"))
+    items(bus, "/devices").any(|device| matches!(state_at(device, "/state"), "ok" | "exception"))
 }
 
 fn because(of: &Value, path: &str) -> String {
@@ -73,8 +73,8 @@ mod tests {
             "store": { "health": { "state": "ok" } },
             "uplinks": { "cloud": { "state": "online" }, "lab": { "state": "offline" } },
             "buses": {
-                "line": { "devices": [{ "state": "silent" }, { "state": "ok" }] },
-                "dead": { "devices": [{ "state": "silent" }] },
+                "line": { "devices": [{ "state": { "state": "silent" } }, { "state": { "state": "ok" } }] },
+                "dead": { "devices": [{ "state": { "state": "silent" } }] },
             },
         })
     }
@@ -84,7 +84,7 @@ mod tests {
         let mut now = well();
         now["units"]["new"] = json!({ "state": "waiting", "reason": "a port is taken" });
         now["uplinks"]["lab"] = json!({ "state": "connecting" });
-        now["buses"]["line"]["devices"] = json!([{ "state": "exception" }, { "state": "silent" }]);
+        now["buses"]["line"]["devices"] = json!([{ "state": { "state": "exception", "code": 2 } }]);
         now["units"].as_object_mut().unwrap().remove("old");
         assert_eq!(worse(&well(), &now), Vec::<String>::new());
     }
@@ -95,7 +95,7 @@ mod tests {
             "units": { "broker": { "state": "waiting", "reason": "in use" } },
             "store": { "health": { "state": "ram-only", "why": "no space" } },
             "uplinks": { "cloud": { "state": "offline", "reason": "refused" } },
-            "buses": { "line": { "state": "down", "reason": "no port", "devices": [] } },
+            "buses": { "line": { "state": { "state": "down", "reason": "no port" }, "devices": [] } },
         });
         let expected = [
             "broker is not running: in use",

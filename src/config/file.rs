@@ -4,15 +4,16 @@
 //! the old one: after a power cut there is the old text or the new one, never half of either.
 //! This is the only file of `config` that touches the file system.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::problem::{Complaint, Findings, Problem, Problems, Spot};
 use super::profile::{self, FILE_SUFFIX, Own, OwnText, Profile, Wanted};
 use super::raw::{FILE_BYTES_MAX, Place};
-use super::{Beside, Loaded, Looked, look_with, parse_with};
+use super::{Beside, Loaded, Looked, Plan, look_with, parse_with};
 use crate::model::{Blame, Retry};
 
 const TEMPORARY_SUFFIX: &str = ".new";
@@ -68,37 +69,99 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 
 /// Checks a text as if it were this file's.
 pub fn parse_as(path: &Path, text: &str) -> Result<Loaded, Problems> {
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let mut loaded = parse_in(directory, text, &path.display().to_string())?;
-    loaded.plan.anchor(directory);
-    Ok(loaded)
+    parse_noting(path, text).map(|(loaded, _)| loaded)
+}
+
+/// As [`load`], with the files that belong to the configuration, be they there or not: its profiles,
+/// the files that it includes, passwords, keys and certificates. Those in its own directory are
+/// relative to that.
+pub fn load_with_files(path: &Path) -> Result<(Loaded, Vec<PathBuf>), Problems> {
+    let (loaded, read) = parse_noting(path, &read_text(path)?)?;
+    let directory = directory_of(path);
+    let named = loaded.plan.secret_files().into_iter().map(Path::to_owned);
+    let own = |file: PathBuf| file.strip_prefix(directory).map(Path::to_owned).unwrap_or(file);
+    let mut files: Vec<_> = read.into_iter().chain(named).map(own).collect();
+    files.sort_unstable();
+    files.dedup();
+    Ok((loaded, files))
+}
+
+fn parse_noting(path: &Path, text: &str) -> Result<(Loaded, Vec<PathBuf>), Problems> {
+    let directory = Directory { path: directory_of(path), read: RefCell::default() };
+    let mut loaded = parse_with(text, &path.display().to_string(), &directory)?;
+    anchor(&mut loaded.plan, directory.path);
+    Ok((loaded, directory.read.into_inner()))
+}
+
+/// Where a file lies; empty for one in the working directory.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// Looks at a text as if it were this file's, whatever is wrong with it.
 pub fn look_at(path: &Path, text: &str) -> Looked {
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let mut looked = look_with(text, &path.display().to_string(), &Directory(directory));
+    let directory = Directory { path: directory_of(path), read: RefCell::default() };
+    let mut looked = look_with(text, &path.display().to_string(), &directory);
     if let Some(plan) = &mut looked.plan {
-        plan.anchor(directory);
+        anchor(plan, directory.path);
     }
     looked
 }
 
 /// Checks a text as if it were a file of this directory, with the profiles that are there.
 pub fn parse_in(directory: &Path, text: &str, name: &str) -> Result<Loaded, Problems> {
-    parse_with(text, name, &Directory(directory))
+    parse_with(text, name, &Directory { path: directory, read: RefCell::default() })
+}
+
+fn anchor(plan: &mut Plan, directory: &Path) {
+    let places = SecretPlaces::new(directory.to_owned());
+    plan.anchor(directory, |file| places.path(file));
+}
+
+/// Where files lie that the configuration names and that hold a password, a key or a certificate:
+/// one rule for all of them.
+#[derive(Debug, Clone)]
+pub struct SecretPlaces {
+    /// What systemd's `LoadCredential=` fills, if it does.
+    pub credentials: Option<PathBuf>,
+    /// Beside the configuration file.
+    pub beside: PathBuf,
+}
+
+impl SecretPlaces {
+    pub fn new(beside: PathBuf) -> Self {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self { credentials, beside }
+    }
+
+    /// A credential of that name, or else the file beside the configuration; an absolute path is
+    /// what it says.
+    pub fn path(&self, file: &Path) -> PathBuf {
+        let credential = self.credentials.as_ref().map(|dir| dir.join(file));
+        match credential.filter(|path| file.is_relative() && path.exists()) {
+            Some(path) => path,
+            None => self.beside.join(file),
+        }
+    }
 }
 
 /// Where a configuration lies, with all that is there.
-struct Directory<'a>(&'a Path);
+struct Directory<'a> {
+    path: &'a Path,
+    /// What was read of it.
+    read: RefCell<Vec<PathBuf>>,
+}
 
 impl Beside for Directory<'_> {
     fn profiles(&self, wanted: &Wanted<'_>) -> Own {
-        own_profiles(self.0, wanted)
+        let (own, read) = own_profiles(self.path, wanted);
+        self.read.borrow_mut().extend(read);
+        own
     }
 
     fn text(&self, name: &str) -> (String, Result<String, (Place, Complaint)>) {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
+        self.read.borrow_mut().push(path.clone());
         (path.display().to_string(), read(&path))
     }
 
@@ -143,8 +206,8 @@ pub fn profile_names(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The user's own profiles that a configuration in `beside` wants. The directory need not exist,
-/// unless the configuration names it.
-fn own_profiles(beside: &Path, wanted: &Wanted<'_>) -> Own {
+/// unless the configuration names it. With the files that they are in.
+fn own_profiles(beside: &Path, wanted: &Wanted<'_>) -> (Own, Vec<PathBuf>) {
     let directory = beside.join(wanted.directory.unwrap_or(PROFILES_DIRECTORY));
     let names = match profile_names(&directory) {
         Ok(names) => names,
@@ -152,15 +215,17 @@ fn own_profiles(beside: &Path, wanted: &Wanted<'_>) -> Own {
             let missing = error.kind() == io::ErrorKind::NotFound && wanted.directory.is_none();
             let refusal =
                 || Complaint::new(format!("{} can't be read: {error}", directory.display()));
-            return Own { refusal: (!missing).then(refusal), ..Own::default() };
+            return (Own { refusal: (!missing).then(refusal), ..Own::default() }, Vec::new());
         }
     };
     let here = names.iter().filter(|name| wanted.names.contains(name.as_str()));
-    let texts = here.map(|name| {
-        let path = directory.join(format!("{name}{FILE_SUFFIX}"));
-        (name.clone(), OwnText { file: path.display().to_string(), text: read(&path) })
+    let files: Vec<_> =
+        here.map(|name| (name.clone(), directory.join(format!("{name}{FILE_SUFFIX}")))).collect();
+    let texts = files.iter().map(|(name, path)| {
+        (name.clone(), OwnText { file: path.display().to_string(), text: read(path) })
     });
-    Own { texts: texts.collect(), names: names.clone(), refusal: None }
+    let own = Own { texts: texts.collect(), names: names.clone(), refusal: None };
+    (own, files.into_iter().map(|(_, path)| path).collect())
 }
 
 fn read(path: &Path) -> Result<String, (Place, Complaint)> {
@@ -202,6 +267,19 @@ pub fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
     stage(path, text)?.commit()
 }
 
+/// Makes a file in one step, with its mode; fails where one is there already.
+pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SaveError> {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(TEMPORARY_SUFFIX);
+    let temporary = PathBuf::from(temporary);
+    let staged = Staged { path: path.to_owned(), temporary: Some(temporary.clone()) };
+    write(path, &temporary, bytes, Some(mode)).map_err(io_at("write", &temporary))?;
+    // A link fails where a rename would replace; the temporary name goes with `staged`.
+    fs::hard_link(&temporary, path).map_err(io_at("make", path))?;
+    drop(staged);
+    sync_directory(path)
+}
+
 /// A text that is on the disk beside the file it will replace. Dropped, it is removed again.
 #[derive(Debug)]
 pub struct Staged {
@@ -218,7 +296,7 @@ pub fn stage(path: &Path, text: &str) -> Result<Staged, SaveError> {
     temporary.push(TEMPORARY_SUFFIX);
     let temporary = PathBuf::from(temporary);
     let staged = Staged { path, temporary: Some(temporary.clone()) };
-    write(&staged.path, &temporary, text.as_bytes()).map_err(io_at("write", &temporary))?;
+    write(&staged.path, &temporary, text.as_bytes(), None).map_err(io_at("write", &temporary))?;
     Ok(staged)
 }
 
@@ -228,11 +306,14 @@ impl Staged {
             fs::rename(temporary, &self.path).map_err(io_at("replace", &self.path))?;
         }
         self.temporary = None;
-        // The rename itself is only safe once the directory is.
-        let directory = self.path.parent().filter(|p| !p.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        File::open(directory).and_then(|d| d.sync_all()).map_err(io_at("sync", directory))
+        sync_directory(&self.path)
     }
+}
+
+/// A new name is only safe once its directory is.
+fn sync_directory(path: &Path) -> Result<(), SaveError> {
+    let directory = directory_or_here(path);
+    File::open(directory).and_then(|d| d.sync_all()).map_err(io_at("sync", directory))
 }
 
 impl Drop for Staged {
@@ -248,11 +329,26 @@ fn io_at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveErro
     move |source| SaveError::Io { doing, path, source }
 }
 
-fn write(path: &Path, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+fn directory_or_here(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file keeps its mode, and a new one has that which is wanted. It belongs to whom it belonged to,
+/// or to the owner of the directory: what root does for a service must stay readable to it.
+fn write(path: &Path, temporary: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     let mut options = File::options();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(temporary)?;
-    if let Ok(old) = fs::metadata(path) {
-        file.set_permissions(old.permissions())?;
+    let old = fs::metadata(path);
+    let whose =
+        old.as_ref().ok().cloned().map_or_else(|| fs::metadata(directory_or_here(path)), Ok);
+    if let (Ok(whose), Ok(ours)) = (whose, file.metadata())
+        && (whose.uid(), whose.gid()) != (ours.uid(), ours.gid())
+    {
+        let _ = fchown(&file, Some(whose.uid()), Some(whose.gid())); // Root alone may.
+    }
+    let mode = old.ok().map(|old| old.permissions()).or(mode.map(fs::Permissions::from_mode));
+    if let Some(mode) = mode {
+        file.set_permissions(mode)?;
     }
     file.write_all(bytes)?;
     file.sync_all()
@@ -266,7 +362,6 @@ mod tests {
 
     #[test]
     fn saves_in_one_step_and_keeps_the_mode() {
-        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fieldhold.yaml");
         save(&path, GOOD).unwrap();
@@ -301,8 +396,35 @@ mod tests {
     }
 
     #[test]
+    fn credentials_come_before_files_beside_the_configuration() {
+        let directory = tempfile::tempdir().unwrap();
+        let (credentials, beside) = (directory.path().join("c"), directory.path().join("b"));
+        fs::create_dir(&credentials).unwrap();
+        File::create(credentials.join("web.key")).unwrap();
+        let places =
+            SecretPlaces { credentials: Some(credentials.clone()), beside: beside.clone() };
+        assert_eq!(places.path(Path::new("web.key")), credentials.join("web.key"));
+        assert_eq!(places.path(Path::new("web.pem")), beside.join("web.pem"));
+        assert_eq!(places.path(Path::new("/etc/web.key")), Path::new("/etc/web.key"));
+        let tls = "tls: { certificate: web.pem, key: web.key }";
+        let text = format!(
+            "gateway: {{ name: g }}\nstore: {{ path: web.key }}\n\
+             broker: {{ listeners: [ {{ tls: \"127.0.0.1:8883\", certificate: web.pem, key: web.key }} ] }}\n\
+             web: {{ {tls} }}\n",
+        );
+        let mut plan =
+            parse_in(directory.path(), &text, "t").unwrap_or_else(|e| panic!("{e}")).plan;
+        plan.anchor(&beside, |file| places.path(file));
+        let listener = plan.broker.unwrap().listeners.remove(0).tls.unwrap();
+        assert_eq!(listener.key, credentials.join("web.key"));
+        assert_eq!(listener.certificate, beside.join("web.pem"));
+        let crate::config::WebTls::Files(web) = plan.web.unwrap().tls else { panic!() };
+        assert_eq!(web.key, credentials.join("web.key"));
+        assert_eq!(plan.store.path.unwrap(), beside.join("web.key"), "no secret");
+    }
+
+    #[test]
     fn what_is_staged_replaces_the_file_or_leaves_no_trace() {
-        use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fieldhold.yaml");
         replace(&path, "old").unwrap();

@@ -217,6 +217,16 @@ impl Link {
         }
     }
 
+    /// Files of a connection with TLS.
+    pub fn tls(&self) -> Option<&TlsPlan> {
+        match self {
+            Self::Modbus(ModbusLink { wire: Wire::Tcp(wire), .. }) => {
+                wire.tls.as_ref().map(|tls| &tls.files)
+            }
+            Self::Modbus(_) | Self::Sensor(_) => None,
+        }
+    }
+
     /// `None` for devices that don't speak Modbus.
     pub fn modbus(&self) -> Option<&ModbusLink> {
         match self {

@@ -504,8 +504,35 @@ impl Plan {
         }
     }
 
-    /// Lets relative paths start at `directory`. Secrets are looked up when they are needed.
-    pub(super) fn anchor(&mut self, directory: &Path) {
+    /// Every file of a password, a key or a certificate that it names. Those of keys and certificates
+    /// are where [`Plan::anchor`] found them, those of passwords as they are written.
+    pub fn secret_files(&self) -> Vec<&Path> {
+        let tls = self.buses.iter().filter_map(|bus| bus.link.tls());
+        let tls = tls.chain(self.uplinks.iter().filter_map(|uplink| uplink.tls.as_ref()));
+        let clients = tls.flat_map(|tls| {
+            let client = tls.client.iter().flat_map(|(certificate, key)| [certificate, key]);
+            tls.ca.iter().chain(client)
+        });
+        let listeners = self.broker.iter().flat_map(|broker| &broker.listeners);
+        let web = self.web.iter().filter_map(|web| match &web.tls {
+            WebTls::Files(tls) => Some(tls),
+            WebTls::Device | WebTls::Off => None,
+        });
+        let servers = listeners.filter_map(|listener| listener.tls.as_ref()).chain(web);
+        let servers = servers
+            .flat_map(|tls| [&tls.certificate, &tls.key].into_iter().chain(tls.client_ca.as_ref()));
+        let passwords = self.uplinks.iter().flat_map(|uplink| {
+            let of_proxy = uplink.proxy.as_ref().and_then(|proxy| proxy.password.as_ref());
+            let key = uplink.sas.as_ref().map(|sas| &sas.key);
+            let all = [uplink.password.as_ref(), key, of_proxy];
+            all.into_iter().flatten().map(|secret| &secret.file)
+        });
+        clients.chain(servers).chain(passwords).map(PathBuf::as_path).collect()
+    }
+
+    /// Lets relative paths start at `directory`; keys and certificates are where `named` says.
+    /// Passwords are looked up when they are needed, by the same rule (`file::SecretPlaces`).
+    pub(super) fn anchor(&mut self, directory: &Path, named: impl Fn(&Path) -> PathBuf) {
         let of_buses = self.buses.iter_mut().filter_map(|bus| bus.link.tls_mut());
         let of_uplinks = self.uplinks.iter_mut().filter_map(|uplink| uplink.tls.as_mut());
         let tls = of_buses.chain(of_uplinks);
@@ -515,21 +542,21 @@ impl Plan {
         });
         let listeners = self.broker.iter_mut().flat_map(|broker| &mut broker.listeners);
         let of_listeners = listeners.flat_map(|listener| {
-            let socket = match &mut listener.place {
-                Place::Path(path) => Some(path),
-                Place::Address(_) => None,
-            };
-            let files = listener.tls.iter_mut().flat_map(|tls| {
+            if let Place::Path(path) = &mut listener.place {
+                *path = directory.join(&*path);
+            }
+            listener.tls.iter_mut().flat_map(|tls| {
                 [&mut tls.certificate, &mut tls.key].into_iter().chain(&mut tls.client_ca)
-            });
-            socket.into_iter().chain(files)
+            })
         });
         let of_web = self.web.iter_mut().flat_map(|web| match &mut web.tls {
             WebTls::Files(tls) => vec![&mut tls.certificate, &mut tls.key],
             WebTls::Device | WebTls::Off => Vec::new(),
         });
-        let own = self.store.path.iter_mut().chain(of_web);
-        for path in own.chain(certificates).chain(of_listeners) {
+        for path in certificates.chain(of_listeners).chain(of_web) {
+            *path = named(path);
+        }
+        if let Some(path) = &mut self.store.path {
             *path = directory.join(&*path);
         }
     }

@@ -16,7 +16,7 @@ use super::by_hand::Hands;
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
 use super::doors::Doors;
-use super::files;
+use super::limits;
 use super::live::{self, Board, Intake, TagNow};
 use super::locks::lock;
 use super::machine;
@@ -319,7 +319,7 @@ impl Gateway {
         self.store.set_consumers(&consumers(&plan));
         self.set_tags(&plan);
         if let Some(broker) = &plan.broker {
-            files::raise_open_files(broker.limits.connections);
+            limits::raise_open_files(broker.limits.connections);
             self.start_broker(None);
         }
         for bus in &plan.buses {
@@ -411,7 +411,7 @@ impl Gateway {
         new: Option<&BrokerPlan>,
     ) -> Result<(), ApplyError> {
         if let Some(broker) = new {
-            files::raise_open_files(broker.limits.connections);
+            limits::raise_open_files(broker.limits.connections);
         }
         match (old, new, self.doors.broker()) {
             (Some(_), Some(new), Some(broker)) => {
@@ -512,7 +512,7 @@ fn units(names: &[Name], unit: fn(&Name) -> String) -> Vec<String> {
     names.iter().map(unit).collect()
 }
 
-fn bus_unit(name: &Name) -> String {
+pub(super) fn bus_unit(name: &Name) -> String {
     format!("{BUS_UNITS}{name}")
 }
 

@@ -1,17 +1,19 @@
 //! Wires a plan into supervised units; knows every layer below and no command line.
 
 mod asks;
+pub mod backup;
 mod by_hand;
 mod clock;
 mod commands;
 pub mod control;
 mod doors;
-mod files;
 mod gateway;
+mod limits;
 mod live;
 mod locks;
 mod logs;
 mod machine;
+mod notify;
 mod remote;
 mod scans;
 mod setup;
@@ -25,8 +27,10 @@ pub use by_hand::{NoWay, Place, Way};
 pub use clock::SystemClock;
 pub use commands::NoAnswer;
 pub use gateway::{ApplyError, GRACE, Gateway, Opened};
+pub use limits::no_core_dumps;
 pub use live::TagNow;
 pub use logs::{LogLine, LogPage, Logs};
+pub use notify::Notify;
 pub use remote::start as start_remote;
 pub use scans::{End as ScanEnd, Progress as ScanProgress, Scan};
 pub use setup::{

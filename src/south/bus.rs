@@ -4,6 +4,7 @@
 //! current-thread runtime, because only a thread can keep the silences between frames accurately.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -18,10 +19,12 @@ use super::trace::{Framing, Page, Tap};
 use super::visits::Visits;
 use crate::codec::sensor::PatternError;
 use crate::config::{BusPlan, Link};
-use crate::model::{Blame, Clock, Command, Refusal, Retry, Sink, Wall};
+use crate::model::{Blame, Clock, Command, Pulse, Refusal, Retry, Sink, Wall};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
+/// How often a bus that has nothing to do shows that it could.
+const TICK: Duration = Duration::from_secs(1);
 
 /// What a bus needs from outside.
 pub struct BusContext {
@@ -43,6 +46,7 @@ pub struct BusPort {
     share: Option<Arc<Mutex<ShareStatus>>>,
     /// `None` on a line that does not speak Modbus.
     hand: Option<Hand>,
+    pulse: Arc<Pulse>,
 }
 
 impl BusPort {
@@ -66,7 +70,7 @@ impl BusPort {
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let status = Arc::new(Mutex::new(BusStatus::new(plan)));
         let tap = Tap::new(Framing::of(&plan.link), Vec::new(), plan.trace_bytes);
-        (Self { commands, status, tap, share: None, hand: None }, waiting)
+        (Self { commands, status, tap, share: None, hand: None, pulse: Arc::default() }, waiting)
     }
 
     pub fn status(&self) -> BusStatus {
@@ -76,6 +80,11 @@ impl BusPort {
         };
         status.share = self.share.as_ref().map(lock);
         status
+    }
+
+    /// Steps of whoever polls the bus; one at least every second, unless an exchange takes longer.
+    pub fn turns(&self) -> u64 {
+        self.pulse.turns()
     }
 
     /// Where a person asks devices of this bus.
@@ -124,6 +133,7 @@ pub struct BusRunner {
     work: Work,
     own_thread: bool,
     face: Option<Face>,
+    pulse: Arc<Pulse>,
 }
 
 enum Work {
@@ -140,6 +150,7 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
     let devices = plan.devices.iter().map(|device| device.name.to_string()).collect();
     let tap = Tap::new(Framing::of(&plan.link), devices, plan.trace_bytes);
     let (name, link) = (plan.name.to_string(), plan.link.clone());
+    let pulse = Arc::<Pulse>::default();
     let (work, share, face, hand) = match link {
         Link::Modbus(link) => {
             let timeout = plan.devices.iter().map(|device| device.timeout).max();
@@ -153,7 +164,8 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
             let shown = guests.as_ref().map(Guests::status);
             let others = (guests, Visits::new(passes, asked));
             let status = Arc::clone(&status);
-            let engine = Engine::new(plan, context, commands, status, tap.clone(), others);
+            let shown_by = (status, Arc::clone(&pulse));
+            let engine = Engine::new(plan, context, commands, shown_by, tap.clone(), others);
             (Work::Modbus(Box::new((engine, connector))), shown, face, Some(hand))
         }
         Link::Sensor(link) => {
@@ -162,12 +174,31 @@ pub fn bus(plan: BusPlan, context: BusContext) -> (BusPort, BusRunner) {
             (Work::Sensor(Box::new(runner)), None, None, None)
         }
     };
-    let port = BusPort { commands: sender, status, tap, share, hand };
-    (port, BusRunner { name, work, own_thread, face })
+    let port = BusPort { commands: sender, status, tap, share, hand, pulse: Arc::clone(&pulse) };
+    (port, BusRunner { name, work, own_thread, face, pulse })
 }
 
 impl Work {
-    async fn run(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
+    /// With a tick of its own, answered wherever the work waits and nowhere else.
+    async fn run(
+        self,
+        bus: String,
+        pulse: &Pulse,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
+        let mut every = tokio::time::interval(TICK);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut work = std::pin::pin!(self.work(bus, stop));
+        loop {
+            tokio::select! {
+                biased;
+                ended = work.as_mut() => return ended,
+                _ = every.tick() => pulse.tick(),
+            }
+        }
+    }
+
+    async fn work(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
         match self {
             Self::Modbus(work) => {
                 let (engine, connector) = *work;
@@ -182,14 +213,19 @@ impl Work {
         }
     }
 
-    async fn run_on_own_thread(self, bus: String, stop: CancellationToken) -> Result<(), BusError> {
+    async fn run_on_own_thread(
+        self,
+        bus: String,
+        pulse: Arc<Pulse>,
+        stop: CancellationToken,
+    ) -> Result<(), BusError> {
         let (done, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name(thread_name(&bus));
         let name = bus.clone();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let result = match runtime {
-                Ok(runtime) => runtime.block_on(self.run(name, stop)),
+                Ok(runtime) => runtime.block_on(self.run(name, &pulse, stop)),
                 Err(source) => Err(BusError::Thread { bus: name, source }),
             };
             let _ = done.send(result);
@@ -203,7 +239,7 @@ impl BusRunner {
     /// Returns `Ok` when stopped. A broken link or a silent device is no error: both are retried
     /// here, for ever. The server face ends with the engine.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BusError> {
-        let Self { name, work, own_thread, face } = self;
+        let Self { name, work, own_thread, face, pulse } = self;
         let face = async {
             match face {
                 Some(face) => face.run().await,
@@ -212,9 +248,9 @@ impl BusRunner {
         };
         let work = async {
             if own_thread {
-                return work.run_on_own_thread(name, stop).await;
+                return work.run_on_own_thread(name, pulse, stop).await;
             }
-            work.run(name, stop).await
+            work.run(name, &pulse, stop).await
         };
         tokio::select! {
             biased;

@@ -28,7 +28,7 @@ use super::writing::Writing;
 use crate::config::BusPlan;
 use crate::config::blocks::{Report, block_time_max};
 use crate::config::wire::LineTime;
-use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Refusal, Sink};
+use crate::model::{Backoff, Clock, Command, Fault, Mono, Name, Pulse, Refusal, Sink};
 
 pub(super) const RECONNECT_FIRST: Duration = Duration::from_millis(500);
 pub(super) const RECONNECT_CAP: Duration = Duration::from_secs(5);
@@ -55,6 +55,7 @@ pub(crate) struct Engine {
     pub(super) arrived: Option<Command>,
     pub(super) writing: Option<Writing>,
     pub(super) status: Arc<Mutex<BusStatus>>,
+    pulse: Arc<Pulse>,
     pub(super) tap: Tap,
     /// What clients of the bus's server face get without the line.
     pub(super) guests: Option<Guests>,
@@ -91,7 +92,7 @@ impl Engine {
         plan: BusPlan,
         context: BusContext,
         commands: mpsc::Receiver<Command>,
-        status: Arc<Mutex<BusStatus>>,
+        (status, pulse): (Arc<Mutex<BusStatus>>, Arc<Pulse>),
         tap: Tap,
         (guests, visits): (Option<Guests>, Visits),
     ) -> Self {
@@ -127,6 +128,7 @@ impl Engine {
             arrived: None,
             writing: None,
             status,
+            pulse,
             tap,
             guests,
             visits,
@@ -335,7 +337,9 @@ impl Engine {
         stop: &CancellationToken,
     ) -> Ended {
         let mut ports_gone = false;
+        let pulse = Arc::clone(&self.pulse);
         while !stop.is_cancelled() {
+            pulse.turn();
             if !self.heard && connector.has_newer() {
                 return Ended::Replaced;
             }
@@ -344,6 +348,7 @@ impl Engine {
                 self.writing.is_some() || self.arrived.is_some() || !self.commands.is_empty();
             let next = self.schedule.next(now, write_waits);
             if let Some(visit) = self.visits.turn(&next, now) {
+                let _at_work = pulse.work();
                 if let Err(error) = self.visit(line, visit, stop).await {
                     return Ended::Broken(error);
                 }
@@ -351,6 +356,7 @@ impl Engine {
             }
             match next {
                 Next::Write => {
+                    let _at_work = pulse.work();
                     if let Err(error) = self.write_step(line).await {
                         return Ended::Broken(error);
                     }
@@ -372,6 +378,7 @@ impl Engine {
                     self.some_bad(device, &resting, at);
                 }
                 Next::Request { device } => {
+                    let _at_work = pulse.work();
                     let result = tokio::select! {
                         biased;
                         () = stop.cancelled() => return Ended::Stopped,
@@ -396,6 +403,7 @@ impl Engine {
                         () = wanted => return Ended::Yielded(until),
                         () = connector.newer(), if !self.heard => return Ended::Replaced,
                         visit = self.visits.next() => {
+                            let _at_work = pulse.work();
                             if let Err(error) = self.visit(line, visit, stop).await {
                                 return Ended::Broken(error);
                             }

@@ -93,6 +93,16 @@ pub fn put(connection: &Connection, work: &LedgerWork) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Notes of all rows which epoch they count under, before another one begins.
+pub fn date(connection: &Connection, epoch: u64) -> rusqlite::Result<()> {
+    let sql = format!("SELECT {} FROM drop_ledger WHERE epoch IS NULL", columns(connection)?);
+    let mut select = connection.prepare(&sql)?;
+    let rows = select.query_map([], |row| Ok(drop_row(row)))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten();
+    let rows = rows.map(|row| DropRow { epoch: Some(epoch), ..row }).collect();
+    put(connection, &LedgerWork { rows, ..LedgerWork::default() })
+}
+
 /// Deletes the oldest rows that nobody has to be told of any more.
 fn trim(connection: &Connection) -> rusqlite::Result<usize> {
     connection.execute(

@@ -44,6 +44,7 @@ mod audit;
 mod ballast;
 mod boot;
 mod chunk;
+mod copy;
 mod cursor;
 mod drop_words;
 mod entry;
@@ -96,6 +97,7 @@ pub use audit::{AuditRecord, AuditRow};
 pub use boot::Times;
 #[doc(hidden)]
 pub use chunk::pack_readings;
+pub use copy::{Copied, adopt, copy, in_use};
 pub use drop_words::drop_words;
 pub use entry::{Body, BootNo, ConsumerSpec, Entry, Policy, Position, Settled};
 pub use error::StoreError;
@@ -293,6 +295,11 @@ impl Store {
         self.shared.lock().epoch
     }
 
+    /// Steps of the writer; it makes one at least every second.
+    pub fn turns(&self) -> u64 {
+        self.shared.pulse.turns()
+    }
+
     /// Gives tags their numbers; equal metas always have the same one.
     pub fn register_tags(&self, metas: &[TagMeta]) -> Vec<TagId> {
         let mut state = self.shared.lock();
@@ -424,7 +431,7 @@ impl Store {
 
     /// Ends the writer as a crash would.
     #[cfg(test)]
-    fn crash(self) {
+    pub(crate) fn crash(self) {
         self.threads.stop(Stop::Crash);
     }
 }

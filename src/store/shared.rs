@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::salvage;
 use super::state::State;
 use super::window::Window;
-use crate::model::{Clock, Mono};
+use crate::model::{Clock, Mono, Pulse};
 
 pub struct Shared {
     /// Never held across I/O, so that nobody ever waits for the disk by taking it.
@@ -22,6 +22,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     pub options: Options,
     pub reader: Reader,
+    /// Of the writer, which turns at least once a second.
+    pub pulse: Pulse,
 }
 
 /// How the writer ends.
@@ -77,6 +79,7 @@ impl Shared {
             clock,
             options,
             reader,
+            pulse: Pulse::default(),
         }
     }
 

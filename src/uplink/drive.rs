@@ -19,8 +19,9 @@ use super::failover::Failover;
 use super::remote::Told;
 use super::reply::{REPLIES_MAX, Reply};
 use super::session::{End, Session};
-use super::settings::{self, SecretPlaces};
+use super::settings;
 use super::sparkplug::{self, Edge};
+use crate::config::file::SecretPlaces;
 use crate::model::Backoff;
 use crate::store::{Consumer, Store};
 

@@ -57,6 +57,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::UplinkPlan;
+use crate::config::file::SecretPlaces;
 use crate::model::{Backoff, Blame, Class, Clock, Lan, Latest, Retry, SetRequest, TopicName};
 use crate::store::Store;
 
@@ -148,7 +149,7 @@ pub fn with_timing(plan: UplinkPlan, deps: Deps, timing: Timing) -> (UplinkPort,
     let doors = (deps.inbox, deps.lan, deps.remote);
     let edge = sparkplug::Edge::new(&plan, deps.store.clone(), deps.latest);
     let engine = engine::Engine::new(plan, timing, deps.clock, doors, board, packer);
-    let places = settings::SecretPlaces::new(deps.secrets_dir);
+    let places = SecretPlaces::new(deps.secrets_dir);
     let failover = failover::Failover::new(engine.plan.brokers.len());
     let store = deps.store;
     let life = drive::Life { store, places, replies, again, told, backoff, failover, edge };

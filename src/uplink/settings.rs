@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::announce;
 use super::client::{Hello, Proxy, Secure, Target, Version};
 use super::sas;
+use crate::config::file::SecretPlaces;
 use crate::config::{BrokerUrl, MqttVersion, Secret, UplinkPlan};
 use crate::model::Wall;
 use crate::tls::{self, TlsError};
@@ -44,46 +45,28 @@ pub enum SettingsError {
     NoBroker,
 }
 
-/// Where secrets may lie.
-#[derive(Debug, Clone)]
-pub struct SecretPlaces {
-    /// What systemd's `LoadCredential=` fills, if it does.
-    pub credentials: Option<PathBuf>,
-    /// Beside the configuration file.
-    pub beside: PathBuf,
+fn read(
+    places: &SecretPlaces,
+    what: &'static str,
+    secret: &Secret,
+) -> Result<String, SettingsError> {
+    let path = places.path(&secret.file);
+    let bytes =
+        std::fs::read(&path).map_err(|source| SettingsError::Read { what, path, source })?;
+    let text = String::from_utf8(bytes).map_err(|_| SettingsError::NotText(what))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-impl SecretPlaces {
-    pub fn new(beside: PathBuf) -> Self {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self { credentials, beside }
-    }
-
-    fn read(&self, what: &'static str, secret: &Secret) -> Result<String, SettingsError> {
-        let credential = self.credentials.as_ref().map(|dir| dir.join(&secret.file));
-        let path = match credential {
-            Some(path) if secret.file.is_relative() && path.exists() => path,
-            _ => self.beside.join(&secret.file),
-        };
-        let bytes =
-            std::fs::read(&path).map_err(|source| SettingsError::Read { what, path, source })?;
-        let text = String::from_utf8(bytes).map_err(|_| SettingsError::NotText(what))?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-    }
-
-    fn read_all(
-        &self,
-        username: Option<&String>,
-        password: Option<&Secret>,
-    ) -> Result<Option<(String, String)>, SettingsError> {
-        let password = password.map(|secret| self.read("password file", secret)).transpose()?;
-        match (username, password) {
-            (Some(username), password) => {
-                Ok(Some((username.clone(), password.unwrap_or_default())))
-            }
-            (None, Some(_)) => Err(SettingsError::PasswordAlone),
-            (None, None) => Ok(None),
-        }
+fn login(
+    places: &SecretPlaces,
+    username: Option<&String>,
+    password: Option<&Secret>,
+) -> Result<Option<(String, String)>, SettingsError> {
+    let password = password.map(|secret| read(places, "password file", secret)).transpose()?;
+    match (username, password) {
+        (Some(username), password) => Ok(Some((username.clone(), password.unwrap_or_default()))),
+        (None, Some(_)) => Err(SettingsError::PasswordAlone),
+        (None, None) => Ok(None),
     }
 }
 
@@ -105,10 +88,10 @@ pub fn dial(
     now: Wall,
 ) -> Result<Dial, SettingsError> {
     let broker = plan.brokers.get(broker).ok_or(SettingsError::NoBroker)?;
-    let mut login = places.read_all(plan.username.as_ref(), plan.password.as_ref())?;
+    let mut login = login(places, plan.username.as_ref(), plan.password.as_ref())?;
     let mut good_for = None;
     if let (Some(sas), Some((_, password))) = (&plan.sas, &mut login) {
-        let key = places.read("key file", &sas.key)?;
+        let key = read(places, "key file", &sas.key)?;
         let of_device = format!("{}/devices/{}", broker.host, plan.client_id);
         let resource = sas.resource.as_ref().unwrap_or(&of_device);
         *password = sas::token(resource, sas.policy.as_deref(), &key, now, sas.lifetime)
@@ -145,7 +128,7 @@ fn target(
         Some(proxy) => Some(Proxy {
             host: proxy.host.clone(),
             port: proxy.port,
-            login: places.read_all(proxy.username.as_ref(), proxy.password.as_ref())?,
+            login: login(places, proxy.username.as_ref(), proxy.password.as_ref())?,
         }),
         None => None,
     };

@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout};
 
 use super::cause::{self, Cause, Ended, explain};
 use super::client::{self, Client, Event, Failure, Limits, Message, Step};
-use super::settings::{self, Dial, SecretPlaces};
+use super::settings::{self, Dial};
 use super::timing::Timing;
 use crate::config::clouds::Service;
+use crate::config::file::SecretPlaces;
 use crate::config::{BrokerUrl, UplinkPlan};
 use crate::model::{Qos, Wall};
 

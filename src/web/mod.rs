@@ -22,10 +22,12 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod redact;
 mod refusal;
 mod routes;
 mod server;
 mod state;
+pub mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,16 @@ pub fn start(deps: Deps) -> Web {
 }
 
 impl Web {
+    /// The page could be called once, or is not wanted.
+    pub fn is_up(&self) -> bool {
+        self.0.is_up()
+    }
+
+    /// What `fieldhold support` puts together.
+    pub async fn support(&self) -> support::Parts {
+        support::of_gateway(&self.0).await
+    }
+
     /// What the command line asks of the accounts, be the page served or not.
     pub async fn ask(&self, ask: AccessAsk) -> Result<Value, String> {
         let access = self.0.access().await.map_err(|error| in_full(&error))?;
@@ -99,6 +111,7 @@ async fn serve(
             server::serve(app, stop).await
         }
         None => {
+            shared.set_up();
             stop.cancelled().await;
             Ok(())
         }

@@ -78,6 +78,7 @@ pub async fn serve(app: App, stop: CancellationToken) -> Result<(), WebError> {
         .await
         .map_err(WebError::Certificate)?;
     app.access().announce(&address_of(app.plan()));
+    app.set_up();
     let router = routes::router(&app);
     let crowd = Crowd::new(app.plan().connections);
     // A proxy here connects for everybody.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OnceCell, watch};
 
@@ -44,13 +45,16 @@ pub(super) struct Shared {
     access: OnceCell<Arc<Access>>,
     draft: Drafts,
     started: Mono,
+    /// The page can be called, or is not wanted.
+    up: AtomicBool,
 }
 
 impl Shared {
     pub fn new(deps: Deps) -> Self {
         let draft = Drafts::new(deps.state_dir.as_deref());
         let started = deps.clock.mono();
-        Self { deps, events: Events::default(), access: OnceCell::new(), draft, started }
+        let (events, access) = (Events::default(), OnceCell::new());
+        Self { deps, events, access, draft, started, up: AtomicBool::new(false) }
     }
 
     /// Who may use the page. What can't be read now may be readable later.
@@ -62,6 +66,22 @@ impl Shared {
             opened.await.map_err(|_| Opening::Stopping)?.map(Arc::new)
         };
         self.access.get_or_try_init(open).await.cloned()
+    }
+
+    pub fn deps(&self) -> &Deps {
+        &self.deps
+    }
+
+    pub fn started(&self) -> Mono {
+        self.started
+    }
+
+    pub fn set_up(&self) {
+        self.up.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
     }
 
     /// How the configuration that runs wants the page served; `None`: not at all.
@@ -79,6 +99,15 @@ impl App {
     pub(super) async fn new(shared: Arc<Shared>, plan: WebPlan) -> Result<Self, Opening> {
         let access = shared.access().await?;
         Ok(Self { shared, plan: Arc::new(plan), access })
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// It can be called from now on.
+    pub fn set_up(&self) {
+        self.shared.set_up();
     }
 
     /// Accounts, sessions, and the audit.

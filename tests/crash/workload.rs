@@ -250,9 +250,11 @@ impl Workload {
         }
     }
 
-    /// Many positions that are settled before they are written, so that new ones are reserved.
+    /// Many positions that are settled before they are written, so that new ones are reserved. With
+    /// nothing unsettled before them they take no memory, whatever the disk does.
     fn use_up_positions(&mut self, class: Class) {
         self.flush();
+        self.settle_all(class);
         for _ in 0..1_100 {
             let (start, end) = self.append(class, 250);
             let store = self.store.take().unwrap();

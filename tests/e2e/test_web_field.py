@@ -370,7 +370,8 @@ def test_diagnostics_have_everything_but_secrets(tmp_path, started):
     with tarfile.open(fileobj=io.BytesIO(answer.body), mode="r:gz") as tar:
         for member in tar:
             files[member.name] = tar.extractfile(member).read().decode()
-    assert set(files) == {"status.json", "system.json", "traces.json", "configuration.yaml", "log.txt"}, set(files)
+    wanted = {"status.json", "system.json", "traces.json", "configuration.yaml", "log.txt"}
+    assert set(files) == wanted | {"history.json", "history/1.yaml"}, set(files)
     assert json.loads(files["status.json"])["gateway"]["name"] == "edge"
     assert "hall" in json.loads(files["traces.json"])
     assert "running" in files["log.txt"] and "modbus-tcp" in files["configuration.yaml"]

@@ -31,7 +31,7 @@ def test_a_drop_in_costs_no_more_than_what_it_is_for(tmp_path, drop_in, most):
     assert exposure(unit) <= most
 
 
-def test_the_man_pages_are_right():
-    for page in (ROOT / "docs/man").iterdir():
-        said = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True)
-        assert said.returncode == 0, said.stdout + said.stderr
+def test_the_man_page_is_right():
+    page = ROOT / "packaging/fieldhold-upgrade.8"
+    said = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True)
+    assert said.returncode == 0, said.stdout + said.stderr

@@ -77,7 +77,8 @@ fn its_names_are_compared_in_small_letters_and_its_files_lie_beside_the_configur
         "{ hosts: [ Gate.Plant.lan, '10.0.0.1', '::1' ], tls: { certificate: c.pem, key: /k } }",
     );
     let mut plan = parse(&text, "t").unwrap().plan;
-    plan.anchor(Path::new("/etc/fieldhold"));
+    let directory = Path::new("/etc/fieldhold");
+    plan.anchor(directory, |file| directory.join(file));
     let page = plan.web.clone().unwrap();
     assert_eq!(page.hosts, ["gate.plant.lan", "10.0.0.1", "::1"]);
     let WebTls::Files(files) = &page.tls else { panic!("no files") };

@@ -125,9 +125,7 @@ impl Changing {
                         }
                     }
                 }
-                if let Some(answer) = answer {
-                    let _ = answer.send(taken);
-                }
+                let _ = answer.send(taken);
             }
         }
     }

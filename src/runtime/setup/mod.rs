@@ -79,7 +79,7 @@ enum Ask {
     Confirm(u64, oneshot::Sender<Result<(), Refused>>),
     RollBack(Option<u64>, Author, oneshot::Sender<Result<u64, Refused>>),
     Text(oneshot::Sender<Result<String, Refused>>),
-    Reload(Option<oneshot::Sender<Result<(), Refused>>>),
+    Reload(oneshot::Sender<Result<(), Refused>>),
 }
 
 impl Setup {
@@ -115,16 +115,9 @@ impl Setup {
         self.ask(|answer| Ask::RollBack(version, author, answer)).await
     }
 
-    /// Someone edited the file and wants it taken; what became of it stands in the log.
-    pub fn reload(&self) {
-        if self.asks.try_send(Ask::Reload(None)).is_err() {
-            tracing::error!("the configuration is not reloaded: too many changes wait");
-        }
-    }
-
-    /// As [`Setup::reload`], and tells what became of it.
+    /// Someone edited the file and wants it taken; what became of it stands in the log, too.
     pub async fn take_file(&self) -> Result<(), Refused> {
-        self.ask(|answer| Ask::Reload(Some(answer))).await
+        self.ask(Ask::Reload).await
     }
 
     /// The text of the configuration that runs.

@@ -252,7 +252,7 @@ async fn an_edit_of_the_file_is_never_overwritten() {
     edit(rig.path(), text("a"));
     life.propose(&text("c"), Some(WINDOW)).await.unwrap();
     edit(rig.path(), text("edited"));
-    life.setup.reload();
+    life.setup.take_file().await.unwrap();
     life.until(|status| version(status) == Some(4), WINDOW / 2).await;
     assert_eq!((rig.file(), life.uplinks()), (text("edited"), vec!["edited".to_owned()]));
     assert_eq!(rig.reason(3), "someone edited the file instead");
@@ -370,7 +370,7 @@ async fn without_a_state_directory_nothing_is_changed_but_by_the_file() {
     let life = rig.start();
     assert!(matches!(life.propose(&in_memory("b"), None).await, Err(Refused::NoState)));
     edit(rig.path(), in_memory("b"));
-    life.setup.reload();
+    life.setup.take_file().await.unwrap();
     let sha256 = sha256(&in_memory("b"));
     life.until(|status| status.sha256 == sha256, WINDOW).await;
     assert_eq!(life.uplinks(), ["b"]);

@@ -22,11 +22,12 @@ use super::audit::AuditRow;
 use super::error::StoreError;
 use super::ledger::DropRow;
 use super::ledger_rows;
+use super::quarantine;
 use super::rows::{self, LoadError};
 use super::state::{Consumer, State};
 use super::status::{self, Health, StoreStatus};
 use super::{Options, file, space};
-use crate::model::Clock;
+use crate::model::{Class, Clock};
 
 pub use pages::{Damage, Pages, RowPage};
 
@@ -55,6 +56,7 @@ impl Inspector {
     /// What the file says about itself and everyone who consumes from it.
     pub fn status(&self, clock: &dyn Clock) -> Result<StoreStatus, StoreError> {
         let mut state = self.state()?;
+        state.disk.quarantined = quarantine::list(&self.path);
         state.health = Health::Closed;
         state.disk.quota = space::quota(&self.path, None);
         state.disk.allowed = state.disk.quota;
@@ -68,6 +70,24 @@ impl Inspector {
             ram_bytes: 0,
         };
         Ok(status::of(&state, &options, clock))
+    }
+
+    /// One moment of the file, as a file of its own.
+    pub(super) fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or(rusqlite::Error::InvalidPath(path.to_owned()));
+        let copied = path.and_then(|path| self.connection.execute("VACUUM INTO ?1", [path]));
+        copied.map(drop).map_err(failed("copy the store's file"))
+    }
+
+    /// What the consumer waits for that waits for most.
+    pub(super) fn waiting(&self) -> Result<u64, StoreError> {
+        let state = self.state()?;
+        let of = |consumer: &Consumer| {
+            let waits =
+                |class| consumer.shares.get(class).cursor.waiting(state.lanes.get(class).head);
+            Class::ALL.into_iter().map(waits).sum::<u64>()
+        };
+        Ok(state.consumers.iter().map(of).max().unwrap_or(0))
     }
 
     /// The last `n` rows of the ledger, oldest first.

@@ -121,6 +121,7 @@ impl Writer {
     /// Until the store is closed or all its handles are gone.
     pub fn run(mut self) {
         loop {
+            self.shared.pulse.turn();
             self.revive();
             let shared = Arc::clone(&self.shared);
             let now = shared.clock.mono();

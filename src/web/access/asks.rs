@@ -15,7 +15,8 @@ use super::role::{Role, Who};
 use crate::broker::hash_password;
 use crate::model::{Clock, Wall};
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Without `Debug`, as everything that holds a password.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AccessAsk {
     List,

@@ -15,7 +15,6 @@ pub mod ports;
 pub mod preview;
 pub mod probe;
 pub mod profiles;
-mod redact;
 pub mod scan;
 pub mod session;
 pub mod status;

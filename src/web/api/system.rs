@@ -1,6 +1,8 @@
 //! The machine and the process: version, times, memory, disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::model;
 use crate::web::problem::{Json, Problem};
 use crate::web::{self, App};
 
@@ -62,31 +65,33 @@ async fn system(State(app): State<App>) -> Result<Json<System>, Problem> {
     Ok(Json(facts(&app).await?))
 }
 
-pub async fn facts(app: &App) -> Result<System, Problem> {
+async fn facts(app: &App) -> Result<System, Problem> {
     let uptime = app.clock().mono() - app.started();
-    let clock = Clock { wall_ms: app.clock().wall().0, synced: app.clock().synced() };
-    let dir = app.state_dir().cloned();
-    let look = tokio::task::spawn_blocking(move || {
-        let status = read("/proc/self/status");
-        let machine = read("/proc/meminfo");
-        System {
-            version: env!("CARGO_PKG_VERSION"),
-            built_for: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-            host: line("/proc/sys/kernel/hostname"),
-            kernel: line("/proc/sys/kernel/osrelease"),
-            uptime_ms: web::millis(uptime),
-            machine_uptime_ms: line("/proc/uptime").as_deref().and_then(seconds),
-            clock,
-            memory: Memory {
-                used_bytes: kilobytes(&status, "VmRSS:"),
-                total_bytes: kilobytes(&machine, "MemTotal:"),
-                available_bytes: kilobytes(&machine, "MemAvailable:"),
-            },
-            disk: dir.as_deref().and_then(disk),
-            state_dir: dir.as_ref().map(|dir: &PathBuf| dir.display().to_string()),
-        }
-    });
+    let (clock, dir) = (Arc::clone(app.clock()), app.state_dir().cloned());
+    let look = tokio::task::spawn_blocking(move || look(&*clock, Some(uptime), dir.as_deref()));
     look.await.map_err(|_| Problem::unavailable("looking broke off"))
+}
+
+/// Reads files. `uptime` is that of the gateway, if it is this process.
+pub fn look(time: &dyn model::Clock, uptime: Option<Duration>, dir: Option<&Path>) -> System {
+    let status = read("/proc/self/status");
+    let machine = read("/proc/meminfo");
+    System {
+        version: env!("CARGO_PKG_VERSION"),
+        built_for: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+        host: line("/proc/sys/kernel/hostname"),
+        kernel: line("/proc/sys/kernel/osrelease"),
+        uptime_ms: uptime.map_or(0, web::millis),
+        machine_uptime_ms: line("/proc/uptime").as_deref().and_then(seconds),
+        clock: Clock { wall_ms: time.wall().0, synced: time.synced() },
+        memory: Memory {
+            used_bytes: kilobytes(&status, "VmRSS:"),
+            total_bytes: kilobytes(&machine, "MemTotal:"),
+            available_bytes: kilobytes(&machine, "MemAvailable:"),
+        },
+        disk: dir.and_then(disk),
+        state_dir: dir.map(|dir| dir.display().to_string()),
+    }
 }
 
 fn read(file: &str) -> String {

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::runtime::Gateway;
 use crate::south::trace::{Exchange, Format, Page, Role, frames, text};
 use crate::web::App;
 use crate::web::problem::{Json, Path, Problem, Query};
@@ -136,7 +137,7 @@ async fn file(
     let bus = name.clone();
     // Up to ten thousand exchanges are taken apart.
     let made = tokio::task::spawn_blocking(move || {
-        let (page, exchanges) = all(&app, &bus)?;
+        let (page, exchanges) = all(app.gateway(), &bus)?;
         Some(format.write(&page, exchanges.iter(), &app.gateway().plan()))
     });
     let bytes = made.await.map_err(|_| Problem::unavailable("writing it broke off"))?;
@@ -145,8 +146,8 @@ async fn file(
 }
 
 /// All exchanges that are kept, and the last page they came with.
-pub fn all(app: &App, bus: &str) -> Option<(Page, Vec<Exchange>)> {
-    let mut page = app.gateway().trace(bus, 0)?;
+pub fn all(gateway: &Gateway, bus: &str) -> Option<(Page, Vec<Exchange>)> {
+    let mut page = gateway.trace(bus, 0)?;
     let mut exchanges = Vec::new();
     loop {
         exchanges.append(&mut page.exchanges);
@@ -154,7 +155,7 @@ pub fn all(app: &App, bus: &str) -> Option<(Page, Vec<Exchange>)> {
             return Some((page, exchanges));
         }
         let (next, trace) = (page.next, page.trace);
-        page = app.gateway().trace(bus, next)?;
+        page = gateway.trace(bus, next)?;
         if page.trace != trace {
             // The bus was started anew meanwhile.
             exchanges.clear();

@@ -1,0 +1,141 @@
+//! `fieldhold backup` and `fieldhold restore`: a gateway in one file, sealed with a passphrase.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use super::{BadInput, ConfigArgument, run, secret};
+use crate::codec::registers::utc;
+use crate::model::Clock;
+use crate::runtime::backup::{self, BackupError, Manifest, Wanted};
+use crate::runtime::{SystemClock, control};
+
+const PASSPHRASE_BYTES_MAX: usize = 4_096;
+
+#[derive(Debug, clap::Args)]
+pub struct Make {
+    /// The file to make, as press.backup
+    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// With what waits in the store
+    #[arg(long)]
+    queue: bool,
+    /// A file with the passphrase; without it, it is asked for, or read from standard input
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Restore {
+    /// The backup
+    file: PathBuf,
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Open and check all of it, show what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// A file with the passphrase; without it, it is asked for, or read from standard input
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+pub fn make(arguments: &Make) -> anyhow::Result<ExitCode> {
+    let config = &arguments.config.config;
+    let passphrase = match &arguments.passphrase_file {
+        Some(file) => in_file(file)?,
+        None => secret::read(PASSPHRASE_BYTES_MAX)?,
+    };
+    if arguments.queue {
+        flush(config)?;
+    }
+    let made = backup::make(&Wanted {
+        config,
+        archive: &arguments.file,
+        passphrase: &passphrase,
+        queue: arguments.queue,
+        now: SystemClock::new().wall(),
+    });
+    let made = made.map_err(said)?;
+    for missing in &made.missing {
+        eprintln!(
+            "not in the backup: {} can't be read, or belongs to this machine",
+            missing.display()
+        );
+    }
+    let (file, files) = (arguments.file.display(), made.files.len());
+    println!(
+        "{file}: {files} files of gateway {}, {} kB",
+        made.manifest.gateway,
+        made.bytes / 1_000
+    );
+    println!("{}", queue(&made.manifest));
+    println!("keep the passphrase somewhere else: without it nobody can open the backup");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn restore(arguments: &Restore) -> anyhow::Result<ExitCode> {
+    let config = &arguments.config.config;
+    let passphrase = match &arguments.passphrase_file {
+        Some(file) => in_file(file)?,
+        None => secret::read_again(PASSPHRASE_BYTES_MAX)?,
+    };
+    let now = SystemClock::new().wall();
+    let done = match arguments.dry_run {
+        true => backup::show(&arguments.file, &passphrase, config, now),
+        false => backup::restore(&arguments.file, &passphrase, config, now),
+    };
+    let done = done.map_err(said)?;
+    let (wrote, kept) = match arguments.dry_run {
+        true => ("would write", "would keep aside"),
+        false => ("wrote", "kept aside"),
+    };
+    let Manifest { gateway, version, made_wall_ms, .. } = &done.manifest;
+    let at = u64::try_from(*made_wall_ms).ok().and_then(utc).unwrap_or_default();
+    println!("gateway {gateway}, as of {at}, made by version {version}");
+    done.replaced.iter().for_each(|path| println!("{kept}: {}", path.display()));
+    done.written.iter().for_each(|path| println!("{wrote}: {}", path.display()));
+    println!("{}", queue(&done.manifest));
+    done.aside.iter().for_each(|path| println!("what was there: {}", path.display()));
+    if !arguments.dry_run {
+        println!("next: `fieldhold check {}`, then start the gateway", config.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn queue(manifest: &Manifest) -> String {
+    match manifest.queue {
+        None => "the queue is not in it".to_owned(),
+        Some(copied) => format!(
+            "{} readings wait in its queue, and are sent under a new epoch: what the gateway it was \
+             made of delivers meanwhile arrives twice",
+            copied.waiting
+        ),
+    }
+}
+
+/// What a running gateway has in memory alone is written first.
+fn flush(config: &Path) -> anyhow::Result<()> {
+    // That it has problems is said later, with all of them.
+    let Ok(loaded) = crate::config::load(config) else { return Ok(()) };
+    let Some(dir) = loaded.plan.store.path else { return Ok(()) };
+    match run::runtime()?.block_on(control::ask(&control::socket_path(&dir), "store flush")) {
+        Err(error) if !error.nobody_there() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn in_file(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = std::fs::read_to_string(file);
+    let text = read.with_context(|| format!("can't read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).as_bytes().to_owned())
+}
+
+/// What a person said wrong, and what went wrong.
+fn said(error: BackupError) -> anyhow::Error {
+    match error.blame() {
+        crate::model::Blame::Config => BadInput(crate::runtime::in_full(&error)).into(),
+        _ => error.into(),
+    }
+}

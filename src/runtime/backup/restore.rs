@@ -1,0 +1,250 @@
+//! A gateway out of an archive.
+//!
+//! Invariants: nothing is changed before the whole archive was opened and its configuration checked;
+//! what is replaced is kept aside and never removed; if a step fails, those before it are taken back.
+//! A restored queue has an epoch of its own (`store/copy.rs`).
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
+use std::path::{Path, PathBuf};
+
+use super::archive::Reading;
+use super::seal::{Opening, SealError};
+use super::{BackupError, CONFIG, MANIFEST, Manifest, QUEUE, STATE, directory_of, io_at};
+use crate::codec::registers::utc;
+use crate::config::file;
+use crate::model::Wall;
+use crate::store;
+
+/// What was replaced, beside the configuration.
+pub const ASIDE: &str = "before-restore-";
+/// What is on its way.
+const STAGING: &str = "restoring";
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// What was restored, or would be.
+#[derive(Debug)]
+pub struct Restored {
+    pub manifest: Manifest,
+    /// Files that are written.
+    pub written: Vec<PathBuf>,
+    /// Files and directories that were there and are kept aside.
+    pub replaced: Vec<PathBuf>,
+    /// Where those are: beside the configuration, and in the state directory.
+    pub aside: Vec<PathBuf>,
+    pub state: Option<PathBuf>,
+}
+
+/// Removes a directory at the end, whatever comes between.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What [`restore`] would do, for the configuration file `config`. Opens and checks all of it.
+pub fn show(
+    archive: &Path,
+    passphrase: &[u8],
+    config: &Path,
+    now: Wall,
+) -> Result<Restored, BackupError> {
+    let (_staging, moves, restored) = stage(archive, passphrase, config, now)?;
+    drop(moves);
+    Ok(restored)
+}
+
+/// Puts everything in its place.
+pub fn restore(
+    archive: &Path,
+    passphrase: &[u8],
+    config: &Path,
+    now: Wall,
+) -> Result<Restored, BackupError> {
+    let (staging, moves, restored) = stage(archive, passphrase, config, now)?;
+    let queue = staging.0.join(QUEUE);
+    if queue.exists() {
+        store::adopt(&queue).map_err(BackupError::Queue)?;
+        for log in ["store/queue.db-wal", "store/queue.db-shm"] {
+            let _ = fs::remove_file(staging.0.join(log)); // Empty: all of it is in the file.
+        }
+    }
+    give(&staging.0, directory_of(config)).map_err(io_at("give away", &staging.0))?;
+    for aside in &restored.aside {
+        DirBuilder::new().mode(0o700).create(aside).map_err(io_at("make", aside))?;
+        let _ = give(aside, directory_of(aside)); // Root alone may.
+    }
+    let mut done: Vec<(&Path, &Path)> = Vec::new();
+    for Move { from, to } in &moves {
+        if let Err(error) = put(from, to) {
+            for (from, to) in done.iter().rev() {
+                let _ = put(to, from); // As far as that goes; nothing is removed.
+            }
+            return Err(error);
+        }
+        done.push((from, to));
+    }
+    for Move { to, .. } in &moves {
+        let directory = directory_of(to);
+        File::open(directory).and_then(|d| d.sync_all()).map_err(io_at("sync", directory))?;
+    }
+    Ok(restored)
+}
+
+/// From where to where; aside first, then into place.
+struct Move {
+    from: PathBuf,
+    to: PathBuf,
+}
+
+fn stage(
+    archive: &Path,
+    passphrase: &[u8],
+    config: &Path,
+    now: Wall,
+) -> Result<(Staging, Vec<Move>, Restored), BackupError> {
+    let home = directory_of(config);
+    let staging = Staging(home.join(format!("{STAGING}-{}", std::process::id())));
+    DirBuilder::new().mode(0o700).create(&staging.0).map_err(io_at("make", &staging.0))?;
+    let (manifest, names) = unpack(archive, passphrase, &staging.0)?;
+    let text = staging.0.join(CONFIG).join(&manifest.config);
+    let loaded = file::load(&text).map_err(BackupError::Foreign)?;
+    // As the configuration means it, once it is in its place.
+    let state = loaded.plan.store.path.map(|path| {
+        path.strip_prefix(staging.0.join(CONFIG)).map(|inside| home.join(inside)).unwrap_or(path)
+    });
+    if let Some(state) = state.as_deref().filter(|state| store::in_use(state)) {
+        return Err(BackupError::Running { state: state.to_owned() });
+    }
+    let at = u64::try_from(now.0).ok().and_then(utc).unwrap_or_default();
+    let name = format!("{ASIDE}{}", at.replace([':', '.'], "-"));
+    let (mut away, mut in_place, mut replaced, mut written) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for name in &names {
+        let Some(target) = target(name, &manifest, config, state.as_deref()) else { continue };
+        written.push(target.clone());
+        in_place.push(Move { from: staging.0.join(name), to: target });
+    }
+    // The store as a whole: its log and the broker's file belong together.
+    let mut old: Vec<PathBuf> = written.iter().filter(|path| path.exists()).cloned().collect();
+    if manifest.queue.is_some()
+        && let Some(store) =
+            state.as_ref().map(|state| directory_of(&store::database(state)).to_owned())
+    {
+        old.retain(|path| !path.starts_with(&store));
+        old.extend(Some(store).filter(|store| store.exists()));
+    }
+    let mut aside = Vec::new();
+    for path in old {
+        // On the file system where it is.
+        let of_state = state.as_deref().filter(|state| path.starts_with(state));
+        let base = of_state.unwrap_or(home);
+        let inside = path.strip_prefix(base).unwrap_or(&path);
+        away.push(Move { from: path.clone(), to: base.join(&name).join(inside) });
+        aside.push(base.join(&name));
+        replaced.push(path);
+    }
+    aside.sort();
+    aside.dedup();
+    away.extend(in_place);
+    Ok((staging, away, Restored { manifest, written, replaced, aside, state }))
+}
+
+/// All files of the archive below a directory.
+fn unpack(
+    archive: &Path,
+    passphrase: &[u8],
+    to: &Path,
+) -> Result<(Manifest, Vec<PathBuf>), BackupError> {
+    let file = File::open(archive).map_err(io_at("open", archive))?;
+    let mut reading = Reading::new(Opening::new(passphrase, file)?);
+    let mut manifest = None;
+    let mut names = Vec::new();
+    while let Some((entry, mut body)) = reading.entry()? {
+        if manifest.is_none() {
+            let mut text = Vec::new();
+            let read = (&mut body).take(MANIFEST_BYTES_MAX).read_to_end(&mut text);
+            read.map_err(SealError::of)?;
+            let known = entry.name == Path::new(MANIFEST);
+            let found: Option<Manifest> = serde_json::from_slice(&text).ok();
+            manifest = Some(found.filter(|_| known).ok_or(SealError::Damaged)?);
+            continue;
+        }
+        let path = to.join(&entry.name);
+        let directory = directory_of(&path);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(io_at("make", directory))?;
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(entry.mode & 0o777).open(&path);
+        let mut file = file.map_err(io_at("make", &path))?;
+        let copied =
+            io::copy(&mut body, &mut file).map_err(|error| match SealError::of(error) {
+                SealError::Io(source) => io_at("write", &path)(source),
+                other => other.into(),
+            })?;
+        if copied != entry.bytes {
+            return Err(SealError::Damaged.into());
+        }
+        file.sync_all().map_err(io_at("write", &path))?;
+        names.push(entry.name);
+    }
+    Ok((manifest.ok_or(SealError::Damaged)?, names))
+}
+
+/// Where a file of the archive belongs; `None` where nothing of its kind is kept here.
+fn target(
+    name: &Path,
+    manifest: &Manifest,
+    config: &Path,
+    state: Option<&Path>,
+) -> Option<PathBuf> {
+    if let Ok(inside) = name.strip_prefix(CONFIG) {
+        return Some(match inside == manifest.config {
+            true => config.to_owned(),
+            false => directory_of(config).join(inside),
+        });
+    }
+    if name == Path::new(QUEUE) {
+        return state.map(store::database);
+    }
+    Some(state?.join(name.strip_prefix(STATE).ok()?))
+}
+
+/// Moves a file or a directory; over the border of a file system a file is copied.
+fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
+    let directory = directory_of(to);
+    if !directory.exists() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(io_at("make", directory))?;
+        if let Some(above) = directory.ancestors().skip(1).find(|above| above.exists()) {
+            let _ = give(directory, above); // Root alone may.
+        }
+    }
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {
+            let copied = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
+            copied.map_err(io_at("write", to))?;
+            let _ = give(to, directory);
+            fs::remove_file(from).map_err(io_at("remove", from))
+        }
+        other => other.map_err(io_at("write", to)),
+    }
+}
+
+/// What root restores for a service belongs to whom its directory belongs.
+fn give(path: &Path, like: &Path) -> io::Result<()> {
+    let whose = fs::metadata(like)?;
+    let ours = fs::symlink_metadata(path)?;
+    if (ours.uid(), ours.gid()) != (whose.uid(), whose.gid()) {
+        lchown(path, Some(whose.uid()), Some(whose.gid()))?;
+    }
+    if ours.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), like)?;
+        }
+    }
+    Ok(())
+}
