@@ -60,7 +60,7 @@ fn a_contradiction_in_memory_is_found() {
     let unlisted = of(|state| {
         let share = state.consumers[0].shares.get_mut(Class::Bulk);
         let n = share.cursor.settle(10..15);
-        share.account.drop(accounting::Reason::Lost, n);
+        share.account.drop(Reason::Lost, n);
     });
     assert_eq!(unlisted, "cloud bulk: 5 dropped that are not in the ledger");
     let back = of(|state| state.lanes.get_mut(Class::Bulk).head -= 50);

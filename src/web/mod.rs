@@ -16,6 +16,7 @@ mod api;
 mod crowd;
 mod draft;
 mod events;
+mod hidden;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod metrics;
 mod openapi;

@@ -3,13 +3,15 @@
 //! Every error of the API is a [`Problem`]: a stable `code` for programs, a `title`, the `reason` in
 //! this case and a `hint` at what to do next. Nothing of the inside is shown.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Why something was not done.
@@ -32,7 +34,7 @@ pub struct Problem {
     /// What a program needs to know besides, by code.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub more: Box<serde_json::Map<String, serde_json::Value>>,
+    pub more: Box<serde_json::Map<String, Value>>,
 }
 
 impl Problem {
@@ -95,7 +97,7 @@ impl Problem {
 
     /// One more member of the answer.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.more.insert(name.to_owned(), value.into());
         self
     }
@@ -117,16 +119,53 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "not-json",
                 "The request is not JSON",
                 "the header Content-Type has to be application/json",
-            )),
-            Err(rejection) => Err(rejected(rejection.status(), rejection.body_text())),
+            ));
         }
+        let bytes = Bytes::from_request(request, state).await;
+        let bytes = bytes.map_err(|broken| rejected(broken.status(), broken.body_text()))?;
+        axum::Json::from_bytes(&bytes)
+            .or_else(|refused| with_whole_numbers(&bytes).ok_or(refused))
+            .map(|axum::Json(value)| Self(value))
+            .map_err(|refused| rejected(refused.status(), refused.body_text()))
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next())
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// For JSON 12.0 is the same number as 12, and some programs write it so.
+fn with_whole_numbers<T: DeserializeOwned>(bytes: &[u8]) -> Option<axum::Json<T>> {
+    let mut value: Value = serde_json::from_slice(bytes).ok()?;
+    make_whole(&mut value);
+    serde_json::from_value(value).ok().map(axum::Json)
+}
+
+/// Beyond this not every whole number is a float.
+const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0);
+            // By its digits: a cast would be one more way to be wrong.
+            let whole = float.filter(|float| float.abs() <= WHOLE_MAX);
+            let whole = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(entries) => entries.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }
 
@@ -160,6 +199,15 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         query.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection: QueryRejection| {
             rejected(rejection.status(), rejection.body_text())
         })
+    }
+}
+
+/// How many rows of a page are wanted; all that it may have unless that is said.
+pub fn rows_of_page(limit: Option<usize>, most: usize) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(most),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(Problem::refused(format!("a page has 1 to {most} rows")).field("limit")),
     }
 }
 

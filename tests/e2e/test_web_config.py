@@ -169,7 +169,7 @@ def test_two_who_edit_at_once_overwrite_nothing_unseen(api, demo):
     assert len(seen["changes"]) == 2
     assert api.edit(remove("devices/meter/every"), wanted=409)["code"] == "changed"
     status, answer = api.ask("POST", "/draft/edits", {"edits": []})
-    assert status == 400 and "If-Match" in answer["reason"], answer
+    assert status == 428 and "If-Match" in answer["reason"], answer
 
 
 def test_edits_of_the_file_meet_the_draft(api):

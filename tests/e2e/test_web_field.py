@@ -94,7 +94,7 @@ def test_registers_of_a_bus_that_polls(tmp_path, started):
     assert device["readings_bad"] == 0 and device["state"]["state"] == "ok", device
     for body, code in [
         ({"bus": "none", "unit": 1, "table": "holding", "address": 0, "count": 1}, "not-found"),
-        ({"unit": 1, "table": "holding", "address": 0, "count": 1}, "bad-request"),
+        ({"unit": 1, "table": "holding", "address": 0, "count": 1}, "refused"),
         ({"bus": "hall", "unit": 1, "table": "holding", "address": 65535, "count": 2}, "refused"),
         ({"bus": "hall", "unit": 1, "table": "holding", "address": 0, "count": 9999}, "refused"),
         ({"bus": "hall", "unit": 1, "table": "words", "address": 0, "count": 1}, "bad-request"),

@@ -29,7 +29,7 @@ def test_a_life_of_the_package(machine, package, tmp_path):
     assert machine.run("stat", "-c", "%U:%G %a", DATA).strip() == "fieldhold:fieldhold 750"
     assert machine.run("systemctl", "show", "fieldhold", "-p", "User", "--value").strip() == "fieldhold"
     assert machine.run("systemctl", "is-enabled", "fieldhold", "fieldhold-upgrade").split() == ["enabled", "enabled"]
-    assert not machine.try_("systemd-analyze", "verify", "--man=no", "fieldhold.service", "fieldhold-upgrade.service").stderr
+    assert not machine.try_("systemd-analyze", "verify", "--man=no", "/lib/systemd/system/fieldhold.service", "/lib/systemd/system/fieldhold-upgrade.service").stderr
     assert (pathlib.Path(f"{machine.root}{CONFIG}")).exists(), "the first start made a configuration"
 
     # An administrator's change of a configuration file outlives every version.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -93,6 +94,13 @@ impl Guard {
         access.of_session(cookie::token(headers, caller.encrypted)?, address).await
     }
 
+    /// How a route can be asked.
+    fn methods(&self, path: &str) -> Option<HeaderValue> {
+        let of_path = self.needs.keys().filter(|(_, known)| known == path);
+        let methods: Vec<&str> = of_path.map(|(method, _)| method.as_str()).collect();
+        HeaderValue::from_str(&methods.join(", ").replace("GET", "GET, HEAD")).ok()
+    }
+
     /// Lets a request through to its route, with what is known of who makes it.
     async fn admit(&self, mut request: Request) -> Result<Request, Problem> {
         let caller = *request.extensions().get::<Caller>().ok_or_else(signed_out)?;
@@ -100,14 +108,18 @@ impl Guard {
         request.extensions_mut().insert(AtMachine(at_machine));
         // Only routes of the API have a matched path; the rest are the files of the page.
         let Some(path) = request.extensions().get::<MatchedPath>() else { return Ok(request) };
-        let method = request.method().as_str();
+        // Whoever may get something may ask for its head.
+        let method = match request.method() {
+            &Method::HEAD => Method::GET.as_str(),
+            method => method.as_str(),
+        };
         let need = self.needs.get(&(method.to_owned(), path.as_str().to_owned())).copied();
         let who = self.who(request.headers(), caller).await;
         match (need, &who) {
-            (None, _) => return Err(forbidden("nobody")),
+            (None, _) => return Err(no_such_method(method)),
             (Some(Need::Role(_)), None) => return Err(signed_out()),
             (Some(Need::Role(needed)), Some(who)) if who.role < needed => {
-                return Err(forbidden(needed.word()));
+                return Err(forbidden(needed));
             }
             (Some(Need::Nothing | Need::Role(_)), _) => {}
         }
@@ -191,11 +203,19 @@ async fn of_a_stranger(request: Request) -> Result<Request, Problem> {
 
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with(BASE);
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = match guard.admit(request).await {
         Ok(request) => guard.carry_out(request, next).await,
         Err(problem) => problem.into_response(),
     };
+    let allowed = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => route.and_then(|route| guard.methods(route.as_str())),
+        _ => None,
+    };
     let headers = response.headers_mut();
+    if let Some(allowed) = allowed {
+        headers.insert(ALLOW, allowed);
+    }
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -229,11 +249,14 @@ impl From<NotOurs> for Problem {
     }
 }
 
-fn forbidden(role: &str) -> Problem {
-    let reason = match Role::from_word(role) {
-        Some(_) => format!("it is for the role {role}"),
-        None => "the route is not open to anybody".to_owned(),
-    };
+fn no_such_method(method: &str) -> Problem {
+    let title = "This is not asked like that";
+    let reason = format!("it takes no {method}");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no-such-method", title, reason)
+}
+
+fn forbidden(role: Role) -> Problem {
+    let reason = format!("it is for the role {}", role.word());
     Problem::new(StatusCode::FORBIDDEN, "forbidden", "This is not for your account", reason)
         .hint("ask an administrator of this gateway")
 }

@@ -32,6 +32,7 @@ pub const PAGE_MAX: usize = 500;
 
 /// One thing that somebody did, or tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AuditRow)]
 pub struct Row {
     /// Grows by one with each row.
     pub n: u64,

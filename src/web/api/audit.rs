@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::web::App;
 use crate::web::access::{PAGE_MAX, Row};
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Problem, Query, rows_of_page};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(audit))
@@ -26,6 +26,7 @@ struct Wanted {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditPage)]
 struct Page {
     /// The newest first.
     rows: Vec<Row>,
@@ -39,7 +40,7 @@ async fn audit(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page>, Problem> {
-    let limit = wanted.limit.unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let limit = rows_of_page(wanted.limit, PAGE_MAX)?;
     let rows = app.access().rows(wanted.after, limit).await?;
     let rows = rows.map_err(|error| Problem::unavailable(format!("it can't be read: {error}")))?;
     let next = rows.last().filter(|row| rows.len() == limit && row.n > 1).map(|row| row.n);

@@ -47,7 +47,17 @@ struct Wanted {
     after: Option<String>,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Removed {
+    /// Those that this topic filter matches.
+    filter: String,
+    /// What the page before said in `next`.
+    after: Option<String>,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BrokerPage)]
 struct Page {
     /// As `fieldhold broker … --json` has them.
     #[schema(value_type = Vec<Object>)]
@@ -92,8 +102,8 @@ async fn subscriptions(
     Query(Wanted { filter, after }): Query<Wanted>,
 ) -> Result<Json<Page>, Problem> {
     let after = after.map(|after| serde_json::from_str(&after)).transpose();
-    let after = after
-        .map_err(|_| Problem::bad("this is nothing that a page said in `next`").field("after"))?;
+    let after =
+        after.map_err(|_| Problem::refused("no page said this in `next`").field("after"))?;
     list(&app, BrokerAsk::Subscriptions { filter, after }).await
 }
 
@@ -121,14 +131,13 @@ async fn retained(
 
 /// Removes the retained messages that a filter matches, a page at a time; those of the gateway's own
 /// tags stay.
-#[utoipa::path(delete, path = "/broker/retained", tag = "broker", params(Wanted),
+#[utoipa::path(delete, path = "/broker/retained", tag = "broker", params(Removed),
     security(("session" = ["operator"])),
     responses((status = 200, body = Page)))]
 async fn remove(
     State(app): State<App>,
-    Query(Wanted { filter, after }): Query<Wanted>,
+    Query(Removed { filter, after }): Query<Removed>,
 ) -> Result<Json<Page>, Problem> {
-    let filter = filter.ok_or_else(|| Problem::bad("say which, with a filter").field("filter"))?;
     list(&app, BrokerAsk::RemoveRetained { filter, after }).await
 }
 

@@ -1,6 +1,6 @@
 //! A value for a tag, under the same rules as a command that comes over MQTT.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -10,13 +10,14 @@ use utoipa_axum::routes;
 use crate::runtime::NoAnswer;
 use crate::web::App;
 use crate::web::access::Who;
-use crate::web::problem::{Json, Problem};
+use crate::web::problem::{Json, Path, Problem};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(set))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ValueWanted)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     /// A number, a text, or true or false, as the tag takes it.

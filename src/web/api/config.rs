@@ -13,7 +13,7 @@ use crate::config::file;
 use crate::runtime::{Author, History, Record, Refused};
 use crate::web::App;
 use crate::web::access::Who;
-use crate::web::draft::masked;
+use crate::web::hidden::{masked, shown_to};
 use crate::web::problem::{Json, Path, Problem};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -47,7 +47,7 @@ struct Pending {
 /// The configuration that runs.
 #[utoipa::path(get, path = "/config", tag = "configuration", security(("session" = ["operator"])),
     responses((status = 200, body = Running)))]
-async fn config(State(app): State<App>) -> Result<Json<Running>, Problem> {
+async fn config(State(app): State<App>, who: Who) -> Result<Json<Running>, Problem> {
     let text = app.setup().text().await?;
     let status = app.setup().status().borrow().clone();
     let path = status.file;
@@ -56,7 +56,7 @@ async fn config(State(app): State<App>) -> Result<Json<Running>, Problem> {
     let pending = version.zip(status.until_ms);
     Ok(Json(Running {
         file_edited: on_disk.as_deref() != Some(&text),
-        text,
+        text: shown_to(who.role, text),
         sha256: status.sha256,
         version,
         pending: pending.map(|(version, until_wall_ms)| Pending { version, until_wall_ms }),
@@ -110,6 +110,7 @@ async fn history(State(app): State<App>) -> Result<Json<Versions>, Problem> {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VersionText)]
 struct Text {
     text: String,
 }
@@ -118,9 +119,13 @@ struct Text {
 #[utoipa::path(get, path = "/config/history/{version}", tag = "configuration",
     params(("version" = u64, Path)), security(("session" = ["operator"])),
     responses((status = 200, body = Text)))]
-async fn version(State(app): State<App>, Path(version): Path<u64>) -> Result<Json<Text>, Problem> {
+async fn version(
+    State(app): State<App>,
+    who: Who,
+    Path(version): Path<u64>,
+) -> Result<Json<Text>, Problem> {
     let text = kept(&app, move |history| Ok(history.text(version)?)).await?;
-    Ok(Json(Text { text }))
+    Ok(Json(Text { text: shown_to(who.role, text) }))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

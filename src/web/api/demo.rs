@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use utoipa::ToSchema;
@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::web::App;
-use crate::web::problem::{Json, Problem};
+use crate::web::problem::{Json, Path, Problem};
 
 /// Until a switch is where it was put; a serial line ends what it is in the middle of.
 const SWITCHED: Duration = Duration::from_secs(10);
@@ -81,6 +81,7 @@ impl DemoSwitches {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SwitchWanted)]
 struct Wanted {
     connected: bool,
 }

@@ -6,6 +6,9 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{
+    AdditionalProperties, Array, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,7 +19,8 @@ use crate::config::{Plan, effects, file};
 use crate::runtime::{Author, Proposal};
 use crate::web::App;
 use crate::web::access::Who;
-use crate::web::draft::{Draft, changes, masked};
+use crate::web::draft::{Draft, changes};
+use crate::web::hidden::{mask, masked, put_back, put_back_in, shown_to};
 use crate::web::problem::{Json, Problem};
 use crate::web::refusal::Finding;
 
@@ -70,18 +74,19 @@ struct Seen {
 /// The draft of the next configuration; without changes it is the file.
 #[utoipa::path(get, path = "/draft", tag = "configuration", security(("session" = ["operator"])),
     responses((status = 200, body = Seen)))]
-async fn look(State(app): State<App>) -> Result<Json<Seen>, Problem> {
+async fn look(State(app): State<App>, who: Who) -> Result<Json<Seen>, Problem> {
     let draft = app.draft().now(&app).await?;
-    seen(&app, draft).await.map(Json)
+    seen(&app, &who, draft).await.map(Json)
 }
 
 /// Lets go of the draft while it is looked at.
-async fn seen(app: &App, draft: Draft<'_>) -> Result<Seen, Problem> {
+async fn seen(app: &App, who: &Who, draft: Draft<'_>) -> Result<Seen, Problem> {
     let (text, etag, conflicts) = (draft.text.clone(), draft.etag.clone(), draft.conflicts.clone());
     drop(draft);
     let running = app.setup().text().await?;
     let plan = app.gateway().plan();
     let path = app.setup().status().borrow().file.clone();
+    let role = who.role;
     off(move || {
         let looked = file::look_at(&path, &text);
         let all = looked.problems.iter().map(Finding::from);
@@ -89,14 +94,17 @@ async fn seen(app: &App, draft: Draft<'_>) -> Result<Seen, Problem> {
         let mut changes = changes(&running, &text);
         let left = changes.len().saturating_sub(CHANGES_MAX);
         changes.truncate(CHANGES_MAX);
-        changes.iter_mut().for_each(hide);
+        // Secrets are written and never shown.
+        let values =
+            |change: &mut Change| change.before.iter_mut().chain(&mut change.after).for_each(mask);
+        changes.iter_mut().for_each(values);
         let sound: Option<&Plan> = looked.plan.as_ref().filter(|_| looked.is_sound());
         let effects = sound.map(|new| effects(&plan, new)).unwrap_or_default();
         Seen {
             etag,
             changed: running != text,
             file: path.display().to_string(),
-            tree: edit::read(&text).ok(),
+            tree: edit::read(&shown_to(role, text.clone())).ok(),
             changes,
             changes_left: left,
             problems,
@@ -104,26 +112,10 @@ async fn seen(app: &App, draft: Draft<'_>) -> Result<Seen, Problem> {
             diff: masked(&difference(&running, &text)),
             effects: if running == text { Vec::new() } else { effects },
             conflicts,
-            text,
+            text: shown_to(role, text),
         }
     })
     .await
-}
-
-/// Secrets are written and never shown.
-fn hide(change: &mut Change) {
-    for value in change.before.iter_mut().chain(change.after.iter_mut()) {
-        hide_in(value);
-    }
-}
-
-fn hide_in(value: &mut Value) {
-    match value {
-        Value::Text(text) => *text = masked(text),
-        Value::List(items) => items.iter_mut().for_each(hide_in),
-        Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| hide_in(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// Runs what takes time for large configurations away from the async threads.
@@ -138,8 +130,29 @@ pub(super) async fn off<T: Send + 'static>(
 struct Edits {
     /// `{ op: set, path, value }`, `{ op: remove, path }` or `{ op: rename, path, to }`; a path is a
     /// list of keys, and of places in lists.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(schema_with = edits_shape)]
     edits: Vec<Edit>,
+}
+
+/// How edits are written, for the description.
+fn edits_shape() -> Array {
+    let of = |kind| ObjectBuilder::new().schema_type(kind);
+    let step = OneOfBuilder::new().item(of(Type::String)).item(of(Type::Integer).minimum(Some(0)));
+    let path = ArrayBuilder::new().items(step).build();
+    let edit = |op: &str| {
+        of(Type::Object)
+            .property("op", of(Type::String).enum_values(Some([op])))
+            .property("path", path.clone())
+            .required("op")
+            .required("path")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+    };
+    let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    let edit = OneOfBuilder::new()
+        .item(edit("set").property("value", anything).required("value"))
+        .item(edit("remove"))
+        .item(edit("rename").property("to", of(Type::String)).required("to"));
+    ArrayBuilder::new().items(edit).max_items(Some(EDITS_MAX)).build()
 }
 
 /// Changes the draft in place; all of the edits, or none.
@@ -148,36 +161,42 @@ struct Edits {
     security(("session" = ["operator"])), responses((status = 200, body = Seen)))]
 async fn edits(
     State(app): State<App>,
+    who: Who,
     headers: HeaderMap,
-    Json(Edits { edits }): Json<Edits>,
+    Json(Edits { mut edits }): Json<Edits>,
 ) -> Result<Json<Seen>, Problem> {
     if edits.len() > EDITS_MAX {
         return Err(Problem::refused(format!("more than {EDITS_MAX} edits")).field("edits"));
     }
     let mut draft = app.draft().now(&app).await?;
     draft.seen(&headers)?;
+    put_back_in(&mut edits, &draft.text)?;
     draft.edit(edits).await?;
-    seen(&app, draft).await.map(Json)
+    seen(&app, &who, draft).await.map(Json)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ConfigurationText)]
 struct Text {
     text: String,
 }
 
-/// Replaces the draft by a text. It may have problems; an apply refuses them.
+/// Replaces the draft by a text. It may have problems; an apply refuses them. Where it has `•••` the
+/// hash of a password is kept that was shown so.
 #[utoipa::path(put, path = "/draft", tag = "configuration", request_body = Text,
     params(("If-Match" = String, Header, description = "The etag of the draft that was seen")),
     security(("session" = ["operator"])), responses((status = 200, body = Seen)))]
 async fn put(
     State(app): State<App>,
+    who: Who,
     headers: HeaderMap,
     Json(Text { text }): Json<Text>,
 ) -> Result<Json<Seen>, Problem> {
     let mut draft = app.draft().now(&app).await?;
     draft.seen(&headers)?;
+    let text = put_back(text, &draft.text)?;
     draft.put(text).await?;
-    seen(&app, draft).await.map(Json)
+    seen(&app, &who, draft).await.map(Json)
 }
 
 /// Forgets the draft.
@@ -248,7 +267,13 @@ async fn check(
     Json(Text { text }): Json<Text>,
 ) -> Result<Json<Checked>, Problem> {
     let path = app.setup().status().borrow().file.clone();
-    let looked = off(move || file::look_at(&path, &text).problems).await?;
+    let known = app.draft().now(&app).await?.text.clone();
+    let looked = off(move || {
+        // Where what is hidden can't be put back the mistake is told with the others.
+        let text = put_back(text.clone(), &known).unwrap_or(text);
+        file::look_at(&path, &text).problems
+    })
+    .await?;
     let all = looked.iter().map(Finding::from);
     let (problems, warnings): (Vec<_>, Vec<_>) = all.partition(Finding::is_error);
     Ok(Json(Checked { problems, warnings }))

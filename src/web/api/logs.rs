@@ -22,6 +22,7 @@ struct Since {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LogPage)]
 struct Page {
     next: u64,
     /// Lines from the number asked for on that are no longer kept.

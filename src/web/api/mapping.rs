@@ -14,7 +14,7 @@ use crate::config::edit::{self, Edit, Value};
 use crate::config::mapping::{self, CellProblem, Import};
 use crate::config::{Severity, file};
 use crate::web::App;
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Problem, Query, rows_of_page};
 use crate::web::refusal::{Finding, of_edit};
 
 /// Rows of a page, unless fewer are asked for.
@@ -37,7 +37,7 @@ struct Wanted {
     after: Option<String>,
     /// Rows at most, 1 to 5,000.
     #[param(minimum = 1, maximum = 5000)]
-    limit: Option<u16>,
+    limit: Option<usize>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,6 +49,7 @@ struct Rows {
 
 /// A tag of the draft, with what it inherits.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MappingRow)]
 struct Row {
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -68,7 +69,7 @@ async fn rows(State(app): State<App>, Query(wanted): Query<Wanted>) -> Result<Js
         Ok::<_, Problem>(mapping::rows(&tree, looked.plan.as_ref(), &looked.problems))
     });
     let key = |row: &mapping::Row| format!("{}/{}", row.device, row.tag);
-    let limit = wanted.limit.map_or(ROWS_MAX, usize::from).clamp(1, ROWS_MAX);
+    let limit = rows_of_page(wanted.limit, ROWS_MAX)?;
     let mut rows = all
         .await??
         .into_iter()

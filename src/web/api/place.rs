@@ -49,14 +49,14 @@ pub fn way(app: &App, bus: Option<&str>, link: Option<&Value>) -> Result<Way, Pr
     let place = match (bus, link) {
         (Some(bus), None) => {
             let name =
-                Name::new(bus).map_err(|error| Problem::bad(error.to_string()).field("bus"))?;
+                Name::new(bus).map_err(|error| Problem::refused(error.to_string()).field("bus"))?;
             Place::Bus(name)
         }
         (None, Some(link)) => Place::Link(
             alone::bus(&link.to_string())
                 .map_err(|problems| configuration(problems).field("link"))?,
         ),
-        _ => return Err(Problem::bad("say either the bus or its link").field("bus")),
+        _ => return Err(Problem::refused("say either the bus or its link").field("bus")),
     };
     app.gateway().way(&place).map_err(|why| no_way(&why))
 }
@@ -106,7 +106,8 @@ fn no_answer(error: &ProbeError) -> Problem {
             field("exception", "The device refused").with("exception", u64::from(*code))
         }
         ProbeError::Link { .. } => field("link", "The line can't be used"),
-        ProbeError::Down { .. } | ProbeError::Ended => Problem::unavailable(reason),
+        ProbeError::Down { .. } => field("bus-down", "The bus is down"),
+        ProbeError::Ended => Problem::unavailable(reason),
         ProbeError::Busy => Problem::busy(reason),
     };
     match error.advice() {

@@ -21,6 +21,7 @@ pub fn routes() -> OpenApiRouter<App> {
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = PreviewWanted)]
 struct Wanted {
     device: String,
     name: String,

@@ -57,9 +57,11 @@ struct ReadAsk {
     /// The section of a bus, as a configuration has it, for one that does not run.
     #[schema(value_type = Option<Object>)]
     link: Option<Value>,
+    #[schema(maximum = 255)]
     unit: u8,
     table: TableWord,
     /// Counted from 0.
+    #[schema(maximum = 65535)]
     address: u16,
     #[schema(minimum = 1, maximum = 2000)]
     count: u32,
@@ -82,6 +84,7 @@ struct Read {
 
 /// An address and what is there: a register, a bit, or nothing.
 #[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = ProbeRow)]
 struct Row {
     address: u16,
     /// Of a bit.
@@ -217,10 +220,12 @@ struct FindAsk {
     bus: Option<String>,
     #[schema(value_type = Option<Object>)]
     link: Option<Value>,
+    #[schema(maximum = 255)]
     unit: u8,
     /// Both tables of registers, unless one is named.
     table: Option<TableWord>,
     /// From here on; 0 unless given.
+    #[schema(maximum = 65535)]
     address: Option<u16>,
     /// So many registers; 1,000 unless given.
     #[schema(minimum = 1, maximum = 65536)]
@@ -358,6 +363,7 @@ struct TestAsk {
     bus: Option<String>,
     #[schema(value_type = Option<Object>)]
     link: Option<Value>,
+    #[schema(maximum = 255)]
     unit: u8,
     /// The section of the tag, as a configuration has it.
     #[schema(value_type = Object)]
@@ -370,6 +376,7 @@ struct TestAsk {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TagTested)]
 struct Tested {
     /// `null` with a quality that is bad.
     value: Option<String>,
@@ -433,6 +440,7 @@ struct IdentifyAsk {
     bus: Option<String>,
     #[schema(value_type = Option<Object>)]
     link: Option<Value>,
+    #[schema(maximum = 255)]
     unit: u8,
     #[schema(minimum = 10, maximum = 5000)]
     timeout_ms: Option<u16>,

@@ -34,6 +34,7 @@ struct Profiles {
 
 /// What a profile says about itself.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProfileRow)]
 struct Row {
     name: String,
     title: String,

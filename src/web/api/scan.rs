@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use crate::config::{Framing, Link, Parity};
 use crate::model::Table;
 use crate::runtime::{Place, Scan, ScanEnd, Way};
 use crate::south::scan::{Found, OnPort, Question, Target, behind, units};
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Path, Problem, Query};
 use crate::web::{self, App};
 
 /// Addresses of one scan.
@@ -79,6 +79,7 @@ struct ScanAsk {
     timeout_ms: Option<u16>,
     /// What is read of each unit; holding 0 unless given.
     table: Option<TableWord>,
+    #[schema(maximum = 65535)]
     address: u16,
 }
 
@@ -98,6 +99,7 @@ struct Since {
 
 /// How far a scan is.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ScanShown)]
 struct Shown {
     id: u64,
     done: bool,

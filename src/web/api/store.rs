@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::store::{DropRow, Inspector, database, drop_words};
 use crate::web::App;
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Problem, Query, rows_of_page};
 
 /// Rows that the store keeps.
 const KEPT: usize = 10_000;
@@ -28,7 +28,7 @@ struct Wanted {
     after: Option<i64>,
     /// Rows at most, 1 to 1,000.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u16>,
+    limit: Option<usize>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +40,7 @@ struct Drops {
 
 /// A stretch of positions of one class that one uplink did not get.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DropRow)]
 struct Row {
     #[serde(flatten)]
     #[schema(value_type = Object)]
@@ -70,12 +71,12 @@ async fn drops(
     });
     let rows = rows.await.map_err(|_| Problem::unavailable("looking broke off"))?;
     let all = rows.map_err(|error| Problem::unavailable(crate::runtime::in_full(&error)))?;
-    Ok(Json(page(all, &wanted)))
+    let limit = rows_of_page(wanted.limit.or(Some(ROWS)), ROWS_MAX)?;
+    Ok(Json(page(all, wanted.after, limit)))
 }
 
-fn page(all: BTreeMap<i64, DropRow>, wanted: &Wanted) -> Drops {
-    let limit = wanted.limit.map_or(ROWS, usize::from).clamp(1, ROWS_MAX);
-    let older = |(id, _): &(i64, DropRow)| wanted.after.is_none_or(|after| *id < after);
+fn page(all: BTreeMap<i64, DropRow>, after: Option<i64>, limit: usize) -> Drops {
+    let older = |(id, _): &(i64, DropRow)| after.is_none_or(|after| *id < after);
     let mut rows: Vec<(i64, DropRow)> =
         all.into_iter().rev().filter(older).take(limit + 1).collect();
     let more = rows.len() > limit;
@@ -108,7 +109,7 @@ mod tests {
         };
         let all: BTreeMap<i64, DropRow> = (1..=5).map(|id| (id, row(id))).collect();
         let ids = |after, limit| {
-            let page = page(all.clone(), &Wanted { after, limit: Some(limit) });
+            let page = page(all.clone(), after, limit);
             assert!(page.rows.iter().all(|row| row.words.contains("memory")), "{page:?}");
             (page.rows.iter().map(|row| row.row.id).collect::<Vec<_>>(), page.next)
         };

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::config::{BusPlan, DevicePlan, Source, TagPlan, show_kind};
 use crate::runtime::TagNow;
-use crate::web::problem::{Json, Query};
+use crate::web::problem::{Json, Problem, Query, rows_of_page};
 use crate::web::{self, App};
 
 /// Rows of a page, unless fewer are asked for.
@@ -31,7 +31,7 @@ struct Wanted {
     after: Option<String>,
     /// Rows at most, 1 to 5,000.
     #[param(minimum = 1, maximum = 5000)]
-    limit: Option<u16>,
+    limit: Option<usize>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,12 +70,12 @@ struct TagRow {
 /// The tags of the configuration that runs, in its order.
 #[utoipa::path(get, path = "/tags", tag = "field", params(Wanted), security(("session" = ["viewer"])),
     responses((status = 200, body = Tags)))]
-async fn tags(State(app): State<App>, Query(wanted): Query<Wanted>) -> Json<Tags> {
+async fn tags(State(app): State<App>, Query(wanted): Query<Wanted>) -> Result<Json<Tags>, Problem> {
     let plan = app.gateway().plan();
     let now = app.gateway().tags();
     let now: HashMap<(&str, &str), &TagNow> =
         now.iter().map(|tag| ((tag.device.as_str(), tag.tag.as_str()), tag)).collect();
-    let limit = wanted.limit.map_or(ROWS_MAX, usize::from).clamp(1, ROWS_MAX);
+    let limit = rows_of_page(wanted.limit, ROWS_MAX)?;
     let key = |device: &DevicePlan, tag: &TagPlan| format!("{}/{}", device.name, tag.name);
     let mut matching = plan
         .tags()
@@ -92,7 +92,7 @@ async fn tags(State(app): State<App>, Query(wanted): Query<Wanted>) -> Json<Tags
         rows.push(TagRow::new(bus, device, tag, known.copied()));
     }
     let next = matching.next().and(last);
-    Json(Tags { rows, next })
+    Ok(Json(Tags { rows, next }))
 }
 
 impl Wanted {

@@ -1,6 +1,6 @@
 //! The trace of a bus: its last exchanges byte by byte, also as files.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::runtime::Gateway;
 use crate::south::trace::{Exchange, Format, Page, Role, frames, text};
 use crate::web::App;
-use crate::web::problem::{Json, Problem, Query};
+use crate::web::problem::{Json, Path, Problem, Query};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(page)).routes(routes!(packets)).routes(routes!(written))
@@ -44,6 +44,7 @@ struct TracePage {
 
 /// One exchange, and the frames in it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TraceShown)]
 struct Shown {
     #[serde(flatten)]
     #[schema(value_type = Object)]

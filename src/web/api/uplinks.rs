@@ -1,6 +1,6 @@
 //! Uplinks: what waited over the last day, a trial of every step, and the next attempt at once.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use crate::runtime::{TREND_EVERY, TrendPoint};
 use crate::uplink::Tried;
-use crate::web::problem::{Json, Problem};
+use crate::web::problem::{Json, Path, Problem};
 use crate::web::{self, App};
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -47,6 +47,7 @@ fn no_uplink() -> Problem {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UplinkTested)]
 struct Tested {
     /// The client id that stood in for the uplink's own, whose connection would be cut off.
     client_id: String,

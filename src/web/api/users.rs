@@ -1,6 +1,6 @@
 //! Accounts of people, and tokens of programs.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use crate::web::App;
 use crate::web::access::{Role, Who};
-use crate::web::problem::{Json, Problem};
+use crate::web::problem::{Json, Path, Problem};
 
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()

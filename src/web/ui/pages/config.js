@@ -15,7 +15,9 @@ import { confirm, Sheet, toast } from '../parts/overlay.js';
 import { Tabs } from '../parts/tabs.js';
 
 export default function Config({ query }) {
-  const tabs = [['text', t.config.text], ['history', t.config.history], ['backup', t.config.backup]];
+  const tabs = [['text', t.config.text], ['history', t.config.history],
+    // To others the hashes of passwords are not shown, and a backup without them is none.
+    ...(may('admin') ? [['backup', t.config.backup]] : [])];
   const tab = tabs.some(([key]) => key === query.tab) ? query.tab : 'text';
   return html`<div class="title"><h1>${t.nav.config}</h1></div>
     <${Tabs} label=${t.nav.config} tabs=${tabs} value=${tab} />

@@ -7,7 +7,7 @@ import { draft, needDraft } from '../lib/draft.js';
 import { number } from '../lib/format.js';
 import { tagOf, tags } from '../lib/live.js';
 import { setQuery, setQuerySoon } from '../lib/router.js';
-import { t } from '../lib/text.js';
+import { language, t } from '../lib/text.js';
 import { Bulk } from '../parts/bulk.js';
 import { Button, Check, Filter, Select, Trouble } from '../parts/controls.js';
 import { Import } from '../parts/import.js';
@@ -26,7 +26,7 @@ function Now({ row, of: Of }) {
 }
 
 const columns = (picked, pick) => [
-  { key: 'pick', head: html`<span class="visually-hidden">${t.mapping.pickHead}</span>`, width: '28px', class: 'pick', narrow: 'none', cell: (row) => html`<input type="checkbox" aria-label=${t.mapping.pick(keyOf(row))} checked=${picked.has(keyOf(row))} onChange=${(e) => pick(row, e.target.checked)} />` },
+  { key: 'pick', head: html`<span class="visually-hidden">${t.mapping.pickHead}</span>`, width: '28px', class: 'pick', narrow: 'pick', cell: (row) => html`<label class="pick"><input type="checkbox" aria-label=${t.mapping.pick(keyOf(row))} checked=${picked.has(keyOf(row))} onChange=${(e) => pick(row, e.target.checked)} /></label>` },
   { key: 'tag', head: t.mapping.tag, width: 'minmax(0,2fr)', narrow: 'title', cell: (row) => html`<span class="clip" title=${keyOf(row)}><span class="quiet">${row.device} / </span><strong>${row.tag}</strong></span>` },
   { key: 'register', head: t.registers.register, width: 'minmax(96px,.6fr)', narrow: 'sub', cell: (row) => html`<span class="mono">${row.table} ${row.address}</span>` },
   { key: 'type', head: t.editor.type, width: 'minmax(76px,.5fr)', cell: (row) => html`<span class="mono">${row.type}${row.order && row.order !== 'ABCD' ? ` ${row.order}` : ''}</span>` },
@@ -75,7 +75,7 @@ export default function Mapping({ query }) {
   });
   const chosen = all.filter((row) => picked.has(keyOf(row)));
   const allPicked = shown.length > 0 && shown.every((row) => picked.has(keyOf(row)));
-  const cells = useMemo(() => columns(picked, pick), [picked, t]);
+  const cells = useMemo(() => columns(picked, pick), [picked, language.value]);
   const open = query.tag && rows ? all.find((row) => keyOf(row) === query.tag) : null;
   const empty = !rows && !error ? t.loading : all.length ? t.live.noneFits : t.mapping.none;
   const table = useMemo(() => html`<${Table} label=${t.nav.mapping} columns=${cells} rows=${shown} keyOf=${keyOf} onOpen=${(row) => setQuery({ tag: keyOf(row) })}

@@ -48,7 +48,7 @@ function Uplink({ uplink, store, onEdit }) {
     <${Equation} account=${account} />
     <dl class="facts">
       <dt>${t.data.oldest}</dt><dd>${account.waiting ? duration(account.oldest) : '–'}</dd>
-      <dt>${t.data.rate}</dt><dd>${t.data.perSecond(number(uplink.acked_rows_per_s, 1), number(uplink.appended_rows_per_s, 1))}${uplink.eta_s && account.waiting > 100 ? ` · ${t.data.drained(duration(uplink.eta_s * 1000))}` : ''}</dd>
+      ${uplink.state === 'online' && html`<dt>${t.data.rate}</dt><dd>${t.data.perSecond(number(uplink.acked_rows_per_s, 1), number(uplink.appended_rows_per_s, 1))}${uplink.eta_s && account.waiting > 100 ? ` · ${t.data.drained(duration(uplink.eta_s * 1000))}` : ''}</dd>`}
       <dt>${t.data.lastAck}</dt><dd>${uplink.last_ack_age_ms == null ? '–' : ago(uplink.last_ack_age_ms)}</dd>
       ${uplink.certificates.map((c) => html`<dt>${t.data.certificate(c.what)}</dt><dd class=${c.ends_ms - now < 14 * 86_400_000 ? 'state bad' : ''}>${t.data.validUntil(date(c.ends_ms))}</dd>`)}
       ${Object.keys(account.why).length > 0 && html`<dt>${t.data.droppedWhy}</dt><dd>${Object.entries(account.why).map(([why, count]) => `${t.data.reasons[why] ?? why}: ${number(count)}`).join(', ')}</dd>`}

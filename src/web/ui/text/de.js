@@ -238,6 +238,9 @@ const de = {
     title: 'Vorführung:', cut: { uplink: 'Uplink trennen', line: 'Serielle Leitung ausstecken', device: 'Presse ausschalten' }, mend: { uplink: 'Uplink verbinden', line: 'Serielle Leitung einstecken', device: 'Presse einschalten' },
   },
   problems: {
+    'bus-down': { title: 'Der Bus ist unterbrochen', hint: 'Am Bus steht, was fehlt. Es wird immer wieder versucht.' },
+    'no-etag': { title: 'Es fehlt, welcher Stand gemeint ist', hint: 'Die Seite neu laden.' },
+    'no-such-method': { title: 'So wird das nicht gefragt', hint: 'In der Beschreibung der Schnittstelle nachsehen.' },
     unknown: { title: 'Das hat nicht geklappt', reason: 'Das Gateway sagt nicht, warum.', hint: 'Noch einmal versuchen; bleibt es so, steht im Log auf der Seite System mehr.' },
     'no-connection': { title: 'Keine Verbindung zum Gateway', reason: 'Der Browser erreicht das Gateway nicht.', hint: 'Netz prüfen, und ob das Gateway läuft; die Seite versucht es weiter.' },
     'gateway-silent': { title: 'Das Gateway braucht zu lange', reason: 'Es kam rechtzeitig keine Antwort.', hint: 'Noch einmal versuchen. Ein langsamer Bus braucht vielleicht mehr Zeit oder weniger Register.' },

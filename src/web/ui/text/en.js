@@ -238,6 +238,9 @@ export default {
     title: 'Demonstration:', cut: { uplink: 'Cut the uplink', line: 'Unplug the serial line', device: 'Switch off the press' }, mend: { uplink: 'Mend the uplink', line: 'Plug in the serial line', device: 'Switch on the press' },
   },
   problems: {
+    'bus-down': { title: 'The bus is down', hint: 'Look at the bus: it says what is missing. It is tried again for ever.' },
+    'no-etag': { title: 'Which state is meant is not said', hint: 'Load the page again.' },
+    'no-such-method': { title: 'This is not asked like that', hint: 'Look into the description of the API.' },
     unknown: { title: 'This did not work', reason: 'The gateway did not say why.', hint: 'Try it again; if it stays, the log on the page System says more.' },
     'no-connection': { title: 'No connection to the gateway', reason: 'The browser can’t reach the gateway.', hint: 'Check the network and whether the gateway runs; the page goes on trying.' },
     'gateway-silent': { title: 'The gateway takes too long', reason: 'There was no answer in time.', hint: 'Try again. A slow bus may need a longer timeout or fewer registers.' },
