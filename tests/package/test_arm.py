@@ -15,7 +15,7 @@ PROGRAM_MAX, PACKAGE_MAX = 15_000_000, 8_000_000
 EMULATED = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
 
 
-# The whole of the optimiser takes eight minutes on two cores, which every run would pay; it is the same compiler,
+# The whole of the optimiser takes more than a quarter of an hour, which every run would pay; it is the same compiler,
 # linker and libraries with less of it. FIELDHOLD_DIST=1 builds what is shipped.
 QUICK = {
     "CARGO_PROFILE_DIST_OPT_LEVEL": "1", "CARGO_PROFILE_DIST_LTO": "off", "CARGO_PROFILE_DIST_CODEGEN_UNITS": "16",

@@ -35,3 +35,8 @@ def test_the_man_page_is_right():
     page = ROOT / "packaging/fieldhold-upgrade.8"
     said = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page], capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_package_is_as_debian_wants_it(package):
+    judged = subprocess.run(["lintian", "--fail-on", "error,warning", package], capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
