@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// `2026-11-23T14:31:00.123Z  ● done  press.setpoint  20 -> 42.5  by lan:hmi, 12 ms`.
 fn line(row: &AuditRow) -> Line {
     let record = &row.record;
-    let at = u64::try_from(row.last_ms).ok().and_then(utc).unwrap_or_default();
+    let at = utc(row.last_ms).unwrap_or_default();
     let tone = match (record.outcome.as_str(), record.carried_out) {
         ("done", _) => Tone::Good,
         ("acknowledged" | "sent", _) => Tone::Doubt,
@@ -79,7 +79,7 @@ fn line(row: &AuditRow) -> Line {
     }
     line = line.add(Tone::Faint, format!("  by {}, {} ms", record.origin, record.took_ms));
     if row.n > 1 {
-        let since = u64::try_from(row.first_ms).ok().and_then(utc).unwrap_or_default();
+        let since = utc(row.first_ms).unwrap_or_default();
         line = line.add(Tone::Strong, format!("  {} times since {since}", row.n));
     }
     line

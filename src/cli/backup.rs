@@ -92,7 +92,7 @@ pub fn restore(arguments: &Restore) -> anyhow::Result<ExitCode> {
         false => ("wrote", "kept aside"),
     };
     let Manifest { gateway, version, made_wall_ms, .. } = &done.manifest;
-    let at = u64::try_from(*made_wall_ms).ok().and_then(utc).unwrap_or_default();
+    let at = utc(*made_wall_ms).unwrap_or_default();
     println!("gateway {gateway}, as of {at}, made by version {version}");
     done.replaced.iter().for_each(|path| println!("{kept}: {}", path.display()));
     done.written.iter().for_each(|path| println!("{wrote}: {}", path.display()));

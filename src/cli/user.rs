@@ -128,7 +128,7 @@ fn listed(answer: &Value) -> String {
     };
     let width = users.iter().map(|user| text(user, "name").chars().count()).max().unwrap_or(0);
     let line = |user: &Value| {
-        let seen = user.get("last_seen_wall_ms").and_then(Value::as_u64).and_then(utc);
+        let seen = user.get("last_seen_wall_ms").and_then(Value::as_i64).and_then(utc);
         let seen = seen.map_or_else(|| "never signed in".to_owned(), |at| format!("seen {at}"));
         format!("{:width$}  {:8}  {seen}\n", text(user, "name"), text(user, "role"))
     };

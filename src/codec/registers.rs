@@ -92,9 +92,9 @@ pub fn at_power(coding: &Coding, word: u16) -> Result<Coding, Fault> {
     Ok(Coding { linear: Some(linear), scale_register: false, ..coding.clone() })
 }
 
-/// Milliseconds since 1970 as ISO 8601 text in UTC; `None` beyond the year 9999.
-pub fn utc(millis: u64) -> Option<String> {
-    calendar::from_millis(millis)
+/// Milliseconds since 1970 as ISO 8601 text in UTC; `None` before that and beyond the year 9999.
+pub fn utc(millis: i64) -> Option<String> {
+    calendar::from_millis(u64::try_from(millis).ok()?)
 }
 
 /// The inverse of [`utc`], for what people type: seconds, the whole time of day and the `Z` may be

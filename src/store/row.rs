@@ -110,7 +110,7 @@ impl Meanings {
         let boot = self.boots.row(boot);
         let ms = boot.map(|boot| at.0.saturating_add(boot.offset_ms));
         Row {
-            time: ms.and_then(|ms| u64::try_from(ms).ok()).and_then(utc),
+            time: ms.and_then(utc),
             ms,
             clock: Cow::Borrowed(match boot {
                 Some(boot) if boot.synced => "set",

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::api::{system, trace};
 use super::redact;
 use super::state::Shared;
+use crate::codec::registers::utc;
 use crate::codec::tar::Tar;
 use crate::model::Wall;
 use crate::runtime::{Gateway, History, LogLine};
@@ -101,8 +102,7 @@ pub fn bundle(parts: Parts, now: Wall) -> Vec<u8> {
 }
 
 fn written(line: &LogLine) -> String {
-    let time = u64::try_from(line.at_wall_ms).ok().and_then(crate::codec::registers::utc);
-    let time = time.unwrap_or_default();
+    let time = utc(line.at_wall_ms).unwrap_or_default();
     format!("{time} {:5} {}: {}\n", line.level, line.target, line.text)
 }
 

@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// `  17  2026-11-23T14:31:00.123Z  ● runs  uplinks cloud  by the key ops over cloud, serial 12`.
 fn line(record: &Record, current: Option<u64>) -> Line {
-    let at = u64::try_from(record.at_ms).ok().and_then(utc).unwrap_or_default();
+    let at = utc(record.at_ms).unwrap_or_default();
     let runs = current == Some(record.version);
     let (tone, word) = match &record.state {
         State::Pending { .. } => (Tone::Doubt, "pending"),

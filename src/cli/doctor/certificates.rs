@@ -53,7 +53,7 @@ pub fn all(patient: &Patient<'_>) -> Vec<Finding> {
 fn one(path: &Path, now: Wall) -> Option<Finding> {
     let seen = tls::look(path)?;
     let (from, until) = (seen.valid_from.0, seen.valid_until.0);
-    let at = |ms: i64| u64::try_from(ms).ok().and_then(utc).unwrap_or_default();
+    let at = |ms| utc(ms).unwrap_or_default();
     let shown = path.display();
     let days = until.saturating_sub(now.0) / DAY_MS;
     if now.0 < from {

@@ -3,14 +3,14 @@
 use std::fs;
 
 use super::{Finding, Patient};
+use crate::codec::registers::utc;
 use crate::model::Wall;
 
 /// With less the system ends processes when it is busy.
 const MEMORY_LOW: u64 = 48 << 20;
 
 pub fn clock(now: Wall, synced: bool) -> Finding {
-    let reads = u64::try_from(now.0).ok().and_then(crate::codec::registers::utc);
-    let reads = reads.unwrap_or_else(|| "a time before 1970".to_owned());
+    let reads = utc(now.0).unwrap_or_else(|| "a time before 1970".to_owned());
     if !now.is_plausible() {
         return Finding::bad(
             "clock",

@@ -79,7 +79,7 @@ fn number(row: &Json, key: &str) -> u64 {
 }
 
 fn time(row: &Json, key: &str) -> Option<String> {
-    utc(row.get(key).and_then(Json::as_u64)?)
+    utc(row.get(key).and_then(Json::as_i64)?)
 }
 
 fn csv(row: &Json) -> String {

@@ -9,7 +9,7 @@ use crate::codec::registers::utc;
 
 pub fn line(status: &Value) -> Option<Line> {
     if let Some(until) = signed(status, "/configuration/until_ms") {
-        let until = u64::try_from(until).ok().and_then(utc).unwrap_or_default();
+        let until = utc(until).unwrap_or_default();
         let version = status.pointer("/configuration/running/version")?;
         let line = Line::new().state(Tone::Doubt, "pending", 0);
         return Some(line.text(format!(

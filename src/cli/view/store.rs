@@ -82,7 +82,7 @@ fn safety(store: &Value) -> Line {
     if some(store, "/loss_bound_ms") {
         said.push(format!("a power cut costs {} at most", span(number(store, "/loss_bound_ms"))));
     }
-    if let Some(at) = signed(store, "/last_commit_ms").and_then(|ms| utc(ms.try_into().ok()?)) {
+    if let Some(at) = signed(store, "/last_commit_ms").and_then(utc) {
         said.push(format!("last written {at}"));
     }
     let clean = flag(store, "/clean_start");

@@ -70,6 +70,6 @@ impl fmt::Display for Seconds {
 
 /// `2023-11-14T22:13:20.000Z` (RFC 3339); milliseconds where that has no year for it.
 fn iso(wall: Wall) -> String {
-    let text = u64::try_from(wall.0).ok().and_then(utc);
+    let text = utc(wall.0);
     text.unwrap_or_else(|| wall.0.to_string())
 }

@@ -119,7 +119,7 @@ fn stage(
     if let Some(state) = state.as_deref().filter(|state| store::in_use(state)) {
         return Err(BackupError::Running { state: state.to_owned() });
     }
-    let at = u64::try_from(now.0).ok().and_then(utc).unwrap_or_default();
+    let at = utc(now.0).unwrap_or_default();
     let name = format!("{ASIDE}{}", at.replace([':', '.'], "-"));
     let (mut away, mut in_place, mut replaced, mut written) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());

@@ -78,5 +78,5 @@ impl Refused {
 
 /// Wall time as people and machines read it.
 pub(in crate::runtime) fn show(wall: Wall) -> String {
-    u64::try_from(wall.0).ok().and_then(utc).unwrap_or_else(|| format!("{} ms", wall.0))
+    utc(wall.0).unwrap_or_else(|| format!("{} ms", wall.0))
 }
