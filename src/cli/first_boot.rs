@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
@@ -41,9 +41,8 @@ const NAME: &str = "gateway";
 /// # Errors
 /// There is none, and none can be made there.
 pub fn provide(path: &Path, import_from: &[PathBuf]) -> anyhow::Result<()> {
-    let untouched = match fs::read_to_string(path) {
-        Ok(text) if text == first(path, &Wanted::of_this_machine()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+    let untouched = match found(path) {
+        Ok(Found::Nothing) => {
             // A link to a place that is not there (yet) is somebody's doing.
             anyhow::ensure!(
                 !path.is_symlink(),
@@ -51,8 +50,9 @@ pub fn provide(path: &Path, import_from: &[PathBuf]) -> anyhow::Result<()> {
             );
             false
         }
+        Ok(Found::Untouched) => true,
         // Somebody's, or said by who reads it.
-        Ok(_) | Err(_) => return Ok(()),
+        Ok(Found::Somebodys) | Err(_) => return Ok(()),
     };
     if take(path, import_from, untouched)? || untouched {
         return Ok(());
@@ -67,6 +67,23 @@ pub fn provide(path: &Path, import_from: &[PathBuf]) -> anyhow::Result<()> {
         "there was no configuration: a first one was written; the web page configures the rest"
     );
     Ok(())
+}
+
+/// What is there in the place of a configuration.
+pub enum Found {
+    Nothing,
+    /// A first configuration as it was written.
+    Untouched,
+    Somebodys,
+}
+
+pub fn found(path: &Path) -> io::Result<Found> {
+    match fs::read_to_string(path) {
+        Ok(text) if text == first(path, &Wanted::of_this_machine()) => Ok(Found::Untouched),
+        Ok(_) => Ok(Found::Somebodys),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::Nothing),
+        Err(error) => Err(error),
+    }
 }
 
 fn missing(path: &Path, why: &str) -> BadInput {
@@ -177,9 +194,8 @@ fn bring(
     let beside = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
     anyhow::ensure!(files.len() <= FILES_MAX, "it names more than {FILES_MAX} files");
     for name in files {
-        let is_inside = name.components().all(|part| matches!(part, Component::Normal(_)));
         let source = beside(from).join(name);
-        if !is_inside || !source.is_file() {
+        if !backup::is_inside(name) || !source.is_file() {
             continue; // Where it is meant to be on this machine, or missing there as here.
         }
         let target = beside(to).join(name);

@@ -7,12 +7,12 @@
 
 use std::fs;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::first_boot::{self, Uplink, Wanted};
+use super::first_boot::{self, Found, Uplink, Wanted};
 use super::{BadConfig, BadInput, ConfigArgument, secret, user};
 use crate::config::file;
 use crate::web::access::{AccessAsk, Role};
@@ -83,7 +83,7 @@ impl Questions {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let path = &arguments.config.config;
-    let old = old_text(arguments)?;
+    let untouched = is_untouched(path)?;
     let here = Wanted::of_this_machine();
     let questions = Questions { asks: !arguments.yes && io::stdin().is_terminal() };
     let name = questions.ask(arguments.name.as_ref(), "Name of this gateway", &here.name)?;
@@ -117,7 +117,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         file::create(&file, password, 0o600)?;
         println!("wrote {}", file.display());
     }
-    match old {
+    match untouched {
         true => file::replace(path, &text)?,
         false => file::create(path, text.as_bytes(), 0o640)?,
     }
@@ -135,20 +135,17 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether there is a first configuration that nobody touched.
-fn old_text(arguments: &Arguments) -> anyhow::Result<bool> {
-    let path = &arguments.config.config;
-    match fs::read_to_string(path) {
-        Ok(text) if text == first_boot::first(path, &Wanted::of_this_machine()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Ok(_) => Err(BadInput(format!(
+/// Whether there is a first configuration that nobody touched, and not nothing.
+fn is_untouched(path: &Path) -> anyhow::Result<bool> {
+    let found = first_boot::found(path);
+    match found.with_context(|| format!("can't look whether there is {}", path.display()))? {
+        Found::Nothing => Ok(false),
+        Found::Untouched => Ok(true),
+        Found::Somebodys => Err(BadInput(format!(
             "{} is there already; edit it, or let the web page do that",
             path.display()
         ))
         .into()),
-        Err(error) => {
-            Err(error).with_context(|| format!("can't look whether there is {}", path.display()))
-        }
     }
 }
 

@@ -269,15 +269,30 @@ pub fn replace(path: &Path, text: &str) -> Result<(), SaveError> {
 
 /// Makes a file in one step, with its mode; fails where one is there already.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SaveError> {
-    let mut temporary = path.to_owned().into_os_string();
-    temporary.push(TEMPORARY_SUFFIX);
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary_of(path);
     let staged = Staged { path: path.to_owned(), temporary: Some(temporary.clone()) };
     write(path, &temporary, bytes, Some(mode)).map_err(io_at("write", &temporary))?;
-    // A link fails where a rename would replace; the temporary name goes with `staged`.
-    fs::hard_link(&temporary, path).map_err(io_at("make", path))?;
+    put_in_place(&temporary, path).map_err(io_at("make", path))?;
     drop(staged);
     sync_directory(path)
+}
+
+/// Gives a file that is written the name it is meant to have; one that has that name stays. The
+/// temporary name may still be there.
+pub fn put_in_place(temporary: &Path, path: &Path) -> io::Result<()> {
+    // A link fails where a rename would replace.
+    match fs::hard_link(temporary, path) {
+        Err(_) if path.exists() => Err(io::ErrorKind::AlreadyExists.into()),
+        // The file system has no links, as that of most sticks.
+        Err(_) => fs::rename(temporary, path),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn temporary_of(path: &Path) -> PathBuf {
+    let mut temporary = path.to_owned().into_os_string();
+    temporary.push(TEMPORARY_SUFFIX);
+    temporary.into()
 }
 
 /// A text that is on the disk beside the file it will replace. Dropped, it is removed again.
@@ -292,9 +307,7 @@ pub struct Staged {
 pub fn stage(path: &Path, text: &str) -> Result<Staged, SaveError> {
     // A link stays a link: what it points to is replaced.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut temporary = path.clone().into_os_string();
-    temporary.push(TEMPORARY_SUFFIX);
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary_of(&path);
     let staged = Staged { path, temporary: Some(temporary.clone()) };
     write(&staged.path, &temporary, text.as_bytes(), None).map_err(io_at("write", &temporary))?;
     Ok(staged)
@@ -329,7 +342,8 @@ fn io_at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveErro
     move |source| SaveError::Io { doing, path, source }
 }
 
-fn directory_or_here(path: &Path) -> &Path {
+/// Where a file lies.
+pub fn directory_or_here(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -421,6 +435,19 @@ mod tests {
         let crate::config::WebTls::Files(web) = plan.web.unwrap().tls else { panic!() };
         assert_eq!(web.key, credentials.join("web.key"));
         assert_eq!(plan.store.path.unwrap(), beside.join("web.key"), "no secret");
+    }
+
+    #[test]
+    fn what_is_put_in_place_replaces_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (part, path) = (directory.path().join("part"), directory.path().join("whole"));
+        replace(&part, "new").unwrap();
+        put_in_place(&part, &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        replace(&part, "newer").unwrap();
+        let refused = put_in_place(&part, &path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     }
 
     #[test]

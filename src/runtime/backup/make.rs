@@ -102,23 +102,13 @@ pub fn make(wanted: &Wanted<'_>) -> Result<Made, BackupError> {
     }
     let finished = archive.finish().and_then(Sealing::finish).and_then(|file| {
         file.sync_all()?;
-        // A link fails where a rename would replace.
-        fs::hard_link(&part.0, wanted.archive)
-            .or_else(|_| without_links(&part.0, wanted.archive))?;
+        file::put_in_place(&part.0, wanted.archive)?;
         File::open(directory_of(wanted.archive))?.sync_all()?;
         file.metadata()
     });
     let bytes = finished.map_err(io_at("write", wanted.archive))?.len();
     let files = all.into_iter().map(|(name, _)| name).collect();
     Ok(Made { manifest, files, missing, bytes })
-}
-
-/// On a file system that has none, as that of most sticks.
-fn without_links(part: &Path, archive: &Path) -> io::Result<()> {
-    if archive.exists() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    fs::rename(part, archive)
 }
 
 fn with_extension(path: &Path, extension: &str) -> PathBuf {

@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Problems;
-use crate::config::file::SaveError;
+use crate::config::file::{SaveError, directory_or_here as directory_of};
 use crate::model::{Blame, Retry};
 use crate::store::{Copied, StoreError};
 
+pub use archive::is_inside;
 pub use make::{Made, Wanted, make};
 pub use restore::{Restored, restore, show};
 pub use seal::SealError;
@@ -99,9 +100,4 @@ impl BackupError {
 
 fn io_at<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> BackupError + 'p {
     move |source| BackupError::Io { doing, path: path.to_owned(), source }
-}
-
-/// Where a file lies.
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
