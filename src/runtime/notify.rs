@@ -95,18 +95,21 @@ impl Notify {
     }
 
     /// Tells from now on; `is_page_up`: the page listens, or there is none.
-    pub fn start(&self, gateway: &Arc<Gateway>, is_page_up: impl Fn() -> bool + Send + 'static) {
+    pub fn start(
+        &self,
+        gateway: &Arc<Gateway>,
+        is_page_up: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
         if self.to.is_none() {
             return;
         }
         let (notify, told) = (self.clone(), Arc::clone(gateway));
-        let is_page_up = Arc::new(std::sync::Mutex::new(is_page_up));
+        let is_page_up = Arc::new(is_page_up);
         gateway.start_unit(UNIT, move |stop| {
             let (notify, gateway) = (notify.clone(), Arc::clone(&told));
             let is_page_up = Arc::clone(&is_page_up);
             async move {
-                let is_page_up = || super::locks::lock(&is_page_up)();
-                notify.run(&gateway, is_page_up, stop).await;
+                notify.run(&gateway, &*is_page_up, stop).await;
                 Ok::<_, Infallible>(())
             }
         });
