@@ -129,6 +129,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|broken| rejected(broken.status(), broken.body_text()))?;
+        // A list would do for a structure, field after field: nobody means that.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::bad("the body is a list, and has to be an object"));
+        }
         axum::Json::from_bytes(&bytes)
             .or_else(|refused| with_whole_numbers(&bytes).ok_or(refused))
             .map(|axum::Json(value)| Self(value))

@@ -137,7 +137,8 @@ struct Edits {
 /// How edits are written, for the description.
 fn edits_shape() -> Array {
     let of = |kind| ObjectBuilder::new().schema_type(kind);
-    let step = OneOfBuilder::new().item(of(Type::String)).item(of(Type::Integer).minimum(Some(0)));
+    let place = of(Type::Integer).minimum(Some(0)).maximum(Some(u32::MAX));
+    let step = OneOfBuilder::new().item(of(Type::String)).item(place);
     let path = ArrayBuilder::new().items(step).build();
     let edit = |op: &str| {
         of(Type::Object)

@@ -146,7 +146,11 @@ async fn import(
             .hint("save it as \"CSV UTF-8\", as spreadsheets call it")
     })?;
     let mut draft = app.draft().now(&app).await?;
-    let add = how.add == Some(1);
+    let add = match how.add {
+        None | Some(0) => false,
+        Some(1) => true,
+        Some(_) => return Err(Problem::refused("it is 0 or 1").field("add")),
+    };
     if add {
         draft.seen(&headers)?;
     }

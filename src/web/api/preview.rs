@@ -58,6 +58,12 @@ async fn preview(
     State(app): State<App>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Preview>, Problem> {
+    for (field, value) in [("tag", Some(&wanted.tag)), ("section", wanted.section.as_ref())] {
+        if value.is_some_and(|value| !matches!(value, Value::Map(_))) {
+            let problem = Problem::refused("a section of the configuration is an object");
+            return Err(problem.field(field));
+        }
+    }
     let text = app.draft().now(&app).await?.text.clone();
     let path = app.setup().status().borrow().file.clone();
     let (device, name) = (wanted.device.clone(), wanted.name.clone());

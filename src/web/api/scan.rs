@@ -202,7 +202,7 @@ impl ScanAsk {
                 }
                 Ok(vec![on_way(&way, given).map_err(wrong_units)?])
             }
-            _ => Err(Problem::bad("say one of bus, link, port and hosts")),
+            _ => Err(Problem::refused("say one of bus, link, port and hosts")),
         }
     }
 
