@@ -46,6 +46,8 @@ pub struct StoreFile {
     inode: Option<u64>,
     /// Locked; the lock goes with the descriptor. `None` until there was a way to.
     lock: Option<File>,
+    /// The file system that it acts as if it lay on, in a rehearsal.
+    pretends: Option<Space>,
 }
 
 /// What the start found of the log.
@@ -131,6 +133,7 @@ impl StoreFile {
             epoch: None,
             inode: None,
             lock: None,
+            pretends: None,
         };
         match file.take_lock() {
             Err(StoreError::Directory { source, .. }) if may_pass(&source) => Ok(file),
@@ -310,7 +313,22 @@ impl StoreFile {
         if self.room().is_ok_and(|room| room.space.free < INDEX_BYTES) {
             return Err(schema::full());
         }
-        schema::connect(&schema::QUEUE, &self.path, self.quota)
+        self.open_file()
+    }
+
+    fn open_file(&self) -> rusqlite::Result<Connection> {
+        let connection = schema::connect(&schema::QUEUE, &self.path, self.quota)?;
+        if self.pretends.is_some() {
+            connection.execute_batch("PRAGMA synchronous=OFF;")?;
+        }
+        Ok(connection)
+    }
+
+    /// From now on it is as if the file lay on a file system with this room, and were for nobody:
+    /// the disk is waited for no more.
+    pub fn pretend(&mut self, space: Space, max_bytes: Option<u64>) {
+        self.pretends = Some(space);
+        self.quota = max_bytes.unwrap_or_else(|| space.fair_share());
     }
 
     /// Nothing can be written, not even what opening needs: what is in the file is delivered from
@@ -384,7 +402,7 @@ impl StoreFile {
             }
             Ok(())
         })?;
-        let connection = schema::connect(&schema::QUEUE, &self.path, self.quota)?;
+        let connection = self.open_file()?;
         wal::make_room(&self.path);
         self.shrinks = shrinks;
         self.epoch = Some(epoch);
@@ -394,7 +412,8 @@ impl StoreFile {
 
     /// A file that may take more of the file system than its share has to be able to give that back.
     pub fn wanted_shrinks(&self) -> Shrinks {
-        let above = Space::of(self.place()).is_ok_and(|space| self.quota > space.fair_share());
+        let space = self.pretends.map_or_else(|| Space::of(self.place()), Ok);
+        let above = space.is_ok_and(|space| self.quota > space.fair_share());
         if above { Shrinks::InSteps } else { Shrinks::Whole }
     }
 
@@ -421,8 +440,12 @@ impl StoreFile {
 
     /// Looks at the file system.
     pub fn room(&self) -> io::Result<Room> {
-        let space = Space::of(&self.path)?;
         let file = self.path.metadata().map_or(0, |file| file.len());
+        if let Some(space) = self.pretends {
+            let space = Space { free: space.free.saturating_sub(file), ..space };
+            return Ok(Room { space, file, shrinks: self.shrinks, ballast_missing: 0 });
+        }
+        let space = Space::of(&self.path)?;
         let ballast_missing = self.ballast.missing(space);
         Ok(Room { space, file, shrinks: self.shrinks, ballast_missing })
     }

@@ -64,6 +64,7 @@ mod quarantine;
 mod reader;
 mod recent;
 mod registry;
+mod rehearsal;
 mod row;
 mod rows;
 mod salvage;
@@ -108,10 +109,12 @@ pub use keep::{
 };
 pub use ledger::{DropRow, NOTICES_MAX};
 pub use notices::{Notice, NoticeKind};
+pub use per_class::FIRST_TO_GO;
 pub use recent::TailPage;
+pub use rehearsal::room;
 pub use row::{Filter, Row};
 pub use salvage::salvage_into;
-pub use space::quota;
+pub use space::{Space, quota};
 pub use status::{
     AccountStatus, Check, ConsumerStatus, Counters, Health, Quarantined, StoreStatus,
 };
@@ -260,6 +263,15 @@ impl Store {
     /// Opens the store of a state directory, or makes it. A file that can't be used is set aside; an
     /// error is only what a person must put right.
     pub fn open(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        Self::open_as_if(options, clock, None)
+    }
+
+    /// As [`Store::open`]; with `space`, as if it lay on a file system with this room.
+    fn open_as_if(
+        options: Options,
+        clock: Arc<dyn Clock>,
+        space: Option<Space>,
+    ) -> Result<Self, StoreError> {
         let (file, state, connection, reader) = match &options.dir {
             None => {
                 let mut state = State::new(fastrand::u64(1..), u64::MAX / 2, options.ram_bytes);
@@ -268,6 +280,9 @@ impl Store {
             }
             Some(dir) => {
                 let mut file = StoreFile::lock(dir, options.max_bytes)?;
+                if let Some(space) = space {
+                    file.pretend(space, options.max_bytes);
+                }
                 let (mut state, connection) = file.open(&*clock, options.ram_bytes);
                 state.disk.quota = file.quota;
                 state.disk.allowed = file.quota;

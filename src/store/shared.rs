@@ -41,6 +41,8 @@ pub struct Control {
     pub stop: Option<Stop>,
     /// Who wants to know when everything so far is written.
     pub flushes: Vec<oneshot::Sender<()>>,
+    /// Who wants to know when nothing is left to do at this moment of the clock, and until when.
+    pub idle: Vec<oneshot::Sender<Mono>>,
     /// The reader found the file to be bad.
     pub poisoned: Option<String>,
     /// What was salvaged, to be written when nothing else is due.
@@ -57,6 +59,7 @@ impl Default for Control {
         Self {
             stop: None,
             flushes: Vec::new(),
+            idle: Vec::new(),
             poisoned: None,
             requeue: None,
             wake_at: Mono(i64::MIN),

@@ -187,6 +187,9 @@ impl Writer {
             let retry = self.file.as_ref().filter(|_| self.connection.is_none());
             let until = due.or(retry.map(|_| self.retry_at)).unwrap_or(now + TICK).min(now + TICK);
             state.control.wake_at = until;
+            for tell in state.control.idle.drain(..) {
+                let _ = tell.send(until);
+            }
             // Mostly nothing: who appends or settles has freed it.
             state.gone.clear();
             let (mut state, _) = shared
@@ -329,6 +332,7 @@ impl Writer {
                 }
             }
             state.control.flushes.clear();
+            state.control.idle.clear();
             // A flush that failed leaves memory ahead of the file: that is no orderly end.
             let due = state.due(self.shared.clock.mono());
             let unwritten = state.unwritten();
