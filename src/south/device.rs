@@ -390,7 +390,8 @@ impl Device {
         split
     }
 
-    fn offer(&mut self, index: usize, reading: Reading) -> Option<Reading> {
+    /// The reading if it is due by its publish rule.
+    pub(crate) fn offer(&mut self, index: usize, reading: Reading) -> Option<Reading> {
         let rule = &self.plan.tags.get(index)?.publish;
         let last = self.published.get_mut(index)?;
         if publish::is_due(rule, last.as_ref(), &reading) {

@@ -5,6 +5,7 @@
 
 mod bank;
 mod faults;
+mod field;
 mod plant;
 mod pty;
 mod rtu;
@@ -18,6 +19,7 @@ mod world;
 
 pub use bank::Bank;
 pub use faults::{Fault, Faults, Rule, names as fault_names};
+pub use field::{Field, FieldAnswer, PUSH_ASSUMED};
 pub use plant::{Meter, Press};
 pub use pty::Pty;
 pub use rtu::RtuSlave;

@@ -123,12 +123,15 @@ impl Signal {
             Shape::Clock => return clock(coding, self.epoch_s.saturating_add(whole_s(t))),
         };
         // Not what the device says when it has no value.
-        let candidates = [0.0, 1.0, -1.0, 2.0].map(|more| raw(coding, number, more));
-        let says_something = |encoded: &&Encoded| {
+        let says_something = |encoded: &Encoded| {
             decode(coding, self.is_bits, &encoded.words) != Decoded::Bad(Fault::NotAvailable)
         };
-        let found = candidates.iter().find(says_something).or(candidates.first());
-        found.cloned().unwrap_or(Encoded { words: Vec::new(), mask: None })
+        let first = raw(coding, number, 0.0);
+        if says_something(&first) {
+            return first;
+        }
+        let mut others = [1.0, -1.0, 2.0].into_iter().map(|more| raw(coding, number, more));
+        others.find(says_something).unwrap_or(first)
     }
 }
 

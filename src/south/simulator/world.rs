@@ -14,7 +14,7 @@ use crate::config::{BusPlan, DevicePlan, Link, Plan, Registers};
 use crate::model::{Coding, Kind, Name, Table, Value};
 
 /// What simulated devices say in their scale registers: tenths.
-const POWER: i16 = -1;
+pub(super) const POWER: i16 = -1;
 
 /// See the module.
 pub struct World {
