@@ -37,6 +37,7 @@ mod pace;
 mod pack;
 mod rate;
 mod reader;
+pub mod rehearsal;
 mod remote;
 mod reply;
 mod sas;

@@ -74,6 +74,11 @@ impl Supply {
         self.reader.is_pausing()
     }
 
+    /// Whether a read is under way.
+    pub fn reads(&self) -> bool {
+        self.reader.is_reading()
+    }
+
     /// Nothing is ready and nothing is being read.
     pub fn idle(&self) -> bool {
         !self.reader.is_reading() && self.live.items.is_empty() && self.backlog.items.is_empty()
