@@ -52,6 +52,9 @@ _fieldhold() {
             fieldhold,profile)
                 cmd="fieldhold__subcmd__profile"
                 ;;
+            fieldhold,rehearse)
+                cmd="fieldhold__subcmd__rehearse"
+                ;;
             fieldhold,restore)
                 cmd="fieldhold__subcmd__restore"
                 ;;
@@ -195,6 +198,9 @@ _fieldhold() {
                 ;;
             fieldhold__subcmd__help,profile)
                 cmd="fieldhold__subcmd__help__subcmd__profile"
+                ;;
+            fieldhold__subcmd__help,rehearse)
+                cmd="fieldhold__subcmd__help__subcmd__rehearse"
                 ;;
             fieldhold__subcmd__help,restore)
                 cmd="fieldhold__subcmd__help__subcmd__restore"
@@ -476,7 +482,7 @@ _fieldhold() {
 
     case "${cmd}" in
         fieldhold)
-            opts="-h -V --help --version run check config status audit trace probe scan profile frame simulate demo uplink broker store user backup restore doctor support setup setup-code completions help"
+            opts="-h -V --help --version run check config status audit trace probe scan profile frame simulate demo rehearse uplink broker store user backup restore doctor support setup setup-code completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1100,7 +1106,7 @@ _fieldhold() {
             return 0
             ;;
         fieldhold__subcmd__help)
-            opts="run check config status audit trace probe scan profile frame simulate demo uplink broker store user backup restore doctor support setup setup-code completions help"
+            opts="run check config status audit trace probe scan profile frame simulate demo rehearse uplink broker store user backup restore doctor support setup setup-code completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1494,6 +1500,20 @@ _fieldhold() {
         fieldhold__subcmd__help__subcmd__profile__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__help__subcmd__rehearse)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2237,6 +2257,36 @@ _fieldhold() {
             fi
             case "${prev}" in
                 --profiles)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        fieldhold__subcmd__rehearse)
+            opts="-h --outage --rtt --dir --seed --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --outage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rtt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

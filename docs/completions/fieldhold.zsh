@@ -447,6 +447,18 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(rehearse)
+_arguments "${_arguments_options[@]}" : \
+'--outage=[How long the uplinks are away\: 10s to 366d]:TIME:_default' \
+'--rtt=[From a message to its acknowledgement, up to 1min; \`fieldhold uplink test\` measures it]:TIME:_default' \
+'--dir=[Where temporary files are made, up to 290 MB; the system'\''s directory for them unless given]:DIRECTORY:_files' \
+'--seed=[Other values of the simulated devices]:SEED:_default' \
+'--json[Everything, as JSON]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::config -- The configuration file:_files' \
+&& ret=0
+;;
 (uplink)
 _arguments "${_arguments_options[@]}" : \
 '-h[Print help]' \
@@ -1064,6 +1076,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(rehearse)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (uplink)
 _arguments "${_arguments_options[@]}" : \
 ":: :_fieldhold__subcmd__help__subcmd__uplink_commands" \
@@ -1256,6 +1272,7 @@ _fieldhold_commands() {
 'frame:Show what the bytes of a serial sensor mean\: pasted, from a file, or live' \
 'simulate:Play the devices of a configuration, with faults if wanted' \
 'demo:A simulated plant, a LAN broker, a cloud\: watch an outage without any hardware' \
+'rehearse:What an outage of the cloud would come to\: queue, drain, card wear, what would be dropped' \
 'uplink:The way to a cloud broker\: try it, show it, and the services that are known' \
 'broker:The LAN broker\: clients, topics, retained messages, passwords' \
 'store:Look into the store' \
@@ -1479,6 +1496,7 @@ _fieldhold__subcmd__help_commands() {
 'frame:Show what the bytes of a serial sensor mean\: pasted, from a file, or live' \
 'simulate:Play the devices of a configuration, with faults if wanted' \
 'demo:A simulated plant, a LAN broker, a cloud\: watch an outage without any hardware' \
+'rehearse:What an outage of the cloud would come to\: queue, drain, card wear, what would be dropped' \
 'uplink:The way to a cloud broker\: try it, show it, and the services that are known' \
 'broker:The LAN broker\: clients, topics, retained messages, passwords' \
 'store:Look into the store' \
@@ -1653,6 +1671,11 @@ _fieldhold__subcmd__help__subcmd__profile__subcmd__list_commands() {
 _fieldhold__subcmd__help__subcmd__profile__subcmd__show_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold help profile show commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__help__subcmd__rehearse_commands] )) ||
+_fieldhold__subcmd__help__subcmd__rehearse_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold help rehearse commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__help__subcmd__restore_commands] )) ||
 _fieldhold__subcmd__help__subcmd__restore_commands() {
@@ -1917,6 +1940,11 @@ _fieldhold__subcmd__profile__subcmd__list_commands() {
 _fieldhold__subcmd__profile__subcmd__show_commands() {
     local commands; commands=()
     _describe -t commands 'fieldhold profile show commands' commands "$@"
+}
+(( $+functions[_fieldhold__subcmd__rehearse_commands] )) ||
+_fieldhold__subcmd__rehearse_commands() {
+    local commands; commands=()
+    _describe -t commands 'fieldhold rehearse commands' commands "$@"
 }
 (( $+functions[_fieldhold__subcmd__restore_commands] )) ||
 _fieldhold__subcmd__restore_commands() {

@@ -17,6 +17,7 @@ mod manual_tests;
 mod place;
 mod probe;
 mod profile;
+mod rehearse;
 mod run;
 mod scan;
 mod secret;
@@ -71,6 +72,8 @@ enum Command {
     Simulate(simulate::Arguments),
     /// A simulated plant, a LAN broker, a cloud: watch an outage without any hardware
     Demo(demo::Arguments),
+    /// What an outage of the cloud would come to: queue, drain, card wear, what would be dropped
+    Rehearse(rehearse::Arguments),
     /// The way to a cloud broker: try it, show it, and the services that are known
     Uplink(uplink::Arguments),
     /// The LAN broker: clients, topics, retained messages, passwords
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Frame(arguments) => frame::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Rehearse(arguments) => rehearse::run(&arguments),
         Command::Uplink(arguments) => uplink::run(&arguments),
         Command::Broker(arguments) => broker::run(&arguments),
         Command::Store(arguments) => store::run(&arguments),

@@ -14,6 +14,7 @@ mod locks;
 mod logs;
 mod machine;
 mod notify;
+pub mod rehearsal;
 mod remote;
 mod scans;
 mod setup;
