@@ -29,6 +29,8 @@ def test_hours_of_faults_in_a_minute(tmp_path):
     file = tmp_path / "soak.json"
     file.write_text(report.compact(result))
     assert json.loads(file.read_text()) == json.loads(json.dumps(result))
+    again = run.judge_again(tmp_path / "soak", json.loads(file.read_text()))
+    assert again["criteria"] == json.loads(file.read_text())["criteria"] and again["judgement"] == result["judgement"]
     report.write(file)
     page = file.with_suffix(".md").read_text()
     assert "Every criterion is met." in page and str(tmp_path) not in page + file.read_text()
@@ -140,6 +142,18 @@ def test_a_damaged_file_excuses_no_more_than_was_waiting(plant):
     plant.send(lambda row: not T0 + 29.96 < row[3] < T0 + 30.55)
     found = plant.judge()
     assert found["missing"] == {"told as corrupt": 3 * 5 * TAGS, "lost": 3 * TAGS} and found["lost"] == 3, found
+
+
+def test_what_was_on_its_way_at_a_new_epoch_counts_under_the_prefix_before(plant):
+    half = len(plant.rows) // 2
+    for at, (k, serial, tag, when) in enumerate(plant.rows):
+        if at != half + 30:
+            prefix = "aa-b" if at < half + 20 else "bb-b"
+            body = {"id": f"{prefix}-{at}", "ts": round(1000 * when), "device": f"d{k}"}
+            plant.put("x", body | {"values": {f"t{tag:02}": values.make(k, tag, serial)}})
+    plant.notice({"id": "bb-g5", "notice": "new-epoch", "class": "bulk", "prefix": "bb-b", "from": half})
+    found = plant.judge()
+    assert verdict(found) == (1, 0, 1) and found["positions_examples"] == {"bb-b": [half + 30]}, found
 
 
 def test_a_bad_reading_excuses_one_answer(plant):

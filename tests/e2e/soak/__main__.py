@@ -1,4 +1,5 @@
-"""`tests/soak HOURS [--seed N] [--out FILE] [--work DIR]`, or `tests/soak --report FILE`.
+"""`tests/soak HOURS [--seed N] [--out FILE] [--work DIR]`, `tests/soak --report FILE`, or
+`tests/soak --judge DIR [--out FILE]`.
 
 Runs the gateway at $FIELDHOLD_BIN (by default the release build) for so many hours under random faults, then
 judges it and writes FILE and, beside it, the page that is made of it. Ends with 1 if a criterion is missed.
@@ -30,7 +31,12 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "target/soak", help="states and logs; emptied at first")
     parser.add_argument("--commit", default="", help="of the binary, where it is not the tree's")
     parser.add_argument("--report", type=pathlib.Path, help="make the page of this result again")
+    parser.add_argument("--judge", type=pathlib.Path, help="judge the values of the soak in this --work once more, for --out")
     options = parser.parse_args()
+    if options.judge:
+        result = run.judge_again(options.judge, json.loads(options.out.read_text()))
+        options.out.write_text(report.compact(result))
+        return finish(result, options.out)
     if options.report:
         report.write(options.report)
         return 0
@@ -42,7 +48,11 @@ def main():
     result = run.soak(options.work, 3600 * options.hours, seed, options.every, commit=options.commit)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(report.compact(result))
-    report.write(options.out)
+    return finish(result, options.out)
+
+
+def finish(result, out):
+    report.write(out)
     for criterion in result["criteria"]:
         print("met   " if criterion["ok"] else "MISSED", criterion["what"], "-", criterion["found"], flush=True)
     return 0 if all(criterion["ok"] for criterion in result["criteria"]) else 1

@@ -309,8 +309,14 @@ class Judgement:
             del times[at]
         return True
 
+    def _has(self, prefix, position):
+        page = self.arrived.pages.get((prefix, position // PAGE))
+        return page is not None and page[position % PAGE]
+
     def _positions(self):
         """By prefix, the positions below the highest that neither arrived nor were told.
+
+        Where a file went bad in use, counting goes on, and what was on its way arrives under the prefix before.
 
         Class normal is left out: forwarded LAN messages have positions there and no id. So are prefixes
         that ended with a damaged file, whose losses are counted by `corrupt`.
@@ -328,6 +334,7 @@ class Judgement:
             if self.events.damages and (not epochs or epochs[-1]["prefix"] != prefix):
                 continue
             begins = max((n["from"] for n in epochs if n["prefix"] == prefix), default=0)
+            earlier = [n["prefix"] for n in epochs if n["prefix"] != prefix][-1:] if begins else []
             spans = sorted(
                 (n["from"], n["to"]) for n in notices
                 if n["notice"] in ("gap", "resume") and n["class"] == kind and n.get("prefix", prefix) == prefix
@@ -339,8 +346,7 @@ class Judgement:
                 if span < len(spans) and spans[span][0] <= at:
                     at = spans[span][1]
                     continue
-                page = self.arrived.pages.get((prefix, at // PAGE))
-                if page is None or not page[at % PAGE]:
+                if not any(self._has(name, at) for name in [prefix, *earlier]):
                     missing.append(at)
                     if len(missing) > 100_000:
                         break

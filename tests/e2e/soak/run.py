@@ -12,6 +12,8 @@ from collections import Counter
 from conftest import BINARY, ROOT, wait_for
 
 from .faults import Faults
+from .field import Device
+from .oracle import Oracle
 from .report import compact
 from .site import ALLOWANCE_S, COMMIT_S, DISK_BYTES, LAN_PER_S, Site, log_lines
 from .watch import Watch, census, of_process, slope
@@ -24,6 +26,7 @@ STORE_FILES, STORE_OPEN_MAX = ("queue.db", "queue.db-wal"), 2
 WARM_UP_S = 600.0
 # What is younger is not missed before the end: the cloud may be away, and more than once.
 ON_ITS_WAY_S = 120.0
+PATIENCE_S = 20.0
 PRIORITY = -10
 FAULTS_WANTED = 500
 
@@ -60,8 +63,11 @@ class Run:
         self.lives, self.drawn = [], 0
         self.began, self.took = time.time(), 0.0
 
-    def quiet(self):
-        """All faults over and everything connected again: what descriptors and threads there are then."""
+    def quiet(self, before):
+        """All faults over and everything connected again: what descriptors and threads there are then.
+
+        A thread of the pool for blocking work goes 10 s after its last: more than `before` is waited for.
+        """
         self.faults.settle()
         if self.site.has_guest:
             self.site.has_guest = False
@@ -69,7 +75,8 @@ class Run:
         end = time.time() + self.quiet_s
         pid = self.site.gateway.child.pid
         found = None
-        while time.time() < end or found is None:
+        more = lambda: before and not all(ok for _, _, ok in kept({"life": 0, "checks": [*before, found]}))
+        while time.time() < end or found is None or more() and time.time() < end + PATIENCE_S:
             self.site.read_cloud()
             time.sleep(0.5)
             process = of_process(pid)
@@ -86,10 +93,10 @@ class Run:
         for share, is_calm in STRETCHES:
             due += share * self.seconds
             if is_calm and not was_calm:
-                self.lives.append({"life": self.site.life, "checks": [self.quiet()]})
+                self.lives.append({"life": self.site.life, "checks": [self.quiet([])]})
             self.stretch(due - self.quiet_s * is_calm, is_calm)
             if is_calm:
-                self.lives[-1]["checks"].append(self.quiet())
+                self.lives[-1]["checks"].append(self.quiet(self.lives[-1]["checks"]))
             was_calm = is_calm
         self.faults.settle()
         self.took = time.time() - self.began
@@ -117,6 +124,7 @@ class Run:
         line |= {"violations": self.watch.violations, "examples": judged["lost_examples"][:2] + judged["wrong_examples"][:2]}
         self.log(json.dumps(line))
         self.so_far(judged)
+        self.remember()
 
     def so_far(self, judged):
         status = self.site.gateway.status()
@@ -208,20 +216,13 @@ def result(run, judged, status, load, seed, build):
 
 def criteria(run, judged, lines):
     """Each with what was wanted, what was found, and whether it is met."""
-    window = round(1000 * (COMMIT_S + ALLOWANCE_S))
-    watch, faults, oldest = run.watch, run.faults, judged["oldest_lost_before_a_kill_ms"]
+    watch, faults = run.watch, run.faults
     balance = f"{len(watch.contradictions)} contradictions in {len(watch.samples)} looks"
-    wanted = min(FAULTS_WANTED, round(run.seconds / 14.4))
+    wanted = min(FAULTS_WANTED, round(run.seconds / 12))
     rows = [
         (f"at least {wanted} faults in {run.seconds / 3600:g} h", len(faults.done), len(faults.done) >= wanted),
         ("every fault could be done, and the gateway was there again after it", len(faults.failed), not faults.failed),
-        ("something arrived", judged["arrived"], judged["arrived"] > 0),
-        ("0 readings lost outside the window and not told", judged["lost"], judged["lost"] == 0),
-        (f"the oldest lost before a kill is younger than {window} ms", oldest, oldest <= window),
-        ("0 positions that neither arrived nor were told", judged["positions_untold"], judged["positions_untold"] == 0),
-        ("0 wrong", judged["wrong"], judged["wrong"] == 0),
-        ("0 acknowledged LAN messages lost to the cloud", judged["lan_lost_to_cloud"], judged["lan_lost_to_cloud"] == 0),
-        ("0 acknowledged LAN messages lost to a session", judged["lan_lost_to_session"], judged["lan_lost_to_session"] == 0),
+        *of_values(judged),
         ("the accounts balance in every look", balance, not watch.contradictions),
         ("the store finds no contradiction in them", watch.violations, watch.violations == 0),
         ("no panic", lines["panics"], lines["panics"] == 0),
@@ -235,6 +236,37 @@ def criteria(run, judged, lines):
             text = f"{found['per_hour']:+} KiB/h (99 %: {low:+} to {high:+}) of {found['median']:.0f} KiB in {found['minutes']} min"
             rows.append((f"RSS does not grow in life {life['life']}", text, found["ok"]))
     return [{"what": what, "found": found, "ok": bool(ok)} for what, found, ok in rows]
+
+
+def of_values(judged):
+    """The criteria that the oracle alone decides."""
+    window, oldest = round(1000 * (COMMIT_S + ALLOWANCE_S)), judged["oldest_lost_before_a_kill_ms"]
+    return [
+        ("something arrived", judged["arrived"], judged["arrived"] > 0),
+        ("0 readings lost outside the window and not told", judged["lost"], judged["lost"] == 0),
+        (f"the oldest lost before a kill is younger than {window} ms", oldest, oldest <= window),
+        ("0 positions that neither arrived nor were told", judged["positions_untold"], judged["positions_untold"] == 0),
+        ("0 wrong", judged["wrong"], judged["wrong"] == 0),
+        ("0 acknowledged LAN messages lost to the cloud", judged["lan_lost_to_cloud"], judged["lan_lost_to_cloud"] == 0),
+        ("0 acknowledged LAN messages lost to a session", judged["lan_lost_to_session"], judged["lan_lost_to_session"] == 0),
+    ]
+
+
+def judge_again(directory, result):
+    """The values of a soak that is over, judged by the oracle as it is now."""
+    memory = pickle.loads((directory / "memory.pickle").read_bytes())
+    devices = []
+    for name, parts in memory["devices"].items():
+        device = Device(len(devices), name, max(mask.bit_length() for mask in parts[3] or [1]), 0)
+        device.begins, device.times, device.befores, device.masks, device.fates = parts
+        devices.append(device)
+    oracle = Oracle(devices, directory / "cloud", COMMIT_S, ALLOWANCE_S)
+    vars(oracle.events).update(memory["events"])
+    oracle.read()
+    result["judgement"] = oracle.judge(memory["safe"], memory["session"])
+    found = {what: {"what": what, "found": found, "ok": bool(ok)} for what, found, ok in of_values(result["judgement"])}
+    result["criteria"] = [found.get(criterion["what"], criterion) for criterion in result["criteria"]]
+    return result
 
 
 def kept(life):
