@@ -21,6 +21,9 @@ os.environ.setdefault("FIELDHOLD_BIN", str(ROOT / "target/release/fieldhold"))
 
 from soak import report, run  # noqa: E402
 
+# Of everything that takes part, where we may: the machine may have other work, and a plant that waits for it proves nothing.
+PRIORITY = -10
+
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -43,6 +46,8 @@ def main():
     if not options.hours:
         parser.error("for how many hours?")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # What was started is ended, and the disk unmounted.
+    if os.geteuid() == 0 and os.getpriority(os.PRIO_PROCESS, 0) > PRIORITY:
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     shutil.rmtree(options.work, ignore_errors=True)
     seed = options.seed if options.seed is not None else int(time.time())
     result = run.soak(options.work, 3600 * options.hours, seed, options.every, commit=options.commit)

@@ -27,7 +27,6 @@ WARM_UP_S = 600.0
 # What is younger is not missed before the end: the cloud may be away, and more than once.
 ON_ITS_WAY_S = 120.0
 PATIENCE_S = 20.0
-PRIORITY = -10
 FAULTS_WANTED = 500
 
 
@@ -160,8 +159,6 @@ class Run:
 
 def soak(directory, seconds, seed, every, commit="", log=lambda line: print(line, flush=True)):
     """Runs and judges; the result as it is written down."""
-    if os.geteuid() == 0 and os.getpriority(os.PRIO_PROCESS, 0) > PRIORITY:
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     log(f"seed {seed}, {seconds:.0f} s, a fault every {every} s on average")
     run = Run(directory, seconds, seed, every, log)
     run.known = (machine(), seed, version(commit))
@@ -170,8 +167,8 @@ def soak(directory, seconds, seed, every, commit="", log=lambda line: print(line
         run.watch.start()
         run.go()
         status = run.drain()
-        judged = run.site.judge()
         code = run.site.gateway.stop(60)
+        judged = run.site.judge()
     finally:
         run.watch.ended.set()
         run.site.kill()
