@@ -172,6 +172,14 @@ def test_a_bad_reading_of_another_request_excuses_nothing(plant):
     assert plant.judge()["missing"] == {"lost": TAGS}
 
 
+def test_what_was_asked_of_a_line_to_tell_its_answers_apart_is_no_poll(plant):
+    for device in plant.devices[:2]:
+        device.read(0, 4, MUST)
+    plant.devices[1].polls_whole = True
+    plant.send(lambda row: row[:2] != (1, 300))
+    assert [lost[:2] for lost in map(eval, plant.judge()["lost_examples"])] == [("d0", 600), ("d1", 300)]
+
+
 def test_one_request_of_each_bus_is_under_way_at_a_stop(plant):
     plant.oracle.events.stops.append((T0 + 30.0, T0 + 30.3))
     plant.send(lambda row: not (row[0] == 1 and row[1] in (300, 301)))

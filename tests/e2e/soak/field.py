@@ -22,6 +22,10 @@ WORDS = 4  # Registers of a tag.
 class Device:
     """What a device answers, and the memory of it."""
 
+    # On a line without transaction ids the gateway asks for other lengths to find out whose an answer is: such a
+    # request is no poll, and nothing of it becomes a reading. Here every poll of the line is for all its tags.
+    polls_whole = False
+
     def __init__(self, index, name, tags, seed):
         self.index, self.name, self.tags = index, name, tags
         self.lock = threading.Lock()
@@ -191,6 +195,7 @@ def crc(frame):
 class SerialDevice(Device):
     """An RTU device on a pty whose name, as an adapter's by-id link, is gone while it is unplugged."""
 
+    polls_whole = True
     DEEDS = ["silent", "late", "garbage", "exceptions", "wrong-unit", "wrong-length", "wrong-function", "damaged", "twice"]
 
     def __init__(self, index, name, tags, seed, timeout, link):

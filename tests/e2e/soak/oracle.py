@@ -263,7 +263,7 @@ class Judgement:
     def _device(self, device):
         masks = self.arrived.masks[device.index]
         for serial, (when, mask, fate) in enumerate(zip(device.times, device.masks, device.fates)):
-            if fate != MUST or when > self.until:
+            if fate != MUST or when > self.until or device.polls_whole and mask != (1 << device.tags) - 1:
                 continue
             missing = mask & ~(masks[serial] if serial < len(masks) else 0)
             if not missing:

@@ -15,7 +15,7 @@ from .faults import Faults
 from .field import Device
 from .oracle import Oracle
 from .report import compact
-from .site import ALLOWANCE_S, COMMIT_S, DISK_BYTES, LAN_PER_S, Site, log_lines
+from .site import ALLOWANCE_S, COMMIT_S, DISK_BYTES, LAN_PER_S, LINE, Site, log_lines
 from .watch import Watch, census, of_process, slope
 
 # Shares of the time: with kills and restarts of the gateway, or calm, when one process lives through all other faults.
@@ -255,6 +255,7 @@ def judge_again(directory, result):
     devices = []
     for name, parts in memory["devices"].items():
         device = Device(len(devices), name, max(mask.bit_length() for mask in parts[3] or [1]), 0)
+        device.polls_whole = name == LINE
         device.begins, device.times, device.befores, device.masks, device.fates = parts
         devices.append(device)
     oracle = Oracle(devices, directory / "cloud", COMMIT_S, ALLOWANCE_S)

@@ -21,6 +21,7 @@ from .oracle import Oracle
 TCP_DEVICES, TCP_TAGS, LINE_TAGS = 8, 24, 6
 # A device that the configuration has at some times.
 GUEST = "guest"
+LINE = "line"
 TIMEOUT_S = 0.5
 LAN_PER_S = 10
 # The default of the store, written out.
@@ -80,7 +81,7 @@ class Site:
         self.devices.append(TcpDevice(TCP_DEVICES, GUEST, TCP_TAGS, seed, TIMEOUT_S))
         link = directory / "by-id" / "usb-soak-if00-port0"
         link.parent.mkdir(parents=True)
-        self.line = SerialDevice(TCP_DEVICES + 1, "line", LINE_TAGS, seed, TIMEOUT_S, link)
+        self.line = SerialDevice(TCP_DEVICES + 1, LINE, LINE_TAGS, seed, TIMEOUT_S, link)
         self.devices.append(self.line)
         self.periods = {f"d{k}": 250 for k in range(TCP_DEVICES)}
         self.last_tag = {}  # device → period of its last tag, where it has one of its own
