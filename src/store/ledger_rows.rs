@@ -29,7 +29,8 @@ fn columns(connection: &Connection) -> rusqlite::Result<String> {
     Ok(format!("id, reason, consumer, class, seq_from, seq_to, n, wall_from, wall_to, {new}"))
 }
 
-fn row_crc(row: &DropRow) -> u32 {
+/// What goes into the row for it to be believed.
+pub fn row_crc(row: &DropRow) -> u32 {
     let optional = |value: Option<i64>| {
         let mut bytes = [u8::from(value.is_some()); 9];
         bytes[1..].copy_from_slice(&value.unwrap_or(0).to_le_bytes());

@@ -1,11 +1,16 @@
 //! What a row found on a page is: only a row whose CRC holds is anything at all.
 
+use std::ops::Range;
+
 use super::pages::{Field, Row};
 use crate::model::{Class, Mono, Name, TagId, TagMeta, TopicName};
+use crate::store::accounting::SKIPPED;
 use crate::store::boot::BootRow;
 use crate::store::chunk::Chunk;
 use crate::store::cursor::Cursor;
 use crate::store::entry::BootNo;
+use crate::store::ledger::DropRow;
+use crate::store::ledger_rows;
 use crate::store::per_class::PerClass;
 use crate::store::rows;
 use crate::store::schema::class_of;
@@ -16,9 +21,25 @@ pub enum Known {
     Chunk(Chunk),
     Boot(BootRow),
     Tag(TagId, TagMeta),
-    Consumer { id: u32, name: Name },
-    Cursor { consumer: u32, class: Class, settled: Cursor },
-    Meta { key: String, value: u64 },
+    Consumer {
+        id: u32,
+        name: Name,
+    },
+    Cursor {
+        consumer: u32,
+        class: Class,
+        settled: Cursor,
+    },
+    Meta {
+        key: String,
+        value: u64,
+    },
+    /// Positions that were jumped over after a crash; under the file's own epoch if none is named.
+    Skipped {
+        class: Class,
+        range: Range<u64>,
+        epoch: Option<u64>,
+    },
 }
 
 /// Tells tables apart by their columns and CRCs, since the page does not say whose it is.
@@ -127,10 +148,55 @@ pub fn recognize(row: &Row) -> Option<Known> {
             let settled = Cursor::from_bytes(settled).ok()?;
             (i64::from(right) == *crc).then_some(Known::Cursor { consumer, class, settled })
         }
+        (
+            Some(id),
+            [
+                Null,
+                Bytes(reason),
+                Bytes(consumer),
+                Integer(class),
+                Integer(from),
+                Integer(to),
+                Integer(n),
+                wall_from,
+                wall_to,
+                shift,
+                epoch,
+                Integer(crc),
+            ],
+        ) => {
+            let row = DropRow {
+                id,
+                reason: text(reason)?.to_owned().into(),
+                consumer: text(consumer)?.to_owned(),
+                class: class_of(*class)?.as_str(),
+                seq_from: from.cast_unsigned(),
+                seq_to: to.cast_unsigned(),
+                n: n.cast_unsigned(),
+                wall_from_ms: optional(wall_from)?,
+                wall_to_ms: optional(wall_to)?,
+                shift_ms: optional(shift)?,
+                epoch: optional(epoch)?.map(i64::cast_unsigned),
+            };
+            let skipped = row.reason == SKIPPED && row.seq_from <= row.seq_to;
+            let right = i64::from(ledger_rows::row_crc(&row)) == *crc;
+            let (range, epoch) = (row.seq_from..row.seq_to, row.epoch);
+            let class = class_of(*class)?;
+            (skipped && right).then_some(Known::Skipped { class, range, epoch })
+        }
         (None, [Bytes(key), Integer(value), Integer(crc)]) => {
             let (key, value) = (text(key)?.to_owned(), value.cast_unsigned());
             (i64::from(rows::meta_crc(&key, value)) == *crc).then_some(Known::Meta { key, value })
         }
+        _ => None,
+    }
+}
+
+/// `None` for what is no number at all.
+fn optional(field: &Field) -> Option<Option<i64>> {
+    match field {
+        Field::Null => Some(None),
+        Field::Integer(value) => Some(Some(*value)),
         _ => None,
     }
 }

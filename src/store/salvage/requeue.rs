@@ -82,6 +82,9 @@ impl State {
                     (None, None) => Cursor::at(first),
                 };
                 settled.settle_gone(0..floors.map_or(0, |floors| *floors.get(class)));
+                found.skipped(class).for_each(|range| {
+                    settled.settle_gone(range);
+                });
                 let claim = Claim { consumer: consumer.name.clone(), class, settled, end };
                 let n = claim.owed();
                 if n == 0 {

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -76,8 +77,10 @@ pub struct Survey {
     pub epoch: Option<u64>,
     /// Where the first readable chunk begins.
     pub first: PerClass<Option<u64>>,
-    /// Positions below were given out.
+    /// Positions below were given out, but for those that were skipped.
     pub end: PerClass<u64>,
+    /// What was jumped over after crashes, with the epoch if it is not the file's own.
+    skipped: Vec<(Class, Range<u64>, Option<u64>)>,
 }
 
 /// Whether to go on; may take its time.
@@ -195,6 +198,14 @@ impl OldFile {
 }
 
 impl Survey {
+    /// Positions of a class that nobody was ever given.
+    pub fn skipped(&self, class: Class) -> impl Iterator<Item = Range<u64>> + '_ {
+        let of_ours = move |(of, _, epoch): &&(Class, _, Option<u64>)| {
+            *of == class && (epoch.is_none() || *epoch == self.epoch)
+        };
+        self.skipped.iter().filter(of_ours).map(|(_, range, _)| range.clone())
+    }
+
     fn note(&mut self, known: Known) {
         match known {
             Known::Chunk(chunk) => {
@@ -222,6 +233,9 @@ impl Survey {
                 settled.settled().for_each(|range| {
                     kept.settle_gone(range);
                 });
+            }
+            Known::Skipped { class, range, epoch } if self.skipped.len() < SMALL_ROWS_MAX => {
+                self.skipped.push((class, range, epoch));
             }
             Known::Meta { key, value } => {
                 if key == rows::EPOCH {

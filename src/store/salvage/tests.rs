@@ -180,6 +180,34 @@ fn a_file_that_is_bad_at_the_start_comes_back_whole() {
     }
 }
 
+/// Positions that were jumped over after a crash were never anyone's, so none of them is lost; also
+/// where no cursor can be read that says so.
+#[test]
+fn what_was_jumped_over_is_not_lost_with_the_file() {
+    let bench = Bench::new();
+    let store = bench.open();
+    fill(&store);
+    store.crash();
+    let store = bench.open();
+    store.set_consumers(&[required("cloud"), best_effort("lab")]);
+    let jumped = store.append(batch(Class::Normal, 5_000, 100));
+    assert!(jumped.start.0 > 100_000, "{jumped:?}");
+    run(store.flush());
+    store.close();
+    let connection = rusqlite::Connection::open(bench.database()).unwrap();
+    assert_ne!(connection.execute("UPDATE cursor SET crc = crc + 1", []).unwrap(), 0);
+    drop(connection);
+    behead(&bench);
+
+    let store = bench.open();
+    store.set_consumers(&[required("cloud"), best_effort("lab")]);
+    let aside = done(&store);
+    assert_eq!(aside[0].lost, 0, "{aside:?}");
+    let back = readings(&store, &store.consumer("cloud").unwrap(), Class::Normal);
+    assert!((1_000..5_100).all(|i| back.contains_key(&i)), "{}", back.len());
+    assert_eq!(account(&store, "cloud", Class::Normal).dropped, 0);
+}
+
 /// At run time: what was counted as dropped is so no more when it is back.
 #[test]
 fn a_file_that_goes_bad_at_run_time_comes_back() {
