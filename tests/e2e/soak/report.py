@@ -41,6 +41,7 @@ def describe(r, raw, picture):
     judged, machine, setting = r["judgement"], r["machine"], r["setting"]
     missed = [c for c in r["criteria"] if not c["ok"]]
     verdict = "Every criterion is met." if not missed else f"**{len(missed)} of {len(r['criteria'])} criteria missed**, see below."
+    again = f" The values were judged again after the run, by the oracle of {r['judged_again'][:12]}." if r.get("judged_again") else ""
     disk = f"a file system of {setting['disk_bytes'] >> 20} MiB" if setting["disk_bytes"] else "an ordinary directory (no root: the disk never got full)"
     criteria = table(["criterion", "found", ""], [(c["what"], c["found"], "met" if c["ok"] else "**missed**") for c in r["criteria"]])
     kinds = table(["fault", "times"], r["faults"]["by_kind"].items())
@@ -68,7 +69,7 @@ are: device, tag, number of the answer and a checksum, so an oracle knows of eve
 must arrive, may (it came late) or must not (it was sent under a wrong id, unit, function or length, or damaged).
 
 {verdict} {r['hours']:.2f} h on {r['date']}, {r['version']} ({r['commit'][:12]}), seed {r['seed']}: {number(r['faults']['n'])} faults, {number(judged['served'])} readings served,
-{number(judged['lost'])} lost, {number(judged['wrong'])} wrong. Raw: [{raw.name}]({raw}).
+{number(judged['lost'])} lost, {number(judged['wrong'])} wrong.{again} Raw: [{raw.name}]({raw}).
 
 {criteria}
 

@@ -39,12 +39,14 @@ def machine():
     }
 
 
+def described():
+    """The commit of this tree."""
+    return subprocess.run(["git", "-C", ROOT, "describe", "--always"], capture_output=True, text=True).stdout.strip()
+
+
 def version(commit):
     said = subprocess.run([BINARY, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if not commit:
-        tree = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
-        commit = tree.stdout.strip()
-    return {"version": said, "commit": commit}
+    return {"version": said, "commit": commit or described()}
 
 
 def cpu_s(pid):
@@ -262,6 +264,7 @@ def judge_again(directory, result):
     vars(oracle.events).update(memory["events"])
     oracle.read()
     result["judgement"] = oracle.judge(memory["safe"], memory["session"])
+    result["judged_again"] = described()
     found = {what: {"what": what, "found": found, "ok": bool(ok)} for what, found, ok in of_values(result["judgement"])}
     result["criteria"] = [found.get(criterion["what"], criterion) for criterion in result["criteria"]]
     return result
