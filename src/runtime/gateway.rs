@@ -20,6 +20,7 @@ use super::limits;
 use super::live::{self, Board, Intake, TagNow};
 use super::locks::lock;
 use super::machine;
+use super::rehearsals::Rehearsals;
 use super::remote;
 use super::scans::Scans;
 use super::setup::{self, SetupStatus};
@@ -57,6 +58,7 @@ pub struct Gateway {
     /// Who asks devices by hand, and looks for some.
     pub(super) hands: Hands,
     pub(super) scans: Scans,
+    pub(super) rehearsals: Rehearsals,
     pub(super) trend: Arc<Trend>,
     /// The version of the configuration that runs, for those who show it.
     pub(super) configuration: watch::Sender<SetupStatus>,
@@ -149,6 +151,7 @@ impl Gateway {
             remote: remote::Post::new(),
             hands: Hands::new(),
             scans: Scans::default(),
+            rehearsals: Rehearsals::default(),
             trend: Arc::default(),
             configuration: watch::Sender::default(),
             plan: Arc::new(Mutex::new(plan.clone())),
@@ -220,6 +223,7 @@ impl Gateway {
         let above = std::mem::take(&mut *lock(&self.above));
         self.hands.stop();
         self.scans.stop().await;
+        self.rehearsals.stop().await;
         self.units.stop_all(&above, GRACE).await;
         let own = [remote::UNIT, setup::UNIT, TREND_UNIT].map(str::to_owned);
         self.units.stop_all(&own, GRACE).await;

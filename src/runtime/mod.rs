@@ -15,6 +15,7 @@ mod logs;
 mod machine;
 mod notify;
 pub mod rehearsal;
+mod rehearsals;
 mod remote;
 mod scans;
 mod setup;
@@ -32,6 +33,7 @@ pub use limits::no_core_dumps;
 pub use live::TagNow;
 pub use logs::{LogLine, LogPage, Logs};
 pub use notify::Notify;
+pub use rehearsals::{End as RehearsalEnd, Rehearsed};
 pub use remote::start as start_remote;
 pub use scans::{End as ScanEnd, Progress as ScanProgress, Scan};
 pub use setup::{

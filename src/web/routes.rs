@@ -59,6 +59,7 @@ fn all() -> OpenApiRouter<App> {
         .merge(api::trace::routes())
         .merge(api::broker::routes())
         .merge(api::uplinks::routes())
+        .merge(api::rehearsal::routes())
         .merge(api::store::routes())
         .merge(api::logs::routes())
         .merge(api::system::routes())

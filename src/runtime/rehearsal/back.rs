@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::answer::{Drain, Sample, Way};
 use super::run::{Run, millis};
-use super::{Progress, RehearsalError};
+use super::{AWAY_SHARE, Progress, RehearsalError};
 use crate::model::Clock;
 use crate::runtime::SystemClock;
 use crate::uplink::rehearsal::{Return, can_be_rehearsed};
@@ -100,7 +100,7 @@ pub fn drain(
             }
         } else {
             run.go_to(end)?;
-            if !progress(run.now()) {
+            if !progress(links.iter().map(Link::share).fold(1.0, f64::min)) {
                 return Err(RehearsalError::Cancelled);
             }
         }
@@ -142,6 +142,13 @@ fn dropped(run: &Run) -> BTreeMap<String, u64> {
 }
 
 impl Link {
+    /// How much of the whole rehearsal is done, by this link.
+    #[expect(clippy::cast_precision_loss, reason = "a share for display")]
+    fn share(&self) -> f64 {
+        let left = self.way.left() as f64 / self.waited.max(1) as f64;
+        AWAY_SHARE + (1.0 - AWAY_SHARE) * (1.0 - left)
+    }
+
     fn fared(&self, watched: (Duration, Duration), round_trip: Duration, dropped: u64) -> Drain {
         let (left, sent) = (self.way.left(), self.way.sent());
         let through = self.waited.saturating_sub(left);

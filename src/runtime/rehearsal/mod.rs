@@ -76,8 +76,10 @@ impl Wanted {
     }
 }
 
-/// Is told how far it has come on the clock of the outage; says whether to go on.
-pub type Progress<'a> = dyn Fn(Duration) -> bool + 'a;
+/// Is told which share of it is done, 0 to 1; says whether to go on.
+pub type Progress<'a> = dyn Fn(f64) -> bool + 'a;
+/// Of it, the outage; the rest is the drain.
+const AWAY_SHARE: f64 = 0.8;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +211,8 @@ fn away(
     part: Duration,
     progress: &Progress<'_>,
 ) -> Result<Away, RehearsalError> {
+    let part_s = part.as_secs_f64().max(1e-3);
+    let progress = |at: Duration| progress(AWAY_SHARE * at.as_secs_f64() / part_s);
     let mut samples = vec![run.sample()];
     let mut first_drops: Vec<(String, Duration)> = Vec::new();
     let consumers = run.plan.uplinks.len();
@@ -217,7 +221,7 @@ fn away(
         // The rates want moments of the part, the answer those of the outage.
         let until = if whole { outage * k / SAMPLES } else { part * k / SAMPLES };
         while run.now() < until {
-            run.away(until, progress, |run| {
+            run.away(until, &progress, |run| {
                 if first_drops.len() == consumers {
                     return true;
                 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::answer::{Account, Sample};
-use super::{Progress, RehearsalError, Wanted, scratch};
+use super::{RehearsalError, Wanted, scratch};
 use crate::config::Plan;
 use crate::model::sensor::Ask;
 use crate::model::{Class, Clock, ManualClock, Mono, Wall};
@@ -81,7 +81,7 @@ impl Run {
     pub fn away(
         &mut self,
         until: Duration,
-        progress: &Progress<'_>,
+        progress: &dyn Fn(Duration) -> bool,
         mut look: impl FnMut(&Self) -> bool,
     ) -> Result<(), RehearsalError> {
         loop {

@@ -253,7 +253,7 @@ fn what_cannot_be_rehearsed_is_said() {
     assert!(says(&sound, &slow).contains("at most 1min"));
     let nowhere = Wanted { dir: Some(dir.path().join("absent")), ..hour.clone() };
     assert!(says(&sound, &nowhere).contains("absent can't be used"));
-    let stopped = rehearse(&sound, &hour, &|at| at < minutes(1)).unwrap_err();
+    let stopped = rehearse(&sound, &hour, &|share| share < 0.1).unwrap_err();
     assert!(matches!(stopped, RehearsalError::Cancelled));
 }
 

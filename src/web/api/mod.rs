@@ -15,6 +15,7 @@ pub mod ports;
 pub mod preview;
 pub mod probe;
 pub mod profiles;
+pub mod rehearsal;
 pub mod scan;
 pub mod session;
 pub mod status;

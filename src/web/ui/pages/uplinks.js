@@ -20,7 +20,7 @@ export default function Uplinks() {
   const [editing, setEditing] = useState(/** @type {string | null} */ (null));
   if (!full) return error ? html`<${Trouble} error=${error} />` : html`<p class="quiet" role="status">${t.loading}</p>`;
   const uplinks = Object.values(full.uplinks);
-  return html`<div class="title"><h1>${t.overview.where}</h1>${may('operator') && html`<${Button} icon="add" onClick=${() => setEditing('')}>${t.uplinkForm.title}<//>`}</div>
+  return html`<div class="title"><h1>${t.overview.where}</h1>${uplinks.length > 0 && html`<a class="button" href="/rehearse">${t.nav.rehearse}</a>`}${may('operator') && html`<${Button} icon="add" onClick=${() => setEditing('')}>${t.uplinkForm.title}<//>`}</div>
     ${uplinks.length === 0 && html`<div class="panel empty-state"><h2>${t.head.noUplink}</h2><p>${t.data.noUplink}</p></div>`}
     ${uplinks.map((uplink) => html`<${Uplink} key=${uplink.name} uplink=${uplink} store=${full.store} onEdit=${() => setEditing(uplink.name)} />`)}
     <${Store} store=${full.store} />
@@ -54,12 +54,15 @@ function Uplink({ uplink, store, onEdit }) {
       ${Object.keys(account.why).length > 0 && html`<dt>${t.data.droppedWhy}</dt><dd>${Object.entries(account.why).map(([why, count]) => `${t.data.reasons[why] ?? why}: ${number(count)}`).join(', ')}</dd>`}
       ${uplink.refused_topics > 0 && html`<dt>${t.data.refused}</dt><dd>${uplink.refused.map((r) => `${r.topic}: ${r.reason}`).join('; ')}${uplink.refused_topics > uplink.refused.length ? ` ${t.moreLeft(uplink.refused_topics - uplink.refused.length)}` : ''}</dd>`}
     </dl>
-    <details><summary>${t.data.byClass}</summary><${Frame} label=${t.data.byClass}><table class="plain"><thead><tr><th scope="col">${t.editor.class}</th>${['read', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<th scope="col" class="number">${t.data[key]}</th>`)}</tr></thead>
-      <tbody>${account.classes.map((of) => html`<tr><th scope="row">${of.class}</th>${['appended', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<td class="number">${number(of[key])}</td>`)}</tr>`)}</tbody></table><//></details>
+    <details><summary>${t.data.byClass}</summary><${ByClass} classes=${account.classes} /></details>
     <${History} name=${uplink.name} />
     ${may('operator') && html`<${Tools} name=${uplink.name} offline=${uplink.state === 'offline'} onEdit=${onEdit} />`}
   </section>`;
 }
+
+/** The accounts, class by class. */
+export const ByClass = ({ classes }) => html`<${Frame} label=${t.data.byClass}><table class="plain"><thead><tr><th scope="col">${t.editor.class}</th>${['read', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<th scope="col" class="number">${t.data[key]}</th>`)}</tr></thead>
+      <tbody>${classes.map((of) => html`<tr><th scope="row">${of.class}</th>${['appended', 'delivered', 'waiting', 'excluded', 'dropped'].map((key) => html`<td class="number">${number(of[key])}</td>`)}</tr>`)}</tbody></table><//>`;
 
 /** read = delivered + waiting + dropped (+ left out on purpose), always. */
 function Equation({ account }) {

@@ -21,6 +21,7 @@ const PAGES = {
   buses: () => import('../pages/buses.js'),
   scan: () => import('../pages/scan.js'),
   uplinks: () => import('../pages/uplinks.js'),
+  rehearse: () => import('../pages/rehearse.js'),
   trace: () => import('../pages/trace.js'),
   broker: () => import('../pages/broker.js'),
   config: () => import('../pages/config.js'),

@@ -38,7 +38,7 @@ const de = {
   roles: { viewer: 'Betrachter', operator: 'Bediener', admin: 'Verwalter' },
   nav: {
     overview: 'Übersicht', live: 'Werte', buses: 'Busse und Geräte', scan: 'Suche', registers: 'Register lesen', mapping: 'Zuordnung', trace: 'Bus-Mitschnitt', changes: 'Änderungen',
-    uplinks: 'Uplink und Speicher', broker: 'MQTT-Broker', config: 'Konfiguration', profiles: 'Geräteprofile', users: 'Benutzer', system: 'System', setup: 'Einrichten',
+    uplinks: 'Uplink und Speicher', rehearse: 'Ausfall proben', broker: 'MQTT-Broker', config: 'Konfiguration', profiles: 'Geräteprofile', users: 'Benutzer', system: 'System', setup: 'Einrichten',
   },
   short: { overview: 'Übersicht', live: 'Werte', buses: 'Busse', uplinks: 'Daten' },
   groups: { field: 'Feld', north: 'Daten', gateway: 'Gateway' },
@@ -173,6 +173,13 @@ const de = {
     tryNow: 'Jetzt versuchen', test: 'Verbindung prüfen', steps: { settings: 'Einstellungen', resolve: 'Name', connect: 'Verbindung', proxy: 'Proxy', login: 'Anmeldung', publish: 'Nachricht' },
     room: 'Platz', file: 'Liegt in', powerCut: 'Ein Stromausfall kostet jetzt', atMost: (time) => `höchstens die Werte von ${time}`, allLost: 'alles, was wartet (nur im Speicher)', lastWrite: 'Zuletzt geschrieben', card: 'Karte oder Platte hält', years: (count) => `≈ ${count} Jahre`, notYet: 'noch nicht bekannt', lastError: 'Letzter Fehler',
     violated: 'Die Buchführung widerspricht sich. Bitte melden.', setAside: (count) => `${count} beschädigte ${s(count, 'Datei wurde', 'Dateien wurden')} beiseitegelegt`, salvaged: (saved, lost) => `${saved} Werte zurückgeholt, ${lost} verloren`, ledger: 'Verluste, einzeln', noDrops: 'Nie wurde etwas verworfen.',
+  },
+  rehearse: {
+    lead: 'Das Gateway spielt einen Ausfall aller Uplinks mit schneller Uhr und simulierten Geräten durch. Was wirklich wartet, bleibt unberührt.', length: 'Die Cloud ist weg für', start: 'Proben', after: (time) => `Nach ${time} ohne Cloud`, waits: (count, size) => `${count} Messwerte warten in ${size}.`, kept: 'Nichts wird verworfen.',
+    drops: (name, count, from) => `${name} fehlen ${count} Messwerte, ab ${from}.`, drained: (name, time) => `${name} hat alles ${time} nach Rückkehr der Verbindung.`, 'falls-behind': (name) => `${name} kommt nie nach: Er darf zu wenig senden.`, unknown: (name) => `${name} spricht Sparkplug: Wann er alles hat, ist offen.`,
+    drain: 'Nachliefern', bounds: { window: 'begrenzt durch Fenster und Umlaufzeit', rate: 'begrenzt durch die Rate', nothing: 'durch nichts begrenzt' }, live: 'Frische Werte unterdessen', old: (middle, most) => `${middle} alt bei der Ankunft, höchstens ${most}`,
+    enough: (time) => `der erste Messwert geht nach ${time}`, written: 'Auf die Karte geschrieben', years: (count) => `≈ ${count} Jahre Ausfall`, cut: 'Ein Stromausfall unterdessen kostet', costs: (time, count) => `höchstens ${count} Messwerte (${time})`,
+    assumed: 'Vorausgesetzt: Alle Geräte antworten, vorher wartet nichts, 50 ms bis zur Bestätigung, Leitung und Maschine sind schnell genug.', computed: (time) => `Berechnet aus den ersten ${time}.`,
   },
   uplinkForm: {
     title: 'Uplink hinzufügen', url: 'Adresse des Brokers', urlHint: 'mqtts:// mit TLS, mqtt:// ohne, wss:// über einen Web-Port. Mehrere, durch Kommas getrennt, werden nacheinander versucht.', badUrl: 'Eine Adresse wie mqtts://broker.example oder mqtt://10.0.0.5:1883',

@@ -38,7 +38,7 @@ export default {
   roles: { viewer: 'Viewer', operator: 'Operator', admin: 'Administrator' },
   nav: {
     overview: 'Overview', live: 'Live values', buses: 'Buses & devices', scan: 'Scan', registers: 'Register browser', mapping: 'Mapping', trace: 'Bus trace', changes: 'Changes',
-    uplinks: 'Uplink & store', broker: 'MQTT broker', config: 'Configuration', profiles: 'Device profiles', users: 'Users & access', system: 'System', setup: 'Set up',
+    uplinks: 'Uplink & store', rehearse: 'Rehearse an outage', broker: 'MQTT broker', config: 'Configuration', profiles: 'Device profiles', users: 'Users & access', system: 'System', setup: 'Set up',
   },
   short: { overview: 'Overview', live: 'Values', buses: 'Buses', uplinks: 'Data' },
   groups: { field: 'Field', north: 'Data', gateway: 'Gateway' },
@@ -173,6 +173,13 @@ export default {
     tryNow: 'Try now', test: 'Test the connection', steps: { settings: 'Settings', resolve: 'Name', connect: 'Connection', proxy: 'Proxy', login: 'Login', publish: 'Message' },
     room: 'Room', file: 'Kept in', powerCut: 'A power cut now costs', atMost: (time) => `at most the readings of ${time}`, allLost: 'everything that waits (memory only)', lastWrite: 'Last written', card: 'Card or disk lasts', years: (count) => `≈ ${count} years`, notYet: 'not known yet', lastError: 'Last error',
     violated: 'The accounts contradict themselves. Please report this.', setAside: (count) => `${count} damaged ${s(count, 'file was', 'files were')} set aside`, salvaged: (saved, lost) => `${saved} readings brought back, ${lost} lost`, ledger: 'Losses, one by one', noDrops: 'Nothing was ever dropped.',
+  },
+  rehearse: {
+    lead: 'The gateway goes through an outage of all uplinks on a fast clock, with simulated devices. What really waits is left alone.', length: 'The cloud is away for', start: 'Rehearse', after: (time) => `After ${time} away`, waits: (count, size) => `${count} readings wait in ${size}.`, kept: 'Nothing is dropped.',
+    drops: (name, count, from) => `${name} misses ${count} readings, from ${from} on.`, drained: (name, time) => `${name} has all of it ${time} after the link is back.`, 'falls-behind': (name) => `${name} never gets through: it may send too little.`, unknown: (name) => `${name} speaks Sparkplug: when it has all is open.`,
+    drain: 'Drain', bounds: { window: 'bound by the window and the round trip', rate: 'bound by the rate', nothing: 'bound by nothing' }, live: 'Fresh values meanwhile', old: (middle, most) => `${middle} old when they arrive, ${most} at most`,
+    enough: (time) => `the first reading goes after ${time}`, written: 'Written to the card', years: (count) => `≈ ${count} years of outage`, cut: 'A power cut meanwhile costs', costs: (time, count) => `at most ${count} readings (${time})`,
+    assumed: 'Taken for granted: all devices answer, nothing waits before, 50 ms to an acknowledgement, link and machine are fast enough.', computed: (time) => `Computed from its first ${time}.`,
   },
   uplinkForm: {
     title: 'Add an uplink', url: 'Address of the broker', urlHint: 'mqtts:// with TLS, mqtt:// without, wss:// through a web port. Several, separated by commas, are tried in turn.', badUrl: 'An address such as mqtts://broker.example or mqtt://10.0.0.5:1883',
