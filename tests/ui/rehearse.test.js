@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { open, visit } from './support/browser.js';
 import { demo } from './support/gateway.js';
 import { until } from './support/processes.js';
+import { judged } from './support/walk.js';
 
 const LONG_MS = 240_000;
 const figure = (text) => Number(text.replaceAll(/\D/g, ''));
@@ -33,6 +34,9 @@ test('from the queue to what an outage would come to', async (t) => {
   assert.equal(rows.length, 3);
   for (const [read, delivered, waits, excluded, dropped] of rows) assert.equal(read, delivered + waits + excluded + dropped);
   assert.equal(rows.reduce((all, [, , waits]) => all + waits, 0), waiting);
+  assert.deepEqual(await judged(page), [], 'nobody is shut out');
+  await page.setViewportSize({ width: 360, height: 740 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing scrolls sideways');
   // Who comes later sees it as well.
   const other = await open(t, base);
   await visit(other, '/rehearse');

@@ -194,6 +194,8 @@ fn part(plan: &Plan, wanted: &Wanted, reads: f64) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "a budget")]
     let seconds = wanted.readings_max as f64 / (reads + COMMIT_READINGS * commits);
     let part = Duration::try_from_secs_f64(seconds).unwrap_or(OUTAGE_MAX);
+    // Periods mostly divide a minute: then what is computed has no part of a round too many.
+    let part = Duration::from_secs(part.as_secs() / 60 * 60);
     part.max(PART_MIN).max(plan.store.commit * COMMITS_MIN).min(wanted.outage)
 }
 

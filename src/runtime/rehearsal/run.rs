@@ -205,8 +205,9 @@ impl Polls {
         1.0 / self.every.as_secs_f64()
     }
 
-    /// How many there are in this time.
+    /// How many are answered in this time: the one that begins with its end is not.
     pub fn within(self, time: Duration) -> f64 {
-        (time.as_secs_f64() / self.every.as_secs_f64()).floor() + f64::from(u8::from(self.at_once))
+        let rounds = time.as_secs_f64() / self.every.as_secs_f64();
+        if self.at_once { rounds.ceil() } else { rounds.floor() }
     }
 }

@@ -40,7 +40,7 @@ const { source: AXE } = createRequire(import.meta.url)('axe-core');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
 
 /** What axe says against the page as it stands; only that, for all it looked at is much. */
-async function judged(page) {
+export async function judged(page) {
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(AXE);
   return page.evaluate(async (tags) => {
     const { violations } = await globalThis.axe.run(document, { runOnly: tags, resultTypes: ['violations'], elementRef: false });
