@@ -37,6 +37,8 @@ test('from the queue to what an outage would come to', async (t) => {
   assert.deepEqual(await judged(page), [], 'nobody is shut out');
   await page.setViewportSize({ width: 360, height: 740 });
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360, 'nothing scrolls sideways');
+  const widest = await page.locator('section p .state').evaluateAll((all) => Math.max(...all.map((one) => one.getBoundingClientRect().right)));
+  assert.ok(widest <= 360, `the widest sentence ends at ${widest}`);
   // Who comes later sees it as well.
   const other = await open(t, base);
   await visit(other, '/rehearse');
