@@ -100,6 +100,12 @@ pub fn assumed(plan: &Plan, wanted: &Wanted, measured: Duration) -> Vec<String> 
         "nothing waits when the outage begins, all uplinks are away, and nobody else fills the disk"
             .to_owned(),
     ];
+    if let Some(longest) = plan.uplinks.iter().map(|uplink| uplink.reconnect_max).max() {
+        out.push(format!(
+            "an uplink connects at once when the link is back; it may take up to {} to try again",
+            show_duration(longest)
+        ));
+    }
     let pushes = |bus: &&crate::config::BusPlan| {
         bus.link.sensor().is_some_and(|link| link.sensor.ask == Ask::Push)
     };

@@ -46,7 +46,7 @@ export function Plot({ title, at, values, when = /** @type {any} */ (null), says
       plot.current = new Plotter({
         width: box.current.clientWidth, height: HEIGHT, cursor: { y: false }, legend: { show: false },
         scales: { x: { time: !when }, y: { range: (_, __, high) => [0, Math.max(10, high * 1.1)] } },
-        axes: [{ ...axis, space: when ? 100 : 80, incrs: STEPS_S, values: (_, ticks) => ticks.map(when ?? ((s) => clockTime(s * 1000))) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((v) => number(v)) }],
+        axes: [{ ...axis, space: when ? 100 : 80, incrs: STEPS_S, values: (_, ticks) => ticks.map(when ?? ((s) => clockTime(s * 1000))) }, { ...axis, size: 64, values: (_, ticks) => ticks.map((v) => (v < 1e6 ? number(v) : `${number(v / 1e6, 1)} M`)) }],
         series: [{}, { stroke: colour('--accent'), width: 2, fill: colour('--accent-soft'), spanGaps: false, points: { show: false } }],
       }, data.current, box.current);
     };
