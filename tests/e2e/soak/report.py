@@ -2,6 +2,8 @@
 
 import json
 
+from .watch import slope
+
 # Rows that come one a line.
 TABLES = ("watch", "fault_list")
 # Of the picture.
@@ -51,11 +53,11 @@ def describe(r, raw, picture):
     bad = ", ".join(f"`{name}` {number(n)}" for name, n in judged["bad_readings"].items()) or "none"
     told = ", ".join(f"{name} {number(n)}" for name, n in judged["told_reasons"].items()) or "nothing"
     lives = table(
-        ["life", "RSS KiB before", "after", "RSS KiB/h (99 %)", "private KiB/h (99 %)", "descriptors", "threads", "CPU of a core"],
+        ["life", "RSS KiB", "private KiB", "RSS KiB/h (99 %)", "in its second half", "descriptors", "threads", "CPU of a core"],
         [
             (
-                life["life"], *(life["checks"][at]["rss"] for at in (0, -1)), growth(life["rss"]), growth(life["anon"]),
-                *(" → ".join(str(check[key]) for check in life["checks"]) for key in ("fds", "threads")),
+                life["life"], *(over(life, key) for key in ("rss", "anon")), growth(life["rss"]), growth(second_half(r, life)),
+                *(over(life, key) for key in ("fds", "threads")),
                 f"{100 * life['cpu_share']:.1f} %",
             )
             for life in r["long_lives"]
@@ -110,8 +112,8 @@ machine stood still now and then, and the plant with it.
 {lives}
 
 Slopes are Theil and Sen's over one-minute medians, the first ten minutes left out; the interval is widened by the samples' autocorrelation. *Within noise*: the
-interval reaches down to 0, or even its upper end would add less than 5 % in a day. Descriptors and threads are counted in quiet
-moments before and after a stretch. RSS contains pages of the binary and of SQLite's files; *private* is what the process itself took.
+interval reaches down to 0, or even its upper end would add less than 5 % in a day. Memory, descriptors and threads are those of
+quiet moments, the first before the first fault of a stretch and the last after its last. RSS contains pages of the binary and of SQLite's files; *private* is what the process itself took.
 
 ## The log
 {r['log']['panics']} panics.
@@ -122,6 +124,17 @@ moments before and after a stretch. RSS contains pages of the binary and of SQLi
 One machine, hours and not weeks, a tmpfs and no card, faults that this program can think of. How the judge itself is tested: `tests/e2e/test_soak.py`, which also
 runs a short form with the other tests.
 """
+
+
+def over(life, key):
+    return " → ".join(number(check[key]) for check in life["checks"])
+
+
+def second_half(r, life):
+    """The slope when the first half of a life counts as warming up, of the looks that are in the result."""
+    rows = [dict(zip(r["watch_columns"], row, strict=True)) for row in r["watch"]]
+    of = [row for row in rows if row["life"] == life["life"]]
+    return slope(of, max(row["up"] for row in of) / 2) if of else None
 
 
 def growth(found):
