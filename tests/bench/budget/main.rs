@@ -22,9 +22,10 @@ use std::process::{Command, ExitCode};
 
 use cases::{CASES, Case};
 
-/// How much more than its budget a case may take, in per cent. The same build differs by 0.01 from run
-/// to run, since hash maps are seeded at random; another processor has other ways to copy memory.
-const MORE_MAX: u64 = 2;
+/// How much more than its budget a case may take, in per cent. One build differs by 0.01 from run to
+/// run, since hash maps are seeded at random; two builds of the same code, with and without what was
+/// kept for the next one, by up to 2, since the compiler divides it otherwise.
+const MORE_MAX: u64 = 5;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
