@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gateway::{BROKER_UNIT, Gateway};
 use super::units::UnitState;
+use crate::model::tone::grouped;
 use crate::south::{BusPort, DeviceState, LinkState};
 use crate::uplink::{Connection, UplinkPort};
 
@@ -254,19 +255,6 @@ fn line(
         line += &format!(", {} waiting", grouped(waiting));
     }
     line
-}
-
-/// `12,345`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

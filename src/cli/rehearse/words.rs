@@ -1,7 +1,7 @@
 //! A rehearsal in plain words: what comes of it first, then everything, uplink by uplink. Pure.
 
 use crate::cli::view::json::{bytes, count};
-use crate::model::tone::{Line, Tone};
+use crate::model::tone::{Line, Tone, grouped};
 use crate::runtime::rehearsal::{Answer, Drain, StoreAnswer, UplinkAnswer, Way};
 use crate::store::drop_words;
 use crate::uplink::rehearsal::Bound;
@@ -108,14 +108,14 @@ fn of_uplink(uplink: &UplinkAnswer) -> Vec<Line> {
         }
         let equation = format!(
             "read {} = delivered {} + waiting {} + dropped {}",
-            thousands(account.appended),
-            thousands(account.delivered),
-            thousands(account.waiting),
-            thousands(account.dropped)
+            grouped(account.appended),
+            grouped(account.delivered),
+            grouped(account.waiting),
+            grouped(account.dropped)
         );
         out.push(fact(class, equation));
         for (reason, n) in of.dropped_why.iter().filter(|(_, n)| **n > 0) {
-            let text = format!("{} dropped: {} ({reason})", thousands(*n), drop_words(reason));
+            let text = format!("{} dropped: {} ({reason})", grouped(*n), drop_words(reason));
             out.push(Line::new().left(Tone::Plain, "", NAME).add(Tone::Bad, text));
         }
     }
@@ -155,11 +155,11 @@ fn of_way(way: &Way, when: &str) -> Vec<Line> {
         },
     ];
     if way.sent.excluded > 0 {
-        let text = format!("{about}{} that it does not send", thousands(way.sent.excluded));
+        let text = format!("{about}{} that it does not send", grouped(way.sent.excluded));
         out.push(fact("left out", text));
     }
     if way.sent.dead > 0 {
-        let text = format!("{about}{} that it can never send", thousands(way.sent.dead));
+        let text = format!("{about}{} that it can never send", grouped(way.sent.dead));
         out.push(Line::new().left(Tone::Faint, "  dead", NAME).add(Tone::Bad, text));
     }
     if let Some((middle, most)) = way.live_ms {
@@ -228,21 +228,8 @@ fn of_store(store: &StoreAnswer, outage_ms: u64) -> Vec<Line> {
     out
 }
 
-/// `3,600,000`.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
 fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(n), if n == 1 { "" } else { "s" })
+    format!("{} {noun}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 fn readings_in_full(n: u64) -> String {
