@@ -227,7 +227,7 @@ def demo(tmp_path):
     """A demonstration, where nobody has to sign in; where its page is."""
     process = subprocess.Popen(
         [BINARY, "demo", "--state-dir", tmp_path / "demo", "--web", "127.0.0.1:0"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )
     try:
         page = re.search(r"http://\S+", process.stdout.readline())[0]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -73,7 +73,8 @@ async fn demo(arguments: &Arguments, dir: &Path) -> anyhow::Result<ExitCode> {
     // The terminal has a picture; the page shows the log.
     let logs = Logs::new(clock.clone());
     tracing_subscriber::registry().with(logs.clone().with_filter(LevelFilter::INFO)).init();
-    let page = free(arguments.web).await?;
+    let reserved = reserve(arguments.web)?;
+    let page = reserved.local_addr()?;
     let path = dir.join("demo.yaml");
     let embedded = loaded(&path, PLAN)?.plan.broker.context("the demo has a broker")?;
     let world = Arc::new(World::start(clock.clone(), dir, &embedded).await?);
@@ -133,15 +134,18 @@ fn replace(text: &str, places: &[(&str, String)]) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// This address, or another port if it is in use.
-async fn free(wanted: SocketAddr) -> anyhow::Result<SocketAddr> {
-    let listener = match TcpListener::bind(wanted).await {
-        Ok(listener) => listener,
-        Err(_) => TcpListener::bind((wanted.ip(), 0))
-            .await
-            .with_context(|| format!("can't listen on {}", wanted.ip()))?,
+/// This address, or another port if it is in use, for whoever reuses addresses: as long as this is
+/// held, the system gives the port to nobody who asks for any.
+fn reserve(wanted: SocketAddr) -> anyhow::Result<TcpSocket> {
+    let at = |address: SocketAddr| {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok::<_, std::io::Error>(socket)
     };
-    Ok(listener.local_addr()?)
+    at(wanted)
+        .or_else(|_| at((wanted.ip(), 0).into()))
+        .with_context(|| format!("can't listen on {}", wanted.ip()))
 }
 
 /// The running demo.
@@ -309,5 +313,19 @@ mod tests {
         assert_eq!(plan.buses.len(), 2);
         assert!(plan.broker.is_some() && plan.uplinks.len() == 1);
         assert!(plan.web.is_some_and(|web| web.listen.ip().is_loopback()));
+    }
+
+    #[tokio::test]
+    async fn a_reserved_port_goes_to_the_page_alone() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let reserved = reserve(loopback).unwrap();
+        let page = reserved.local_addr().unwrap();
+        // As the system picks a port for somebody else: it reuses none.
+        let other = TcpSocket::new_v4().unwrap();
+        assert!(other.bind(page).is_err(), "somebody else got the port");
+        let listener = tokio::net::TcpListener::bind(page).await.unwrap();
+        let elsewhere = reserve(page).unwrap().local_addr().unwrap();
+        assert!(elsewhere.port() != page.port(), "it is in use");
+        drop(listener);
     }
 }

@@ -20,7 +20,7 @@ use super::problem::Problem;
 use crate::broker::BrokerStatus;
 use crate::runtime::{Status, UnitState};
 use crate::south::{BusStatus, DeviceState, DeviceStatus, LinkState};
-use crate::store::{AccountStatus, Health, Reason, StoreStatus};
+use crate::store::{AccountStatus, ConsumerStatus, Health, Reason, StoreStatus};
 use crate::uplink::{Connection, DeadReason};
 
 /// Beside the API, where scrapers and watchdogs look for them.
@@ -71,7 +71,7 @@ fn text(status: &Status) -> String {
         .gauge("fieldhold_clock_synced", "Whether a time source confirmed the clock.")
         .add(&[], u8::from(status.gateway.clock_synced));
     units(&mut text, status);
-    readings(&mut text, &status.store);
+    readings(&mut text, &status.store.consumers);
     store(&mut text, &status.store);
     uplinks(&mut text, status);
     buses(&mut text, status);
@@ -95,10 +95,11 @@ fn units(text: &mut Text, status: &Status) {
 }
 
 /// appended = delivered + excluded + waiting + dropped, of every uplink in every class.
-fn readings(text: &mut Text, store: &StoreStatus) {
+fn readings(text: &mut Text, consumers: &[ConsumerStatus]) {
     let accounts = || {
-        let consumers = store.consumers.iter();
-        consumers.flat_map(|consumer| consumer.classes.iter().map(move |class| (consumer, class)))
+        consumers
+            .iter()
+            .flat_map(|consumer| consumer.classes.iter().map(move |class| (consumer, class)))
     };
     type Of = fn(&AccountStatus) -> u64;
     let counters: [(&'static str, &str, Of); 3] = [
@@ -123,10 +124,10 @@ fn readings(text: &mut Text, store: &StoreStatus) {
             text.add(&labels, n);
         }
     }
-    text.gauge("fieldhold_oldest_waiting_seconds", "How long the oldest has been waiting.");
+    text.gauge("fieldhold_oldest_waiting_seconds", "How long the oldest waits; 0 when none does.");
     for (consumer, class) in accounts() {
         let labels = [("uplink", &*consumer.name), ("class", class.class)];
-        text.maybe(&labels, class.oldest_ms.map(seconds));
+        text.add(&labels, seconds(class.oldest_ms.unwrap_or(0)));
     }
 }
 
@@ -291,9 +292,8 @@ fn commands(text: &mut Text, status: &Status) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_reason_of_a_loss_has_a_series_before_it_costs_anything() {
-        let class = AccountStatus {
+    fn class() -> AccountStatus {
+        AccountStatus {
             class: "normal",
             appended: 10,
             delivered: 3,
@@ -302,10 +302,26 @@ mod tests {
             dropped_why: [("quota".to_owned(), 4), ("dead:another".to_owned(), 3)].into(),
             waiting: 0,
             oldest_ms: None,
-        };
+        }
+    }
+
+    #[test]
+    fn every_reason_of_a_loss_has_a_series_before_it_costs_anything() {
+        let class = class();
         let told = dropped(&class);
         assert_eq!((told["quota"], told["age"], told["dead:too-large"]), (4, 0, 0));
         assert_eq!(told.values().sum::<u64>(), class.dropped);
         assert_eq!(told.len(), 8 + 4 + 1);
+    }
+
+    #[test]
+    fn a_series_is_there_when_nothing_waits() {
+        let consumer =
+            ConsumerStatus { name: "cloud".into(), required: true, classes: vec![class()] };
+        let mut text = Text::default();
+        readings(&mut text, &[consumer]);
+        let line = "fieldhold_oldest_waiting_seconds{uplink=\"cloud\",class=\"normal\"} 0.000\n";
+        let said = text.end();
+        assert!(said.contains(line), "{said}");
     }
 }
