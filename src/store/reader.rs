@@ -48,6 +48,8 @@ enum Request {
     },
     /// Close the connection: the file is about to be moved.
     Forget(SyncSender<()>),
+    /// Give the memory of the page cache back.
+    Shrink,
 }
 
 /// The door to the reader thread, which ends when this is closed or dropped.
@@ -101,6 +103,13 @@ impl Reader {
         }
     }
 
+    /// Has the memory of the page cache given back, if nothing is being asked for.
+    pub fn shrink(&self) {
+        if let Some(sender) = self.sender() {
+            let _ = sender.try_send(Request::Shrink);
+        }
+    }
+
     /// Whether nobody has the file open for writing, so that it may be read as it lies. Waits for
     /// a read that is doing so.
     pub fn set_still(&self, still: bool) {
@@ -125,6 +134,10 @@ fn serve(path: &Path, mut requests: mpsc::Receiver<Request>, still: &Mutex<bool>
             Request::Forget(done) => {
                 connection = None;
                 let _ = done.send(());
+            }
+            Request::Shrink => {
+                // Where that fails the cache stays: it is bounded.
+                let _ = connection.as_ref().map(Connection::release_memory);
             }
             Request::Read { class, range, bytes_max, reply } => {
                 let result = match connection.take() {

@@ -180,7 +180,7 @@ impl Writer {
             }
             if now >= self.prove_at {
                 drop(state);
-                self.prove();
+                self.prove_and_shrink();
                 continue;
             }
             let due = state.due(now).filter(|_| self.connection.is_some());

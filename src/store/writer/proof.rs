@@ -1,4 +1,4 @@
-//! When the accounts are checked against the file, and what the check asks of it.
+//! What the writer does every minute: checks the accounts against the file, and gives memory back.
 
 use std::time::Duration;
 
@@ -11,6 +11,17 @@ use crate::store::rows;
 const EVERY: Duration = Duration::from_secs(60);
 
 impl Writer {
+    /// Checks the accounts, and gives back the memory that pages of long ago take: a cache as full as
+    /// it may be is megabytes that an outage would leave behind.
+    pub(super) fn prove_and_shrink(&mut self) {
+        self.prove();
+        if let Some(connection) = &self.connection {
+            // Where that fails the cache stays: it is bounded.
+            let _ = connection.release_memory();
+        }
+        self.shared.reader.shrink();
+    }
+
     /// Checks the accounts, against the file as far as there is one that can be asked.
     pub(super) fn prove(&mut self) {
         self.prove_at = self.shared.clock.mono() + EVERY;

@@ -12,7 +12,7 @@ import threading
 import time
 
 import chaos
-from conftest import Gateway, Process, free_port, listening, wait_for
+from conftest import ROOT, Gateway, Process, free_port, listening, wait_for
 
 from .field import SerialDevice, TcpDevice
 from .lan import Onlooker, Subscriber, Timed
@@ -74,6 +74,12 @@ class Disk:
             subprocess.run(["umount", "-l", self.directory], check=False)
 
 
+def environment():
+    """Ours, with what the unit file sets."""
+    unit = (ROOT / "systemd/fieldhold.service").read_text()
+    return os.environ | dict(re.findall(r"^Environment=(\w+)=(\S+)$", unit, re.MULTILINE))
+
+
 class Site:
     def __init__(self, directory, seed):
         self.directory, self.began = directory, time.time()
@@ -92,6 +98,7 @@ class Site:
         self.wire = chaos.Wire(self.wire_port, self.cloud.port, 0.01)
         self.oracle = Oracle(self.devices, self.cloud.directory, COMMIT_S, ALLOWANCE_S)
         self.gateway = Gateway(directory / "gateway", self.config())
+        self.gateway.options["env"] = environment()
         self.life, self.life_started = 0, time.time()
         self.source = chaos.Source(self.lan_port, 100, LAN_PER_S)
         self.source.safe = Timed()
