@@ -41,6 +41,7 @@ const PINGRESP: u8 = 13;
 const DISCONNECT: u8 = 14;
 const AUTH: u8 = 15;
 
+const FLAGS: u8 = 0x0F;
 const DUP: u8 = 0x08;
 const QOS: u8 = 0x06;
 const NO_LOCAL: u8 = 0x04;
@@ -103,12 +104,12 @@ pub struct Protocol {
 
 /// The protocol that a first packet asks for. It must be a CONNECT [MQTT-3.1.0-1].
 pub fn protocol(frame: Frame, buffer: &[u8]) -> Result<Protocol, WireError> {
-    if frame.first != 0x10 {
-        return Err(WireError::NotMqtt);
-    }
+    let kind = frame.first >> 4;
+    let is_plain = frame.first & FLAGS == 0;
     let of = |version| Ok(Protocol { version, flags_at: 7 });
     match buffer.get(frame.body..frame.total).unwrap_or_default() {
-        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => match *level {
+        _ if kind != CONNECT => Err(WireError::NotMqtt),
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] if is_plain => match *level {
             4 => of(Version::V311),
             5 => of(Version::V5),
             // [MQTT-3.1.2-2]: an old or a bridge's level gets the old answer.
@@ -172,6 +173,9 @@ pub fn connect(
         return Err(MALFORMED);
     }
     let packet = buffer.get_mut(..frame.total).ok_or(MALFORMED)?;
+    if let Some(byte) = packet.first_mut() {
+        *byte = first_byte(frame.first, protocol.version);
+    }
     let body = packet.get_mut(frame.body..).ok_or(MALFORMED)?;
     let flags_place = body.get_mut(protocol.flags_at).ok_or(MALFORMED)?;
     let flags = *flags_place;
@@ -278,10 +282,13 @@ pub fn packet(frame: Frame, buffer: &mut BytesMut, version: Version) -> Result<E
 }
 
 /// The first byte as 3.1.1 would have it: in 3.1 what is sent at QoS 1 may be sent again with DUP,
-/// and PUBREL, SUBSCRIBE and UNSUBSCRIBE are.
+/// and PUBREL, SUBSCRIBE and UNSUBSCRIBE are; all else but PUBLISH does not use its flags.
 fn first_byte(first: u8, version: Version) -> u8 {
     match (version, first >> 4) {
         (Version::V31, PUBREL | SUBSCRIBE | UNSUBSCRIBE) => first & !DUP,
+        (Version::V31, CONNECT | PUBACK | PUBREC | PUBCOMP | PINGREQ | DISCONNECT) => {
+            first & !FLAGS
+        }
         _ => first,
     }
 }
