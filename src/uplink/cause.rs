@@ -140,7 +140,7 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
         }
         Failure::Proxy(ProxyRefusal::Status(code, words)) => Ended::new(
             Cause::Proxy,
-            format!("the proxy does not connect to {peer}: {code} {words}"),
+            format!("the proxy does not connect to {peer}: {code} {words}").trim_end(),
         ),
         Failure::Proxy(ProxyRefusal::NotHttp) => {
             Ended::new(Cause::Proxy, "the proxy does not answer as an HTTP proxy does")

@@ -301,10 +301,11 @@ fn of_a_file() {
             ],
         ),
         (
-            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', mqtt: 4, username: u, sas: { key: { file: k } }}, b: { url: 'mqtt://localhost', username: u, sas: { key: { file: k } }} }",
+            "gateway: { name: g }\nuplinks: { a: { url: 'mqtt://h', mqtt: 4, username: u, sas: { key: { file: k } }}, b: { url: 'mqtt://localhost', username: u, sas: { key: { file: k } }, proxy: { url: 'http://p', username: 'u:x', password: { file: f } } } }",
             &[
                 "t:2:40 uplinks.a.mqtt: \"4\" is unknown; one of 3.1.1, 5, 5.0",
                 "t:2:56 warning: uplinks.a.sas: the token is sent to the broker unencrypted; use mqtts://",
+                "t:2:190 uplinks.b.proxy.username: a proxy takes no user name with a ':'",
             ],
         ),
         (

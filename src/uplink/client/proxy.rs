@@ -40,15 +40,23 @@ pub async fn ask(
 ) -> Result<(), Failure> {
     let to = place(host, port);
     let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
-    if let Some((username, password)) = &proxy.login {
-        let login = Base64::encode_string(format!("{username}:{password}").as_bytes());
-        request += &format!("Proxy-Authorization: Basic {login}\r\n");
+    let login = proxy.login.as_ref().map(|(username, password)| {
+        (password, Base64::encode_string(format!("{username}:{password}").as_bytes()))
+    });
+    if let Some((_, encoded)) = &login {
+        request += &format!("Proxy-Authorization: Basic {encoded}\r\n");
     }
     request += "\r\n";
     stream.write_all(request.as_bytes()).await.map_err(Failure::Io)?;
     let answer = answer(stream).await?;
+    let is_told = |secret: &str| String::from_utf8_lossy(&answer).contains(secret);
+    let repeats_login = login.is_some_and(|(plain, coded)| is_told(plain) || is_told(&coded));
     match status(&answer) {
         Some((200..=299, _)) => Ok(()),
+        // What it says goes to the log and the status; the password it was told does not.
+        Some((code, _)) if repeats_login => {
+            Err(Failure::Proxy(ProxyRefusal::Status(code, String::new())))
+        }
         Some((code, words)) => Err(Failure::Proxy(ProxyRefusal::Status(code, words))),
         None => Err(Failure::Proxy(ProxyRefusal::NotHttp)),
     }

@@ -96,12 +96,15 @@ async fn a_proxy_connects_further_or_says_no() {
     for (answer, words) in [
         ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "username and password (407)"),
         ("HTTP/1.1 403 Forbidden\r\n\r\n", "403 Forbidden"),
+        ("HTTP/1.1 403 not for bWU6czNjcmV0\r\n\r\n", "does not connect to"),
+        ("HTTP/1.1 403 not with s3cret\r\n\r\n", "does not connect to"),
     ] {
         let (addr, _tasks) = proxy(answer).await;
         let running = world.start_in(with(addr), dir.path().to_owned());
         let status = running.until(words, |s| s.ends.contains_key(&Cause::Proxy)).await;
         let said = status.last_end.unwrap();
-        assert!(said.contains(words) && !said.contains("s3cret"), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("s3cret") && !said.contains("bWU6czNjcmV0"), "{said}");
         running.stop().await;
     }
 

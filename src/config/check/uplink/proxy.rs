@@ -23,6 +23,10 @@ pub(super) fn proxy(section: &Section<'_>, out: &mut Findings) -> Option<ProxyPl
     if proxy.has("password") && !proxy.has("username") {
         out.error(&proxy.spot_of("password"), "a password needs a username");
     }
+    if username.as_ref().is_some_and(|name| name.contains(':')) {
+        // RFC 7617: what is behind it would be taken for a part of the password.
+        out.error(&proxy.spot_of("username"), "a proxy takes no user name with a ':'");
+    }
     let (host, port) = url?;
     Some(ProxyPlan { host, port, username, password })
 }
