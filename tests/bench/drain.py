@@ -1,11 +1,12 @@
 """One backlog, three ways up: Fieldhold's uplink, Mosquitto's own bridge, and paho-mqtt.
 
-    target/tests-venv/bin/python tests/bench/drain.py [messages]
+    target/tests-venv/bin/python tests/bench/drain.py [messages | unacknowledged]
 
 All three drain the same messages (100 bytes, QoS 1) to the same Mosquitto, one after the other, for each
 window of 20, 100 and 1,000; first directly, for messages per second and CPU time per message (utime +
 stime of the sender's process, by the scheduler's accounting, from the first message that arrives to the
-last), then through a relay that delays both directions by 50 ms, for the rate against window / RTT and
+last), then to a broker that announces the window as its receive maximum, takes the messages and acknowledges
+none for a while: what came is what the sender has in flight, then through a relay that delays both directions by 50 ms, for the rate against window / RTT and
 for the messages that are really in flight: a window that is not obeyed is no window. What arrived is
 counted by a subscriber that knows the length of every packet and parses nothing.
 
@@ -103,6 +104,43 @@ class Counter:
             inside = [self.first[:2], self.last[:2]]
         (t0, b0), (t1, b1) = inside[0], inside[-1]
         return (b1 - b0) / PACKET / (t1 - t0)
+
+
+class Withholding:
+    """A broker that acknowledges nothing but the CONNECT, and counts the messages of QoS 1 that came."""
+
+    # Seconds after the first message. A sender that waits for acknowledgements has nothing to do in them.
+    TIME = 3.0
+
+    def __init__(self, port, window):
+        self.window, self.count, self.first, self.over = window, 0, None, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        peer, _ = self.listener.accept()
+        rest = b""
+        while not self.over.is_set() and (piece := peer.recv(1 << 18)):
+            end = 0
+            for at, body, end in whole(data := rest + piece):
+                self._take(peer, data[at] >> 4, data[body:end])
+            rest = data[end:]
+
+    def _take(self, peer, kind, body):
+        if kind == 1:
+            # The level stands behind the name; what is told with it only MQTT 5.0 has a place for.
+            told = b"\x03\x21" + struct.pack(">H", self.window) if body[6] == 5 else b""
+            peer.sendall(bytes([0x20, 2 + len(told)]) + b"\x00\x00" + told)
+        elif kind == 12:
+            peer.sendall(b"\xd0\x00")
+        elif kind == 3:
+            self.count += 1
+            self.first = self.first or time.monotonic()
+
+    def result(self):
+        wait_for(lambda: self.first and time.monotonic() - self.first > self.TIME, 60, "the first message")
+        self.over.set()
+        return self.count
 
 
 class Relay:
@@ -264,9 +302,21 @@ def paho(port, window, messages):
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "paho")
     client.max_inflight_messages_set(window)
     client.max_queued_messages_set(0)
+    # Else each message of a small window waits for the kernel's delayed acknowledgement, 40 ms.
+    client.on_socket_open = lambda _, __, s: s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    rest = iter(range(messages))
+
+    def give(count):
+        for n in itertools.islice(rest, count):
+            client.publish(TOPIC, f"{n:0{PAYLOAD}}", qos=1)
+
+    # A message has its packet id from the beginning: more of them than there are ids push each other out.
+    client.on_publish = lambda *_: give(1)
     client.connect("127.0.0.1", port)
-    for n in range(messages):
-        client.publish(TOPIC, f"{n:0{PAYLOAD}}", qos=1)
+    # What is published before the CONNACK waits for ever.
+    while not client.is_connected():
+        client.loop(0.1)
+    give(50_000)
     client.loop_forever()
 
 
@@ -299,6 +349,26 @@ def run(sender, window, messages, relayed):
             cloud.kill()
 
 
+def unacknowledged(sender, window, messages):
+    with tempfile.TemporaryDirectory() as directory:
+        port = free_port()
+        up = sender(pathlib.Path(directory), port, window, messages)
+        cloud = Withholding(port, window)
+        try:
+            up.start()
+            return cloud.result()
+        finally:
+            up.stop()
+
+
+def unacknowledged_of_all(messages):
+    found = {}
+    for window, (name, sender) in itertools.product(WINDOWS, SENDERS.items()):
+        found.setdefault(f"window {window}", {})[name] = count = unacknowledged(sender, window, messages)
+        print(window, "unacknowledged", name, count, file=sys.stderr, flush=True)
+    return found
+
+
 def main(messages):
     found = {"direct": {}, f"RTT {round(1000 * RTT)} ms": {}}
     for window in WINDOWS:
@@ -309,11 +379,14 @@ def main(messages):
                 result = run(sender, window, count, relayed)
                 results.setdefault(f"window {window}", {})[name] = result
                 print(window, "relayed" if relayed else "direct", name, result, file=sys.stderr, flush=True)
+    found["unacknowledged"] = unacknowledged_of_all(30_000)
     print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["paho"]:
         paho(*map(int, sys.argv[2:]))
+    elif sys.argv[1:2] == ["unacknowledged"]:
+        print(json.dumps(unacknowledged_of_all(30_000), indent=1))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -1,7 +1,7 @@
 //! How long an uplink takes to drain a backlog into a service with limits:
-//! `cargo bench --bench uplink -- [PRESET [MILLIONS [any-bytes] [deflate]]]`, 10 million readings into AWS
-//! IoT Core if nothing is said; `any-bytes` leaves of its rate the messages alone, `deflate` is the key of
-//! a backlog. The plant has 1,000 tags on 20 devices, read one after the other. The service is the one of the engine's tests: it ends the connection at the first message
+//! `cargo bench --bench uplink -- [PRESET [MILLIONS [N/s] [any-bytes] [deflate]]]`, 10 million readings into
+//! AWS IoT Core if nothing is said; `100/s` lets it take so many messages, for a larger plan of the same
+//! service, `any-bytes` leaves of its rate the messages alone, `deflate` is the key of a backlog. The plant has 1,000 tags on 20 devices, read one after the other. The service is the one of the engine's tests: it ends the connection at the first message
 //! beyond a limit. Plain lines, then a line of JSON.
 
 #![allow(
@@ -53,6 +53,10 @@ fn main() {
     let mut service = services().find(|service| service.name == preset).expect("a preset");
     let is_asked = |wanted: &str| words.iter().any(|word| word == wanted);
     let (any_bytes, deflate) = (is_asked("any-bytes"), is_asked("deflate"));
+    let per_second = words.iter().find_map(|word| word.strip_suffix("/s")?.parse().ok());
+    if let Some(per_second) = per_second {
+        service.limits.rate.messages = Some(per_second);
+    }
     if any_bytes {
         service.limits.rate.bytes = None;
     }
@@ -92,7 +96,7 @@ fn main() {
     println!(
         "{}",
         json!({
-            "scenario": "drain", "preset": preset, "any_bytes": any_bytes, "deflate": deflate, "readings": readings, "seconds": seconds,
+            "scenario": "drain", "preset": preset, "per_second": per_second, "any_bytes": any_bytes, "deflate": deflate, "readings": readings, "seconds": seconds,
             "messages": counts.messages, "bytes": counts.bytes, "breaches": counts.breaches.len(),
             "balances": store.status().balances(),
             "held": counts.breaches.is_empty() && store.status().balances()
