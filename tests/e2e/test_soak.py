@@ -112,6 +112,13 @@ def test_a_kill_excuses_its_window_and_nothing_before(plant):
     assert 1350 <= found["oldest_lost_before_a_kill_ms"] <= 1450, found
 
 
+def test_what_was_answered_to_a_gateway_that_is_gone_is_in_the_window_of_its_kill(plant):
+    """A request that it had sent is answered when the next has been begun."""
+    plant.oracle.events.kills.append((T0 + 29.9, T0 + 29.998))
+    plant.send(lambda row: not T0 + 29.85 < row[3] < T0 + 30.15)
+    assert plant.judge()["missing"] == {"within the window before a kill": 2 * 3 * TAGS, "lost": 3 * TAGS}
+
+
 def test_what_was_lost_before_the_window_of_a_kill_is_found(plant):
     plant.oracle.events.kills.append((T0 + 30.0, T0 + 30.2))
     plant.send(lambda row: not T0 + 28.35 < row[3] < T0 + 30.0)
@@ -172,6 +179,18 @@ def test_a_bad_reading_of_another_request_excuses_nothing(plant):
     assert plant.judge()["missing"] == {"lost": TAGS}
 
 
+def test_requests_that_waited_together_each_have_their_bad_reading(plant):
+    """The plant stood still for two requests, which the gateway gave up one after the other."""
+    device = plant.devices[1]
+    device.befores[300], device.times[300] = T0 + 29.0, T0 + 30.0
+    device.befores[301], device.times[301] = T0 + 30.0, T0 + 30.001
+    plant.send(lambda row: row[:2] not in [(1, 300), (1, 301)])
+    for tag in range(TAGS):
+        plant.bad(len(plant.rows) + tag, 1, tag, T0 + 29.4)
+        plant.bad(len(plant.rows) + TAGS + tag, 1, tag, T0 + 29.8)
+    assert plant.judge()["missing"] == {"no answer, says a bad reading": 2 * TAGS}
+
+
 def test_what_was_asked_of_a_line_to_tell_its_answers_apart_is_no_poll(plant):
     for device in plant.devices[:2]:
         device.read(0, 4, MUST)
@@ -181,7 +200,7 @@ def test_what_was_asked_of_a_line_to_tell_its_answers_apart_is_no_poll(plant):
 
 
 def test_one_request_of_each_bus_is_under_way_at_a_stop(plant):
-    plant.oracle.events.stops.append((T0 + 30.0, T0 + 30.3))
+    plant.oracle.events.stops.append((T0 + 30.2, T0 + 30.5))
     plant.send(lambda row: not (row[0] == 1 and row[1] in (300, 301)))
     assert plant.judge()["lost"] == 1
 

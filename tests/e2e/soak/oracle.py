@@ -32,8 +32,12 @@ TIME_S = 5.0
 GIVEN_UP_S = 1.5
 # Times of gaps are those of readings; what was sent last by the device may differ by the way of an answer.
 GAP_S = 1.0
-# From the device's hand into the gateway's.
-ANSWER_S = 0.02
+# From the device's hand into the gateway's, on a busy machine.
+ANSWER_S = 0.25
+# A gateway that starts asks nobody for so long: what is answered sooner was asked by the one before.
+ASKS_S = 0.005
+# Answers closer than this are to requests that had waited together: the plant stood still.
+TOGETHER_S = 0.02
 
 
 @dataclass
@@ -284,7 +288,7 @@ class Judgement:
         if self._is_damage(when, n):
             return "told as corrupt"
         for kill, back in self.events.kills:
-            if kill - self.window - self.allowance <= when <= back:
+            if kill - self.window - self.allowance <= when <= back + ASKS_S:
                 self.oldest_in_window = max(self.oldest_in_window, kill - when)
                 return "within the window before a kill"
         if self._answered_late(device, serial, missing):
@@ -297,11 +301,13 @@ class Judgement:
 
     def _answered_late(self, device, serial, missing):
         """One bad reading of each missing tag, each used for one value."""
-        found = []
+        found, first = [], serial
+        while first and device.times[first] - device.times[first - 1] < TOGETHER_S:
+            first -= 1
         for tag in range(device.tags):
             if missing >> tag & 1:
                 times = self.bad.get((device.index, tag), [])
-                at = bisect.bisect_left(times, device.befores[serial])
+                at = bisect.bisect_left(times, device.befores[first])
                 if at >= len(times) or times[at] > device.times[serial] + GIVEN_UP_S:
                     return False
                 found.append((times, at))

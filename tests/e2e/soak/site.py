@@ -1,5 +1,6 @@
 """The site of the soak: a plant, a gateway on a small disk, a LAN and a cloud behind a wire."""
 
+import errno
 import hashlib
 import math
 import os
@@ -60,11 +61,14 @@ class Disk:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", directory], check=True)
 
     def fill(self):
-        room = os.statvfs(self.directory)
+        """To the last byte, whoever else writes meanwhile."""
         with open(self.directory / "filler", "wb", buffering=0) as filler:
-            left = room.f_bavail * room.f_frsize
-            while left > 0:
-                left -= filler.write(bytes(min(left, 1 << 20)))
+            try:
+                while filler.write(bytes(1 << 20)):
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
 
     def free(self):
         (self.directory / "filler").unlink(missing_ok=True)
