@@ -223,7 +223,10 @@ def test_a_session_waits_for_its_client(lan, make, version, qos):
 
 
 def test_a_paho_publisher_whose_connection_breaks_sends_each_message_once(lan):
-    """QoS 2 both ways: the connection is cut again and again while a thousand messages go through."""
+    """QoS 2 both ways: the connection is cut again and again while a thousand messages go through.
+
+    Not before its CONNACK: a PUBREL that paho owes becomes a PUBLISH again when its next connection breaks before that.
+    """
     if QOS_MAX < 2:
         return
     got = []
@@ -242,7 +245,7 @@ def test_a_paho_publisher_whose_connection_breaks_sends_each_message_once(lan):
     def cut():
         while not done.wait(0.3):
             for client in (sender, receiver):
-                sock = client.socket()
+                sock = client.is_connected() and client.socket()
                 if sock:
                     try:
                         sock.shutdown(2)
