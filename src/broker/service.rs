@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::FutureExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::{BoxStream, FuturesUnordered, SelectAll, once, unfold};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,18 @@ const SYS_EVERY: Duration = Duration::from_secs(10);
 /// At the end, how long to wait for the next word of a connection.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// What happens seldom.
+enum Seldom {
+    Stop,
+    /// Deadlines are due.
+    Tick,
+    /// `$SYS` is due.
+    Sys,
+    /// Rules, rights or limits are others.
+    Changed,
+    Ask(Ask),
+}
+
 pub struct Service {
     pub router: Router,
     pub events: mpsc::Receiver<Event>,
@@ -61,15 +73,12 @@ impl Service {
         let mut events = Vec::with_capacity(EVENTS_PER_ROUND);
         let mut messages = Vec::with_capacity(LOCAL_PER_ROUND);
         let mut commits = FuturesUnordered::new();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut sys = Sys::default();
-        let mut sys_due = interval(SYS_EVERY);
-        sys_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rules = self.rules.clone();
         rules.mark_changed();
         let mut access = self.access.clone();
         let mut limits = self.limits.clone();
+        let mut seldom = self.seldom(stop);
         self.restore().await;
         let mut rounds = 0;
         loop {
@@ -77,29 +86,31 @@ impl Service {
             let are_others_due = rounds >= ROUNDS_IN_A_ROW;
             let is_in_a_row = !are_others_due && !self.events.is_empty();
             rounds = if is_in_a_row { rounds + 1 } else { 0 };
+            let mut came = 0;
             tokio::select! {
                 biased;
                 count = self.events.recv_many(&mut events, EVENTS_PER_ROUND), if !are_others_due => {
                     if count == 0 {
                         break;
                     }
+                    came = count;
                 }
-                () = stop.cancelled() => break,
-                _ = tick.tick() => self.router.tick(self.clock.mono()),
-                Ok(()) = rules.changed() => {}
-                Ok(()) = access.changed() => access.mark_changed(),
-                Ok(()) = limits.changed() => limits.mark_changed(),
-                Some(ask) = self.asks.recv() => ask(&mut self.router, self.clock.mono()),
+                Some(what) = seldom.next() => match what {
+                    Seldom::Stop => break,
+                    Seldom::Tick => self.router.tick(self.clock.mono()),
+                    Seldom::Sys => {
+                        let uptime = self.clock.mono() - self.started;
+                        for message in sys.changes(&self.counters.status(uptime.as_secs(), &[]), SYS_EVERY) {
+                            self.router.publish(message, self.clock.mono());
+                        }
+                    }
+                    Seldom::Changed => {}
+                    Seldom::Ask(ask) => ask(&mut self.router, self.clock.mono()),
+                },
                 Some((waiter, result)) = commits.next(), if !commits.is_empty() => {
                     self.router.settle(waiter, &result, self.clock.mono());
                 }
                 _ = self.local.recv_many(&mut messages, LOCAL_PER_ROUND), if !self.local.is_closed() => {}
-                _ = sys_due.tick() => {
-                    let uptime = self.clock.mono() - self.started;
-                    for message in sys.changes(&self.counters.status(uptime.as_secs(), &[]), SYS_EVERY) {
-                        self.router.publish(message, self.clock.mono());
-                    }
-                }
                 () = ready(()), if are_others_due || self.router.is_unfinished() => {}
             }
             // Rules hold for every message sent after they were set, whichever branch woke us.
@@ -137,10 +148,35 @@ impl Service {
             }
             self.router.flush(now);
             // Those who were woken write, and what they get meanwhile is read, before anything else is
-            // looked at.
-            tokio::task::yield_now().await;
+            // looked at. With nothing behind what came they do so while we wait for more: to yield as
+            // well would ask the system once more for each message that comes alone.
+            let is_alone = came > 0 && self.events.is_empty() && !self.router.is_unfinished();
+            if !is_alone {
+                tokio::task::yield_now().await;
+            }
         }
         self.end().await;
+    }
+
+    /// All that happens seldom in one stream, which looks only at what has been woken: every message
+    /// waits here for the next one, and to look at each of these takes longer than to route it.
+    fn seldom(&mut self, stop: CancellationToken) -> SelectAll<BoxStream<'static, Seldom>> {
+        let (_, none) = mpsc::channel(1);
+        let asks = std::mem::replace(&mut self.asks, none);
+        let mut all = SelectAll::new();
+        all.push(once(stop.cancelled_owned()).map(|()| Seldom::Stop).boxed());
+        all.push(ticks(TICK).map(|()| Seldom::Tick).boxed());
+        all.push(changes(self.rules.clone()));
+        all.push(changes(self.access.clone()));
+        all.push(changes(self.limits.clone()));
+        all.push(
+            unfold(asks, |mut asks: mpsc::Receiver<Ask>| async move {
+                Some((Seldom::Ask(asks.recv().await?), asks))
+            })
+            .boxed(),
+        );
+        all.push(ticks(SYS_EVERY).map(|()| Seldom::Sys).boxed());
+        all
     }
 
     /// Takes over what the last run left; those who connect meanwhile wait.
@@ -163,4 +199,22 @@ impl Service {
             }
         }
     }
+}
+
+fn ticks(every: Duration) -> impl Stream<Item = ()> {
+    let mut due = interval(every);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    unfold(due, |mut due| async move {
+        due.tick().await;
+        Some(((), due))
+    })
+}
+
+/// Ends when there is nobody left who could change it.
+fn changes<T: Send + Sync + 'static>(of: watch::Receiver<T>) -> BoxStream<'static, Seldom> {
+    unfold(of, |mut of| async move {
+        of.changed().await.ok()?;
+        Some((Seldom::Changed, of))
+    })
+    .boxed()
 }
