@@ -1,6 +1,7 @@
 //! `fieldhold run`: the whole life of the process on one screen.
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -62,13 +63,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The async runtime every command uses.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// The async runtime of a command.
+pub struct Runtime(tokio::runtime::Runtime);
+
+impl Runtime {
+    /// Boxed, so that the program has it once for a result and not for every command.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(Box::pin(work) as Pin<Box<dyn Future<Output = T> + '_>>)
+    }
+
+    pub fn shutdown_background(self) {
+        self.0.shutdown_background();
+    }
+}
+
+pub fn runtime() -> anyhow::Result<Runtime> {
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(WORKERS_MAX));
-    tokio::runtime::Builder::new_multi_thread()
+    let built = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .enable_all()
         .build()
-        .context("can't start the async runtime")
+        .context("can't start the async runtime")?;
+    Ok(Runtime(built))
 }
 
 async fn live(

@@ -2,6 +2,7 @@
 
 mod asks;
 pub mod backup;
+mod blocking;
 mod by_hand;
 mod clock;
 mod commands;
@@ -25,6 +26,7 @@ mod trials;
 mod units;
 
 pub use asks::BrokerAsk;
+pub use blocking::{BrokeOff, blocking};
 pub use by_hand::{NoWay, Place, Way};
 pub use clock::SystemClock;
 pub use commands::NoAnswer;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,6 +45,11 @@ pub struct UnitStatus {
     pub restarts: u64,
 }
 
+/// One run of a unit, and what makes them: of one type for all units, so that the program has one
+/// supervisor and not one for each.
+type Run = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Make = Box<dyn Fn(CancellationToken) -> Run + Send>;
+
 struct Unit {
     stop: CancellationToken,
     /// Ends the run wherever it is.
@@ -65,12 +71,20 @@ impl Units {
 
     /// Starts `make` as the unit `name`; called anew for every restart. The future must end soon
     /// after its token is cancelled.
-    pub fn start<F, Run, E>(&self, name: &str, make: F)
+    pub fn start<F, R, E>(&self, name: &str, make: F)
     where
-        F: Fn(CancellationToken) -> Run + Send + 'static,
-        Run: Future<Output = Result<(), E>> + Send + 'static,
+        F: Fn(CancellationToken) -> R + Send + 'static,
+        R: Future<Output = Result<(), E>> + Send + 'static,
         E: Error + Send + 'static,
     {
+        let make = move |stop| {
+            let run = make(stop);
+            Box::pin(async move { run.await.map_err(|error| in_full(&error)) }) as Run
+        };
+        self.start_one(name, Box::new(make));
+    }
+
+    fn start_one(&self, name: &str, make: Make) {
         let status = Arc::new(Mutex::new(UnitStatus { state: UnitState::Running, restarts: 0 }));
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let unit = Unit { stop, cut, ended: TaskTracker::new(), status };
@@ -126,17 +140,13 @@ impl Units {
     }
 }
 
-async fn supervise<F, Run, E>(
+async fn supervise(
     name: String,
-    make: F,
+    make: Make,
     (stop, cut): (CancellationToken, CancellationToken),
     status: Arc<Mutex<UnitStatus>>,
     clock: Arc<dyn Clock>,
-) where
-    F: Fn(CancellationToken) -> Run + Send + 'static,
-    Run: Future<Output = Result<(), E>> + Send + 'static,
-    E: Error + Send + 'static,
-{
+) {
     let mut backoff = Backoff::new(RESTART_FIRST, RESTART_CAP, fastrand::u64(..));
     loop {
         let begun: Mono = clock.mono();
@@ -154,7 +164,7 @@ async fn supervise<F, Run, E>(
         let reason = match joined {
             Some(Ok(Ok(()))) if stop.is_cancelled() => break,
             Some(Ok(Ok(()))) => "ended without being told to".to_owned(),
-            Some(Ok(Err(error))) => in_full(&error),
+            Some(Ok(Err(reason))) => reason,
             Some(Err(panic)) => format!("panicked: {panic}"),
             None => break,
         };

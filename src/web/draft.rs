@@ -82,7 +82,7 @@ impl Drafts {
         let inside = self.inside.lock().await;
         let path = app.setup().status().borrow().file.clone();
         let kept = inside.kept.clone();
-        let settled = tokio::task::spawn_blocking(move || {
+        let settled = crate::runtime::blocking(move || {
             let file = file::read_text(&path).map_err(|problems| configuration(&problems.0))?;
             Ok::<_, Problem>(settle(kept, file))
         });
@@ -150,7 +150,7 @@ impl Draft<'_> {
     /// As [`Draft::put`], but what it contradicts stays known.
     pub async fn edit(&mut self, edits: Vec<edit::Edit>) -> Result<(), Problem> {
         let text = self.text.clone();
-        let made = tokio::task::spawn_blocking(move || edit::apply(&text, &edits));
+        let made = crate::runtime::blocking(move || edit::apply(&text, &edits));
         let made = made.await.map_err(|_| Problem::unavailable("the gateway is stopping"))?;
         let text = made.map_err(|refusal| of_edit(&refusal))?;
         let base = match &self.inside.kept {
@@ -178,7 +178,7 @@ impl Draft<'_> {
         if kept != self.inside.kept {
             let path = self.drafts.path.clone();
             let next = kept.clone();
-            let written = tokio::task::spawn_blocking(move || {
+            let written = crate::runtime::blocking(move || {
                 let count = next.as_ref().map_or(0, |kept| changes(&kept.base, &kept.text).len());
                 (count, write_kept(path.as_deref(), next.as_ref()))
             });

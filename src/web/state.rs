@@ -62,7 +62,7 @@ impl Shared {
         let open = async || {
             let dir = self.deps.state_dir.clone().filter(|_| self.deps.demo.is_none());
             let clock = Arc::clone(&self.deps.clock);
-            let opened = tokio::task::spawn_blocking(move || Access::open(dir.as_deref(), clock));
+            let opened = crate::runtime::blocking(move || Access::open(dir.as_deref(), clock));
             opened.await.map_err(|_| Opening::Stopping)?.map(Arc::new)
         };
         self.access.get_or_try_init(open).await.cloned()

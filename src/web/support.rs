@@ -40,7 +40,7 @@ pub(super) async fn of_gateway(shared: &Arc<Shared>) -> Parts {
     // Without it the rest is worth as much.
     let configuration = deps.setup.text().await.unwrap_or_else(|why| format!("# {why}\n"));
     let shared = Arc::clone(shared);
-    let gathered = tokio::task::spawn_blocking(move || {
+    let gathered = crate::runtime::blocking(move || {
         let deps = shared.deps();
         let uptime = deps.clock.mono() - shared.started();
         let facts = system::look(&*deps.clock, Some(uptime), deps.state_dir.as_deref());

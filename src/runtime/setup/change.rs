@@ -17,8 +17,8 @@ use crate::config::file;
 use crate::config::{self, Plan};
 use crate::model::Wall;
 use crate::runtime::gateway::Gateway;
-use crate::runtime::in_full;
 use crate::runtime::locks::lock;
+use crate::runtime::{blocking, in_full};
 
 /// Between two attempts to finish a rollback that something stands in the way of.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -349,7 +349,7 @@ impl Changing {
         work: impl FnOnce(&mut Disk) -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let disk = Arc::clone(&self.disk);
-        let done = tokio::task::spawn_blocking(move || work(&mut lock(&disk)));
+        let done = blocking(move || work(&mut lock(&disk)));
         done.await.map_err(|_| Refused::Stopping)
     }
 

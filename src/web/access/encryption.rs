@@ -73,7 +73,7 @@ impl Encryption {
             };
             Ok(Self(Some(Arc::new(Shown { server: tls::Server::load(files)?, device, clock }))))
         };
-        tokio::task::spawn_blocking(loading).await.map_err(|_| EncryptionError::Stopping)?
+        crate::runtime::blocking(loading).await.map_err(|_| EncryptionError::Stopping)?
     }
 
     /// For the next connection; `None` if it is not encrypted.
@@ -86,7 +86,7 @@ impl Encryption {
         let Some(shown) = self.0 else { return };
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let shown = Arc::clone(&shown);
-            let _ = tokio::task::spawn_blocking(move || shown.look()).await;
+            let _ = crate::runtime::blocking(move || shown.look()).await;
         }
     }
 }

@@ -47,7 +47,7 @@ impl Turn {
     pub async fn hash(self, password: String) -> Result<String, PasswordsError> {
         // The turn goes along, so that it is over when the work is, whoever still waits for that.
         let work = move || (hash_password(password.as_bytes()), self);
-        match tokio::task::spawn_blocking(work).await {
+        match crate::runtime::blocking(work).await {
             Ok((Ok(hash), _)) => Ok(hash),
             Ok((Err(_), _)) | Err(_) => Err(PasswordsError::Failed),
         }
@@ -66,7 +66,7 @@ impl Turn {
             };
             (is_right, self)
         };
-        tokio::task::spawn_blocking(work).await.is_ok_and(|(is_right, _)| is_right)
+        crate::runtime::blocking(work).await.is_ok_and(|(is_right, _)| is_right)
     }
 }
 

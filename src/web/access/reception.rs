@@ -449,7 +449,7 @@ impl Access {
         change: impl FnOnce(&mut Accounts) -> Result<T, AccountError> + Send + 'static,
     ) -> Result<T, Refused> {
         let access = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || access.book.change(change)).await;
+        let done = crate::runtime::blocking(move || access.book.change(change)).await;
         Ok(done.map_err(|_| Refused::Stopping)??)
     }
 
@@ -506,7 +506,7 @@ impl Access {
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Refused> {
         let access = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&access)).await;
+        let done = crate::runtime::blocking(move || work(&access)).await;
         done.map_err(|_| Refused::Stopping)
     }
 }

@@ -190,7 +190,7 @@ async fn password(Json(ask): Json<Password>) -> Result<Json<Hashed>, Problem> {
         return Err(Problem::refused(why).field("password"));
     }
     // Hashing is meant to be work.
-    let hash = tokio::task::spawn_blocking(move || hash_password(ask.password.as_bytes())).await;
+    let hash = crate::runtime::blocking(move || hash_password(ask.password.as_bytes())).await;
     let hash = hash.map_err(|_| Problem::unavailable("hashing broke off"))?;
     let hash = hash.map_err(|error| Problem::refused(error.to_string()).field("password"))?;
     Ok(Json(Hashed { hash }))

@@ -44,7 +44,7 @@ async fn certificate(State(app): State<App>) -> Result<Response, Problem> {
     let none = || Problem::not_found("the page shows no certificate of the device's authority");
     let dir = app.state_dir().filter(|_| app.plan().tls == WebTls::Device).ok_or_else(none)?;
     let dir = dir.clone();
-    let read = tokio::task::spawn_blocking(move || authority(&dir)).await;
+    let read = crate::runtime::blocking(move || authority(&dir)).await;
     let pem = read.ok().flatten().ok_or_else(none)?;
     let name = "attachment; filename=\"fieldhold-authority.crt\"";
     let kind = "application/x-x509-ca-cert";
@@ -65,8 +65,7 @@ async fn upload(
 ) -> Result<Json<Kept>, Problem> {
     let nowhere = || Problem::refused("the gateway keeps nothing: its store has no path");
     let dir = app.state_dir().ok_or_else(nowhere)?.clone();
-    let kept =
-        tokio::task::spawn_blocking(move || keep_own(&dir, &own.certificate, &own.key)).await;
+    let kept = crate::runtime::blocking(move || keep_own(&dir, &own.certificate, &own.key)).await;
     let kept = kept.map_err(|_| Problem::unavailable("the gateway is stopping"))?;
     let (file, valid_until) =
         kept.map_err(|error| Problem::refused(crate::runtime::in_full(&error)))?;

@@ -20,7 +20,7 @@ pub fn routes() -> OpenApiRouter<App> {
 async fn diagnostics(State(app): State<App>) -> Result<Response, Problem> {
     let parts = support::of_gateway(app.shared()).await;
     let (name, now) = (app.gateway().plan().gateway.name, app.clock().wall());
-    let made = tokio::task::spawn_blocking(move || support::bundle(parts, now));
+    let made = crate::runtime::blocking(move || support::bundle(parts, now));
     let bytes = made.await.map_err(|_| Problem::unavailable("putting it together broke off"))?;
     Ok(download(&format!("fieldhold-{name}-diagnostics.tar.gz"), "application/gzip", bytes))
 }

@@ -122,7 +122,7 @@ async fn seen(app: &App, who: &Who, draft: Draft<'_>) -> Result<Seen, Problem> {
 pub(super) async fn off<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = crate::runtime::blocking(work).await;
     done.map_err(|_| Problem::unavailable("the gateway is stopping"))
 }
 

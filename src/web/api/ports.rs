@@ -45,7 +45,7 @@ async fn ports(State(app): State<App>) -> Result<Json<Ports>, Problem> {
         .filter_map(|bus| Some((bus.name.to_string(), bus.link.serial()?.port.clone())))
         .collect();
     // Looks at the files of all processes.
-    let rows = tokio::task::spawn_blocking(move || rows(serial_ports(), &buses)).await;
+    let rows = crate::runtime::blocking(move || rows(serial_ports(), &buses)).await;
     let rows = rows.map_err(|_| Problem::unavailable("looking for ports broke off"))?;
     Ok(Json(Ports { rows }))
 }

@@ -60,7 +60,7 @@ async fn drops(
     let file = app.state_dir().map(|dir| database(dir)).filter(|file| file.exists());
     // The newest are not in the file yet, or not as they are now.
     let newest = app.gateway().store_status().drops;
-    let rows = tokio::task::spawn_blocking(move || {
+    let rows = crate::runtime::blocking(move || {
         let old = match file {
             Some(file) => Inspector::open(&file)?.drops(KEPT)?,
             None => Vec::new(),

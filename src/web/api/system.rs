@@ -68,7 +68,7 @@ async fn system(State(app): State<App>) -> Result<Json<System>, Problem> {
 async fn facts(app: &App) -> Result<System, Problem> {
     let uptime = app.clock().mono() - app.started();
     let (clock, dir) = (Arc::clone(app.clock()), app.state_dir().cloned());
-    let look = tokio::task::spawn_blocking(move || look(&*clock, Some(uptime), dir.as_deref()));
+    let look = crate::runtime::blocking(move || look(&*clock, Some(uptime), dir.as_deref()));
     look.await.map_err(|_| Problem::unavailable("looking broke off"))
 }
 

@@ -136,7 +136,7 @@ async fn file(
 ) -> Result<Response, Problem> {
     let bus = name.clone();
     // Up to ten thousand exchanges are taken apart.
-    let made = tokio::task::spawn_blocking(move || {
+    let made = crate::runtime::blocking(move || {
         let (page, exchanges) = all(app.gateway(), &bus)?;
         Some(format.write(&page, exchanges.iter(), &app.gateway().plan()))
     });
