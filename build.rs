@@ -1,4 +1,5 @@
-//! Compresses the files of the web page, so that the program carries and sends them as they are.
+//! Compresses the files of the web page, so that the program carries and sends them as they are, and
+//! the description of its API.
 //!
 //! Writes `page.rs` to the output directory: a table of the files with their gzip and brotli forms,
 //! and a name for all of them together that changes with any of them.
@@ -10,7 +11,10 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
+
 const UI: &str = "src/web/ui";
+const DESCRIPTION: &str = "docs/openapi.json";
 /// Endings of what a browser is given; the rest of the directory is for people.
 const SERVED: [&str; 7] = ["html", "js", "css", "svg", "png", "txt", "webmanifest"];
 
@@ -38,17 +42,41 @@ fn main() -> io::Result<()> {
         let write = |ending: &str, bytes: &[u8]| {
             fs::File::create(out.join(format!("{number}.{ending}")))?.write_all(bytes)
         };
-        write("plain", &plain)?;
         write("gzip", &gzip(&plain))?;
         write("brotli", &brotli(&plain)?)?;
         let _ = writeln!(
             table,
-            "File {{ name: {name:?}, plain: include_bytes!(\"{number}.plain\"), \
-             gzip: include_bytes!(\"{number}.gzip\"), brotli: include_bytes!(\"{number}.brotli\") }},"
+            "File {{ name: {name:?}, gzip: include_bytes!(\"{number}.gzip\"), brotli: include_bytes!(\"{number}.brotli\") }},"
         );
     }
     table.push_str("];\n");
-    fs::File::create(out.join("page.rs"))?.write_all(table.as_bytes())
+    fs::File::create(out.join("page.rs"))?.write_all(table.as_bytes())?;
+    description(&root, &out)
+}
+
+/// The description of the API, and what it says about who may use a route.
+fn description(root: &Path, out: &Path) -> io::Result<()> {
+    println!("cargo::rerun-if-changed={DESCRIPTION}");
+    let text = fs::read(root.join(DESCRIPTION))?;
+    fs::File::create(out.join("openapi.gzip"))?.write_all(&gzip(&text))?;
+    let mut table = String::from(
+        "static DESCRIPTION: &[u8] = include_bytes!(\"openapi.gzip\");\n\
+         static NEEDS: &[(&str, &str, Option<&str>)] = &[\n",
+    );
+    let description: Value = serde_json::from_slice(&text)?;
+    let paths = description.get("paths").and_then(Value::as_object);
+    for (path, methods) in paths.into_iter().flatten() {
+        for (method, operation) in methods.as_object().into_iter().flatten() {
+            // `[{}]` is everybody, `[{"session": ["viewer"]}]` a role; what says neither is refused to all.
+            let way = operation.pointer("/security/0").and_then(Value::as_object);
+            let role = operation.pointer("/security/0/session/0").and_then(Value::as_str);
+            if role.is_some() || way.is_some_and(Map::is_empty) {
+                let _ = writeln!(table, "({:?}, {path:?}, {role:?}),", method.to_uppercase());
+            }
+        }
+    }
+    table.push_str("];\n");
+    fs::File::create(out.join("description.rs"))?.write_all(table.as_bytes())
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

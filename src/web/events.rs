@@ -17,8 +17,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::App;
 use super::access::Who;
@@ -27,6 +25,7 @@ use crate::model::Mono;
 use crate::runtime::{Status, TagNow};
 use crate::south::{DeviceState, DeviceStatus};
 use crate::store::ConsumerStatus;
+use crate::web::described::{Routes, routes};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
@@ -38,8 +37,8 @@ const BEHIND_MAX: usize = 8;
 /// A comment that keeps the connection known to everything in between.
 const ALIVE: Duration = Duration::from_secs(15);
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(events))
+pub fn routes() -> Routes {
+    routes!(events)
 }
 
 /// What all streams share.

@@ -14,11 +14,13 @@ pub mod access;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod api;
 mod crowd;
+mod described;
 mod draft;
 mod events;
 mod hidden;
 #[allow(unused_qualifications, reason = "written by the macro of the descriptions")]
 mod metrics;
+#[cfg(test)]
 mod openapi;
 mod page;
 mod problem;
@@ -39,7 +41,7 @@ use crate::config::WebPlan;
 use crate::runtime::in_full;
 
 pub use api::demo::{Demo, DemoSwitch, DemoSwitches};
-pub use routes::{Need, description, needs};
+pub use routes::Need;
 pub use server::WebError;
 pub use state::{App, Deps};
 

@@ -1,8 +1,9 @@
-//! All routes, and what they need: made of the routes themselves.
+//! All routes, and what they need.
 //!
 //! A route says in its description who may use it (`security(("session" = ["viewer"]))`, nothing
-//! for everybody). The guard and the tests read it from there; a route that says nothing is refused
-//! to all, so that none is open by oversight.
+//! for everybody). The build reads it from the description of all, `docs/openapi.json`, which a test
+//! holds to the routes (`described.rs`); a route that says nothing is refused to all, so that none is
+//! open by oversight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +12,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use serde_json::Value;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 
 use super::access::{self, Role};
-use super::{App, api, events, metrics, openapi, page};
+use super::{App, api, events, metrics, page};
+use crate::web::described::Routes;
 
 /// Where the API begins.
 pub const BASE: &str = "/api/v1";
@@ -38,9 +37,15 @@ pub enum Need {
 /// What every route of the API needs, by method (`GET`) and path as the description has it.
 pub type Needs = BTreeMap<(String, String), Need>;
 
-fn all() -> OpenApiRouter<App> {
-    let api = OpenApiRouter::new()
-        .merge(api::audit::routes())
+include!(concat!(env!("OUT_DIR"), "/description.rs"));
+
+/// The description of the API, as `docs/openapi.json` has it.
+pub fn description() -> Vec<u8> {
+    page::inflate(DESCRIPTION)
+}
+
+fn all() -> Routes {
+    let api = api::audit::routes()
         .merge(api::certificate::routes())
         .merge(api::config::routes())
         .merge(api::draft::routes())
@@ -65,43 +70,26 @@ fn all() -> OpenApiRouter<App> {
         .merge(api::system::routes())
         .merge(api::diagnostics::routes())
         .merge(events::routes());
-    OpenApiRouter::new().nest(BASE, api).merge(metrics::routes())
+    Routes::default().nest(BASE, api).merge(metrics::routes())
 }
 
-/// The description of the API.
-pub fn description() -> OpenApi {
-    openapi::finish(all().into_openapi())
-}
-
-/// Reads them from the description.
-pub fn needs(description: &OpenApi) -> Needs {
-    let description = serde_json::to_value(description).unwrap_or_default();
-    let paths = description.get("paths").and_then(Value::as_object);
-    let mut needs = Needs::new();
-    for (path, methods) in paths.into_iter().flatten() {
-        for (method, operation) in methods.as_object().into_iter().flatten() {
-            if let Some(need) = operation.get("security").and_then(need) {
-                needs.insert((method.to_uppercase(), path.clone()), need);
-            }
-        }
-    }
-    needs
-}
-
-/// `[{}]` is everybody, `[{"session": ["viewer"]}]` a role.
-fn need(security: &Value) -> Option<Need> {
-    let first = security.as_array()?.first()?.as_object()?;
-    match first.get("session") {
-        None if first.is_empty() => Some(Need::Nothing),
-        scopes => Some(Need::Role(Role::from_word(scopes?.get(0)?.as_str()?)?)),
-    }
+/// Reads them from the table that the build made of the description.
+pub fn needs() -> Needs {
+    let known = NEEDS.iter().filter_map(|(method, path, role)| {
+        let need = match role {
+            None => Need::Nothing,
+            Some(word) => Need::Role(Role::from_word(word)?),
+        };
+        Some((((*method).to_owned(), (*path).to_owned()), need))
+    });
+    known.collect()
 }
 
 /// The service behind every connection.
 pub fn router(app: &App) -> Router {
-    let (router, description) = all().split_for_parts();
-    let guard = access::Guard::new(app.clone(), needs(&description));
-    router
+    let guard = access::Guard::new(app.clone(), needs());
+    all()
+        .into_router()
         .fallback(page::serve)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(guard, access::guard))
@@ -112,29 +100,45 @@ pub fn router(app: &App) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use utoipa::openapi::OpenApi;
+
     use super::*;
+    use crate::web::openapi;
+
+    fn described() -> OpenApi {
+        openapi::finish(all().into_description())
+    }
+
+    /// `[{}]` is everybody, `[{"session": ["viewer"]}]` a role.
+    fn need(security: &Value) -> Option<Need> {
+        let first = security.as_array()?.first()?.as_object()?;
+        match first.get("session") {
+            None if first.is_empty() => Some(Need::Nothing),
+            scopes => Some(Need::Role(Role::from_word(scopes?.get(0)?.as_str()?)?)),
+        }
+    }
 
     #[test]
-    fn every_route_says_who_may_use_it() {
-        let description = description();
-        let needs = needs(&description);
-        let mut silent = Vec::new();
-        let value = serde_json::to_value(&description).unwrap();
-        for (path, methods) in value["paths"].as_object().unwrap() {
-            for method in methods.as_object().unwrap().keys() {
-                if !needs.contains_key(&(method.to_uppercase(), path.clone())) {
-                    silent.push(format!("{method} {path}"));
-                }
+    fn the_guard_asks_for_what_every_route_says() {
+        let description = serde_json::to_value(described()).unwrap();
+        let mut said = Needs::new();
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let need = need(&operation["security"]);
+                let need = need.unwrap_or_else(|| panic!("{method} {path} says nothing"));
+                said.insert((method.to_uppercase(), path.clone()), need);
             }
         }
-        assert!(silent.is_empty(), "{silent:?}");
+        assert!(said.len() > 60, "{} found", said.len());
+        assert_eq!(needs(), said, "build again, once docs/openapi.json is of these routes");
     }
 
     /// What programs of others are built on is not changed by oversight.
     #[test]
     fn the_committed_description_is_of_these_routes() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
-        let text = description().to_pretty_json().unwrap() + "\n";
+        let text = described().to_pretty_json().unwrap() + "\n";
         if std::env::var_os("FIELDHOLD_WRITE_OPENAPI").is_some() {
             let mut file = std::fs::File::create(path).unwrap();
             std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
@@ -148,8 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn the_program_has_the_description() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        assert!(description() == std::fs::read(path).unwrap(), "build again");
+    }
+
+    #[test]
     fn only_these_are_open_to_everybody() {
-        let open: Vec<_> = needs(&description())
+        let open: Vec<_> = needs()
             .into_iter()
             .filter(|(_, need)| *need == Need::Nothing)
             .map(|((method, path), _)| format!("{method} {path}"))

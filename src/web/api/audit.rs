@@ -3,15 +3,14 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::web::App;
 use crate::web::access::{PAGE_MAX, Row};
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query, rows_of_page};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(audit))
+pub fn routes() -> Routes {
+    routes!(audit)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -10,14 +10,13 @@ use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::broker::{Listening, Overheard, PASSWORD_BYTES_MAX, hash_password};
 use crate::model::TopicFilter;
 use crate::runtime::BrokerAsk;
 use crate::web::App;
 use crate::web::access::Who;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query};
 
 /// A comment that keeps a stream known to everything in between.
@@ -27,15 +26,14 @@ const ALIVE: Duration = Duration::from_secs(15);
 const BATCH_MAX: usize = 100;
 const BATCH_TIME: Duration = Duration::from_millis(250);
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(clients))
-        .routes(routes!(subscriptions))
-        .routes(routes!(topics))
-        .routes(routes!(retained, remove))
-        .routes(routes!(kick))
-        .routes(routes!(listen))
-        .routes(routes!(password))
+pub fn routes() -> Routes {
+    routes!(clients)
+        .merge(routes!(subscriptions))
+        .merge(routes!(topics))
+        .merge(routes!(retained, remove))
+        .merge(routes!(kick))
+        .merge(routes!(listen))
+        .merge(routes!(password))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

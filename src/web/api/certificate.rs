@@ -5,16 +5,15 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::config::WebTls;
 use crate::web::App;
 use crate::web::access::{Who, authority, keep_own};
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(certificate, upload))
+pub fn routes() -> Routes {
+    routes!(certificate, upload)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -4,16 +4,15 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::runtime::NoAnswer;
 use crate::web::App;
 use crate::web::access::Who;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(set))
+pub fn routes() -> Routes {
+    routes!(set)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

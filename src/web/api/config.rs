@@ -4,8 +4,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::draft::off;
 use crate::config::edit::lines::difference;
@@ -13,17 +11,17 @@ use crate::config::file;
 use crate::runtime::{Author, History, Record, Refused};
 use crate::web::App;
 use crate::web::access::Who;
+use crate::web::described::{Routes, routes};
 use crate::web::hidden::{masked, shown_to};
 use crate::web::problem::{Json, Path, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(config))
-        .routes(routes!(history))
-        .routes(routes!(version))
-        .routes(routes!(difference_to))
-        .routes(routes!(rollback))
-        .routes(routes!(confirm))
+pub fn routes() -> Routes {
+    routes!(config)
+        .merge(routes!(history))
+        .merge(routes!(version))
+        .merge(routes!(difference_to))
+        .merge(routes!(rollback))
+        .merge(routes!(confirm))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,17 +8,16 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem};
 
 /// Until a switch is where it was put; a serial line ends what it is in the middle of.
 const SWITCHED: Duration = Duration::from_secs(10);
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(switches)).routes(routes!(switch))
+pub fn routes() -> Routes {
+    routes!(switches).merge(routes!(switch))
 }
 
 /// How a page reaches the switches.

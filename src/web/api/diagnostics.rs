@@ -2,16 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::trace::download;
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::Problem;
 use crate::web::support;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(diagnostics))
+pub fn routes() -> Routes {
+    routes!(diagnostics)
 }
 
 /// What somebody who helps needs to know; passwords and keys are left out.

@@ -9,8 +9,6 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{
     AdditionalProperties, Array, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type,
 };
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::config::edit::compare::Change;
 use crate::config::edit::lines::difference;
@@ -19,6 +17,7 @@ use crate::config::{Plan, effects, file};
 use crate::runtime::{Author, Proposal};
 use crate::web::App;
 use crate::web::access::Who;
+use crate::web::described::{Routes, routes};
 use crate::web::draft::{Draft, changes};
 use crate::web::hidden::{mask, masked, put_back, put_back_in, shown_to};
 use crate::web::problem::{Json, Problem};
@@ -33,12 +32,11 @@ const CHANGES_MAX: usize = 1_000;
 /// How long an applied draft may wait for its confirmation.
 const CONFIRM_S: std::ops::RangeInclusive<u32> = 10..=3_600;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(look, put, discard))
-        .routes(routes!(edits))
-        .routes(routes!(apply))
-        .routes(routes!(check))
+pub fn routes() -> Routes {
+    routes!(look, put, discard)
+        .merge(routes!(edits))
+        .merge(routes!(apply))
+        .merge(routes!(check))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 

@@ -3,15 +3,14 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::runtime::LogLine;
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Query};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(logs))
+pub fn routes() -> Routes {
+    routes!(logs)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -6,25 +6,23 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::draft::{BODY_BYTES_MAX, off};
 use crate::config::edit::{self, Edit, Value};
 use crate::config::mapping::{self, CellProblem, Import};
 use crate::config::{Severity, file};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query, rows_of_page};
 use crate::web::refusal::{Finding, of_edit};
 
 /// Rows of a page, unless fewer are asked for.
 const ROWS_MAX: usize = 5_000;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(rows))
-        .routes(routes!(export))
-        .routes(routes!(import))
+pub fn routes() -> Routes {
+    routes!(rows)
+        .merge(routes!(export))
+        .merge(routes!(import))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::south::{SerialPort, serial_ports};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(ports))
+pub fn routes() -> Routes {
+    routes!(ports)
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -3,8 +3,6 @@
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::draft::off;
 use crate::codec::json;
@@ -13,11 +11,12 @@ use crate::config::edit::{self, Edit, Step, Value};
 use crate::config::{DevicePlan, Looked, Severity, Source, TagPlan, file};
 use crate::model::{self, Coding, Mono, Reading, TagId, ValueKind, Wall};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 use crate::web::refusal::{Finding, of_edit};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(preview))
+pub fn routes() -> Routes {
+    routes!(preview)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::place::{TableWord, configuration, no_way, unit_fits, way};
 use crate::codec::find::{Match, Shown, find};
@@ -23,6 +21,7 @@ use crate::south::probe::{
     BITS_MAX, Exchange, ProbeError, REGISTERS_MAX, Session, Split, object_name,
 };
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 
 /// How long an answer is waited for, unless the request says it.
@@ -41,12 +40,8 @@ const CANDIDATES_MAX: usize = 100;
 /// Characters of a number.
 const DIGITS: usize = 14;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(read))
-        .routes(routes!(search))
-        .routes(routes!(test))
-        .routes(routes!(identify))
+pub fn routes() -> Routes {
+    routes!(read).merge(routes!(search)).merge(routes!(test)).merge(routes!(identify))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -6,18 +6,17 @@ use std::path::Path as FilePath;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::draft::off;
 use crate::config::edit::{self, Value};
 use crate::config::{file, profile};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem, Query};
 use crate::web::refusal::of_edit;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(profiles)).routes(routes!(one))
+pub fn routes() -> Routes {
+    routes!(profiles).merge(routes!(one))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

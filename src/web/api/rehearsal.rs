@@ -7,17 +7,16 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::config::show_duration;
 use crate::runtime::rehearsal::{OUTAGE_MAX, OUTAGE_MIN, ROUND_TRIP, ROUND_TRIP_MAX};
 use crate::runtime::{RehearsalEnd, Rehearsed};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show, start, stop))
+pub fn routes() -> Routes {
+    routes!(show, start, stop)
 }
 
 /// An outage of all uplinks.

@@ -7,8 +7,6 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::place::{TableWord, no_way, way};
 use super::probe::{IdentityObject, in_ms};
@@ -17,6 +15,7 @@ use crate::config::{Framing, Link, Parity};
 use crate::model::Table;
 use crate::runtime::{Place, Scan, ScanEnd, Way};
 use crate::south::scan::{Found, OnPort, Question, Target, behind, units};
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem, Query};
 use crate::web::{self, App};
 
@@ -33,8 +32,8 @@ const PATIENCE_TCP_MS: u16 = 1_500;
 const PATIENCE_MS_MIN: u16 = 10;
 const PATIENCE_MS_MAX: u16 = 5_000;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(start)).routes(routes!(show, stop))
+pub fn routes() -> Routes {
+    routes!(start).merge(routes!(show, stop))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]

@@ -7,19 +7,15 @@ use axum::http::header::SET_COOKIE;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::web::App;
 use crate::web::access::{AtMachine, Role, SignedIn, Who, cookie};
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 use crate::web::server::Caller;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(session, sign_in, sign_out))
-        .routes(routes!(set_up))
-        .routes(routes!(change_password))
+pub fn routes() -> Routes {
+    routes!(session, sign_in, sign_out).merge(routes!(set_up)).merge(routes!(change_password))
 }
 
 /// Where somebody stands who opens the page.

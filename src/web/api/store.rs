@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::store::{DropRow, Inspector, database, drop_words};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query, rows_of_page};
 
 /// Rows that the store keeps.
@@ -17,8 +16,8 @@ const KEPT: usize = 10_000;
 const ROWS: usize = 100;
 const ROWS_MAX: usize = 1_000;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(drops))
+pub fn routes() -> Routes {
+    routes!(drops)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

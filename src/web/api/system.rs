@@ -7,15 +7,14 @@ use std::time::Duration;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::model;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem};
 use crate::web::{self, App};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(system))
+pub fn routes() -> Routes {
+    routes!(system)
 }
 
 #[derive(Debug, Serialize, ToSchema)]

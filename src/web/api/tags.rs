@@ -5,19 +5,18 @@ use std::collections::HashMap;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::config::{BusPlan, DevicePlan, Source, TagPlan, show_kind};
 use crate::runtime::TagNow;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query, rows_of_page};
 use crate::web::{self, App};
 
 /// Rows of a page, unless fewer are asked for.
 const ROWS_MAX: usize = 5_000;
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(tags)).routes(routes!(buses))
+pub fn routes() -> Routes {
+    routes!(tags).merge(routes!(buses))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -5,16 +5,15 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::runtime::Gateway;
 use crate::south::trace::{Exchange, Format, Page, Role, frames, text};
 use crate::web::App;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem, Query};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(page)).routes(routes!(packets)).routes(routes!(written))
+pub fn routes() -> Routes {
+    routes!(page).merge(routes!(packets)).merge(routes!(written))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -4,16 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::runtime::{TREND_EVERY, TrendPoint};
 use crate::uplink::Tried;
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem};
 use crate::web::{self, App};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(history)).routes(routes!(test)).routes(routes!(retry))
+pub fn routes() -> Routes {
+    routes!(history).merge(routes!(test)).merge(routes!(retry))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,19 +4,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::web::App;
 use crate::web::access::{Role, Who};
+use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Path, Problem};
 
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(users, add_user))
-        .routes(routes!(change_user, remove_user))
-        .routes(routes!(tokens, add_token))
-        .routes(routes!(remove_token))
+pub fn routes() -> Routes {
+    routes!(users, add_user)
+        .merge(routes!(change_user, remove_user))
+        .merge(routes!(tokens, add_token))
+        .merge(routes!(remove_token))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use self::text::{CONTENT_TYPE, Text, seconds};
 use super::App;
@@ -22,10 +20,11 @@ use crate::runtime::{Status, UnitState};
 use crate::south::{BusStatus, DeviceState, DeviceStatus, LinkState};
 use crate::store::{AccountStatus, ConsumerStatus, Health, Reason, StoreStatus};
 use crate::uplink::{Connection, DeadReason};
+use crate::web::described::{Routes, routes};
 
 /// Beside the API, where scrapers and watchdogs look for them.
-pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(metrics)).routes(routes!(healthz)).routes(routes!(readyz))
+pub fn routes() -> Routes {
+    routes!(metrics).merge(routes!(healthz)).merge(routes!(readyz))
 }
 
 /// Figures in the text format of Prometheus.
