@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::str::FromStr as _;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,9 +11,10 @@ use futures_util::FutureExt;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::{BadInput, ConfigArgument, first_boot};
 use crate::config;
@@ -220,11 +222,11 @@ impl Ends {
 /// To standard error, and to those who ask the gateway later.
 fn start_log(format: LogFormat, logs: &Logs) -> anyhow::Result<()> {
     let filter = match std::env::var("FIELDHOLD_LOG") {
-        Ok(words) => EnvFilter::try_new(&words).map_err(|error| {
-            let hint = "use error, warn, info, debug or trace";
+        Ok(words) => Targets::from_str(&words).map_err(|error| {
+            let hint = "use error, warn, info or debug";
             BadInput(format!("FIELDHOLD_LOG={words:?} can't be understood ({error}); {hint}"))
         })?,
-        Err(_) => EnvFilter::new("info"),
+        Err(_) => Targets::new().with_default(LevelFilter::INFO),
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
