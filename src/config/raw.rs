@@ -90,7 +90,6 @@ pub(super) fn tree(text: &str) -> Result<Node, SyntaxError> {
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
-        emit_comments: false,
         with_snippet: false,
     };
     match serde_yaml::from_str_with_options::<Spanned<Typed>>(text, options) {
