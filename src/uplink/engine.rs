@@ -102,9 +102,16 @@ impl Engine {
     }
 
     /// A packet of this size was handed over.
-    pub fn sent(&mut self, bytes: usize) {
+    pub fn handed_over(&mut self, bytes: usize) {
         if !self.pace.is_free() {
-            self.pace.sent(self.started.elapsed(), bytes);
+            self.pace.handed_over(self.started.elapsed(), bytes);
+        }
+    }
+
+    /// All that was handed over is about to be written.
+    pub fn written(&mut self) {
+        if !self.pace.is_free() {
+            self.pace.written(self.started.elapsed());
         }
     }
 

@@ -4,8 +4,9 @@
 //! included, stays within the rate, and the last tenth of it within an eighth of that: the first is
 //! what a service enforces, the second leaves no long waits for a live reading behind a burst. The
 //! second is a little longer here than over there, so that messages which come together on their way
-//! still keep the rate when they arrive. It goes on through reconnections. Pure: time
-//! comes in.
+//! still keep the rate when they arrive. A message that was handed over counts from the moment when it
+//! is written: those of a backlog are packed and deflated one after the other and written together,
+//! which on a slow machine is later than that. It goes on through reconnections. Pure: time comes in.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,11 +26,22 @@ struct Amount {
     bytes: u64,
 }
 
+impl Amount {
+    fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
 #[derive(Debug)]
 pub struct Pace {
     rate: RatePlan,
-    /// What went in which slice, the newest last; at most [`LONG`] of them.
-    sent: VecDeque<(i64, Amount)>,
+    /// What was written in which slice, the newest last; at most [`LONG`] of them.
+    written: VecDeque<(i64, Amount)>,
+    /// What was handed over in which slice; at most [`SHORT`] of them.
+    handed_over: VecDeque<(i64, Amount)>,
+    /// What was handed over and is not yet written.
+    unwritten: Amount,
 }
 
 fn slice(at: Duration) -> i64 {
@@ -42,7 +54,12 @@ fn wide(bytes: usize) -> u64 {
 
 impl Pace {
     pub fn new(rate: RatePlan) -> Self {
-        Self { rate, sent: VecDeque::new() }
+        Self {
+            rate,
+            written: VecDeque::new(),
+            handed_over: VecDeque::new(),
+            unwritten: Amount::default(),
+        }
     }
 
     /// Whether nothing bounds it.
@@ -54,7 +71,9 @@ impl Pace {
     /// when nothing else went for a second; the configuration allows none.
     pub fn room(&self, now: Duration, bytes: usize) -> bool {
         let now = slice(now);
-        let (long, short) = (self.since(now - LONG), self.since(now - SHORT));
+        let mut long = sum(&self.written, now - LONG);
+        long.add(self.unwritten);
+        let short = sum(&self.handed_over, now - SHORT);
         let messages = self.rate.messages.is_none_or(|rate| {
             let rate = u64::from(rate);
             long.messages < rate && short.messages < rate.div_ceil(SHORT_SHARE)
@@ -67,41 +86,46 @@ impl Pace {
         messages && bytes
     }
 
-    pub fn sent(&mut self, now: Duration, bytes: usize) {
-        if self.is_free() {
-            return;
+    pub fn handed_over(&mut self, now: Duration, bytes: usize) {
+        if !self.is_free() {
+            let amount = Amount { messages: 1, bytes: wide(bytes) };
+            add(&mut self.handed_over, slice(now), SHORT, amount);
+            self.unwritten.add(amount);
         }
-        let now = slice(now);
-        while self.sent.front().is_some_and(|(slice, _)| *slice < now - LONG) {
-            self.sent.pop_front();
+    }
+
+    /// All that was handed over is on its way.
+    pub fn written(&mut self, now: Duration) {
+        let amount = std::mem::take(&mut self.unwritten);
+        if amount.messages > 0 {
+            add(&mut self.written, slice(now), LONG, amount);
         }
-        let amount = match self.sent.back_mut() {
-            Some((slice, amount)) if *slice >= now => amount,
-            _ => {
-                self.sent.push_back((now, Amount::default()));
-                match self.sent.back_mut() {
-                    Some((_, amount)) => amount,
-                    None => return,
-                }
-            }
-        };
-        amount.messages += 1;
-        amount.bytes = amount.bytes.saturating_add(wide(bytes));
     }
 
     /// When there may be room that is not there at `now`.
     pub fn again(now: Duration) -> Duration {
         Duration::from_millis(u64::try_from((slice(now) + 1) * SLICE_MS).unwrap_or(0))
     }
+}
 
-    /// The sum of this slice and all after it.
-    fn since(&self, first: i64) -> Amount {
-        let newest = self.sent.iter().rev().take_while(|(slice, _)| *slice >= first);
-        newest.fold(Amount::default(), |sum, (_, amount)| Amount {
-            messages: sum.messages + amount.messages,
-            bytes: sum.bytes.saturating_add(amount.bytes),
-        })
+/// Forgets what is older than `kept` slices.
+fn add(slices: &mut VecDeque<(i64, Amount)>, now: i64, kept: i64, amount: Amount) {
+    while slices.front().is_some_and(|(slice, _)| *slice < now - kept) {
+        slices.pop_front();
     }
+    match slices.back_mut() {
+        Some((slice, sum)) if *slice >= now => sum.add(amount),
+        _ => slices.push_back((now, amount)),
+    }
+}
+
+/// Of this slice and all after it.
+fn sum(slices: &VecDeque<(i64, Amount)>, first: i64) -> Amount {
+    let mut sum = Amount::default();
+    for (_, amount) in slices.iter().rev().take_while(|(slice, _)| *slice >= first) {
+        sum.add(*amount);
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -125,10 +149,11 @@ mod tests {
         let mut next = sizes.next().unwrap();
         for at in times {
             while pace.room(millis(at), next) {
-                pace.sent(millis(at), next);
+                pace.handed_over(millis(at), next);
                 sent.push((at, next));
                 next = sizes.next().unwrap();
             }
+            pace.written(millis(at));
         }
         sent
     }
@@ -161,9 +186,30 @@ mod tests {
         let mut pace = Pace::new(RatePlan::default());
         for _ in 0..1_000 {
             assert!(pace.room(millis(5), 1 << 30));
-            pace.sent(millis(5), 1 << 30);
+            pace.handed_over(millis(5), 1 << 30);
+            pace.written(millis(5));
         }
-        assert!(pace.sent.is_empty());
+        assert!(pace.written.is_empty() && pace.handed_over.is_empty());
+    }
+
+    /// Every other second each message takes 8 ms to be packed, and all wait for the last.
+    #[test]
+    fn what_is_packed_slowly_keeps_the_rate_when_it_is_written() {
+        let mut pace = Pace::new(RatePlan { messages: Some(100), bytes: None });
+        let (mut now, mut arrived) = (0, Vec::new());
+        while now < 60_000 {
+            let mut company = 0;
+            while company < 25 && pace.room(millis(now), 1_000) {
+                pace.handed_over(millis(now), 1_000);
+                company += 1;
+                now += if now % 2_000 < 1_000 { 8 } else { 0 };
+            }
+            pace.written(millis(now));
+            arrived.extend((0..company).map(|_| (now, 1_000)));
+            now += 1;
+        }
+        assert_eq!(most_in(&arrived, 1_000).0, 100);
+        assert!(arrived.len() > 60 * 85, "{} in a minute", arrived.len());
     }
 
     #[test]

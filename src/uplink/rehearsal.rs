@@ -170,7 +170,8 @@ impl Return {
                 return (went, bound.unwrap_or(Bound::Nothing));
             };
             let bytes = item.bytes() + PUBLISH_OVERHEAD;
-            self.pace.sent(now, bytes);
+            self.pace.handed_over(now, bytes);
+            self.pace.written(now);
             self.sent.messages += 1;
             self.sent.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
             self.inflight.hand_over(self.next_id, item, bytes);

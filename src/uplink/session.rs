@@ -295,8 +295,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Hands over as much as the window and the rate allow and reads ahead.
+    /// Hands over as much as the window and the rate allow and reads ahead. What was handed over is
+    /// written when the client is asked for what comes next.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let pumped = self.hand_over_all(client);
+        self.engine.written();
+        pumped
+    }
+
+    fn hand_over_all(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
         self.slack = client.slack();
         if std::mem::take(&mut self.heard) {
@@ -426,7 +433,7 @@ impl<'a> Session<'a> {
         // If this fails, the row is simply still in the store, unsettled.
         let id = client.publish(out.message())?;
         let bytes = out.bytes();
-        self.engine.sent(bytes);
+        self.engine.handed_over(bytes);
         self.inflight.hand_over(id, out, bytes);
         self.stale = true;
         Ok(())

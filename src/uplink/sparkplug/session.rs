@@ -339,8 +339,15 @@ impl<'a> Session<'a> {
         self.paced
     }
 
-    /// Says what is due, sends as much as the window and the rate allow, and reads ahead.
+    /// Says what is due, sends as much as the window and the rate allow, and reads ahead. What was
+    /// handed over is written when the client is asked for what comes next.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let pumped = self.hand_over_all(client);
+        self.engine.written();
+        pumped
+    }
+
+    fn hand_over_all(&mut self, client: &mut Client) -> Result<(), Failure> {
         match self.leaving {
             None => self.speak(),
             Some(Leaving::Draining(by)) if self.barrier.is_empty() || Instant::now() >= by => {
@@ -370,7 +377,7 @@ impl<'a> Session<'a> {
                 self.unpinged = 0;
             }
             self.unpinged += bytes;
-            self.engine.sent(bytes);
+            self.engine.handed_over(bytes);
             self.stale = true;
             let id = client.publish(Message {
                 topic: &out.topic,
