@@ -10,6 +10,8 @@ pub struct Counters {
     pub bytes_written: u64,
     pub writes: u64,
     pub flushes: u64,
+    /// Commits of the file system's journal.
+    pub journal_commits: u64,
 }
 
 impl Counters {
@@ -18,6 +20,7 @@ impl Counters {
             bytes_written: self.bytes_written - before.bytes_written,
             writes: self.writes - before.writes,
             flushes: self.flushes - before.flushes,
+            journal_commits: self.journal_commits - before.journal_commits,
         }
     }
 }
@@ -63,7 +66,15 @@ impl LoopDisk {
         let text = std::fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
         // Fields of Documentation/block/stat.rst; a sector is 512 bytes whatever the device's is.
         let fields: Vec<u64> = text.split_whitespace().map(|f| f.parse().unwrap()).collect();
-        Counters { bytes_written: fields[6] * 512, writes: fields[4], flushes: fields[15] }
+        // The journal's inode is 8; the first word tells the transactions so far.
+        let journal = std::fs::read_to_string(format!("/proc/fs/jbd2/{name}-8/info")).unwrap();
+        let journal_commits = journal.split_whitespace().next().unwrap().parse().unwrap();
+        Counters {
+            bytes_written: fields[6] * 512,
+            writes: fields[4],
+            flushes: fields[15],
+            journal_commits,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //!
 //! - `ring`: rates against the raw ring, with and without 20 ms more per sync (strace)
 //! - `wear [SECONDS]`: bytes written and flushes, by the counters of loop devices (root)
+//! - `syncs [SECONDS]`: calls of fdatasync and fsync per commit in real time (strace, root)
 //! - `purge`: what deleting a drained backlog writes (root)
 //! - `start [MILLIONS]`: the first safe reading after a start with so many in the file
 //! - `append [SECONDS]`: what pollers wait for with 500 ms per sync (strace)
@@ -31,6 +32,7 @@ mod outage;
 mod rate;
 mod ring;
 mod start;
+mod syncs;
 mod wear;
 mod workload;
 
@@ -39,7 +41,7 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
         ["rate-child", way, n] => return rate::child(way, n.parse().unwrap()),
-        ["append-child", seconds] => return append::child(seconds.parse().unwrap()),
+        ["syncs-child", seconds] => return syncs::child(seconds.parse().unwrap()),
         ["start-fill", dir, millions] => {
             return start::fill(dir.as_ref(), millions.parse().unwrap());
         }
@@ -53,6 +55,7 @@ fn main() {
         match word {
             "ring" => rate::measure(),
             "wear" => wear::measure(number(300)),
+            "syncs" => syncs::measure(number(300)),
             "purge" => wear::purge(),
             "start" => start::measure(number(300)),
             "append" => append::measure(number(60)),

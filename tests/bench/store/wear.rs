@@ -22,9 +22,13 @@ const ROUND: Duration = Duration::from_secs(1);
 const WARM_UP_ROUNDS: u64 = 500;
 const PURGE_ROUNDS: u64 = 4_000;
 
+/// Names of files that are looked for and are not there, so that strace sees where it was.
+pub const MARK_BEGIN: &str = "measuring-begins";
+pub const MARK_END: &str = "measuring-ends";
+
 /// How a second's readings get to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub enum Way {
     Ring(Duration),
     /// With the only consumer away, so that everything is written.
     Offline(Duration),
@@ -51,11 +55,11 @@ impl Way {
 }
 
 /// What one way cost.
-struct Cost {
+pub struct Cost {
     way: Way,
     readings: u64,
-    commits: u64,
-    device: Counters,
+    pub commits: u64,
+    pub device: Counters,
 }
 
 pub fn measure(seconds: u64) {
@@ -85,13 +89,14 @@ pub fn measure(seconds: u64) {
                 "scenario": "wear", "way": cost.way.name(), "seconds": seconds,
                 "readings": cost.readings, "bytes_per_reading": bytes, "commits": cost.commits,
                 "flushes": cost.device.flushes, "flushes_per_commit": flushes,
+                "journal_commits": cost.device.journal_commits,
                 "bar": cost.way.bar(), "held": cost.way.bar().is_none_or(|bar| bytes <= bar),
             })
         );
     }
 }
 
-fn run(way: Way, seconds: u64) -> Option<Cost> {
+pub fn run(way: Way, seconds: u64) -> Option<Cost> {
     let disk = LoopDisk::make(DISK_BYTES)?;
     Some(match way {
         Way::Ring(window) => run_ring(way, window, seconds, &disk),
@@ -127,6 +132,7 @@ fn run_store(way: Way, window: Duration, seconds: u64, disk: &LoopDisk) -> Cost 
     }
     let commits_before = store.status().counters.commits;
     let before = disk.settled();
+    assert!(!disk.path().join(MARK_BEGIN).exists());
     let start = Instant::now();
     for round in 0..seconds {
         for group in 0..TAGS / GROUP {
@@ -140,6 +146,7 @@ fn run_store(way: Way, window: Duration, seconds: u64, disk: &LoopDisk) -> Cost 
         }
     }
     until(start + ROUND * u32::try_from(seconds).unwrap());
+    assert!(!disk.path().join(MARK_END).exists());
     let commits = store.status().counters.commits - commits_before;
     let device = disk.settled().since(before);
     // What is still in its window was not written: with the last rounds left out of both sides the
