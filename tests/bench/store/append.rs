@@ -1,7 +1,11 @@
 //! What a poller waits for in `append` while the disk takes half a second for every sync; beside it
 //! the floor: what the same threads wait for where there is no lock, which is the scheduler's alone.
+//! Only the thread that writes is traced: strace stops whom it traces at calls that it is not to look
+//! at as well, and the pollers would wait for strace.
 
 use std::collections::VecDeque;
+use std::fs::DirEntry;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,17 +20,50 @@ const POLLERS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(4);
 const BAR_US: u128 = 1_000;
 
-pub fn measure(seconds: u64) {
-    match workload::child(&["append-child", &seconds.to_string()], SYNC_DELAY_MS) {
-        Some(said) => print!("{said}"),
-        None => println!("SKIPPED: append"),
+/// Delays every sync of the thread until it is killed; `None`, said loudly, where there is no strace
+/// or none may trace.
+fn slow_down(thread: &str) -> Option<Child> {
+    let is_it = |task: &DirEntry| {
+        std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == thread)
+    };
+    // A thread has its name when it runs.
+    let task = loop {
+        let mut tasks = std::fs::read_dir("/proc/self/task").unwrap().map(Result::unwrap);
+        match tasks.find(is_it) {
+            Some(task) => break task,
+            None => std::thread::sleep(PAUSE),
+        }
+    };
+    let delay = format!("inject=fdatasync,fsync:delay_exit={}", SYNC_DELAY_MS * 1_000);
+    let spawned = Command::new("strace")
+        .args(["-qqq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", &delay, "-p"])
+        .arg(task.file_name())
+        .spawn();
+    let mut strace = match spawned {
+        Ok(strace) => strace,
+        Err(error) => {
+            println!("SKIPPED: strace: {error}");
+            return None;
+        }
+    };
+    loop {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap();
+        if !status.contains("TracerPid:\t0\n") {
+            return Some(strace);
+        }
+        if let Some(ended) = strace.try_wait().unwrap() {
+            println!("SKIPPED: strace: {ended}");
+            return None;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 
-pub fn child(seconds: u64) {
+pub fn measure(seconds: u64) {
     let place = workload::scratch();
     let clock = Arc::new(SystemClock::new());
     let store = workload::open(place.path(), Duration::from_secs(1), clock.clone());
+    let Some(mut strace) = slow_down("store-writer") else { return };
     let end = Instant::now() + Duration::from_secs(seconds);
     let took: Vec<(u128, u128)> = std::thread::scope(|scope| {
         let poller = |number: u32| {
@@ -53,6 +90,8 @@ pub fn child(seconds: u64) {
         let threads: Vec<_> = (0..POLLERS).map(|n| scope.spawn(poller(n))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
+    strace.kill().unwrap();
+    strace.wait().unwrap();
     let appends = took.len();
     let (mut took, mut floor): (Vec<_>, Vec<_>) = took.into_iter().unzip();
     took.sort_unstable();
