@@ -32,7 +32,8 @@ impl From<Body> for Content {
     }
 }
 
-/// Something to append, made ready before the lock is taken: others wait for that.
+/// Something to append, made ready before a lock is taken: others wait for that.
+#[derive(Debug)]
 pub struct Fresh {
     pub content: Content,
     pub n: u64,

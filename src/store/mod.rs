@@ -50,6 +50,7 @@ mod drop_words;
 mod entry;
 mod error;
 mod file;
+mod inbox;
 mod inspect;
 mod keep;
 mod lane;
@@ -136,6 +137,8 @@ mod delete_tests;
 mod fault_tests;
 #[cfg(test)]
 mod fixture_tests;
+#[cfg(test)]
+mod inbox_tests;
 #[cfg(test)]
 mod mode_tests;
 #[cfg(test)]
@@ -335,25 +338,16 @@ impl Store {
 
     /// Takes readings; never waits for the disk.
     pub fn append(&self, batch: Batch) -> Range<Seq> {
-        let items = Fresh::of_readings(batch.readings);
-        let now = self.shared.clock.mono();
-        let mut state = self.shared.lock_observed();
-        let range = state.append(batch.class, items, now);
-        self.shared.release_in_time(state, now);
-        self.shared.announce();
-        range
+        let range = self.shared.append(batch.class, Fresh::of_readings(batch.readings), None);
+        Seq(range.start)..Seq(range.end)
     }
 
     /// Takes a message; [`Commit::wait`] tells when it is safe.
     pub fn append_message(&self, class: Class, message: Message) -> Commit {
         let (tell, told) = oneshot::channel();
         let message = Fresh::from(Body::Message(message));
-        let now = self.shared.clock.mono();
-        let mut state = self.shared.lock_observed();
-        let seq = state.append_message(class, message, now, tell);
-        self.shared.release_in_time(state, now);
-        self.shared.announce();
-        Commit { seq, told }
+        let range = self.shared.append(class, vec![message], Some(tell));
+        Commit { seq: Seq(range.start), told }
     }
 
     /// Changes whenever there may be something new to read.

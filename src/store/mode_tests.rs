@@ -121,8 +121,8 @@ fn the_loss_bound_is_told_and_grows_while_the_disk_is_away() {
     {
         // As if the writer could not.
         let mut state = store.shared.lock();
-        let now = bench.clock.mono();
-        state.append(Class::Normal, Fresh::of_readings(batch(Class::Normal, 0, 5).readings), now);
+        store.append(batch(Class::Normal, 0, 5));
+        store.shared.take_over(&mut state);
         bench.clock.advance(Duration::from_secs(90));
         let status = status::of(&state, &bench.options, &*bench.clock);
         assert_eq!(status.loss_bound_ms, Some(90_000));

@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use super::accounting::{Account, Reason};
 use super::audit::Audit;
 use super::boot::{Boots, Shift, Times};
 use super::cursor::Cursor;
 use super::entry::{BootNo, ConsumerSpec, Policy, Position, Settled};
 use super::error::StoreError;
+use super::inbox::Arrival;
 use super::lane::{Content, Fresh, Lane, Waiter};
 use super::ledger::{Ledger, Loss};
 use super::per_class::{FIRST_TO_GO, PerClass};
@@ -31,7 +30,7 @@ use crate::model::{Class, Clock, Mono, Name, Seq, Wall};
 
 /// So many corrections of times are remembered for what was on its way meanwhile.
 const SHIFTS_MAX: usize = 64;
-/// Things in the file too that leave memory with one append at most.
+/// Things in the file too that leave memory with one arrival at most.
 const EVICTED_AT_ONCE: usize = 4;
 /// So many things that left memory wait to be freed at most.
 const GONE_MAX: usize = 4_096;
@@ -98,6 +97,8 @@ pub struct State {
     /// What left memory and is freed without the lock ([`super::shared::Shared::release`]): that
     /// takes longer than all else that is done for it.
     pub gone: Vec<Content>,
+    /// Room for what comes out of the inbox, used again and again.
+    pub spare: Vec<Arrival>,
     /// What is settled in time need not be written.
     pub write_behind: bool,
     pub window: Window,
@@ -139,6 +140,7 @@ impl State {
             ram_bytes: 0,
             ram_bytes_max,
             gone: Vec::new(),
+            spare: Vec::new(),
             write_behind: true,
             window: Window::default(),
             health: Health::default(),
@@ -153,37 +155,12 @@ impl State {
         }
     }
 
-    pub fn append(&mut self, class: Class, items: Vec<Fresh>, now: Mono) -> Range<Seq> {
-        let start = self.lanes.get(class).head;
-        for fresh in items {
-            self.push(class, fresh, now, None);
-        }
-        Seq(start)..Seq(self.lanes.get(class).head)
-    }
-
-    pub fn append_message(
-        &mut self,
-        class: Class,
-        message: Fresh,
-        now: Mono,
-        tell: oneshot::Sender<Result<(), StoreError>>,
-    ) -> Seq {
-        let seq = self.lanes.get(class).head;
-        self.push(class, message, now, Some(tell));
-        Seq(seq)
-    }
-
-    fn push(
-        &mut self,
-        class: Class,
-        fresh: Fresh,
-        now: Mono,
-        tell: Option<oneshot::Sender<Result<(), StoreError>>>,
-    ) {
-        let Fresh { content, n, bytes } = fresh;
+    /// Takes what was appended to its place.
+    pub fn take(&mut self, arrival: Arrival) {
+        let Arrival { class, seq, fresh: Fresh { content, n, bytes }, at, tell } = arrival;
         self.counters.appended += n;
         let lane = self.lanes.get_mut(class);
-        let seq = lane.head;
+        debug_assert_eq!(lane.head, seq, "the inbox and the state give out the same positions");
         self.recent.push(class, seq, n, self.boot, content.clone(), bytes);
         if self.consumers.is_empty() {
             // Nobody waits for it, so it is not kept; the positions are used up all the same.
@@ -194,7 +171,7 @@ impl State {
             }
             return;
         }
-        let bytes = lane.push(self.boot, now, (content, n, bytes), tell.is_some());
+        let bytes = lane.push(self.boot, at, (content, n, bytes), tell.is_some());
         if let Some(tell) = tell {
             match self.health {
                 Health::Ok | Health::RamOnly(_) => lane.waiters.push(Waiter { seq, tell }),

@@ -485,6 +485,8 @@ fn a_drained_backlog_is_deleted_in_steps() {
         // Two boots in turn, so that every batch is a chunk of its own.
         bench.clock.set_wall(Wall(1_700_000_000_000 + if i % 2 == 0 { 0 } else { 10_000 }));
         store.append(batch(Class::Normal, i * 10, 10));
+        // If the writer had the state just then, the clock is looked at here.
+        let _ = store.boot();
     }
     run(store.flush());
     assert_eq!(store.status().counters.chunks, 600);

@@ -120,12 +120,14 @@ impl Writer {
 
     /// Until the store is closed or all its handles are gone.
     pub fn run(mut self) {
+        let _ = self.shared.writer.set(std::thread::current());
         loop {
             self.shared.pulse.turn();
             self.revive();
             let shared = Arc::clone(&self.shared);
             let now = shared.clock.mono();
             let mut state = shared.lock();
+            state.control.wake_at = Mono(i64::MIN);
             state.observe_clock(&*shared.clock);
             state.drop_old(shared.options.max_age, &*shared.clock);
             self.stay_unique(&mut state);
@@ -192,25 +194,28 @@ impl Writer {
             }
             // Mostly nothing: who appends or settles has freed it.
             state.gone.clear();
-            let (mut state, _) = shared
-                .wake
-                .wait_timeout(state, (until - now).max(Duration::from_millis(1)))
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            state.control.wake_at = Mono(i64::MIN);
+            drop(state);
+            // Not at all if it was woken since it slept last.
+            std::thread::park_timeout((until - now).max(Duration::from_millis(1)));
         }
     }
 
     /// Writes what was salvaged, with all else that is unwritten: what the file has of a class has
     /// no gaps.
     fn bring_back(&mut self, mut state: MutexGuard<'_, State>, request: Request) {
+        let shared = Arc::clone(&self.shared);
+        let mut inbox = shared.inbox();
+        let arrivals = inbox.take(Vec::new());
+        shared.put(&mut state, arrivals);
         let mut work = state.everything();
         if work.more {
             state.control.requeue = Some(request);
-            drop(state);
+            drop((inbox, state));
             self.write(work);
         } else {
             state.bring_back(&request, &mut work);
-            drop(state);
+            inbox.follow(&state);
+            drop((inbox, state));
             let written = self.write(work);
             let _ = request.reply.send(written);
         }
