@@ -64,7 +64,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     end.map(|()| ExitCode::SUCCESS)
 }
 
-/// The async runtime every command uses.
 /// The async runtime of a command.
 pub struct Runtime(tokio::runtime::Runtime);
 
@@ -79,6 +78,7 @@ impl Runtime {
     }
 }
 
+/// The one every command uses.
 pub fn runtime() -> anyhow::Result<Runtime> {
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(WORKERS_MAX));
     let built = tokio::runtime::Builder::new_multi_thread()
