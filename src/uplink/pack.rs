@@ -28,7 +28,8 @@ pub const PUBLISH_OVERHEAD: usize = 10;
 pub const PROPERTIES_LENGTH: usize = 3;
 /// The largest packet MQTT can express.
 const PROTOCOL_BYTES_MAX: usize = 268_435_455;
-/// Larger messages of many readings save nothing more, and are sent again whole.
+/// Larger messages of many readings save nothing more, and are sent again whole. But where the rate
+/// counts messages alone, each has as many readings as it can.
 const MANY_BYTES_MAX: usize = 32 * 1024;
 /// What a reading by itself takes, mostly.
 const TAG_BYTES: usize = 96;
@@ -324,7 +325,10 @@ impl Packing<'_> {
 
     /// The most that the payload of a message of many may have.
     fn many_bytes_max(&self, topic: &TopicName, manner: &Manner) -> usize {
-        let packet_bytes = self.packer.packet_bytes().min(MANY_BYTES_MAX);
+        let rate = self.packer.plan.rate;
+        let are_counted = rate.messages.is_some() && rate.bytes.is_none();
+        let most = if are_counted { usize::MAX } else { MANY_BYTES_MAX };
+        let packet_bytes = self.packer.packet_bytes().min(most);
         let described = described(manner.content_type.as_deref());
         let room = packet_bytes.saturating_sub(PUBLISH_OVERHEAD + described + topic.as_str().len());
         match manner.deflate {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::fake::{Fake, json};
 use super::world::{World, plan};
-use crate::config::{LiveTopic, MqttVersion, Policy, UplinkPlan};
+use crate::config::{LiveTopic, MqttVersion, Policy, RatePlan, UplinkPlan};
 use crate::model::{
     Batch, Class, Clock, Form, ManualClock, Message, Mono, Name, Qos, Reading, Seq, TagId,
     TopicFilter, TopicName, Value, Wall,
@@ -148,6 +148,22 @@ async fn a_reading_too_large_for_the_columns_goes_alone_and_in_order() {
 }
 
 #[tokio::test]
+async fn where_messages_alone_are_counted_each_is_as_large_as_the_service_takes() {
+    let fake = Fake::new([]).await;
+    let mut world = World::new();
+    world.append(2_000);
+    let mut largest = Vec::new();
+    for (messages, bytes) in [(None, None), (Some(100), Some(512_000)), (Some(100), None)] {
+        let rate = RatePlan { messages, bytes };
+        let plan = UplinkPlan { packet_bytes: 100_000, rate, ..plan(&fake) };
+        let packed = packed(&world, plan, Lane::Backlog).await;
+        largest.push(items(&packed).iter().map(|item| item.payload.len()).max().unwrap());
+    }
+    assert!(largest[..2].iter().all(|bytes| (30_000..=32_768).contains(bytes)), "{largest:?}");
+    assert!(largest[2] > 90_000, "{largest:?}");
+}
+
+#[tokio::test]
 async fn forwarded_messages_keep_payload_retain_and_their_place() {
     let fake = Fake::new([]).await;
     let mut world = World::new();
@@ -238,7 +254,9 @@ async fn a_time_put_right_holds_for_the_very_last_reading_too() {
         times.push(json(&items(&packed)[0].payload)["ts"].as_i64());
         clock.clock.set_wall(Wall(1_700_000_000_000));
         clock.synced.store(true, Ordering::Relaxed);
-        world.store.append(Batch { class: Class::Bulk, readings: Vec::new() });
+        // Whoever appends looks at the clock.
+        let readings = vec![text(world.tags[0], Mono(600), 5)];
+        world.store.append(Batch { class: Class::Bulk, readings });
     }
     assert_eq!(times, [Some(500), Some(1_699_999_999_500)]);
 }
