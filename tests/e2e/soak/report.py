@@ -52,6 +52,7 @@ def describe(r, raw, picture):
     errors = table(["line at ERROR", "times"], [(f"`{what}`", n) for what, n in r["log"]["error"].items()] or [("none", 0)])
     bad = ", ".join(f"`{name}` {number(n)}" for name, n in judged["bad_readings"].items()) or "none"
     told = ", ".join(f"{name} {number(n)}" for name, n in judged["told_reasons"].items()) or "nothing"
+    failed = "".join(f"\n\nWas not done, or not to its end: {why}." for why in r["faults"]["failed"])
     lives = table(
         ["life", "RSS KiB", "private KiB", "RSS KiB/h (99 %)", "in its second half", "descriptors", "threads", "CPU of a core"],
         [
@@ -92,7 +93,7 @@ and everything else is broken, so that its memory can be watched; outside them i
 
 {kinds}
 
-Answers of the devices by what they did: {deeds}.
+Answers of the devices by what they did: {deeds}.{failed}
 
 ## What became of the values
 {number(judged['arrived'])} values arrived ({number(judged['readings_received'])} readings with repetitions and bad ones); {number(judged['duplicates'])} came again under their id, the same each time, and
@@ -114,7 +115,8 @@ machine stood still now and then, and the plant with it.
 Slopes are Theil and Sen's over one-minute medians, the first ten minutes left out; the interval is widened by the samples' autocorrelation. *Within noise*: the
 interval reaches down to 0, or even its upper end would add less than 5 % in a day. Memory, descriptors and threads are those of
 quiet moments, the first before the first fault of a stretch and the last after its last. RSS contains pages of the binary and of SQLite's files; *private* is what the process itself took.
-What outages fill for the first time belongs to it, and is bounded: SQLite's page caches, 2 MB of the writer's and 1 MB of the reader's.
+SQLite's page caches, at most 2 MB of the writer's and 1 MB of the reader's, are given back every minute, and all threads have one heap, as in the
+service (`MALLOC_ARENA_MAX=1`).
 
 ## The log
 {r['log']['panics']} panics.
