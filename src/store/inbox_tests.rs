@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::inbox::ARRIVALS_MAX;
-use super::tests::{Bench, batch, message, read_all, required, run, settle, wait_until};
+use super::tests::{Bench, batch, message, read_all, required, run, same, settle, wait_until};
 use super::*;
 
 #[test]
@@ -30,7 +30,7 @@ fn who_appends_does_not_wait_for_the_state_and_all_is_there_for_who_takes_it() {
     assert!(status.balances());
     let cloud = store.consumer("cloud").unwrap();
     assert_eq!(cloud.head(Class::Normal), Seq(80));
-    assert_eq!(read_all(&cloud, Class::Normal), (0..80).map(|i| (i, i)).collect::<Vec<_>>());
+    assert_eq!(read_all(&cloud, Class::Normal), same(0, 80));
 }
 
 #[test]
