@@ -39,16 +39,18 @@ fn the_writer_learns_of_what_came_while_the_state_was_taken() {
     let store = bench.open();
     store.set_consumers(&[required("cloud")]);
     run(store.flush());
-    // Left to itself it looks once a second.
-    #[allow(clippy::disallowed_methods, reason = "how long it really takes")]
-    let began = Instant::now();
+    // Left to itself it looks once a second, after each commit anew; a machine may stand still too.
+    let mut quickest = Duration::MAX;
     for _ in 0..5 {
         let held = store.shared.lock();
         let commit = store.append_message(Class::Alarm, message(1));
+        #[allow(clippy::disallowed_methods, reason = "how long it really takes")]
+        let began = Instant::now();
         drop(held);
         run(commit.wait()).unwrap();
+        quickest = quickest.min(began.elapsed());
     }
-    assert!(began.elapsed() < Duration::from_millis(2_500), "{:?}", began.elapsed());
+    assert!(quickest < Duration::from_millis(500), "{quickest:?}");
 }
 
 #[test]

@@ -87,3 +87,24 @@ fn the_disk_sees_and_fails_what_the_store_does() {
     assert!(disk.fault_hits() > 0);
     assert!(matches!(store.status().health, Health::RamOnly(_)), "{:?}", store.status().health);
 }
+
+/// Whoever of two makes a file: it is made once, and what is written to it is seen in one place.
+#[test]
+fn a_file_that_two_open_at_once_is_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Disk::watch(dir.path(), Manners { log: true, ..Manners::default() }).unwrap();
+    let (rounds, both) = (1_000, std::sync::Barrier::new(2));
+    let open_all = || {
+        for round in 0..rounds {
+            both.wait();
+            rusqlite::Connection::open(dir.path().join(format!("{round}.db"))).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(open_all);
+        open_all();
+    });
+    let ops = disk.ops();
+    let made = ops.iter().filter(|op| matches!(op, Op::Open { created: true, .. })).count();
+    assert_eq!(made, rounds);
+}

@@ -324,11 +324,10 @@ unsafe extern "C" fn open(
         {
             return ffi::SQLITE_CANTOPEN;
         }
-        let mut watch = None;
-        if let (Some(disk), Some(path)) = (disk, path) {
-            let existed = path.exists();
-            watch = Some((disk, path, existed));
-        }
+        // Held until it is noted, or two threads could both be taken to have made the file, and
+        // what the first has written by then would be missing from all images.
+        let mut record = disk.as_deref().map(|disk| lock(&disk.record));
+        let existed = path.as_deref().is_some_and(Path::exists);
         let vfs = REAL.load(Ordering::Acquire);
         let Some(real_open) = (*vfs).xOpen else { return ffi::SQLITE_CANTOPEN };
         let code = real_open(vfs, name, real(file), flags, out_flags);
@@ -338,9 +337,13 @@ unsafe extern "C" fn open(
             }
             return code;
         }
-        if let Some((disk, path, existed)) = watch {
-            let file = lock(&disk.record).opened(&disk.dir, &path, !existed);
-            (*shim).watch = Box::into_raw(Box::new(Watch { disk, file, path }));
+        let noted = record.as_mut().zip(disk.as_ref()).zip(path);
+        let noted = noted.map(|((record, disk), path)| {
+            let file = record.opened(&disk.dir, &path, !existed);
+            Watch { disk: Arc::clone(disk), file, path }
+        });
+        if let Some(watch) = noted {
+            (*shim).watch = Box::into_raw(Box::new(watch));
         }
         (*shim).base.pMethods = &raw const METHODS;
         ffi::SQLITE_OK
@@ -357,12 +360,13 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, sync:
         {
             return ffi::SQLITE_IOERR_DELETE;
         }
+        // As for `open`: a file made under this name right after must not be taken for this one.
+        let mut record = disk.as_deref().map(|disk| (lock(&disk.record), &disk.dir));
         let vfs = REAL.load(Ordering::Acquire);
         let Some(real_delete) = (*vfs).xDelete else { return ffi::SQLITE_IOERR_DELETE };
         let code = real_delete(vfs, name, sync);
-        if let (Some(disk), Some(path), ffi::SQLITE_OK) = (disk, path, code) {
-            let name = path.strip_prefix(&disk.dir).unwrap_or(&path).display().to_string();
-            let mut record = lock(&disk.record);
+        if let (Some((record, dir)), Some(path), ffi::SQLITE_OK) = (record.as_mut(), path, code) {
+            let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
             record.names.remove(&name);
             record.note(Op::Delete { name });
         }
