@@ -95,8 +95,14 @@ async fn a_hundred_times_unplugged_it_resumes_and_leaks_nothing() {
     let clock = Arc::new(Monotonic(tokio::time::Instant::now()));
     let sink: Arc<dyn Sink> = good.clone();
     let mut slave = plug(&devices, &path);
-    let (port, runner) =
-        bus(plan, BusContext { sink, clock, facts: Vec::new(), quotas: Quotas::default() });
+    let context = BusContext {
+        sink,
+        clock,
+        facts: Vec::new(),
+        quotas: Quotas::default(),
+        first_read: Duration::ZERO,
+    };
+    let (port, runner) = bus(plan, context);
     let stop = CancellationToken::new();
     let mut running = JoinSet::new();
     let stopped = stop.clone();

@@ -350,6 +350,7 @@ impl Gateway {
                 clock: Arc::clone(&clock),
                 facts: store.facts(),
                 quotas: quotas.clone(),
+                first_read: machine::first_read(&plan.name),
             };
             let (port, runner) = south::bus(plan.clone(), context);
             doors.set_bus(&plan.name, Some(port));

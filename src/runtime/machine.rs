@@ -1,11 +1,14 @@
-//! What makes this machine differ from others of its fleet: the seed of all its back-offs.
+//! What makes this machine differ from others of its fleet: the seed of all its back-offs. And what
+//! makes its buses differ from one another.
 //!
 //! After an outage thousands of gateways come back at once; each must wait a time of its own. The
 //! machine id is that of the installation; images that were cloned share it, so the client id goes in
 //! as well. Where there is none, a number is drawn once and kept.
 
 use std::path::Path;
+use std::time::Duration;
 
+use crate::model::Name;
 use crate::store::Store;
 
 /// systemd writes it at the first start (machine-id(5)): 32 hexadecimal digits.
@@ -39,6 +42,13 @@ fn drawn(store: &Store) -> String {
     })
 }
 
+/// When a bus is first read after the start: in the first second, by its name. Without this all
+/// buses would be read at the same moment of every second, and their readings stand in line.
+pub(super) fn first_read(bus: &Name) -> Duration {
+    // The upper half of the hash: names that differ in their last digit are far apart there.
+    Duration::from_millis((hash(&[bus.as_str()]) >> 32) % 1_000)
+}
+
 /// FNV-1a (Fowler, Noll, Vo): any spread does, and this one never changes.
 fn hash(texts: &[&str]) -> u64 {
     let bytes = texts.iter().flat_map(|text| text.bytes().chain([0]));
@@ -60,6 +70,17 @@ mod tests {
     fn store() -> Store {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Mono(0), Wall(0)));
         Store::open(Options::in_memory(), clock).unwrap()
+    }
+
+    #[test]
+    fn buses_with_like_names_are_read_at_different_moments() {
+        let mut times: Vec<_> = (1..=10)
+            .map(|n| first_read(&Name::new(&format!("line-{n}")).unwrap()))
+            .chain([Duration::from_secs(1)])
+            .collect();
+        times.sort_unstable();
+        let apart = |pair: &[Duration]| pair[1] - pair[0] >= Duration::from_millis(10);
+        assert!(times.windows(2).all(apart), "{times:?}");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct BusContext {
     pub facts: Vec<(String, String)>,
     /// The same for all buses.
     pub quotas: Quotas,
+    /// When its devices are first read, unless one is to be read more often than that: others have
+    /// another moment, so that not all readings of the gateway come at once, in each second again.
+    pub first_read: Duration,
 }
 
 /// The way to a running bus; cheap to clone.

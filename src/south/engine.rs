@@ -116,10 +116,11 @@ impl Engine {
             })
             .collect();
         let intervals: Vec<_> = devices.iter().map(|device| device.intervals().to_vec()).collect();
+        let shortest = intervals.iter().flatten().min().copied().unwrap_or_default();
         let mut engine = Self {
             name: plan.name,
             devices,
-            schedule: Schedule::new(&intervals),
+            schedule: Schedule::new(&intervals).begin_at(context.first_read.min(shortest)),
             sink: context.sink,
             clock: context.clock,
             is_line,

@@ -107,6 +107,13 @@ impl Schedule {
         }
     }
 
+    /// Each grid starts at this moment instead.
+    pub(crate) fn begin_at(mut self, first: Duration) -> Self {
+        let ticks = self.devices.iter_mut().flat_map(|device| &mut device.ticks);
+        ticks.for_each(|tick| tick.next = first);
+        self
+    }
+
     pub(crate) fn next(&mut self, now: Duration, write_waits: bool) -> Next {
         for device in &mut self.devices {
             device.release(now);

@@ -120,6 +120,15 @@ fn missed_ticks_are_counted_and_never_queued() {
 }
 
 #[test]
+fn a_grid_that_starts_later_keeps_its_place() {
+    let mut sim = Sim::new(&[(SimDevice::ALIVE, &[s(1)])]);
+    sim.schedule = sim.schedule.begin_at(ms(300));
+    sim.run_until(ms(2_400));
+    let at: Vec<_> = sim.log.iter().map(|(at, _)| *at).collect();
+    assert_eq!(at, [ms(300), ms(1_300), ms(2_300)]);
+}
+
+#[test]
 fn a_slow_tick_that_comes_during_a_job_is_not_lost() {
     let busy = SimDevice { answer: ms(95), ..SimDevice::ALIVE };
     let mut schedule = Schedule::new(&[vec![ms(100), ms(150)]]);

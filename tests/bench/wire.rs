@@ -75,6 +75,7 @@ fn measure(name: &str, baud: u32, count: u16, dead: u8) {
         clock: Arc::new(SystemClock::new()),
         facts: Vec::new(),
         quotas: Quotas::default(),
+        first_read: Duration::ZERO,
     };
     let (_port, runner) = bus(plan, context);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

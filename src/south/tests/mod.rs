@@ -115,7 +115,9 @@ impl Stand {
         let collected = Arc::new(Collected::default());
         let facts = facts.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let sink: Arc<dyn Sink> = collected.clone();
-        let (port, runner) = bus(plan, BusContext { sink, clock: clock.clone(), facts, quotas });
+        let first_read = Duration::ZERO;
+        let context = BusContext { sink, clock: clock.clone(), facts, quotas, first_read };
+        let (port, runner) = bus(plan, context);
         let stop = CancellationToken::new();
         let runner = tokio::spawn(runner.run(stop.clone()));
         Self { port, clock, collected, stop, runner }
