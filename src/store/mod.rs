@@ -418,18 +418,18 @@ impl Store {
     }
 
     /// Resolves when everything appended so far that must be written is durable, or could not be
-    /// written (see [`Store::status`]).
-    pub async fn flush(&self) {
+    /// written; says which. (The status would not: the disk may be well again before it is read.)
+    pub async fn flush(&self) -> bool {
         let (tell, told) = oneshot::channel();
         {
             let mut state = self.shared.lock();
             if state.health == Health::Closed {
-                return;
+                return false;
             }
             state.control.flushes.push(tell);
         }
         self.shared.wake();
-        let _ = told.await;
+        told.await.unwrap_or(false)
     }
 
     /// Flushes, marks the shutdown as orderly and ends the store's threads. Blocks. The other

@@ -46,7 +46,7 @@ pub enum Stop {
 pub struct Control {
     pub stop: Option<Stop>,
     /// Who wants to know when everything so far is written.
-    pub flushes: Vec<oneshot::Sender<()>>,
+    pub flushes: Vec<oneshot::Sender<bool>>,
     /// Who wants to know when nothing is left to do at this moment of the clock, and until when.
     pub idle: Vec<oneshot::Sender<Mono>>,
     /// The reader found the file to be bad.

@@ -83,9 +83,16 @@ fn the_disk_sees_and_fails_what_the_store_does() {
 
     disk.set_fault(Some(Fault { io: Io::Sync, how: How::Error, at: 1, lasting: true }));
     store.append_message(Class::Normal, message(&clock));
-    run(store.flush());
+    assert!(!run(store.flush()), "what was not written is not said to be");
     assert!(disk.fault_hits() > 0);
     assert!(matches!(store.status().health, Health::RamOnly(_)), "{:?}", store.status().health);
+
+    disk.set_fault(None);
+    clock.advance(Duration::from_secs(6));
+    while !run(store.flush()) {
+        clock.advance(Duration::from_secs(6));
+    }
+    assert_eq!(store.status().health, Health::Ok);
 }
 
 /// Whoever of two makes a file: it is made once, and what is written to it is seen in one place.

@@ -230,9 +230,9 @@ impl Workload {
 
     pub fn flush(&mut self) {
         self.count();
-        run(self.store().flush());
+        let all_written = run(self.store().flush());
         self.note_epoch();
-        if self.store().status().health == Health::Ok {
+        if all_written {
             self.history.all_safe(self.disk.now());
         }
     }

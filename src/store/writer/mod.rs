@@ -223,18 +223,22 @@ impl Writer {
     }
 
     /// Writes everything there is and tells those who asked for it.
-    fn flush(&mut self, flushes: Vec<oneshot::Sender<()>>) {
+    fn flush(&mut self, flushes: Vec<oneshot::Sender<bool>>) {
         let shared = Arc::clone(&self.shared);
-        let mut failures = 0;
+        let (mut failures, mut done) = (0, false);
         while self.connection.is_some() && failures < FLUSH_FAILURES_MAX {
             let now = shared.clock.mono();
             let work = shared.lock().take_work(now, Urgency::All);
-            let Some(work) = work else { break };
+            let Some(work) = work else {
+                done = true;
+                break;
+            };
             let more = work.more;
             let written = self.write(work);
             self.checkpoint_if_due();
+            done = written && !more;
             // What is left to delete has time, unless it was given up already.
-            if written && !more && self.victims.is_empty() {
+            if done && self.victims.is_empty() {
                 break;
             }
             failures += u32::from(!written);
@@ -242,7 +246,7 @@ impl Writer {
         }
         self.prove();
         for flush in flushes {
-            let _ = flush.send(());
+            let _ = flush.send(done);
         }
     }
 
