@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::file;
 use super::inspect::Inspector;
 use super::ledger_rows;
 use super::rows::{self, LoadError};
 use super::schema;
+use super::{checkpoint, file};
 
 /// Room for the file while it is changed; its quota is the matter of who uses it.
 const BYTES_MAX: u64 = 1 << 42;
@@ -62,7 +62,7 @@ pub fn adopt(path: &Path) -> Result<(), StoreError> {
         ledger_rows::put(&all, &state.ledger.dirty())?;
         rows::put_meta(&all, rows::EPOCH, fastrand::u64(1..))?;
         all.commit()?;
-        file::checkpoint(&connection, "TRUNCATE")?;
+        checkpoint::run(&connection, "TRUNCATE")?;
         Ok(())
     };
     take_over().map_err(|error| match error {

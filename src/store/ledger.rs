@@ -46,6 +46,14 @@ pub struct Loss<'a> {
     pub epoch: Option<u64>,
 }
 
+impl<'a> Loss<'a> {
+    /// All positions of a range.
+    pub fn of(reason: Reason, consumer: &'a str, class: Class, range: Range<u64>) -> Self {
+        let n = range.end - range.start;
+        Self { reason, consumer, class, range, n, read: None, shift_ms: None, epoch: None }
+    }
+}
+
 /// One row: what, for whom, why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DropRow {

@@ -43,6 +43,7 @@ mod accounting;
 mod audit;
 mod ballast;
 mod boot;
+mod checkpoint;
 mod chunk;
 mod copy;
 mod cursor;

@@ -223,6 +223,30 @@ pub fn page_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(bytes.cast_unsigned().max(1))
 }
 
+/// What the file is made of, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pages {
+    pub all: u64,
+    /// Of these, what is in no use.
+    pub empty: u64,
+}
+
+impl Pages {
+    pub fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let page_bytes = page_bytes(connection)?;
+        let ask = |pragma| {
+            let pages = connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+            pages.map(|pages| pages.cast_unsigned().saturating_mul(page_bytes))
+        };
+        Ok(Self { all: ask("page_count")?, empty: ask("freelist_count")? })
+    }
+
+    /// Size of what is in the file.
+    pub fn live(&self) -> u64 {
+        self.all.saturating_sub(self.empty)
+    }
+}
+
 /// Opens a file that is there, for reading beside the writer.
 pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;

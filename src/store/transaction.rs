@@ -4,12 +4,12 @@
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::chunk::Chunk;
-use super::file::Pages;
+
 use super::lane::Content;
 use super::ledger_rows;
 use super::per_class::PerClass;
 use super::rows;
-use super::schema::chunk_table;
+use super::schema::{Pages, chunk_table};
 use super::work::{Piece, Work};
 use super::writer::Victim;
 use crate::model::Class;

@@ -26,7 +26,7 @@ use super::quarantine;
 use super::rows::{self, LoadError};
 use super::state::{Consumer, State};
 use super::status::{self, Health, StoreStatus};
-use super::{Options, file, space};
+use super::{Options, file, schema, space};
 use crate::model::{Class, Clock};
 
 pub use pages::{Damage, Pages, RowPage};
@@ -125,7 +125,7 @@ impl Inspector {
             let mut state = file::read_state(&moment, 0)?;
             // Positions are jumped over by a gateway that starts, not by one who looks.
             state.ledger = ledger_rows::load(&moment, &state.consumers)?;
-            state.disk.bytes = file::Pages::of(&moment)?.live();
+            state.disk.bytes = schema::Pages::of(&moment)?.live();
             Ok(state)
         };
         read().map_err(|error| match error {

@@ -104,7 +104,7 @@ mod tests {
         assert!(schema::create(&schema::QUEUE, &path, schema::Shrinks::Whole, |_| Ok(())).is_ok());
         let writer = schema::connect(&schema::QUEUE, &path, 1 << 30).unwrap();
         writer.execute("INSERT INTO fact VALUES('a', '1')", []).unwrap();
-        crate::store::file::checkpoint(&writer, "TRUNCATE").unwrap();
+        crate::store::checkpoint::run(&writer, "TRUNCATE").unwrap();
         writer.execute("INSERT INTO fact VALUES('b', '2')", []).unwrap();
         (path, writer)
     }

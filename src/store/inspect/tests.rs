@@ -12,7 +12,7 @@ use crate::model::{TopicName, Value};
 use crate::store::entry::Settled;
 use crate::store::row::{Filter, Row};
 use crate::store::tests::{Bench, required};
-use crate::store::{Store, schema};
+use crate::store::{Store, checkpoint, schema};
 
 fn meta(name: &str) -> TagMeta {
     TagMeta {
@@ -152,7 +152,7 @@ async fn damage_anywhere_is_told_and_nothing_comes_out_wrong() {
     store.close();
     let path = bench.database();
     let writer = schema::connect(&schema::QUEUE, &path, 1 << 30).unwrap();
-    file::checkpoint(&writer, "TRUNCATE").unwrap();
+    checkpoint::run(&writer, "TRUNCATE").unwrap();
     drop(writer);
     let (rows, _) = export(&mut bench.inspector(), &Filter::default(), Some("cloud"));
     assert_eq!(rows.len(), 16_000);

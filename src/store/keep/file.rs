@@ -14,11 +14,12 @@ use rusqlite::{Connection, Row, ToSql, Transaction, TransactionBehavior, params}
 
 use super::waiting::{Batch, Reached};
 use super::{Key, Table};
-use crate::store::file::{self, FileError, Pages};
+use crate::store::checkpoint;
+use crate::store::file::FileError;
 use crate::store::quarantine;
 use crate::store::rows::LoadError;
 use crate::store::salvage::{Database, log_beside, quick_check};
-use crate::store::schema::{self, Format, Step};
+use crate::store::schema::{self, Format, Pages, Step};
 use crate::store::space;
 use crate::store::status::Quarantined;
 use crate::store::wal;
@@ -168,7 +169,7 @@ impl KeepFile {
         give_room_back(&connection)?;
         // Or a cut while the next frame is written could take commits in the same sector along, and
         // what is behind the last commit could be taken for damage the next time.
-        file::checkpoint(&connection, if is_torn { "TRUNCATE" } else { "PASSIVE" })?;
+        checkpoint::run(&connection, if is_torn { "TRUNCATE" } else { "PASSIVE" })?;
         wal::make_room(&self.path);
         self.connection = Some(connection);
         Ok(())
@@ -234,7 +235,7 @@ impl KeepFile {
     fn reopen(&mut self) -> Result<(), FileError> {
         wal::rewrite(&self.path)?;
         let connection = schema::connect(&FORMAT, &self.path, BYTES_MAX)?;
-        file::checkpoint(&connection, "TRUNCATE")?;
+        checkpoint::run(&connection, "TRUNCATE")?;
         wal::make_room(&self.path);
         let version = schema::version(&connection)?;
         connection.pragma_update(None, "user_version", version)?;

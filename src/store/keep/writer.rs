@@ -14,8 +14,9 @@ use super::file::KeepFile;
 use super::left_out::LeftOut;
 use super::waiting::{Batch, Waiting};
 use crate::model::Mono;
+use crate::store::checkpoint;
 use crate::store::error::StoreError;
-use crate::store::file::{self, FileError};
+use crate::store::file::FileError;
 use crate::store::shared::Stop;
 use crate::store::status::Health;
 use crate::store::wear::{Wal, checkpoint_bytes};
@@ -44,7 +45,11 @@ impl Writer {
     pub fn new(shared: Arc<Shared>) -> Self {
         let is_failing = shared.lock().health != Health::Ok;
         let retry_at = shared.clock.mono() + if is_failing { RETRY } else { Duration::ZERO };
-        let wal = shared.file().connection().and_then(|c| file::wal(c).ok()).unwrap_or_default();
+        let wal = shared
+            .file()
+            .connection()
+            .and_then(|c| checkpoint::reached(c).ok())
+            .unwrap_or_default();
         Self { shared, strikes: u32::from(is_failing), retry_at, wal }
     }
 
@@ -117,7 +122,7 @@ impl Writer {
 
     fn succeeded(&mut self, file: &KeepFile, batch: &Batch, began: Mono) {
         self.strikes = 0;
-        let after = file.connection().and_then(|c| file::wal(c).ok()).unwrap_or_default();
+        let after = file.connection().and_then(|c| checkpoint::reached(c).ok()).unwrap_or_default();
         let bytes = self.wal.commit_bytes(after);
         self.wal = after;
         let file_bytes = file.bytes();
@@ -176,10 +181,10 @@ impl Writer {
             return;
         };
         let before = self.wal;
-        match file::checkpoint(connection, "PASSIVE") {
+        match checkpoint::run(connection, "PASSIVE") {
             Ok(after) => {
                 self.wal = after;
-                let pages = file::wal_pages(&file.path, before.done..after.done);
+                let pages = checkpoint::pages(&file.path, before.done..after.done);
                 let bytes = pages.map_or(0, |pages| checkpoint_bytes(pages.into_iter()));
                 let mut waiting = self.shared.lock();
                 waiting.counters.checkpoints += 1;

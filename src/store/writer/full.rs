@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::Writer;
-use crate::store::file;
+use crate::store::checkpoint;
 use crate::store::transaction::commit;
 use crate::store::work::Urgency;
 
@@ -53,7 +53,7 @@ impl Writer {
         if room.space.free + file.ballast.size() >= growth + LAST {
             return true;
         }
-        match file::checkpoint(connection, "PASSIVE") {
+        match checkpoint::run(connection, "PASSIVE") {
             // From here on it is written from its beginning again, and takes no more room.
             Ok(wal) if wal.left() == 0 => true,
             Ok(_) => {
@@ -83,7 +83,7 @@ impl Writer {
             self.give_back()?;
         }
         if let Some(connection) = &self.connection {
-            file::checkpoint(connection, "PASSIVE")?;
+            checkpoint::run(connection, "PASSIVE")?;
         }
         Ok(())
     }

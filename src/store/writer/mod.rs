@@ -23,11 +23,13 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::model::{Class, Mono};
+use crate::store::checkpoint;
 use crate::store::error::StoreError;
-use crate::store::file::{self, Pages, StoreFile};
+use crate::store::file::{self, StoreFile};
 use crate::store::per_class::PerClass;
 use crate::store::proof::Proof;
 use crate::store::salvage::Request;
+use crate::store::schema::Pages;
 use crate::store::shared::Shared;
 #[cfg(test)]
 use crate::store::shared::Stop;
@@ -90,7 +92,7 @@ impl Writer {
         connection: Option<Connection>,
     ) -> Self {
         let now = shared.clock.mono();
-        let wal = connection.as_ref().and_then(|c| file::wal(c).ok()).unwrap_or_default();
+        let wal = connection.as_ref().and_then(|c| checkpoint::reached(c).ok()).unwrap_or_default();
         Self {
             wal,
             shared,
@@ -358,7 +360,7 @@ impl Writer {
         self.meter_time();
         let wear = self.shared.lock().wear.rows();
         let marked = file::mark_clean(&connection, &heads, &wear)
-            .and_then(|()| file::checkpoint(&connection, "PASSIVE"));
+            .and_then(|()| checkpoint::run(&connection, "PASSIVE"));
         if let Err(error) = marked {
             tracing::warn!(%error, "the orderly end could not be noted in the store");
         }

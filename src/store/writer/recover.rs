@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Writer;
 use crate::model::Class;
-use crate::store::file::{self, Had};
+use crate::store::file::Had;
 use crate::store::per_class::PerClass;
-use crate::store::schema::{is_damage, is_full};
+use crate::store::schema::{chunk_table, is_damage, is_full};
 use crate::store::state::State;
 use crate::store::status::Health;
 use crate::store::wear::Wal;
+use crate::store::work::Piece;
 
 /// A dead disk is tried again after this time.
 pub(super) const RETRY: Duration = Duration::from_secs(5);
@@ -107,7 +108,7 @@ impl Writer {
     pub(super) fn reconcile(&mut self, connection: &Connection, had: &PerClass<Had>) {
         let in_doubt = self.in_doubt.take();
         let held = in_doubt.filter(|work| {
-            work.pieces.last().is_some_and(|piece| file::holds(connection, piece).unwrap_or(false))
+            work.pieces.last().is_some_and(|piece| holds(connection, piece).unwrap_or(false))
         });
         let mut state = self.shared.lock();
         if let Some(work) = held {
@@ -187,4 +188,13 @@ impl Writer {
             }
         }
     }
+}
+
+/// Whether the file has the last chunk of a transaction, and so all of it.
+fn holds(connection: &Connection, piece: &Piece) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT n FROM {} WHERE seq = ?1", chunk_table(piece.class));
+    let n: Option<i64> = connection
+        .query_row(&sql, [piece.range.start.cast_signed()], |row| row.get(0))
+        .optional()?;
+    Ok(n.map(i64::cast_unsigned) == Some(piece.range.end - piece.range.start))
 }

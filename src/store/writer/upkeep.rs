@@ -8,7 +8,7 @@ use crate::store::per_class::PerClass;
 use crate::store::schema::BUSY;
 use crate::store::transaction::{EMPTIED_BYTES_MAX, is_settled_whole};
 use crate::store::work::Work;
-use crate::store::{file, rows};
+use crate::store::{checkpoint, rows};
 
 /// The file is looked at for old data, and for being there at all, that often.
 const LOOK: Duration = Duration::from_secs(10);
@@ -112,7 +112,7 @@ impl Writer {
     pub(super) fn checkpoint_from(&mut self, least: u64) {
         let Some(connection) = &self.connection else { return };
         let now = self.shared.clock.mono();
-        let result = file::wal(connection).and_then(|before| {
+        let result = checkpoint::reached(connection).and_then(|before| {
             if before.left() < least {
                 return Ok(None);
             }
@@ -120,12 +120,12 @@ impl Writer {
                 self.alone_from = CHECKPOINT_ALONE_PAGES;
             }
             if before.frames < self.alone_from {
-                return file::checkpoint(connection, "PASSIVE").map(|after| Some((before, after)));
+                return checkpoint::run(connection, "PASSIVE").map(|after| Some((before, after)));
             }
             // Not at every commit: who reads for long would slow all of them down.
             self.alone_from = before.frames + CHECKPOINT_PAGES;
             connection.busy_timeout(CHECKPOINT_WAIT)?;
-            let after = file::checkpoint(connection, "RESTART");
+            let after = checkpoint::run(connection, "RESTART");
             connection.busy_timeout(BUSY)?;
             after.map(|after| Some((before, after)))
         });

@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use super::Writer;
 use super::room::Room;
 use crate::model::{Clock, Mono};
-use crate::store::file::Pages;
-use crate::store::schema::Shrinks;
+
+use crate::store::schema::{Pages, Shrinks};
 
 /// A drain is big when it left so much empty, and at least half of the file.
 const FROM: u64 = 16 << 20;

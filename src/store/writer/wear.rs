@@ -1,13 +1,15 @@
 //! What the writer writes, counted for the life of the card (`store/wear.rs`).
 
 use super::Writer;
-use crate::store::file;
+use crate::store::checkpoint;
 use crate::store::wear::{Wal, checkpoint_bytes};
 
 impl Writer {
     /// Counts what the last transaction added to the WAL.
     pub(super) fn meter_commit(&mut self) {
-        let Some(after) = self.connection.as_ref().and_then(|c| file::wal(c).ok()) else { return };
+        let Some(after) = self.connection.as_ref().and_then(|c| checkpoint::reached(c).ok()) else {
+            return;
+        };
         let bytes = self.wal.commit_bytes(after);
         self.wal = after;
         self.shared.lock().wear.wrote(bytes);
@@ -17,7 +19,7 @@ impl Writer {
     pub(super) fn meter_checkpoint(&mut self, before: Wal, after: Wal) {
         self.wal = after;
         let Some(file) = &self.file else { return };
-        if let Ok(pages) = file::wal_pages(&file.path, before.done..after.done) {
+        if let Ok(pages) = checkpoint::pages(&file.path, before.done..after.done) {
             self.shared.lock().wear.wrote(checkpoint_bytes(pages.into_iter()));
         }
     }

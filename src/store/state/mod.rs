@@ -3,37 +3,39 @@
 //! Pure: no file, no thread, no clock but the one handed in. The writer takes snapshots of it
 //! (`work.rs`) and reports back what became of them.
 
+mod clock;
+mod consumers;
+mod losses;
+mod memory;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::accounting::{Account, Reason};
-use super::audit::Audit;
-use super::boot::{Boots, Shift, Times};
-use super::cursor::Cursor;
-use super::entry::{BootNo, ConsumerSpec, Policy, Position, Settled};
-use super::error::StoreError;
-use super::inbox::Arrival;
-use super::lane::{Content, Fresh, Lane, Waiter};
-use super::ledger::{Ledger, Loss};
-use super::per_class::{FIRST_TO_GO, PerClass};
-use super::reader::Page;
-use super::recent::Recent;
-use super::registry::{Facts, Tags};
-use super::salvage::Salvages;
-use super::shared::Control;
-use super::status::{Counters, Disk, Health};
-use super::wear::Wear;
-use super::window::Window;
-use crate::model::{Class, Clock, Mono, Name, Seq, Wall};
+use losses::{note, note_shift};
+
+use crate::model::{Class, Mono, Name, Seq, Wall};
+use crate::store::accounting::{Account, Reason};
+use crate::store::audit::Audit;
+use crate::store::boot::{Boots, Shift, Times};
+use crate::store::cursor::Cursor;
+use crate::store::entry::{BootNo, Policy, Position, Settled};
+use crate::store::error::StoreError;
+use crate::store::inbox::Arrival;
+use crate::store::lane::{Content, Fresh, Lane, Waiter};
+use crate::store::ledger::Ledger;
+use crate::store::per_class::PerClass;
+use crate::store::reader::Page;
+use crate::store::recent::Recent;
+use crate::store::registry::{Facts, Tags};
+use crate::store::salvage::Salvages;
+use crate::store::shared::Control;
+use crate::store::status::{Counters, Disk, Health};
+use crate::store::wear::Wear;
+use crate::store::window::Window;
 
 /// So many corrections of times are remembered for what was on its way meanwhile.
 const SHIFTS_MAX: usize = 64;
-/// Things in the file too that leave memory with one arrival at most.
-const EVICTED_AT_ONCE: usize = 4;
-/// So many things that left memory wait to be freed at most.
-const GONE_MAX: usize = 4_096;
 
 /// One consumer's part in one class.
 #[derive(Debug, Clone, Default)]
@@ -184,74 +186,6 @@ impl State {
         }
         self.ram_bytes += bytes;
         self.make_room();
-    }
-
-    /// Keeps within the memory bound: first what the file has too, then what only best-effort
-    /// consumers wait for, then the oldest of the lowest class, counted.
-    pub fn make_room(&mut self) {
-        // What is in the file is a mere cache and gets half, so that a burst finds room. A few at a
-        // time: after a commit there are hundreds, and who appends would wait for all of them.
-        for _ in 0..EVICTED_AT_ONCE {
-            if self.ram_bytes <= self.ram_bytes_max / 2 || !self.evict_one(Evict::Stored) {
-                break;
-            }
-        }
-        while self.ram_bytes > self.ram_bytes_max {
-            let gone = self.evict_one(Evict::Stored)
-                || self.evict_one(Evict::NotRequired)
-                || self.evict_one(Evict::Anything);
-            if !gone {
-                break;
-            }
-        }
-    }
-
-    fn evict_one(&mut self, what: Evict) -> bool {
-        for class in FIRST_TO_GO {
-            let Some(item) = self.lanes.get(class).items.front() else { continue };
-            let range = item.range();
-            let (fits, reason) = match what {
-                Evict::Stored => (item.stored, None),
-                Evict::NotRequired => {
-                    (!self.wanted(class, &range, item.awaited), Some(Reason::ConsumerLag))
-                }
-                Evict::Anything => (true, Some(Reason::RamFull)),
-            };
-            if !fits {
-                continue;
-            }
-            if let Some(reason) = reason {
-                let read = self.read_times(item.boot, item.times());
-                self.drop_range(class, range, reason, Whom::Everyone, Some(read));
-            }
-            self.pop_front(class);
-            return true;
-        }
-        false
-    }
-
-    fn pop_front(&mut self, class: Class) {
-        if let Some(item) = self.lanes.get_mut(class).pop_front() {
-            self.ram_bytes = self.ram_bytes.saturating_sub(item.bytes);
-            if self.gone.len() < GONE_MAX {
-                self.gone.push(item.content);
-            }
-        }
-    }
-
-    /// Drops from memory what is older than anyone wants it; the file is trimmed by `trim.rs`.
-    pub fn drop_old(&mut self, max_age: Duration, clock: &dyn Clock) {
-        for class in Class::ALL {
-            while let Some(item) = self.lanes.get(class).items.front() {
-                let age = self.boots.age_ms(item.boot, item.times().1, clock);
-                if age.is_none_or(|age| u128::from(age) <= max_age.as_millis()) {
-                    break;
-                }
-                let (range, read) = (item.range(), self.read_times(item.boot, item.times()));
-                self.drop_range(class, range, Reason::Age, Whom::Everyone, Some(read));
-                self.pop_front(class);
-            }
-        }
     }
 
     fn read_times(&self, boot: BootNo, times: (Mono, Mono)) -> (Wall, Wall) {
@@ -406,139 +340,6 @@ impl State {
         }
     }
 
-    /// Keeps those that stay, forgets the others, starts new ones at the head.
-    pub fn set_consumers(&mut self, specs: &[ConsumerSpec]) {
-        let mut kept = Vec::with_capacity(specs.len());
-        let mut new = Vec::new();
-        for spec in specs {
-            if kept.iter().any(|c: &Consumer| c.name == spec.name) {
-                continue;
-            }
-            let old = self.consumers.iter().position(|c| c.name == spec.name);
-            if let Some(index) = old {
-                let mut consumer = self.consumers.swap_remove(index);
-                if consumer.policy != spec.policy {
-                    consumer.policy = spec.policy;
-                    consumer.sparse = true;
-                    self.consumers_dirty = true;
-                    // What was spared may be needed in the file now.
-                    Class::ALL.iter().for_each(|class| self.lanes.get_mut(*class).rescan());
-                }
-                kept.push(consumer);
-                continue;
-            }
-            self.consumer_id_last = self.consumer_id_last.saturating_add(1);
-            self.consumers_dirty = true;
-            new.push(kept.len());
-            kept.push(Consumer {
-                id: self.consumer_id_last,
-                name: spec.name.clone(),
-                policy: spec.policy,
-                sparse: false,
-                shares: PerClass::from_fn(|class| Share {
-                    cursor: Cursor::at(self.lanes.get(class).head),
-                    version: 1,
-                    ..Share::default()
-                }),
-            });
-        }
-        self.consumers_dirty |= !self.consumers.is_empty();
-        let removed = std::mem::replace(&mut self.consumers, kept);
-        for consumer in &removed {
-            self.note_removal(consumer);
-            self.salvages.forget_consumer(&consumer.name);
-        }
-        for i in new {
-            self.greet(i);
-        }
-        self.consumers_known = true;
-        Class::ALL.iter().for_each(|class| self.after_settling(*class));
-    }
-
-    /// From now on a new consumer is told of what it misses; first, where its count begins.
-    fn greet(&mut self, index: usize) {
-        if let Some(consumer) = self.consumers.get(index) {
-            self.ledger.follow(consumer.name.as_str());
-            note_epoch(&mut self.ledger, consumer);
-        }
-    }
-
-    /// Everyone is told that positions count under another epoch from now on.
-    pub fn note_new_epoch(&mut self) {
-        self.consumers.iter().for_each(|consumer| note_epoch(&mut self.ledger, consumer));
-    }
-
-    /// What a removed consumer was still waiting for is lost to it; the ledger remembers.
-    fn note_removal(&mut self, consumer: &Consumer) {
-        for class in Class::ALL {
-            let (cursor, head) = (&consumer.shares.get(class).cursor, self.lanes.get(class).head);
-            let waiting = cursor.waiting(head);
-            if waiting > 0 {
-                let (name, range) = (consumer.name.as_str(), cursor.base()..head);
-                tracing::warn!(consumer = name, waiting, "removed with readings undelivered");
-                self.ledger.record(&Loss {
-                    reason: Reason::ConsumerRemoved,
-                    consumer: name,
-                    class,
-                    range,
-                    n: waiting,
-                    read: None,
-                    shift_ms: None,
-                    epoch: None,
-                });
-            }
-        }
-        self.ledger.unfollow(consumer.name.as_str());
-    }
-
-    /// Looks at the clocks: a step of the wall clock begins a new boot row, and a clock that is
-    /// trusted more puts earlier rows right.
-    pub fn observe_clock(&mut self, clock: &dyn Clock) {
-        let heads = PerClass::from_fn(|class| self.lanes.get(class).head);
-        let observed = self.boots.observe(clock, &heads);
-        self.boot = observed.boot;
-        if observed.changed {
-            let version = self.times.version + u64::from(!observed.shifts.is_empty());
-            self.times = self.boots.times(version);
-            for shift in observed.shifts {
-                self.correct(&shift);
-                self.shifts.push_back((version, shift));
-            }
-            while self.shifts.len() > SHIFTS_MAX {
-                self.shifts.pop_front();
-            }
-        }
-    }
-
-    /// Tells those who were delivered something with a wrong time. What still waits is sent with
-    /// the right one.
-    fn correct(&mut self, shift: &Shift) {
-        for class in Class::ALL {
-            let range = shift.ranges.get(class);
-            self.ledger.shift_times(class, range, shift.by_ms);
-            for consumer in &self.consumers {
-                let share = consumer.shares.get(class);
-                if share.account.delivered == 0 {
-                    continue;
-                }
-                let mut at = range.start;
-                let ends = std::iter::once(range.end..range.end);
-                for open in share.cursor.unsettled_in(range.clone()).chain(ends) {
-                    note_shift(&mut self.ledger, &consumer.name, class, at..open.start, shift);
-                    at = open.end;
-                }
-            }
-        }
-    }
-
-    /// Forgets boots that nothing is left of, when there are too many.
-    pub fn forget_boots(&mut self) {
-        let stored = Class::ALL.iter().filter_map(|class| *self.disk.oldest.get(*class));
-        let in_memory = Class::ALL.into_iter().filter_map(|c| self.lanes.get(c).items.front());
-        let used = stored.map(|(boot, _)| boot).chain(in_memory.map(|item| item.boot));
-        self.boots.shorten(used.min().unwrap_or(self.boot));
-    }
-
     /// When the oldest thing that this consumer waits for was appended, as far as that is known
     /// without asking the file.
     pub fn oldest(&self, consumer: &Consumer, class: Class) -> Option<(BootNo, Mono)> {
@@ -552,76 +353,4 @@ impl State {
     pub fn find(&self, name: &str) -> Option<u32> {
         self.consumers.iter().find(|c| c.name.as_str() == name).map(|c| c.id)
     }
-}
-
-/// Notes exactly what a consumer lost: the positions that it was still waiting for.
-fn note(
-    ledger: &mut Ledger,
-    consumer: &Name,
-    class: Class,
-    open: Vec<Range<u64>>,
-    reason: Reason,
-    read: Option<(Wall, Wall)>,
-) {
-    for range in open {
-        let n = range.end - range.start;
-        let consumer = consumer.as_str();
-        ledger.record(&Loss {
-            reason,
-            consumer,
-            class,
-            range,
-            n,
-            read,
-            shift_ms: None,
-            epoch: None,
-        });
-    }
-}
-
-/// Notes that these were delivered with a wrong time.
-fn note_shift(
-    ledger: &mut Ledger,
-    consumer: &Name,
-    class: Class,
-    range: Range<u64>,
-    shift: &Shift,
-) {
-    if range.start < range.end {
-        ledger.record(&Loss {
-            reason: Reason::TimeCorrected,
-            consumer: consumer.as_str(),
-            class,
-            n: range.end - range.start,
-            range,
-            read: None,
-            shift_ms: Some(shift.by_ms),
-            epoch: None,
-        });
-    }
-}
-
-/// Nothing below the first position that a consumer waits for comes under the new epoch.
-fn note_epoch(ledger: &mut Ledger, consumer: &Consumer) {
-    for class in Class::ALL {
-        let first = consumer.shares.get(class).cursor.base();
-        ledger.record(&Loss {
-            reason: Reason::NewEpoch,
-            consumer: consumer.name.as_str(),
-            class,
-            range: first..first,
-            n: 0,
-            read: None,
-            shift_ms: None,
-            epoch: None,
-        });
-    }
-}
-
-/// What may be evicted from memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Evict {
-    Stored,
-    NotRequired,
-    Anything,
 }
