@@ -3,7 +3,6 @@ faults, and a source on the LAN that knows what it was told is safe."""
 
 import asyncio
 import contextlib
-import os
 import pathlib
 import socket
 import struct
@@ -11,60 +10,19 @@ import sys
 import threading
 import time
 
-from mqtt_packets import whole
+from ledger import Ledger, serve
+from mqtt_packets import packets
 
 KEY = 16  # Bytes at the beginning of every payload: its number.
 
 
-def packets(buffer):
-    """Takes whole packets off the buffer: (first byte, body)."""
-    end = 0
-    for at, begin, end in whole(buffer):
-        yield buffer[at], bytes(buffer[begin:end])
-    del buffer[:end]
+class Broker(Ledger):
+    """Takes QoS 1 and first sendings alone, and writes down the numbers."""
 
-
-class Broker(asyncio.Protocol):
-    """MQTT 3.1.1 and 5, QoS 1, one log: first written, then acknowledged."""
-
-    def __init__(self, log):
-        self.log, self.buffer, self.version = log, bytearray(), 4
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def data_received(self, data):
-        self.buffer += data
-        keys, answers = [], []
-        for first, body in packets(self.buffer):
-            kind = first >> 4
-            if kind == 1:
-                self.version = body[6]
-                answers.append(b"\x20\x02\0\0" if self.version == 4 else b"\x20\x03\0\0\0")
-            elif kind == 3:
-                end = 2 + struct.unpack_from(">H", body)[0]
-                if (first >> 1) & 3 != 1 or first & 8:
-                    raise ValueError(f"not a first sending at QoS 1: {first:#x}")
-                identifier, end = body[end : end + 2], end + 2
-                if self.version == 5:
-                    end += 1 + body[end]
-                keys.append(body[end : end + KEY])
-                answers.append(b"\x40\x02" + identifier)
-            elif kind == 12:
-                answers.append(b"\xd0\0")
-            elif kind == 14:
-                self.transport.close()
-            else:
-                raise ValueError(f"packet of kind {kind}")
-        if keys:
-            os.write(self.log, b"".join(keys))
-        self.transport.write(b"".join(answers))
-
-
-async def serve(port, log):
-    log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    server = await asyncio.get_running_loop().create_server(lambda: Broker(log), "127.0.0.1", port)
-    await server.serve_forever()
+    def record(self, first, topic, payload):
+        if (first >> 1) & 3 != 1 or first & 8:
+            raise ValueError(f"not a first sending at QoS 1: {first:#x}")
+        return payload[:KEY]
 
 
 class Wire:
@@ -224,4 +182,4 @@ def received(log):
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(serve(Broker, sys.argv[2], int(sys.argv[1])))

@@ -5,7 +5,6 @@ not acknowledged.
 """
 
 import asyncio
-import os
 import pathlib
 import struct
 import sys
@@ -13,53 +12,14 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from chaos import packets  # noqa: E402
+from ledger import Ledger, serve  # noqa: E402
 
 HEAD = struct.Struct(">IH")  # Bytes that follow, bytes of the topic.
 
 
-class Broker(asyncio.Protocol):
-    """MQTT 3.1.1 and 5: takes QoS 0 and 1, sends nothing."""
-
-    def __init__(self, log):
-        self.log, self.buffer, self.version = log, bytearray(), 4
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def data_received(self, data):
-        self.buffer += data
-        records, answers = [], []
-        for first, body in packets(self.buffer):
-            kind = first >> 4
-            if kind == 1:
-                self.version = body[6]
-                answers.append(b"\x20\x02\0\0" if self.version == 4 else b"\x20\x03\0\0\0")
-            elif kind == 3:
-                end = 2 + struct.unpack_from(">H", body)[0]
-                topic = body[2:end]
-                if first >> 1 & 3:
-                    answers.append(b"\x40\x02" + body[end : end + 2])
-                    end += 2
-                if self.version == 5:
-                    length = body[end]
-                    if length > 127:
-                        raise ValueError("properties of more than 127 bytes")
-                    end += 1 + length
-                records.append(HEAD.pack(len(topic) + len(body) - end, len(topic)) + topic + body[end:])
-            elif kind == 8:
-                filters = body[2 if self.version == 4 else 3 + body[2] :].count(b"/set") or 1
-                answers.append(bytes([0x90, 2 + filters + (self.version == 5)]) + body[:2] + b"\0" * (self.version == 5) + b"\1" * filters)
-            elif kind == 12:
-                answers.append(b"\xd0\0")
-            elif kind == 14:
-                self.transport.close()
-            else:
-                raise ValueError(f"packet of kind {kind}")
-        whole = memoryview(b"".join(records))
-        while whole:
-            whole = whole[os.write(self.log, whole) :]
-        self.transport.write(b"".join(answers))
+class Broker(Ledger):
+    def record(self, first, topic, payload):
+        return HEAD.pack(len(topic) + len(payload), len(topic)) + topic + payload
 
 
 def records(file, offset):
@@ -78,11 +38,5 @@ def records(file, offset):
         at = end
 
 
-async def serve(port, file):
-    log = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    server = await asyncio.get_running_loop().create_server(lambda: Broker(log), "127.0.0.1", port)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2]))
+    asyncio.run(serve(Broker, sys.argv[2], int(sys.argv[1])))
