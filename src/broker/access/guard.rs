@@ -20,6 +20,13 @@ use crate::model::Clock;
 /// Passwords verified at a time.
 const VERIFICATIONS_MAX: usize = 2;
 
+/// Where an attempt comes from, and who it says it is.
+#[derive(Clone, Copy)]
+struct Guess<'a> {
+    ip: Option<IpAddr>,
+    user: &'a str,
+}
+
 pub struct Guard {
     access: watch::Receiver<Arc<Access>>,
     throttle: Mutex<Throttle>,
@@ -64,24 +71,22 @@ impl Guard {
             }
             Answer::Verify { hash, login } => (hash, login),
         };
-        self.admit(peer.ip())?;
+        let guess = Guess { ip: peer.ip(), user: claim.username.unwrap_or_default() };
+        self.admit(guess)?;
         // Nobody's password is never known, so that nobody is told apart by the time it takes.
         let known = login.as_ref().and(hash.as_ref().zip(password.as_ref()));
         let right = match known {
             Some((hash, password)) if self.was_right(hash, password) => true,
-            _ => self.verify(hash.zip(password), login.is_some(), peer).await?,
+            _ => self.verify(hash.zip(password), login.is_some(), guess).await?,
         };
         match login.filter(|_| right) {
             Some(login) => {
-                if let Some(ip) = peer.ip() {
-                    self.throttle().succeeded(ip);
+                if let Some(ip) = guess.ip {
+                    self.throttle().succeeded(ip, guess.user);
                 }
                 Ok(login)
             }
             None => {
-                if let Some(ip) = peer.ip() {
-                    self.throttle().failed(ip, self.clock.mono());
-                }
                 self.counters.logins_refused.one();
                 Err(Reason::BAD_USER_NAME_OR_PASSWORD)
             }
@@ -96,21 +101,28 @@ impl Guard {
     }
 
     /// Finds out whether a password is right, which is work; `exists` says whether there is a user.
+    ///
+    /// It counts as wrong until it is known to be right: else whoever goes before that had it for
+    /// nothing.
     async fn verify(
         &self,
         claimed: Option<(Arc<str>, Password)>,
         exists: bool,
-        peer: Peer,
+        guess: Guess<'_>,
     ) -> Result<bool, Reason> {
         let Ok(turn) = Arc::clone(&self.verifications).acquire_owned().await else {
             return Err(Reason::SERVER_BUSY);
         };
         // Looked at after the wait: those before may have been wrong, or this very password right.
-        self.admit(peer.ip())?;
-        let Some((hash, password)) = claimed else { return Ok(false) };
-        if exists && self.was_right(&hash, &password) {
+        self.admit(guess)?;
+        let known = claimed.as_ref().filter(|_| exists);
+        if known.is_some_and(|(hash, password)| self.was_right(hash, password)) {
             return Ok(true);
         }
+        if let Some(ip) = guess.ip {
+            self.throttle().failed(ip, guess.user, self.clock.mono());
+        }
+        let Some((hash, password)) = claimed else { return Ok(false) };
         self.counters.passwords_verified.one();
         let asked = (Arc::clone(&hash), password.clone());
         // The turn goes along, so that it is over when the work is, whoever still waits for that.
@@ -124,8 +136,8 @@ impl Guard {
     }
 
     /// Turns away an address that guesses. Processes of this machine on a Unix socket are known.
-    fn admit(&self, ip: Option<IpAddr>) -> Result<(), Reason> {
-        if ip.is_some_and(|ip| !self.throttle().admits(ip, self.clock.mono())) {
+    fn admit(&self, Guess { ip, user }: Guess<'_>) -> Result<(), Reason> {
+        if ip.is_some_and(|ip| !self.throttle().admits(ip, user, self.clock.mono())) {
             self.counters.logins_throttled.one();
             return Err(Reason::CONNECTION_RATE_EXCEEDED);
         }

@@ -1,18 +1,26 @@
 //! Passwords, certificates and changes of the plan on real sockets.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use rustls::version::TLS13;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::certificates::{Authority, dial};
 use super::rig::limits;
 use super::running::{PATIENCE, Running, expect, expect_end, send, start_plan};
+use crate::broker::access::{Access, Claim, Guard};
 use crate::broker::hash_password;
+use crate::broker::packet::{Password, Reason};
+use crate::broker::peer::Peer;
 use crate::config::{
     BrokerPlan, Grant, Identity, ListenerPlan, PasswordHash, Pattern, Place, Rule, ServerTlsPlan,
     UserPlan,
 };
+use crate::model::{ManualClock, Mono, Wall};
 
 fn user(name: &str, password: &str) -> UserPlan {
     let hash = hash_password(password.as_bytes()).unwrap();
@@ -58,6 +66,39 @@ async fn a_password_lets_in_and_guessing_is_slowed_down() {
     assert_eq!(login(&running, "b", "u", "right").await, 0x9F);
     let status = running.broker.status();
     assert_eq!((status.logins_refused, status.logins_throttled), (9, 2));
+}
+
+#[tokio::test]
+async fn who_has_an_account_of_his_own_guesses_no_faster() {
+    let users = vec![user("admin", "right"), user("guest", "guest")];
+    let running = start_plan(plan(vec![listener("127.0.0.1:0")], users)).await;
+    for _ in 0..5 {
+        assert_eq!(login(&running, "a", "admin", "wrong").await, 0x86);
+        assert_eq!(login(&running, "b", "guest", "guest").await, 0);
+    }
+    assert_eq!(login(&running, "a", "admin", "wrong").await, 0x9F);
+    assert_eq!(login(&running, "b", "guest", "guest").await, 0, "others are not concerned");
+}
+
+#[tokio::test]
+async fn an_attempt_that_nobody_waits_for_counts_as_well() {
+    let plan = plan(vec![listener("127.0.0.1:1883")], vec![user("u", "right")]);
+    let (_access, access) = watch::channel(Arc::new(Access::of(&plan)));
+    let clock = Arc::new(ManualClock::new(Mono(0), Wall(0)));
+    let guard = Guard::new(access, clock, Arc::default());
+    let peer = Peer::Network("192.0.2.1:5000".parse().unwrap());
+    let start = Instant::now();
+    loop {
+        let claim =
+            Claim { place: &plan.listeners[0].place, certificate: None, username: Some("u") };
+        let attempt = guard.login(claim, Some(Password("wrong".into())), peer);
+        // Far less than it takes to look at a password.
+        let answer = timeout(Duration::from_millis(1), attempt).await;
+        if matches!(answer, Ok(Err(Reason::CONNECTION_RATE_EXCEEDED))) {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "never slowed down");
+    }
 }
 
 #[tokio::test]
