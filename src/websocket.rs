@@ -128,7 +128,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
                     let error = io::Error::new(io::ErrorKind::InvalidData, "a text frame");
                     return Poll::Ready(Err(error));
                 }
-                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Ok(())),
+                Some(Ok(Message::Close(_))) => {
+                    // Answered if the socket takes that at once (RFC 6455, 5.5.1).
+                    let _ = Pin::new(&mut self.inner).poll_flush(cx);
+                    return Poll::Ready(Ok(()));
+                }
+                None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(failed(error))),
             }
         }

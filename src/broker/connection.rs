@@ -209,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
-            if !visitor.turn.may_hold(self.buffer.len()) {
+            if !visitor.turn.hold().may_hold(self.buffer.len()) {
                 return None;
             }
             if !visitor.within(poll_fn(|cx| self.poll_read(cx))).await? {

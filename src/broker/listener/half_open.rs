@@ -31,8 +31,20 @@ pub struct Turn {
     all: Arc<HalfOpen>,
     conn: ConnId,
     lost: oneshot::Receiver<()>,
+    hold: Arc<Hold>,
+}
+
+/// What a half-open connection may hold of what it sent, wherever that is.
+pub struct Hold {
+    all: Arc<HalfOpen>,
+    held: Mutex<Held>,
+}
+
+enum Held {
     /// For what it sent beyond [`FREE_BYTES`].
-    held: Option<OwnedSemaphorePermit>,
+    Bytes(Option<OwnedSemaphorePermit>),
+    /// It is half-open no more.
+    Over,
 }
 
 impl HalfOpen {
@@ -55,7 +67,8 @@ impl HalfOpen {
         waiting.insert(conn, (Arc::clone(door), stay));
         self.counters.half_open.set(waiting.len());
         drop(waiting);
-        Turn { all: Arc::clone(self), conn, lost, held: None }
+        let hold = Hold { all: Arc::clone(self), held: Mutex::new(Held::Bytes(None)) };
+        Turn { all: Arc::clone(self), conn, lost, hold: Arc::new(hold) }
     }
 
     /// Ends the oldest, of this door if one is named; says whether there was one.
@@ -80,10 +93,23 @@ impl Turn {
         }
     }
 
+    /// For a layer that takes more off the socket than it hands on.
+    pub fn hold(&self) -> Arc<Hold> {
+        Arc::clone(&self.hold)
+    }
+}
+
+impl Hold {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether a connection may hold this many bytes that make no whole CONNECT yet.
-    pub fn may_hold(&mut self, bytes: usize) -> bool {
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = bytes.saturating_sub(FREE_BYTES).saturating_sub(held);
+    pub fn may_hold(&self, bytes: usize) -> bool {
+        let mut held = self.lock();
+        let Held::Bytes(held) = &mut *held else { return true };
+        let already = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = bytes.saturating_sub(FREE_BYTES).saturating_sub(already);
         let Ok(count) = u32::try_from(more) else { return false };
         if count == 0 {
             return true;
@@ -92,16 +118,22 @@ impl Turn {
             self.all.counters.half_open_cut.one();
             return false;
         };
-        match &mut self.held {
+        match held {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),
         }
         true
     }
+
+    /// Whether there is nothing to look at any more.
+    pub fn is_over(&self) -> bool {
+        matches!(*self.lock(), Held::Over)
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        *self.hold.lock() = Held::Over;
         let mut waiting = self.all.waiting();
         waiting.remove(&self.conn);
         self.all.counters.half_open.set(waiting.len());

@@ -6,6 +6,7 @@
 
 mod door;
 mod half_open;
+mod metered;
 
 use std::io;
 use std::pin::Pin;
@@ -35,6 +36,7 @@ use crate::websocket;
 pub use door::{Door, Settings, Socket};
 use door::{Listening, Stream};
 pub use half_open::{HalfOpen, Turn};
+use metered::Metered;
 
 /// Batches of packets that may wait for the router.
 const EVENTS_MAX: usize = 1024;
@@ -241,6 +243,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let packet_bytes = gate.shared.limits.borrow().packet_bytes;
+    // A frame is held below until it is whole.
+    let stream = Metered::new(stream, visitor.turn.hold());
     let handshake = Box::pin(websocket::accept(stream, packet_bytes));
     if let Some(stream) = agreed(handshake, "WebSocket", &mut visitor).await {
         connection::run(stream, visitor, gate.shared).await;

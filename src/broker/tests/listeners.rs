@@ -268,6 +268,45 @@ async fn a_text_frame_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_close_is_answered_by_a_close() {
+    let running = with(ws()).await;
+    let mut client = websocket(&running, Some("mqtt")).await.unwrap();
+    client.send(Message::Binary(bytes(CONNECT).into())).await.unwrap();
+    expect_frames(&mut client, "20020000").await;
+    client.close(None).await.unwrap();
+    let answer = timeout(PATIENCE, client.next()).await.expect("in time");
+    assert!(matches!(answer, Some(Ok(Message::Close(_)))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_a_frame_holds_back_before_the_connect_is_bounded() {
+    /// The head of a masked binary frame of 500,000 bytes.
+    const HEAD: [u8; 14] = [0x82, 0xFF, 0, 0, 0, 0, 0, 0x07, 0xA1, 0x20, 1, 2, 3, 4];
+    let running = with(ws()).await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = websocket(&running, Some("mqtt")).await.unwrap();
+        // Nearly all of it; the last ones are cut while they send.
+        let stream = client.get_mut();
+        let _ = stream.write_all(&HEAD).await;
+        let _ = stream.write_all(&[0; 480_000]).await;
+        clients.push(client);
+    }
+    running.until("cut", |status| status.half_open_cut >= 5).await;
+    assert!(running.broker.status().half_open_cut < 10, "16 MiB are for all");
+    drop(clients);
+    running.until("gone", |status| status.half_open == 0).await;
+    let mut client = websocket(&running, Some("mqtt")).await.unwrap();
+    client.send(Message::Binary(bytes(CONNECT).into())).await.unwrap();
+    expect_frames(&mut client, "20020000").await;
+    // Whoever has said who it is may send as large messages as ever.
+    let packets = bytes(&format!("30[ \"t\" '{}' ]", "x".repeat(4000))).repeat(100);
+    client.send(Message::Binary(packets.into())).await.unwrap();
+    client.send(Message::Binary(bytes("c000").into())).await.unwrap();
+    expect_frames(&mut client, "d000").await;
+}
+
+#[tokio::test]
 async fn a_client_must_offer_the_sub_protocol() {
     let running = with(ws()).await;
     for protocol in [None, Some("soap"), Some("mqttx")] {
