@@ -108,6 +108,8 @@ impl Router {
                     away_since: now,
                     touched: false,
                     acked_at: now,
+                    acks: 0,
+                    behind_since: None,
                     waiters: Vec::new(),
                     counted_bytes: 0,
                     kept: None,
@@ -132,6 +134,7 @@ impl Router {
         (session.login, session.rights) = (login, rights);
         session.lifetime = lifetime;
         session.acked_at = now;
+        session.behind_since = None;
         session.will = connect.will;
         // Resumed in time: a delayed will is not sent [MQTT-3.1.3-9].
         session.will_at = None;

@@ -3,8 +3,9 @@
 //! Without this a publisher of QoS 1 or 2 is acknowledged as fast as it sends while the oldest messages
 //! fall out of the subscriber's queue. So from half a queue on, acknowledgements wait until the
 //! queue has shrunk; publishers stop at the end of their own windows. A subscriber that makes no
-//! progress holds up nobody for longer than [`PATIENCE`]: from then on its queue drops the oldest
-//! as that of an absent client does.
+//! progress holds up nobody for longer than [`PATIENCE`], and one that makes little for no longer than
+//! [`TRIAL`]: from then on, and until it has caught up, its queue drops the oldest as that of an absent
+//! client does. Else any subscriber could bring all publishers down to its own pace.
 
 use std::time::Duration;
 
@@ -17,6 +18,10 @@ use crate::model::{Mono, Qos};
 
 /// A subscriber that acknowledged nothing for this long makes no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a subscriber that has fallen behind is waited for whatever its pace.
+const TRIAL: Duration = Duration::from_secs(2);
+/// One that needs longer than this for what waits is too slow to be waited for.
+const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 /// Acknowledgements that may wait for one subscriber.
 const WAITERS_MAX: usize = 10_000;
 
@@ -27,12 +32,36 @@ fn is_behind(session: &Session, limits: &BrokerLimits) -> bool {
         || outgoing.queue_bytes() >= limits.queue_bytes.div_ceil(2)
 }
 
-/// Whether publishers to this session should wait for it.
-pub(super) fn is_worth_waiting(session: &Session, limits: &BrokerLimits, now: Mono) -> bool {
+/// Whether the session has caught up after it was behind.
+fn has_caught_up(session: &Session, limits: &BrokerLimits) -> bool {
+    let outgoing = &session.outgoing;
+    outgoing.queue_len() <= limits.queue_messages / 4
+        && outgoing.queue_bytes() <= limits.queue_bytes / 4
+}
+
+/// Whether, at its pace since it fell behind, the client won't be through soon.
+fn is_slow(session: &Session, now: Mono) -> bool {
+    let Some((since, acks)) = session.behind_since else { return false };
+    let passed = now - since;
+    let waiting = u128::try_from(session.outgoing.queue_len()).unwrap_or(u128::MAX);
+    let acks = u128::from(session.acks.saturating_sub(acks));
+    passed >= TRIAL && waiting * passed.as_millis() > acks * CATCH_UP_MAX.as_millis()
+}
+
+/// Whether a session is behind and goes on well enough to be waited for.
+fn is_waited_for(session: &Session, limits: &BrokerLimits, now: Mono) -> bool {
     session.link.is_some()
         && is_behind(session, limits)
         && now - session.acked_at < PATIENCE
-        && session.waiters.len() < WAITERS_MAX
+        && !is_slow(session, now)
+}
+
+/// A message was queued: says whether its publisher should wait for this session.
+pub(super) fn is_worth_waiting(session: &mut Session, limits: &BrokerLimits, now: Mono) -> bool {
+    if is_behind(session, limits) {
+        session.behind_since.get_or_insert((now, session.acks));
+    }
+    is_waited_for(session, limits, now) && session.waiters.len() < WAITERS_MAX
 }
 
 impl Router {
@@ -57,10 +86,10 @@ impl Router {
     pub(super) fn release_waiters(&mut self, key: SessionKey, now: Mono) {
         let place = usize::try_from(key.0).unwrap_or(usize::MAX);
         let Some(Some(session)) = self.sessions.get_mut(place) else { return };
-        let holds = session.link.is_some()
-            && is_behind(session, &self.limits)
-            && now - session.acked_at < PATIENCE;
-        if session.waiters.is_empty() || holds {
+        if has_caught_up(session, &self.limits) {
+            session.behind_since = None;
+        }
+        if session.waiters.is_empty() || is_waited_for(session, &self.limits, now) {
             return;
         }
         for (round, waiter) in std::mem::take(&mut session.waiters) {

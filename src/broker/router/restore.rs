@@ -141,6 +141,8 @@ impl Router {
             ends_at: (lifetime != u32::MAX).then(|| after(lifetime)),
             away_since,
             acked_at: now,
+            acks: 0,
+            behind_since: None,
             waiters: Vec::new(),
             touched: false,
             counted_bytes: 0,

@@ -63,6 +63,10 @@ pub struct Session {
     pub away_since: Mono,
     /// When the client last acknowledged something, or was first sent something to acknowledge.
     pub acked_at: Mono,
+    /// Messages it acknowledged.
+    pub acks: u64,
+    /// When it fell behind, with its `acks` then; `None` once it has caught up.
+    pub behind_since: Option<(Mono, u64)>,
     /// Acknowledgements that wait until this client has caught up, and then for this round.
     pub waiters: Vec<(u64, Later)>,
     /// Whether the router looks at this session at the end of its round.
@@ -199,6 +203,7 @@ impl Session {
     /// The client took something off the window.
     fn acked(&mut self, now: Mono) -> Step {
         self.acked_at = now;
+        self.acks += 1;
         Step::Pump
     }
 

@@ -305,3 +305,32 @@ fn a_client_above_the_receive_maximum_is_disconnected() {
     assert_eq!(rig.read("A"), bytes("e0[ 93 @why:93 ]"));
     assert_eq!(rig.end("A"), End::Finish);
 }
+
+#[test]
+fn a_subscriber_that_is_slow_for_long_holds_up_nobody() {
+    for (acks_per_second, holds_up) in [(2, false), (20, true)] {
+        let limits = BrokerLimits { queue_messages: 100, inflight: 10, ..limits() };
+        let mut rig = Rig::new(limits);
+        connect(&mut rig, "A", CLEAN);
+        subscribe(&mut rig, "A", "t", 1);
+        connect(&mut rig, "P", CLEAN);
+        let (mut sent, mut answered, mut acks) = (0_u16, 0, 0_u16);
+        // Whatever it is let, for ten seconds.
+        for _ in 0..10 {
+            for _ in 0..acks_per_second {
+                while sent - answered < 20 && sent < 600 {
+                    sent += 1;
+                    rig.send("P", &bytes(&format!("32[ \"t\" {sent:04x} 'x' ]")));
+                    answered += u16::try_from(rig.read("P").len() / 4).unwrap();
+                }
+                rig.read("A");
+                acks += 1;
+                rig.send("A", &bytes(&format!("4002 {acks:04x}")));
+                rig.wait(std::time::Duration::from_millis(1000 / acks_per_second));
+                answered += u16::try_from(rig.read("P").len() / 4).unwrap();
+            }
+        }
+        assert_eq!(answered < 600, holds_up, "{answered} answered, {acks} acknowledged");
+        assert_eq!(rig.status().dropped.queue_full == 0, holds_up);
+    }
+}
