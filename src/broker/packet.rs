@@ -177,6 +177,14 @@ pub struct Will {
     pub properties: Option<Box<Properties>>,
 }
 
+impl Will {
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let properties = self.properties.as_ref().map_or(0, |properties| properties.passed.len());
+        self.topic.as_str().len() + self.payload.len() + properties
+    }
+}
+
 /// A PUBLISH from a client. Topic and payload are copies, so that a message that is kept never
 /// holds on to a whole read buffer.
 #[derive(Debug)]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::Router;
 use crate::broker::access::{Access, Login, Publication, Rights};
-use crate::broker::packet::{Connect, Reason, Version};
+use crate::broker::packet::{Connect, Reason, Version, Will};
 use crate::broker::session::Close;
 use crate::broker::trie::SessionKey;
 use crate::model::{Mono, TopicFilter};
 
 /// Longest client id accepted, in bytes. The standard asks for 23 at least.
 const CLIENT_ID_BYTES_MAX: usize = 1024;
+/// A will up to this size is never one too many.
+const SMALL_WILL: usize = 1024;
 
 impl Router {
     /// What a client may do, or why it may not connect.
@@ -55,8 +57,22 @@ impl Router {
             {
                 return Err(Reason::NOT_AUTHORIZED);
             }
+            if !self.has_room_for(will) {
+                return Err(Reason::QUOTA_EXCEEDED);
+            }
         }
         Ok((login, rights))
+    }
+
+    /// Whether the wills of all sessions together stay within what their queues may have.
+    fn has_room_for(&self, will: &Will) -> bool {
+        // Small ones are many, and are not worth the look at all the others.
+        if will.bytes() <= SMALL_WILL {
+            return true;
+        }
+        let wills = self.sessions.iter().flatten().filter_map(|session| session.will.as_ref());
+        let all: usize = wills.map(Will::bytes).sum();
+        all + will.bytes() <= self.limits.all_queues_bytes
     }
 
     /// The user whose session this is; `Some(None)` for one that belongs to nobody.

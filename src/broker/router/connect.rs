@@ -68,6 +68,7 @@ impl Router {
             version: connect.version,
             keep_alive,
             window: connect.receive_maximum.min(self.limits.inflight),
+            window_bytes: self.limits.outgoing_bytes,
             packet_max,
             problem_info: connect.problem_info,
             alias_max: connect.alias_max,

@@ -1,13 +1,21 @@
 //! The bound over the bytes of all queues together.
 //!
 //! Looked at once a round, not for each message. Beyond it the longest queues lose their oldest
-//! messages: whoever collects most pays, and a client that keeps up loses nothing.
+//! messages: whoever collects most pays, and a client that keeps up loses nothing. What a client did
+//! not acknowledge before it went is a part of its queue.
 
 use super::Router;
+use crate::broker::session::Session;
 use crate::broker::trie::SessionKey;
 
 /// This share of the bound is freed at once, so that not every message looks for the longest queue.
 const FREED_SHARE: usize = 64;
+
+/// Bytes of a session's queue. What is in flight to a client that is there has a bound of its own.
+fn queued(session: &Session) -> usize {
+    let unacknowledged = if session.link.is_none() { session.outgoing.sent_bytes() } else { 0 };
+    session.outgoing.queue_bytes() + unacknowledged
+}
 
 impl Router {
     pub(super) fn bound_queues(&mut self) {
@@ -22,7 +30,7 @@ impl Router {
         let enough = most - most / FREED_SHARE;
         while self.queued_bytes > enough {
             let queues = self.sessions.iter().enumerate().filter_map(|(place, session)| {
-                Some((session.as_ref()?.outgoing.queue_bytes(), u32::try_from(place).ok()?))
+                Some((queued(session.as_ref()?), u32::try_from(place).ok()?))
             });
             let Some((longest, place)) = queues.max().filter(|(bytes, _)| *bytes > 0) else {
                 break;
@@ -36,12 +44,13 @@ impl Router {
     fn shorten(&mut self, key: SessionKey, bytes: usize, enough: usize) {
         let others = self.queued_bytes;
         let Some(session) = self.session(key) else { return };
-        let others = others.saturating_sub(session.outgoing.queue_bytes());
+        let others = others.saturating_sub(queued(session));
         let mut dropped = 0;
-        while session.outgoing.queue_bytes() > bytes
-            && others + session.outgoing.queue_bytes() > enough
-            && session.outgoing.drop_oldest()
-        {
+        while queued(session) > bytes && others + queued(session) > enough {
+            let was_sent = session.link.is_none() && session.outgoing.drop_sent();
+            if !was_sent && !session.outgoing.drop_oldest() {
+                break;
+            }
             dropped += 1;
         }
         session.gauge.dropped.add(dropped);
@@ -52,7 +61,7 @@ impl Router {
 
     fn count_queue(&mut self, key: SessionKey) {
         let Some(session) = self.session(key) else { return };
-        let bytes = session.outgoing.queue_bytes();
+        let bytes = queued(session);
         let counted = std::mem::replace(&mut session.counted_bytes, bytes);
         self.queued_bytes = (self.queued_bytes + bytes).saturating_sub(counted);
     }

@@ -31,6 +31,8 @@ pub struct Terms {
     pub keep_alive: u16,
     /// QoS 1 and 2 messages to the client in flight at the same time.
     pub window: u16,
+    /// With so many bytes of them in flight no more are sent.
+    pub window_bytes: usize,
     /// Largest packet the client takes.
     pub packet_max: usize,
     pub problem_info: bool,

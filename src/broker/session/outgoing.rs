@@ -123,6 +123,8 @@ pub struct Outgoing {
     released: VecDeque<Release>,
     queue: VecDeque<Queued>,
     queue_bytes: usize,
+    inflight_bytes: usize,
+    again_bytes: usize,
     sequence: Sequence,
     /// Rows of the broker's file that this session waits for no more.
     freed: Vec<u64>,
@@ -149,6 +151,11 @@ impl Outgoing {
         self.queue_bytes
     }
 
+    /// Bytes of what was sent and is not acknowledged.
+    pub fn sent_bytes(&self) -> usize {
+        self.inflight_bytes + self.again_bytes
+    }
+
     pub fn inflight_len(&self) -> usize {
         self.inflight.len() + self.again.len() + self.released.len()
     }
@@ -157,6 +164,7 @@ impl Outgoing {
     pub fn reconnected(&mut self) {
         self.inflight.append(&mut self.again);
         std::mem::swap(&mut self.inflight, &mut self.again);
+        self.again_bytes += std::mem::take(&mut self.inflight_bytes);
         self.replays.retain(|replay| replay.qos > Qos::AtMostOnce);
     }
 
@@ -234,12 +242,18 @@ impl Outgoing {
 
     fn take_inflight(&mut self, id: u16, qos: Qos) -> Result<Option<Queued>, OtherQos> {
         // What is to be sent again may be acknowledged before: late, from an earlier connection.
-        for list in [&mut self.inflight, &mut self.again] {
+        let lists = [
+            (&mut self.inflight, &mut self.inflight_bytes),
+            (&mut self.again, &mut self.again_bytes),
+        ];
+        for (list, bytes) in lists {
             if let Some(at) = list.iter().position(|queued| packet_id(queued.number) == id) {
                 if list.get(at).is_some_and(|queued| queued.qos != qos) {
                     return Err(OtherQos);
                 }
-                return Ok(if at == 0 { list.pop_front() } else { list.remove(at) });
+                let taken = if at == 0 { list.pop_front() } else { list.remove(at) };
+                *bytes -= taken.as_ref().map_or(0, |queued| queued.message.bytes());
+                return Ok(taken);
             }
         }
         Ok(None)
@@ -258,11 +272,13 @@ impl Outgoing {
         let waiting = self.inflight.len() + self.released.len() + self.queue.len();
         self.again.is_empty()
             && waiting < usize::from(link.terms.window)
+            && self.inflight_bytes < link.terms.window_bytes
             && self.sequence.is_id_free(self.sequence.next())
     }
 
     fn has_window(&self, link: &Link) -> bool {
         self.inflight.len() + self.released.len() < usize::from(link.terms.window)
+            && self.inflight_bytes < link.terms.window_bytes
     }
 
     /// Sends a message that is being routed, or queues it. `frames` holds its encoded forms.
@@ -321,6 +337,7 @@ impl Outgoing {
         }
         if is_numbered {
             let queued = self.number(message, how);
+            self.inflight_bytes += message.bytes();
             self.inflight.push_back(queued);
         }
         Sent::Written
@@ -367,6 +384,19 @@ impl Outgoing {
     /// Drops what has waited for longest; `false` if nothing waits.
     pub fn drop_oldest(&mut self) -> bool {
         let Some(oldest) = self.pop_queue() else { return false };
+        self.settle(&oldest);
+        true
+    }
+
+    /// Drops what was sent first and is not acknowledged, of a client that is away.
+    pub fn drop_sent(&mut self) -> bool {
+        // What came again already was sent before what is still to come again.
+        let (oldest, bytes) = match self.inflight.pop_front() {
+            Some(oldest) => (Some(oldest), &mut self.inflight_bytes),
+            None => (self.again.pop_front(), &mut self.again_bytes),
+        };
+        let Some(oldest) = oldest else { return false };
+        *bytes -= oldest.message.bytes();
         self.settle(&oldest);
         true
     }
@@ -425,6 +455,7 @@ impl Outgoing {
             }
             *written += 1;
             if let Some(sent) = self.pop_first() {
+                self.inflight_bytes += sent.message.bytes();
                 self.inflight.push_back(sent);
             }
         }
@@ -438,11 +469,11 @@ impl Outgoing {
         sent.chain(&self.queue).map(|queued| &queued.message)
     }
 
-    /// Drops what waits on topics that `unwanted` names; says how many messages that was.
+    /// Drops what waits, or would come again on another connection, on topics that `unwanted`
+    /// names; says how many messages that was.
     pub fn forget(&mut self, unwanted: impl Fn(&str) -> bool) -> u64 {
-        let before = self.queue.len() + self.again.len();
         let mut gone = Vec::new();
-        for list in [&mut self.queue, &mut self.again] {
+        for list in [&mut self.queue, &mut self.again, &mut self.inflight] {
             list.retain(|queued| {
                 let stays = !unwanted(queued.message.topic.as_str());
                 if !stays {
@@ -451,12 +482,20 @@ impl Outgoing {
                 stays
             });
         }
+        let count = u64::try_from(gone.len()).unwrap_or(u64::MAX);
         for (number, row) in gone {
             self.sequence.settle(number);
             self.free(row);
         }
-        self.queue_bytes = self.queue.iter().map(|queued| queued.message.bytes()).sum();
-        u64::try_from(before - self.queue.len() - self.again.len()).unwrap_or(0)
+        self.count_bytes();
+        count
+    }
+
+    fn count_bytes(&mut self) {
+        let bytes = |queued: &Queued| queued.message.bytes();
+        self.queue_bytes = self.queue.iter().map(bytes).sum();
+        self.inflight_bytes = self.inflight.iter().map(bytes).sum();
+        self.again_bytes = self.again.iter().map(bytes).sum();
     }
 
     /// Rows that this session waits for no more.
@@ -482,7 +521,9 @@ impl Outgoing {
 
     /// Takes what is to be sent next.
     fn pop_first(&mut self) -> Option<Queued> {
-        self.again.pop_front().or_else(|| self.pop_queue())
+        let Some(again) = self.again.pop_front() else { return self.pop_queue() };
+        self.again_bytes -= again.message.bytes();
+        Some(again)
     }
 
     fn drop_first(&mut self) {

@@ -220,5 +220,33 @@ fn a_subscription_that_is_not_allowed_any_more_goes_with_what_waits_for_it() {
     );
     rig.sends("w", "32[ \"a/x\" 0003 'secret' ]", "40020003");
     assert_eq!(rig.read("away"), b"");
-    assert_eq!(rig.status().dropped.denied, 1);
+    assert_eq!(rig.status().dropped.denied, 2, "one that waited, and one that was in flight");
+}
+
+#[test]
+fn what_was_in_flight_when_a_right_was_lost_does_not_come_again() {
+    let mut rig = rig(
+        "    r: { PASSWORD, subscribe: ['a/#', 'b/#'] }\n    w: { PASSWORD, roles: [ write ] }\n",
+    );
+    for id in ["away", "here"] {
+        rig.sends(id, &format!("10[ \"MQTT\" 04 80 0000 \"{id}\" \"r\" ]"), "20020000");
+        rig.sends(id, "82[ 0001 \"a/#\" 01 \"b/#\" 02 ]", "90[ 0001 01 02 ]");
+    }
+    rig.enters3("w", "w");
+    rig.sends("w", "32[ \"a/x\" 0001 'secret' ] 34[ \"b/x\" 0002 'fine' ]", "40020001 50020002");
+    for id in ["away", "here"] {
+        assert_eq!(rig.read(id), bytes("32[ \"a/x\" 0001 'secret' ] 34[ \"b/x\" 0002 'fine' ]"));
+    }
+    rig.lose("away");
+    rig.set_users(
+        users("    r: { PASSWORD, subscribe: 'b/#' }\n    w: { PASSWORD, roles: [ write ] }\n"),
+        None,
+    );
+    rig.lose("here");
+    for id in ["away", "here"] {
+        let connect = format!("10[ \"MQTT\" 04 80 0000 \"{id}\" \"r\" ]");
+        rig.sends(id, &connect, "20020100 3c[ \"b/x\" 0002 'fine' ]");
+        rig.sends(id, "5002 0002", "6202 0002");
+    }
+    assert_eq!(rig.status().dropped.denied, 2);
 }

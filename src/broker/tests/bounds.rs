@@ -334,3 +334,72 @@ fn a_subscriber_that_is_slow_for_long_holds_up_nobody() {
         assert_eq!(rig.status().dropped.queue_full == 0, holds_up);
     }
 }
+
+#[test]
+fn what_nobody_acknowledges_counts_among_all_queues() {
+    let mut rig = Rig::new(BrokerLimits { all_queues_bytes: 20_000, ..limits() });
+    for number in 0..10 {
+        let (name, topic) = (format!("C{number}"), format!("t/{number}"));
+        connect(&mut rig, &name, KEEP);
+        subscribe(&mut rig, &name, &topic, 1);
+        // All in flight at once, nothing in a queue.
+        for _ in 0..3 {
+            rig.local(&topic, &"x".repeat(3000), false);
+        }
+        rig.read(&name);
+        rig.lose(&name);
+    }
+    let status = rig.status();
+    let in_flight: usize = status.clients.iter().map(|client| client.inflight).sum();
+    assert!((4..=6).contains(&in_flight), "{in_flight} messages of 3,000 bytes");
+    assert_eq!(status.dropped.queue_full, u64::try_from(30 - in_flight).unwrap());
+    // What is left comes again.
+    let again = (0..10).map(|number| {
+        let name = format!("C{number}");
+        rig.send(&name, &bytes(&format!("10[ \"MQTT\" 04 00 0000 \"{name}\" ]")));
+        rig.read(&name).len() / 3000
+    });
+    assert_eq!(again.sum::<usize>(), in_flight);
+}
+
+#[test]
+fn what_is_in_flight_is_bounded_in_bytes_too() {
+    let mut rig = Rig::new(limits());
+    connect(&mut rig, "A", CLEAN);
+    subscribe(&mut rig, "A", "t", 1);
+    for _ in 0..8 {
+        rig.local("t", &"x".repeat(3000), false);
+        rig.read("A");
+    }
+    let client = |rig: &mut Rig| {
+        let client = rig.status().clients.into_iter().next().unwrap();
+        (client.inflight, client.queue)
+    };
+    // 10,000 bytes, and the one that reaches them.
+    assert_eq!(client(&mut rig), (4, 4));
+    rig.send("A", &bytes("4002 0001"));
+    assert_eq!(client(&mut rig), (4, 3));
+    for id in 2..=8 {
+        rig.read("A");
+        rig.send("A", &bytes(&format!("4002 000{id}")));
+    }
+    assert_eq!(client(&mut rig), (0, 0));
+}
+
+#[test]
+fn wills_of_all_clients_together_are_bounded() {
+    let mut rig = Rig::new(BrokerLimits { all_queues_bytes: 10_000, ..limits() });
+    let large = "x".repeat(3000);
+    let enters = |rig: &mut Rig, id: &str, will: &str, answer: &str| {
+        let connect = format!("10[ \"MQTT\" 05 06 0000 [] \"{id}\" [] \"will\" \"{will}\" ]");
+        rig.send(id, &bytes(&connect));
+        assert_eq!(rig.read(id), bytes(answer), "{id}");
+    };
+    for id in ["a", "b", "c"] {
+        enters(&mut rig, id, &large, "20[ 0000 [ @offer ] ]");
+    }
+    enters(&mut rig, "d", &large, "20[ 00 97 @why:97 ]");
+    enters(&mut rig, "e", "a small one", "20[ 0000 [ @offer ] ]");
+    rig.send("a", &bytes("e000"));
+    enters(&mut rig, "f", &large, "20[ 0000 [ @offer ] ]");
+}

@@ -77,8 +77,8 @@ impl Outgoing {
             }
             self.again.extend(queue.pop_front());
         }
-        self.queue_bytes = queue.iter().map(|queued| queued.message.bytes()).sum();
         self.queue = queue;
+        self.count_bytes();
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
             if !self.drop_oldest() {
                 break;
