@@ -160,6 +160,7 @@ impl Router {
         let Some(session) = self.session(key) else { return };
         let Some(link) = session.link.as_mut().filter(|link| link.conn == conn) else { return };
         let Some(waiting) = link.take_waiting() else { return };
+        link.heard(now);
         link.answer(&waiting.connack);
         session.outgoing.release_again(link);
         session.acked_at = now;
@@ -177,9 +178,15 @@ impl Router {
         connect.keep_alive
     }
 
+    /// An id that no session has: who was told one can guess the next [MQTT-3.2.2-16].
     fn assign_id(&mut self) -> String {
-        self.assigned += 1;
-        format!("auto-{:016x}-{}", self.seed, self.assigned)
+        loop {
+            self.assigned += 1;
+            let id = format!("auto-{:016x}-{}", self.seed, self.assigned);
+            if !self.by_client.contains_key(id.as_str()) {
+                return id;
+            }
+        }
     }
 
     /// What the other connection of the same client sent before its CONNACK could be written was sent

@@ -81,7 +81,8 @@ impl Router {
                 let Some(session) = self.session(key) else { return };
                 if let Some(link) = session.link.as_mut().filter(|link| link.conn == conn) {
                     link.answer(&packet);
-                    self.touch(key);
+                    // Retained messages come after their SUBACK.
+                    self.pump(key, now);
                 }
             }
             Later::Welcome(key, conn) => self.welcome(key, conn, now),

@@ -44,6 +44,7 @@ impl Router {
             return Err(Reason::TOPIC_FILTER_INVALID);
         }
         let most = self.limits.subscriptions_per_client;
+        let this_round = self.round.number();
         let session = self.session(key).ok_or(Reason::IMPLEMENTATION_SPECIFIC)?;
         let most_qos = session.rights.may_subscribe(filter).ok_or(Reason::NOT_AUTHORIZED)?;
         let is_new = !session.subscriptions.contains_key(filter);
@@ -65,11 +66,15 @@ impl Router {
                 RetainHandling::SendIfNew => is_new,
                 RetainHandling::DontSend => false,
             };
-        // A filter subscribed again replaces what is still to be sent for it.
+        let round = if session.keeps_messages() { this_round } else { 0 };
         let replays = &mut session.outgoing.replays;
-        replays.retain(|replay| replay.filter != *filter);
         if wants_retained {
-            replays.push_back(Replay { filter: filter.clone(), qos, id, after: None });
+            // A filter subscribed again begins anew with what is to be sent for it.
+            replays.retain(|replay| replay.filter != *filter);
+            replays.push_back(Replay { filter: filter.clone(), qos, id, after: None, round });
+        } else if let Some(replay) = replays.iter_mut().find(|replay| replay.filter == *filter) {
+            // Nothing more is asked for, and nothing less is owed [MQTT-3.8.4-4].
+            (replay.qos, replay.id) = (qos, id);
         }
         self.subscriptions.insert(filter, key, grant);
         Ok(qos)
@@ -127,13 +132,17 @@ impl Router {
         let mut frames = Frames::default();
         let mut looks = REPLAY_MESSAGES;
         while let Some(replay) = replays.front_mut() {
-            let can_go = outbox.has_room(self.limits.outgoing_bytes)
+            let can_go = replay.round <= self.round.safe()
+                && outbox.has_room(self.limits.outgoing_bytes)
                 && (replay.qos == Qos::AtMostOnce || session.has_place());
             if !can_go {
                 break;
             }
             if looks == 0 {
-                self.replaying.push(key);
+                // Once, however often it subscribed: its turn is as long as everybody's.
+                if !self.replaying.contains(&key) {
+                    self.replaying.push(key);
+                }
                 break;
             }
             looks -= 1;

@@ -143,9 +143,10 @@ impl Link {
         }
     }
 
-    /// Whether the keep-alive of the client has run out [MQTT-3.1.2-22].
+    /// Whether the keep-alive of the client has run out [MQTT-3.1.2-22]. As long as it waits for its
+    /// CONNACK the silence is ours.
     pub fn is_silent(&self, now: Mono) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
+        !self.is_waiting() && self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// For how long something has waited in the outbox without any of it being written.

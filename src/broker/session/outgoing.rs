@@ -16,9 +16,9 @@ mod kept;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::Link;
 use super::sequence::{Sequence, packet_id};
-use crate::broker::encode::{self, Form};
+use super::{Link, Terms};
+use crate::broker::encode::{self, Alias, Form};
 use crate::broker::message::{Frames, Message};
 use crate::broker::packet::Reason;
 use crate::broker::status::Drops;
@@ -68,6 +68,9 @@ pub struct Replay {
     pub id: u32,
     /// The last topic that was sent.
     pub after: Option<TopicName>,
+    /// The round after which the subscription is durable and its SUBACK leaves, which is to come
+    /// first.
+    pub round: u64,
 }
 
 /// What became of one message to one client.
@@ -304,26 +307,25 @@ impl Outgoing {
             None if !is_numbered => return Sent::Away,
             _ => return self.enqueue(message, how, limits, drops),
         };
-        let version = link.terms.version;
-        let own;
-        let alias = link.own_aliases.of(&message.topic);
-        let (head, id_at) = if ids.is_empty() && alias.is_none() {
-            frames.head(message, version, qos, retain, now)
+        let Terms { version, packet_max, .. } = link.terms;
+        let mut own = Vec::new();
+        let mut alias = link.own_aliases.of(&message.topic);
+        let head = if ids.is_empty() && alias.is_none() {
+            let head = frames.head(message, version, qos, retain, now);
+            fits(head.0, qos, message, packet_max).then_some(head)
         } else {
             let expiry = message.expiry_left(now);
             let form = Form { version, qos, retain, dup: false, ids, expiry, alias };
-            let mut bytes = Vec::new();
-            let id_at = encode::publish_head(&mut bytes, message, form);
-            own = bytes;
-            (own.as_slice(), id_at)
+            fitting_head(&mut own, message, form, packet_max).map(|(id_at, used)| {
+                alias = used;
+                (own.as_slice(), id_at)
+            })
         };
-        let id_bytes = if is_numbered { 2 } else { 0 };
-        if head.len() + id_bytes + message.payload.len() > link.terms.packet_max {
+        let Some(head) = head else {
             drops.too_large.one();
             return Sent::Dropped(1);
-        }
+        };
         let id = is_numbered.then(|| packet_id(self.sequence.next()));
-        let head = (head, id_at);
         if !link.outbox.publish(head, id, &message.payload, limits.outgoing_bytes, is_numbered) {
             if is_numbered {
                 return self.enqueue(message, how, limits, drops);
@@ -427,7 +429,6 @@ impl Outgoing {
                 return Pump::Full;
             }
             let message = &next.message;
-            let alias = link.own_aliases.of(&message.topic);
             let form = Form {
                 version: link.terms.version,
                 qos: next.qos,
@@ -435,15 +436,15 @@ impl Outgoing {
                 dup,
                 ids: &next.ids,
                 expiry: message.expiry_left(now),
-                alias,
+                alias: link.own_aliases.of(&message.topic),
             };
-            let id_at = encode::publish_head(&mut head, message, form);
-            if head.len() + 2 + message.payload.len() > link.terms.packet_max {
+            let fitting = fitting_head(&mut head, message, form, link.terms.packet_max);
+            let Some((id_at, alias)) = fitting else {
                 drops.too_large.one();
                 *dropped += 1;
                 self.drop_first();
                 continue;
-            }
+            };
             let limit = limits.outgoing_bytes;
             let id = Some(packet_id(next.number));
             if !link.outbox.publish((&head, id_at), id, &message.payload, limit, true) {
@@ -541,3 +542,26 @@ impl Outgoing {
 
 /// The message with this packet id is not of the QoS that the packet is for.
 struct OtherQos;
+
+/// Whether a packet with this head is none too large for its client.
+fn fits(head: &[u8], qos: Qos, message: &Message, packet_max: usize) -> bool {
+    let id_bytes = if qos == Qos::AtMostOnce { 0 } else { 2 };
+    head.len() + id_bytes + message.payload.len() <= packet_max
+}
+
+/// Encodes a head, without its alias if that alone makes the packet too large; gives the place of
+/// the packet id and the alias that is used. `None`: it is too large anyway.
+fn fitting_head(
+    head: &mut Vec<u8>,
+    message: &Message,
+    mut form: Form<'_>,
+    packet_max: usize,
+) -> Option<(usize, Option<Alias>)> {
+    loop {
+        let id_at = encode::publish_head(head, message, form);
+        if fits(head, form.qos, message, packet_max) {
+            return Some((id_at, form.alias));
+        }
+        form.alias.take()?;
+    }
+}

@@ -250,3 +250,22 @@ fn what_was_in_flight_when_a_right_was_lost_does_not_come_again() {
     }
     assert_eq!(rig.status().dropped.denied, 2);
 }
+
+#[test]
+fn an_id_that_the_broker_assigns_is_nobody_elses() {
+    let mut rig = Rig::new(limits());
+    let id = |number: u32| format!("\"auto-0000000000000abc-{number}\"");
+    let assigned = |number| format!("20[ 0000 [ @offer 12 {} ] ]", id(number));
+    let nameless = "10[ \"MQTT\" 05 00 0000 [ 11 00000064 ] \"\" ]";
+    rig.sends("first", nameless, &assigned(1));
+    // From its own it knows what the next ones will be, and sows what they shall reap.
+    for number in [2, 3] {
+        let connect = format!("10[ \"MQTT\" 05 00 0000 [ 11 00000064 ] {} ]", id(number));
+        let name = number.to_string();
+        rig.sends(&name, &connect, "20[ 0000 [ @offer ] ]");
+        rig.sends(&name, "82[ 0001 [] \"#\" 01 ]", "90[ 0001 [] 01 ]");
+    }
+    rig.lose("2");
+    rig.sends("second", nameless, &assigned(4));
+    rig.sends("3", "c000", "d000");
+}

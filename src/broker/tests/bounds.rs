@@ -193,6 +193,21 @@ fn many_retained_messages_come_as_fast_as_they_are_read_and_none_is_lost() {
 }
 
 #[test]
+fn who_subscribes_again_and_again_has_no_more_turns_than_others() {
+    let limits = BrokerLimits { retained_messages: 12_000, retained_bytes: 10_000_000, ..limits() };
+    let mut rig = Rig::new(limits);
+    for number in 0..10_000 {
+        rig.local(&format!("tag/{number:05}/value"), "12345", true);
+    }
+    connect(&mut rig, "A", CLEAN);
+    let before = rig.steps;
+    // Nothing matches, so that looking is all there is to do: 2,000 topics in a step.
+    rig.send("A", &bytes("82[ 0001 \"+/none\" 00 ]").repeat(5));
+    assert_eq!(rig.steps - before, 5, "one for each 2,000 topics, whatever the first was for");
+    assert_eq!(rig.read("A"), bytes("90[ 0001 00 ]").repeat(5));
+}
+
+#[test]
 fn sessions_of_absent_clients_are_bounded() {
     let mut rig = Rig::new(BrokerLimits { connections: 2, ..limits() });
     for number in 0..10 {

@@ -385,3 +385,15 @@ fn damaged_rows_cost_what_they_held_and_go() {
         assert_eq!(resume(&mut rig, &disk, "a")[..4], bytes("20020100"), "{table:?}");
     }
 }
+
+#[test]
+fn retained_messages_come_after_a_suback_that_waits_for_the_file() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.local("r/1", "x", true);
+    resume(&mut rig, &disk, "a");
+    rig.send("a", &bytes("82[ 0001 \"r/#\" 00 ]"));
+    assert_eq!(rig.read("a"), b"");
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a"), bytes("90[ 0001 00 ] 31[ \"r/1\" 'x' ]"));
+}

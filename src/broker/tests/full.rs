@@ -233,6 +233,6 @@ fn what_had_no_room_is_written_when_there_is_some() {
     }
     rig.send("s", &bytes("82[ 0001 \"+\" 00 ]"));
     commit(&mut rig, &disk);
-    let retained = bytes("31[ \"r1\" 'kept' ] 31[ \"r2\" 'kept' ] 90[ 0001 00 ]");
+    let retained = bytes("90[ 0001 00 ] 31[ \"r1\" 'kept' ] 31[ \"r2\" 'kept' ]");
     assert_eq!(rig.read("s"), retained);
 }

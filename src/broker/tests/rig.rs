@@ -102,6 +102,8 @@ pub struct Rig {
     sockets: HashMap<String, Socket>,
     next: u64,
     waiting: Vec<(Waiter, Commit)>,
+    /// Rounds for work that is done in steps.
+    pub steps: usize,
 }
 
 impl Rig {
@@ -161,6 +163,7 @@ impl Rig {
             sockets: HashMap::new(),
             next: 0,
             waiting: Vec::new(),
+            steps: 0,
         }
     }
 
@@ -274,6 +277,7 @@ impl Rig {
     pub fn settle(&mut self) {
         while self.router.is_unfinished() {
             self.router.resume(self.now);
+            self.steps += 1;
         }
         self.waiting.extend(self.router.take_commits());
         self.router.flush(self.now);

@@ -276,3 +276,17 @@ fn a_stopped_gateway_is_like_one_that_crashed() {
     rig.wait(Duration::from_secs(1));
     assert_eq!(rig.read("s"), bytes("32[ \"will\" 0001 'gone' ]"));
 }
+
+#[test]
+fn the_keep_alive_does_not_run_while_the_file_lets_a_client_wait() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    rig.send("a", &bytes("10[ \"MQTT\" 04 00 000a \"a\" ]"));
+    rig.wait(Duration::from_secs(60));
+    commit(&mut rig, &disk);
+    assert_eq!((rig.read("a"), rig.end("a")), (bytes("20020000"), End::Open));
+    rig.wait(Duration::from_secs(14));
+    assert_eq!(rig.end("a"), End::Open);
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.end("a"), End::Finish);
+}
