@@ -114,12 +114,19 @@ pub(crate) struct Line {
     late_until: HashMap<u8, Instant>,
     /// Where several reads may be in flight together.
     flight: Option<Flight>,
+    /// A connection that we can make anew.
+    renewable: bool,
+    /// Since when it carries nothing, if the last request was answered.
+    idle: Option<Instant>,
 }
 
 /// The unit that is everybody on a line.
 const BROADCAST: u8 = 0;
 /// How late an answer may be at most, beyond which nothing is expected of it.
 const LATE_MAX: Duration = Duration::from_secs(10);
+/// A connection that carried nothing for so long may have been forgotten on the way: NATs, firewalls and
+/// mobile networks do so, and say nothing.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(50);
 
 enum Kind {
     Tcp(Shared<TcpMatcher>),
@@ -175,8 +182,25 @@ impl Line {
         tap.connected();
         let silence = Silence::new(pace);
         let (opened, took) = (Instant::now(), Duration::ZERO);
-        let late_until = HashMap::new();
-        Self { client, kind, tap, silence, opened, took, late_until, flight: None }
+        Self {
+            client,
+            kind,
+            tap,
+            silence,
+            opened,
+            took,
+            late_until: HashMap::new(),
+            flight: None,
+            renewable: false,
+            idle: None,
+        }
+    }
+
+    /// The connection can be made anew: silence after a long pause is then said of it, and not of the
+    /// device.
+    #[must_use]
+    pub(crate) fn renewable(self) -> Self {
+        Self { renewable: true, ..self }
     }
 
     /// The device needs this time after its answer, before anybody is asked.
@@ -288,9 +312,16 @@ impl Line {
         timeout: Duration,
     ) -> Batch {
         self.silence.keep().await;
+        let started = Instant::now();
         let Some(flight) = &mut self.flight else { return Batch::default() };
-        let batch = flight.read(unit, reads, timeout).await;
-        self.silence.begins(Instant::now(), unit);
+        let mut batch = flight.read(unit, reads, timeout).await;
+        let ended = Instant::now();
+        self.silence.begins(ended, unit);
+        let answered = batch.landed.iter().any(|one| !matches!(one.result, Err(Failure::NoAnswer)));
+        if !answered && batch.broken.is_none() && self.is_forgotten(started) {
+            batch = Batch { landed: Vec::new(), broken: Some(forgotten()) };
+        }
+        self.idle = answered.then_some(ended);
         batch
     }
 
@@ -435,8 +466,10 @@ impl Line {
                 Err(Failure::Link(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
             }
             Err(_) if saw == Saw::BadAnswer => Err(Failure::BadAnswer),
+            Err(_) if self.is_forgotten(started) => Err(Failure::Link(forgotten())),
             Err(_) => Err(Failure::NoAnswer),
         };
+        self.idle = answered.then_some(ended);
         self.tap.answered(result.as_ref().map(|_| ()), self.counters(), ended);
         result
     }
@@ -458,6 +491,17 @@ impl Line {
     fn is_tcp(&self) -> bool {
         matches!(self.kind, Kind::Tcp(_))
     }
+
+    /// Whether the silence after a request that began then is rather that of the connection.
+    fn is_forgotten(&self, started: Instant) -> bool {
+        let idle = self.idle.filter(|_| self.renewable);
+        idle.is_some_and(|since| started.saturating_duration_since(since) >= FORGOTTEN_AFTER)
+    }
+}
+
+fn forgotten() -> std::io::Error {
+    let said = "nothing came back after a long pause";
+    std::io::Error::new(std::io::ErrorKind::TimedOut, said)
 }
 
 /// The request that writes this, and the answer that repeats it.

@@ -201,6 +201,11 @@ impl Connector {
             Framing::Rtu => Line::serial(stream, SerialMatcher::rtu(), self.pace, tap),
             Framing::Ascii => Line::serial(stream, SerialMatcher::ascii(), self.pace, tap),
         };
+        let line = match &self.source {
+            Source::Tcp(_) | Source::Udp(_) => line.renewable(),
+            // A port forgets nothing, and a converter that dials in does so when it sees fit.
+            Source::Serial(_) | Source::Listen(_) => line,
+        };
         if self.owed && self.framing != Framing::Tcp {
             // What comes now could pass as the answer to our first request. It becomes stale input.
             tokio::time::sleep(self.listen).await;

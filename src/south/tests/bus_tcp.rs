@@ -17,7 +17,7 @@ async fn serve(devices: &Devices, port: u16) -> (u16, tokio_util::sync::DropGuar
 }
 
 /// Unit 1 and 2, holding registers 0 to 99 with their address times ten plus the unit.
-fn two_units() -> Devices {
+pub(super) fn two_units() -> Devices {
     let mut bank = Bank::default();
     for unit in [1_u8, 2] {
         let words: Vec<u16> = (0..100).map(|at| at * 10 + u16::from(unit)).collect();
@@ -200,47 +200,6 @@ async fn dead_bands_hold_values_back_and_count_them() {
     let status = stand.stop().await;
     let polls = status.devices[0].ok;
     assert_eq!(status.devices[0].suppressed, polls - 2);
-}
-
-#[tokio::test]
-async fn t13_a_connection_that_dies_without_a_word_is_made_anew() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let devices = two_units();
-    let mut server = tokio::task::JoinSet::new();
-    server.spawn(async move {
-        let mut held = Vec::new();
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            // The first connection answers five times, then swallows everything.
-            let limit = if held.is_empty() { 5 } else { usize::MAX };
-            let devices = devices.clone();
-            let mut task = tokio::task::JoinSet::new();
-            task.spawn(async move {
-                let mut request = [0; 12];
-                let mut answered = 0;
-                while stream.read_exact(&mut request).await.is_ok() {
-                    if answered == limit {
-                        continue;
-                    }
-                    answered += 1;
-                    let answer = devices.bank().answer(request[6], &request[7..]).unwrap();
-                    let tid = [request[0], request[1]];
-                    let frame = scripted::mbap(tid, request[6], &answer);
-                    stream.write_all(&frame).await.unwrap();
-                }
-            });
-            held.push(task);
-        }
-    });
-    let mut slow = device("a", 1, vec![tag(1, Table::Holding, 4)]);
-    slow.timeout = ms(100);
-    let stand = Stand::start(tcp_plan(port, vec![slow]));
-    stand.until("silent", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
-    stand.until("back", |s| s.value(1) == Some(Value::U64(41))).await;
-    let status = stand.stop().await;
-    assert_eq!(status.connects, 2);
 }
 
 /// A server that answers after `wait` says so, for each request, with what `deed` makes of it.

@@ -10,6 +10,7 @@ mod dialects;
 mod faults_named;
 mod faults_tcp;
 mod faults_udp;
+mod forgotten;
 mod hand;
 mod identify;
 mod others;
