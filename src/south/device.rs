@@ -58,6 +58,8 @@ pub(crate) struct Device {
     pub(crate) latency: Latency,
     /// Functions that the device refused as unknown.
     pub(crate) lacks: Lacks,
+    /// No other device of its bus is asked, so nobody waits while it takes its time.
+    pub(crate) only: bool,
     intervals: Vec<Duration>,
     /// Of the tags that are not of the normal class.
     classes: HashMap<TagId, Class>,
@@ -131,6 +133,7 @@ impl Device {
             lacks: facts.get("writes").map_or_else(Lacks::default, |text| Lacks::parse(text)),
             plan,
             latency: Latency::remembering(facts.get("answers").map(String::as_str)),
+            only: false,
             intervals,
             tables,
             plans: HashMap::new(),
@@ -260,8 +263,14 @@ impl Device {
     /// How long to wait for the answer to such a read, its frames included. A device that missed
     /// its last request may have become slow: it is given all the time that is configured.
     pub(crate) fn timeout(&self, frames: Duration, is_doubtful: bool) -> Duration {
+        frames + if is_doubtful { self.plan.timeout } else { self.patience() }
+    }
+
+    /// What is learned spares others the wait for a device that is dead; where there are no others, an
+    /// answer that is late for once is worth waiting for.
+    pub(crate) fn patience(&self) -> Duration {
         let configured = self.plan.timeout;
-        frames + if is_doubtful { configured } else { self.latency.timeout(configured) }
+        if self.only { configured } else { self.latency.timeout(configured) }
     }
 
     /// Notes how a read went, and for one that failed what is to be done about it at once.

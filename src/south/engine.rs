@@ -100,7 +100,7 @@ impl Engine {
         let block_time_max = block_time_max(&plan.link);
         let is_line = plan.link.is_line();
         let frames = LineTime::frames(&plan.link);
-        let devices: Vec<Device> = plan
+        let mut devices: Vec<Device> = plan
             .devices
             .into_iter()
             .map(|device| {
@@ -117,6 +117,9 @@ impl Engine {
             .collect();
         let intervals: Vec<_> = devices.iter().map(|device| device.intervals().to_vec()).collect();
         let shortest = intervals.iter().flatten().min().copied().unwrap_or_default();
+        if let [only] = devices.as_mut_slice() {
+            only.only = true;
+        }
         let mut engine = Self {
             name: plan.name,
             devices,

@@ -180,7 +180,9 @@ impl Engine {
             self.schedule.failed(index, now, took)
         };
         let Some(device) = self.devices.get_mut(index) else { return };
-        if let (true, Some(sample)) = (answered, sample) {
+        if let (true, Some(sample)) = (answered, sample)
+            && !device.only
+        {
             device.latency.answered_after(sample);
         }
         if let Some(sample) = sample
@@ -228,7 +230,7 @@ impl Engine {
         }
         shown.latency_p50_us = micros(device.latency.p50());
         shown.latency_p99_us = micros(device.latency.p99());
-        shown.timeout_ms = millis(device.latency.timeout(device.plan.timeout));
+        shown.timeout_ms = millis(device.patience());
         shown.missed_ticks = self.schedule.missed(index);
         shown.suppressed = device.suppressed;
         shown.next_probe_at = self.schedule.next_probe(index).map(|probe| {

@@ -234,13 +234,15 @@ async fn serve_by(
 async fn a_device_that_becomes_slow_is_given_the_configured_time_again() {
     let slow = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let is_slow = slow.clone();
-    let deed = move |_: u8, _: &[u8]| {
-        (ms(250) * u32::from(is_slow.load(std::sync::atomic::Ordering::SeqCst)), None)
+    let deed = move |unit: u8, _: &[u8]| {
+        let slow = unit == 1 && is_slow.load(std::sync::atomic::Ordering::SeqCst);
+        (ms(250) * u32::from(slow), None)
     };
     let (port, _server) = serve_by(two_units(), deed).await;
     let mut plan = device("a", 1, vec![tag(1, Table::Holding, 4)]);
     plan.timeout = ms(600);
-    let stand = Stand::start(tcp_plan(port, vec![plan]));
+    let other = device("b", 2, vec![tag(2, Table::Holding, 4)]);
+    let stand = Stand::start(tcp_plan(port, vec![plan, other]));
     stand.until("its speed is learned", |s| s.port.status().devices[0].timeout_ms == 100).await;
     slow.store(true, std::sync::atomic::Ordering::SeqCst);
     stand.until("it misses one", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
@@ -249,6 +251,25 @@ async fn a_device_that_becomes_slow_is_given_the_configured_time_again() {
     let bad = stand.of(1).iter().skip(from).filter(|r| r.quality() != Quality::Good).count();
     let status = stand.stop().await;
     assert_eq!(bad, 0, "{status:#?}");
+}
+
+#[tokio::test]
+async fn a_device_alone_on_its_bus_is_given_all_its_time() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    // So seldom slow that it is not what is learned of it.
+    let deed = move |_: u8, _: &[u8]| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        (ms(if matches!(number, 300 | 520) { 250 } else { 0 }), None)
+    };
+    let (port, _server) = serve_by(two_units(), deed).await;
+    let often = TagPlan { every: Some(ms(10)), ..tag(1, Table::Holding, 4) };
+    let plan = DevicePlan { timeout: ms(600), ..device("a", 1, vec![often]) };
+    let stand = Stand::start(tcp_plan(port, vec![plan]));
+    stand.until("many polls", |s| s.of(1).len() >= 540).await;
+    assert!(stand.readings().iter().all(|r| r.quality() == Quality::Good));
+    let device = stand.stop().await.devices.remove(0);
+    assert_eq!((device.timeouts, device.timeout_ms), (0, 600));
+    assert!(device.latency_p99_us < 100_000, "{device:?}");
 }
 
 #[tokio::test]
