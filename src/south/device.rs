@@ -273,6 +273,11 @@ impl Device {
         if self.only { configured } else { self.latency.timeout(configured) }
     }
 
+    /// Whether it ever did, be it in an earlier life.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.latency.fact().is_some()
+    }
+
     /// Notes how a read went, and for one that failed what is to be done about it at once.
     pub(crate) fn report(&mut self, request: &Request, report: Report, now: Mono) -> Healed {
         // An answer says all by its range.

@@ -120,10 +120,14 @@ impl Engine {
         if let [only] = devices.as_mut_slice() {
             only.only = true;
         }
+        let mut schedule = Schedule::new(&intervals).begin_at(context.first_read.min(shortest));
+        for (at, _) in devices.iter().enumerate().filter(|(_, device)| device.has_answered()) {
+            schedule.met(at);
+        }
         let mut engine = Self {
             name: plan.name,
             devices,
-            schedule: Schedule::new(&intervals).begin_at(context.first_read.min(shortest)),
+            schedule,
             sink: context.sink,
             clock: context.clock,
             is_line,

@@ -3,7 +3,8 @@
 //! Deadlines lie on a fixed grid from the start, so a period never drifts (T11); ticks that could
 //! not be kept are counted and coalesced, never queued. Among the devices that are due, the one
 //! whose next tick comes first goes first, request by request, so a long job of a slow device
-//! does not hold up a fast one. A write goes before any read, but two writes never go without a
+//! does not hold up a fast one. Strangers, which never answered and may all be dead, take turns with
+//! those that did. A write goes before any read, but two writes never go without a
 //! read in between if one is due. Silent devices are left to their [`Breaker`].
 //!
 //! Time is a `Duration` since the schedule was made. The caller asks [`Schedule::next`], carries
@@ -58,6 +59,8 @@ pub(crate) struct Schedule {
 struct Device {
     ticks: Vec<Tick>,
     breaker: Breaker,
+    /// It has answered once, be it in an earlier life.
+    met: bool,
     /// Ticks that are due and not yet in a job.
     pending: Due,
     /// When the first of them comes again.
@@ -94,6 +97,7 @@ impl Schedule {
                 })
                 .collect(),
             breaker: Breaker::new(),
+            met: false,
             pending: Due::default(),
             deadline: Duration::MAX,
             job: None,
@@ -114,6 +118,13 @@ impl Schedule {
         self
     }
 
+    /// The device is no stranger: it answered in an earlier life.
+    pub(crate) fn met(&mut self, device: usize) {
+        if let Some(device) = self.devices.get_mut(device) {
+            device.met = true;
+        }
+    }
+
     pub(crate) fn next(&mut self, now: Duration, write_waits: bool) -> Next {
         for device in &mut self.devices {
             device.release(now);
@@ -128,19 +139,19 @@ impl Schedule {
                 // Silent devices take their turns by when their probe was due.
                 let deadline = device.breaker.deadline().unwrap_or(job.deadline);
                 let free_at = self.free_at(device, alone).unwrap_or(now);
-                (free_at <= now).then_some((deadline, at, job))
+                (free_at <= now).then_some(((deadline, !device.met, at), job))
             })
-            .min_by_key(|(deadline, at, _)| (*deadline, *at));
+            .min_by_key(|(order, _)| *order);
         if write_waits && !(self.wrote_last && read.is_some()) {
             self.wrote_last = true;
             return Next::Write;
         }
         match read {
-            Some((_, device, Job { left: Some(_), .. })) => {
+            Some(((.., device), Job { left: Some(_), .. })) => {
                 self.wrote_last = false;
                 Next::Request { device }
             }
-            Some((_, device, Job { due, left: None, .. })) => Next::Plan { device, due },
+            Some(((.., device), Job { due, left: None, .. })) => Next::Plan { device, due },
             None => Next::Wait(self.wake(now)),
         }
     }
@@ -171,6 +182,7 @@ impl Schedule {
 
     fn well(&mut self, device: usize, now: Duration) -> Turn {
         let Some(state) = self.devices.get_mut(device) else { return Turn::Same };
+        state.met = true;
         self.silent.refund(now, state.breaker.refund());
         let came_back = state.breaker.is_doubtful();
         let turn = state.breaker.answered(now);
@@ -193,10 +205,22 @@ impl Schedule {
         }
         let turn = state.breaker.failed(now);
         state.breaker.took(took);
+        if !state.met {
+            self.put_strangers_off(now + took);
+        }
         if self.dead_since.is_none() && self.all_silent() {
             self.dead_since = Some(now);
         }
         turn
+    }
+
+    /// One of them was asked in vain: the others wait for as long as that took, unless nobody else is
+    /// due.
+    fn put_strangers_off(&mut self, until: Duration) {
+        let strangers = self.devices.iter_mut().filter(|device| !device.met);
+        for job in strangers.filter_map(|device| device.job.as_mut()) {
+            job.deadline = job.deadline.max(until);
+        }
     }
 
     /// A request of the device was left out: that says nothing about it.

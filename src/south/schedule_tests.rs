@@ -13,6 +13,7 @@ const fn s(n: u64) -> Duration {
 const TENTH: &[Duration] = &[ms(100)];
 const HALF: &[Duration] = &[ms(500)];
 const SECOND: &[Duration] = &[s(1)];
+const FIVE: &[Duration] = &[s(5)];
 
 /// A line on which each device takes `cost` per request and answers or not.
 struct Sim {
@@ -177,6 +178,29 @@ fn t14_holds_in_the_first_ten_minutes_as_well() {
     sim.run_until(s(600));
     let living = sim.times(0).len();
     assert!(living * 100 >= 6000 * 93, "{living} of 6000");
+}
+
+#[test]
+fn t14_many_that_are_dead_from_the_start_hold_up_nobody_who_lives() {
+    let mut devices = vec![(SimDevice::DEAD, SECOND); 30];
+    devices.extend([
+        (SimDevice::ALIVE, SECOND),
+        (SimDevice::ALIVE, FIVE),
+        (SimDevice::ALIVE, TENTH),
+    ]);
+    let mut sim = Sim::new(&devices);
+    // They answered in an earlier life.
+    (30..33).for_each(|living| sim.schedule.met(living));
+    sim.run_until(s(60));
+    for (living, every) in [(30, s(1)), (31, s(5)), (32, ms(100))] {
+        let times = sim.times(living);
+        assert!(times[0] <= every, "{living} at first after {:?}", times[0]);
+        let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+        assert!(gap <= every + s(1) + ms(100), "{living} not for {gap:?}");
+    }
+    for dead in 0..30 {
+        assert!(sim.times(dead).first().is_some_and(|at| *at < s(40)), "{dead} was asked");
+    }
 }
 
 #[test]
