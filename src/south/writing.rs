@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 
-use crate::codec::registers::{Encoded, at_power, encode};
+use crate::codec::registers::{Decoded, Encoded, at_power, decode, encode};
 use crate::config::{
     DevicePlan, Registers, Verify, WRITE_AND_READ_MAX, WRITE_BITS_MAX, WRITE_REGISTERS_MAX,
     WriteWith,
@@ -314,12 +314,19 @@ fn group(parts: &[Part], which: &[usize], together: Together) -> VecDeque<Group>
 }
 
 impl Part {
-    /// Whether these, all that is read for the tag, hold what was written, as far as the mask goes.
+    /// Whether these, all that is read for the tag, hold what was written: bit by bit as far as the mask
+    /// goes, or the same value. Devices fill texts up with blanks, and clear bits that mean nothing.
     pub(super) fn holds(&self, words: &[u16]) -> bool {
         let Some((words, _)) = self.from.split(words) else { return false };
         let Encoded { words: asked, mask } = &self.encoded;
         let mask = mask.unwrap_or(u16::MAX);
-        words.len() == asked.len() && words.iter().zip(asked).all(|(a, b)| a & mask == b & mask)
+        let value = |words| match decode(&self.from.coding, self.from.table.is_bits(), words) {
+            Decoded::Good(value) => Some(value),
+            Decoded::Uncertain(..) | Decoded::Bad(_) => None,
+        };
+        let same = words.iter().zip(asked).all(|(a, b)| a & mask == b & mask);
+        words.len() == asked.len()
+            && (same || value(words).is_some_and(|held| value(asked) == Some(held)))
     }
 }
 
@@ -393,6 +400,27 @@ mod tests {
         let parts = [bits(5, 0b0001, 0b0001), bits(5, 0b0000, 0b0100), bits(6, 1, 1), word(7, 9)];
         let want = vec![(5, vec![0b0001], Some(0b0101)), (6, vec![1], Some(1)), (7, vec![9], None)];
         assert_eq!(shape(&parts, MANY), want);
+    }
+
+    #[test]
+    fn what_means_the_same_was_carried_out() {
+        let rows = [
+            // RUN, filled up with NULs and with blanks.
+            (Kind::Text { registers: 3 }, [0x5255, 0x4E00, 0], [0x5255, 0x4E20, 0x2020], true),
+            (Kind::Text { registers: 3 }, [0x5255, 0x4E00, 0], [0x5255, 0x4E21, 0x2020], false),
+            (Kind::Int { bits: 48, signed: true }, [0xFFFF; 3], [0xFFFF, 0xFFFF, 0xFFFE], false),
+        ];
+        for (kind, asked, held, same) in rows {
+            assert_eq!(part(Table::Holding, 4, kind, &asked, None).holds(&held), same, "{kind:?}");
+        }
+        let unused = Kind::Int { bits: 24, signed: true };
+        let minus_one = part(Table::Holding, 4, unused, &[0xFFFF, 0xFFFF], None);
+        assert!(minus_one.holds(&[0x00FF, 0xFFFF]) && !minus_one.holds(&[0x007F, 0xFFFF]));
+        let zero = part(Table::Holding, 4, Kind::F32, &[0, 0], None);
+        assert!(zero.holds(&[0x8000, 0]) && !zero.holds(&[0x7FC0, 0]), "minus zero, no number");
+        let bit = bits(4, 0b01, 0b01);
+        assert!(bit.holds(&[0b11]) && !bit.holds(&[0b10]));
+        assert!(!word(4, 7).holds(&[]));
     }
 
     #[test]
