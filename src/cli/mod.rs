@@ -1,5 +1,8 @@
 //! The command line: words in, exit code out. 0 = done, 1 = failed, 2 = the input was wrong.
 
+#[macro_use]
+mod out;
+
 mod advice;
 mod audit;
 mod backup;
@@ -134,13 +137,13 @@ pub fn main() -> ExitCode {
         Command::SetupCode(arguments) => setup_code::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     };
-    result.unwrap_or_else(|error| {
+    out::conclude(result.unwrap_or_else(|error| {
         if error.is::<BadConfig>() {
             return ExitCode::from(BAD_INPUT);
         }
         eprintln!("fieldhold: {}", advice::explain(&error));
         if error.is::<BadInput>() { ExitCode::from(BAD_INPUT) } else { ExitCode::FAILURE }
-    })
+    }))
 }
 
 /// The exit code for input that has mistakes in it.

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use self::table::Look;
 use super::link::LinkArguments;
 use super::run::{self, Ends};
-use super::{BadInput, check};
+use super::{BadInput, check, out};
 use crate::codec::find::Shown;
 use crate::codec::side_by_side::Item;
 use crate::model::Table;
@@ -205,6 +205,9 @@ impl Probe<'_> {
                 println!();
             }
             print(&lines);
+            if out::ended() {
+                return Ok(ExitCode::SUCCESS);
+            }
             std::io::stdout().flush()?;
             before = items;
         }

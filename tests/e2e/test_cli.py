@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from conftest import BINARY, Gateway, free_port, wait_for
+from conftest import BINARY, ROOT, Gateway, free_port, wait_for
 from plant import CountingDevice
 from test_outage import check_equation, config, consumers, polls
 
@@ -92,6 +92,53 @@ def test_a_second_gateway_is_told_about_the_first(tmp_path, started):
 def test_words_of_the_log_level_are_checked():
     result = fieldhold("run", "x", env={**os.environ, "FIELDHOLD_LOG": "a=b=c"})
     assert result.returncode == 2 and "FIELDHOLD_LOG" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, code",
+    [
+        (["profile", "list"], 0),
+        (["profile", "show", "eastron-sdm630"], 0),
+        (["check", ROOT / "configs/minimal.yaml"], 0),
+        (["frame", "--list"], 0),
+        (["--help"], 0),
+        (["check", "missing.yaml"], 2),
+    ],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, arguments, code):
+    """As in `fieldhold profile list | head -1`, here with a reader that saw nothing."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        child = [BINARY, *map(str, arguments)]
+        silent = subprocess.run(child, stdout=writer, stderr=writer, cwd=tmp_path, timeout=60)
+        assert silent.returncode == code
+        said = subprocess.run(child, stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path, timeout=60)
+        assert said.returncode == code and "panic" not in said.stderr, said.stderr
+    finally:
+        os.close(writer)
+
+
+def test_a_disk_that_takes_no_output_is_said():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([BINARY, "profile", "list"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert result.returncode == 1, result.stderr
+    assert result.stderr == "fieldhold: can't write to standard output: No space left on device (os error 28)\n"
+
+
+def test_what_follows_ends_with_its_reader(tmp_path, started):
+    gateway = started(Gateway(tmp_path / "gw", config(started(CountingDevice()), free_port(), free_port())))
+    child = subprocess.Popen(
+        [BINARY, "trace", "line", gateway.config, "--follow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout.readline()
+        child.stdout.close()
+        assert child.wait(15) == 0, child.stderr.read()
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
 
 
 def test_demo_refuses_a_taken_port(started):

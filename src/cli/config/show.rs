@@ -1,6 +1,5 @@
 //! `fieldhold config show`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use super::Place;
@@ -14,6 +13,6 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let text = arguments.place.history()?.text(arguments.version)?;
-    std::io::stdout().lock().write_all(text.as_bytes())?;
+    print!("{text}");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,6 @@
 //! `fieldhold store drops`: the ledger of losses, in words.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -61,7 +60,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     } else if arguments.csv {
         let lines = shown.iter().map(|row| csv(row) + "\r\n");
         let text: String = std::iter::once(format!("{CSV_HEADING}\r\n")).chain(lines).collect();
-        io::stdout().lock().write_all(text.as_bytes())?;
+        print!("{text}");
     } else if shown.is_empty() {
         println!("nothing was dropped");
     } else {

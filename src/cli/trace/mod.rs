@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use super::place::StateArgument;
 use super::status::show;
-use super::{BadInput, run};
+use super::{BadInput, out, run};
 use crate::config::Plan;
 use crate::runtime::control;
 use crate::south::trace::{Exchange, Format, Page, text};
@@ -126,10 +126,10 @@ impl Asked<'_> {
         }
     }
 
-    /// Shows what comes, for ever.
+    /// Shows what comes, as long as somebody reads it.
     async fn follow(&self, mut page: Page, plan: &Plan) -> anyhow::Result<()> {
         let mut end = run::Ends::new()?;
-        loop {
+        while !out::ended() {
             if !page.more {
                 tokio::select! {
                     () = end.recv() => return Ok(()),
@@ -147,6 +147,7 @@ impl Asked<'_> {
             }
             page.exchanges.iter().for_each(|e| show(&text::exchange(&page, e, plan)));
         }
+        Ok(())
     }
 }
 
