@@ -10,7 +10,7 @@ use super::super::problem::{Complaint, Findings, Problems, Spot, closest};
 use super::super::raw::{FILE_BYTES_MAX, Node, Place};
 use super::super::values::quoted;
 use super::draft::{Draft, Group, Imported, Tag, map, scalar};
-use super::sheet::{Cell, delimiter, rows};
+use super::sheet::{Cell, NO_END, NO_END_HINT, delimiter, rows};
 
 /// Columns by the key they hold, and what else they are called.
 const COLUMNS: [(&str, &[&str]); 22] = [
@@ -56,7 +56,14 @@ pub fn csv(text: &str, name: &str, file: &str) -> Result<Imported, Problems> {
         out.error(&Spot::default(), format!("has more than {FILE_BYTES_MAX} bytes"));
         return Err(Problems(out.into_problems()));
     }
-    let mut rows = rows(text, delimiter(text));
+    let delimiter = delimiter(text);
+    let mut rows = match rows(text, delimiter) {
+        Ok(rows) => rows,
+        Err(quote) => {
+            out.error(&Spot::at(quote), Complaint::new(NO_END).hint(NO_END_HINT));
+            return Err(Problems(out.into_problems()));
+        }
+    };
     if rows.is_empty() {
         out.error(&Spot::default(), Complaint::new("is empty").hint("write a header and rows"));
         return Err(Problems(out.into_problems()));
@@ -74,7 +81,7 @@ pub fn csv(text: &str, name: &str, file: &str) -> Result<Imported, Problems> {
         ..Draft::default()
     };
     for row in &rows {
-        let Row { group, tag } = row_of(row, &columns, &mut out);
+        let Row { group, tag } = row_of(row, &columns, delimiter, &mut out);
         let group = if group.is_empty() { "main".to_owned() } else { group };
         match draft.groups.iter_mut().find(|known| known.name == group) {
             Some(known) => known.tags.push(tag),
@@ -135,7 +142,12 @@ struct Row {
     tag: Tag,
 }
 
-fn row_of(cells: &[Cell], columns: &[Option<&'static str>], out: &mut Findings) -> Row {
+fn row_of(
+    cells: &[Cell],
+    columns: &[Option<&'static str>],
+    delimiter: char,
+    out: &mut Findings,
+) -> Row {
     let start = cells.first().map_or(Place::default(), |cell| cell.at);
     let find = |key: &str| {
         let at = columns.iter().position(|column| *column == Some(key))?;
@@ -178,7 +190,7 @@ fn row_of(cells: &[Cell], columns: &[Option<&'static str>], out: &mut Findings) 
         let Some(cell) = find(key) else { continue };
         let text = match key {
             "type" => kinds::translated(&cell.text).unwrap_or(&cell.text).to_owned(),
-            _ => decimal(key, &cell.text),
+            _ => decimal(key, cell, delimiter, out),
         };
         tag.keys.push((key.to_owned(), scalar(cell.at, text)));
     }
@@ -192,7 +204,9 @@ fn row_of(cells: &[Cell], columns: &[Option<&'static str>], out: &mut Findings) 
         let word = cell.text.to_lowercase();
         match word.as_str() {
             "true" | "yes" | "rw" | "r/w" | "w" | "wo" | "read/write" | "x" => {
-                tag.keys.push(("write".to_owned(), write(cell, find)));
+                let limit =
+                    |key: &str, cell: &Cell| scalar(cell.at, decimal(key, cell, delimiter, out));
+                tag.keys.push(("write".to_owned(), write(cell, find, limit)));
             }
             "false" | "no" | "r" | "ro" | "read" | "read only" | "-" => {}
             _ => {
@@ -246,12 +260,28 @@ fn place_of(table: Option<&Cell>, address: &Cell) -> Result<(String, String), (P
     })
 }
 
-/// A decimal comma becomes a point.
-fn decimal(key: &str, text: &str) -> String {
-    if DECIMALS.contains(&key) && !text.contains('.') && text.matches(',').count() == 1 {
-        return text.replace(',', ".");
+/// A decimal comma becomes a point. Where commas separate no decimals, "1,000" may be a thousand: a
+/// spreadsheet that writes decimals with a comma separates its cells with semicolons.
+fn decimal(key: &str, cell: &Cell, delimiter: char, out: &mut Findings) -> String {
+    let text = &cell.text;
+    if !DECIMALS.contains(&key) || text.contains('.') || text.matches(',').count() != 1 {
+        return text.clone();
     }
-    text.to_owned()
+    let with_point = text.replace(',', ".");
+    if delimiter != ';' && is_in_thousands(text) {
+        let complaint = Complaint::new(format!("{} may be a thousand or one", quoted(text)));
+        let hint = format!("write {with_point} or {}", text.replace(',', ""));
+        out.error(&Spot::at(cell.at), complaint.hint(hint));
+    }
+    with_point
+}
+
+/// One to three digits, not only a zero, a comma, three digits.
+fn is_in_thousands(text: &str) -> bool {
+    let unsigned = text.trim_start_matches(['-', '+']);
+    unsigned.split_once(',').is_some_and(|(whole, rest)| {
+        rest.len() == 3 && (1..=3).contains(&whole.len()) && !whole.starts_with('0')
+    })
 }
 
 /// `0=off | 1=on`, also with `:` and `;` or `,`.
@@ -270,11 +300,13 @@ fn labels(cell: &Cell) -> Result<Node, Complaint> {
     Ok(map(cell.at, pairs))
 }
 
-fn write<'c>(cell: &Cell, find: impl Fn(&str) -> Option<&'c Cell>) -> Node {
-    let limits = ["min", "max", "step"].into_iter().filter_map(|key| {
-        let limit = find(key)?;
-        Some((key.to_owned(), scalar(limit.at, decimal(key, &limit.text))))
-    });
+fn write<'c>(
+    cell: &Cell,
+    find: impl Fn(&str) -> Option<&'c Cell>,
+    mut limit: impl FnMut(&str, &Cell) -> Node,
+) -> Node {
+    let limits = ["min", "max", "step"].into_iter();
+    let limits = limits.filter_map(|key| Some((key.to_owned(), limit(key, find(key)?))));
     let limits: Vec<_> = limits.collect();
     if limits.is_empty() { scalar(cell.at, "true") } else { map(cell.at, limits) }
 }

@@ -2,6 +2,11 @@
 
 use super::super::raw::Place;
 
+/// What is said of a quote that never ends.
+pub(in crate::config) const NO_END: &str = "a quote begins here and never ends";
+pub(in crate::config) const NO_END_HINT: &str =
+    "leave it out, or write it twice within a cell in quotes";
+
 #[derive(Debug)]
 pub(in crate::config) struct Cell {
     pub text: String,
@@ -15,12 +20,13 @@ pub(in crate::config) fn delimiter(text: &str) -> char {
     [',', ';', '\t'].into_iter().max_by_key(found).filter(|c| found(c) > 0).unwrap_or(',')
 }
 
-/// The rows that are not empty, with rows counted as lines of the spreadsheet.
-pub(in crate::config) fn rows(text: &str, delimiter: char) -> Vec<Vec<Cell>> {
+/// The rows that are not empty, with rows counted as lines of the spreadsheet; or where a quote begins
+/// that never ends, behind which nobody can tell cells apart.
+pub(in crate::config) fn rows(text: &str, delimiter: char) -> Result<Vec<Vec<Cell>>, Place> {
     let mut rows = Vec::new();
     let mut row: Vec<Cell> = Vec::new();
     let (mut line, mut cell, mut in_quotes) = (1_u32, String::new(), false);
-    let mut start = line;
+    let (mut start, mut quote) = (line, Place::default());
     let mut chars = text.chars().peekable();
     let place = |line: u32, row: &[Cell]| Place {
         line,
@@ -49,7 +55,9 @@ pub(in crate::config) fn rows(text: &str, delimiter: char) -> Vec<Vec<Cell>> {
             Some('"') if cell.trim().is_empty() => {
                 cell.clear();
                 in_quotes = true;
+                quote = place(line, &row);
             }
+            None if in_quotes => return Err(quote),
             Some(c) if c != delimiter && c != '\n' => cell.push(c),
             ended => {
                 let text = std::mem::take(&mut cell).trim().to_owned();
@@ -61,7 +69,7 @@ pub(in crate::config) fn rows(text: &str, delimiter: char) -> Vec<Vec<Cell>> {
                     start = line;
                 }
                 if ended.is_none() {
-                    return rows;
+                    return Ok(rows);
                 }
             }
         }

@@ -101,6 +101,46 @@ d,holding,5,u16,,,on,
     }
 }
 
+#[test]
+fn a_comma_that_may_mean_a_thousand_is_not_guessed_at() {
+    let list = |delimiter: &str, scale: &str| {
+        let head = ["name", "table", "address", "type", "scale", "write", "min", "max"];
+        let row = ["a", "holding", "1", "i16", scale, "rw", "\"-0,5\"", "5"];
+        format!("{}\n{}\n", head.join(delimiter), row.join(delimiter))
+    };
+    for (delimiter, scale, factor) in [
+        (";", "1,000", 1.0),
+        (";", "\"12,500\"", 12.5),
+        (",", "\"0,100\"", 0.1),
+        ("\t", "1,5", 1.5),
+    ] {
+        let list = list(delimiter, scale);
+        let profile = again(&csv(&list, "p", "p.csv").unwrap_or_else(|p| panic!("{list}{p}")), "p");
+        let linear = find(&profile, "a").registers().unwrap().coding.linear;
+        let known = linear.map_or(1.0, |linear| linear.factor / linear.divisor);
+        assert!((known - factor).abs() < 1e-12, "{list}: {known}");
+    }
+    for (delimiter, scale, want) in [
+        (",", "\"1,000\"", "p.csv:2:5 \"1,000\" may be a thousand or one; write 1.000 or 1000"),
+        (
+            "\t",
+            "-12,500",
+            "p.csv:2:5 \"-12,500\" may be a thousand or one; write -12.500 or -12500",
+        ),
+    ] {
+        assert_eq!(csv(&list(delimiter, scale), "p", "p.csv").unwrap_err().to_string(), want);
+    }
+}
+
+#[test]
+fn a_quote_that_never_ends_takes_no_rows_away() {
+    let list = "name,table,address,about\na,coil,1,\"3\"\" pipe\"\nb,coil,2,\"4 pipe\nc,coil,3,\n";
+    assert_eq!(
+        csv(list, "p", "p.csv").unwrap_err().to_string(),
+        "p.csv:3:4 a quote begins here and never ends; leave it out, or write it twice within a cell in quotes"
+    );
+}
+
 /// A model of our own with every kind of layout.
 const MODEL: &str = r#"{ "id": 64999, "group": { "name": "Test Model", "label": "Test", "points": [
   { "name": "ID", "type": "uint16", "size": 1 }, { "name": "L", "type": "uint16", "size": 1 },

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::SOURCES;
 use crate::config::defaults::TAGS_MAX;
 use crate::config::edit::{self, Edit, Step, Value};
-use crate::config::import::sheet::{self, Cell};
+use crate::config::import::sheet::{self, Cell, NO_END, NO_END_HINT};
 use crate::config::problem::{Problem, Severity, closest};
 
 /// All columns, in the order in which they are written.
@@ -146,7 +146,13 @@ pub fn import(
 ) -> Import {
     let mut out = Import::default();
     let csv = csv.strip_prefix('\u{feff}').unwrap_or(csv);
-    let mut rows = sheet::rows(csv, sheet::delimiter(csv));
+    let mut rows = match sheet::rows(csv, sheet::delimiter(csv)) {
+        Ok(rows) => rows,
+        Err(quote) => {
+            out.problem(quote.line, quote.column, NO_END, Some(NO_END_HINT.to_owned()));
+            return out;
+        }
+    };
     if rows.is_empty() {
         out.problem(1, 0, "the table is empty", Some("the first row names the columns".to_owned()));
         return out;

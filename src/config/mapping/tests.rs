@@ -257,3 +257,13 @@ fn every_key_of_a_tag_has_its_column() {
     let missing: Vec<_> = keys.filter(|key| !table::COLUMNS.contains(*key)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn a_quote_that_never_ends_takes_no_rows_away() {
+    let csv = "device,tag,table,address,unit\npress,a,coil,7,\"kN\npress,b,coil,8,\n";
+    let imported = import_into(&TEXT.replace("'odd name'", "odd_name"), csv);
+    let [problem] = imported.problems.as_slice() else { panic!("{:?}", imported.problems) };
+    assert_eq!((problem.line, problem.column), (2, 5));
+    assert!(problem.message.contains("never ends"), "{problem:?}");
+    assert!(imported.edits.is_empty());
+}
