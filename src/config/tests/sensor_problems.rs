@@ -59,6 +59,15 @@ fn of_a_sensor() {
             &["buses.b.serial.parse.regex: \"(?<v>[0-9+\" is no pattern: unclosed character class"],
         ),
         (
+            format!(
+                "{line}, parse: {{ regex: '(?<v>.*)', split: ',' }}, fields: {{ v: {{ from: v }} }}"
+            ),
+            "field: v",
+            &[
+                "buses.b.serial.parse.split: a frame is taken apart in one way; a second is written here",
+            ],
+        ),
+        (
             format!("{line}, {regex}, fields: {{ v: {{ from: w }} }}"),
             "field: v",
             &["buses.b.serial.fields.v.from: the pattern has no group \"w\""],

@@ -163,6 +163,12 @@ fn parse(field: &Field<'_>, out: &mut Findings) -> Option<(Parse, ByteOrder)> {
         return Some((field.scalar(out, values::word(&words))?, big));
     }
     let section = field.section(&keys::PARSE, out);
+    if let Some(second) = keys::PARSE.keys.iter().filter_map(|key| section.get(key)).nth(1) {
+        out.error(
+            &second.key_spot(),
+            "a frame is taken apart in one way; a second is written here",
+        );
+    }
     if let Some(text) = section.scalar("regex", out, |text| pattern(text).map(|_| text)) {
         return Some((Parse::Regex(text.to_owned()), big));
     }
