@@ -45,9 +45,9 @@ pub enum Half {
     Low,
 }
 
-/// Byte order of values wider than a register, named by letters: A is the value's most
-/// significant byte, and registers arrive big-endian. 48- and 64-bit values follow the same
-/// pattern (CDAB: registers reversed; BADC: bytes within each register swapped; DCBA: both).
+/// Byte order, named by letters: A is the value's most significant byte, and registers arrive
+/// big-endian. 48- and 64-bit values follow the same pattern (CDAB: registers reversed; BADC: bytes
+/// within each register swapped, also of values that have one register and of texts; DCBA: both).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Order {
     #[default]
