@@ -5,6 +5,7 @@ the devices and brokers stand at the addresses that the text names. Started by t
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ class World:
 
     def __init__(self, directory):
         self.directory, self.names, self.started = directory, ["127.0.0.1 localhost"], []
+        self.clients = None  # of the broker, if it is one that takes no others
         for line in ("ip link set lo up", f"ip addr add {METER}/32 dev lo", f"ip addr add {CLOUD}/32 dev lo"):
             subprocess.run(line.split(), check=True)
         # The tools of a reader: the program, and a sudo that has nothing to ask.
@@ -97,6 +99,13 @@ class World:
 
         threading.Thread(target=serve, daemon=True).start()
 
+    def check(self):
+        """A service whose policy names a client refuses all others; Mosquitto can't, and says who came."""
+        if self.clients:
+            broker, allowed = self.clients
+            came = set(re.findall(r"New client connected from \S+ as (\S+) ", broker.log.read_text()))
+            assert came == allowed, f"the policy allows {allowed}, and {came} came"
+
     def close(self):
         for process in reversed(self.started):
             process.kill()
@@ -121,7 +130,7 @@ def aws(world):
     certificates.certificate(there, "client", "press-line-3")
     for file, as_named in (("ca.pem", "AmazonRootCA1.pem"), ("client.pem", "certificate.pem.crt"), ("client.key", "private.pem.key")):
         shutil.copy(there / file, world.home / as_named)
-    world.broker(name, 8883, tls=there)
+    world.clients = world.broker(name, 8883, tls=there), {"press-line-3"}
 
 
 def sparkplug(world):
@@ -148,6 +157,7 @@ def main(document, directory):
     try:
         WORLDS[document.stem](world)
         walk.document(document)
+        world.check()
     finally:
         walk.close()
         world.close()
