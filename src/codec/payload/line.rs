@@ -6,7 +6,8 @@
 //! The measurement is the device, a field is a tag, the time is in nanoseconds. `:id` is the key of the
 //! line's first reading; the positions of those behind it count up by one. `NAME:q` says what is wrong
 //! with a reading whose quality is not good; one without a value is that alone. Whole numbers end with
-//! `i`, and with `u` where only an unsigned one can hold them; bytes are hex texts; a list is a field
+//! `i`, and with `u` where only an unsigned one can hold them; bytes are hex texts, and so that a field
+//! keeps its type, a code that has no label is a text as the labels are; a list is a field
 //! per element, `NAME:0`, `NAME:1` and so on. No name of ours has a colon, so nothing collides, nor
 //! anything else that has to be escaped in a key. The protocol has no line break within a text: one
 //! goes as the two characters `\n`.
@@ -15,7 +16,7 @@ use std::collections::HashSet;
 
 use super::{Pushed, Sample};
 use crate::codec::json::put;
-use crate::model::{Name, Seq, TagId, Value, Wall};
+use crate::model::{Doubt, Name, Quality, Seq, TagId, Value, Wall};
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -73,13 +74,15 @@ impl Lines {
 
     fn fields(&mut self, sample: &Sample<'_>) {
         let name = sample.tag.name.as_str();
+        // InfluxDB refuses a line with a number where there was a text, all of it.
+        let as_text = sample.reading().quality() == Quality::Uncertain(Doubt::UnknownLabel);
         match sample.value() {
             Some(Value::List(values)) => {
                 for (index, value) in values.iter().enumerate() {
-                    self.field(name, format_args!(":{index}"), value);
+                    self.field(name, format_args!(":{index}"), value, as_text);
                 }
             }
-            Some(value) => self.field(name, format_args!(""), value),
+            Some(value) => self.field(name, format_args!(""), value, as_text),
             None => {}
         }
         if let Some(quality) = sample.flaw() {
@@ -87,10 +90,11 @@ impl Lines {
         }
     }
 
-    fn field(&mut self, name: &str, suffix: std::fmt::Arguments<'_>, value: &Value) {
+    fn field(&mut self, name: &str, suffix: std::fmt::Arguments<'_>, value: &Value, as_text: bool) {
         let out = &mut self.out;
         put(out, format_args!(",{name}{suffix}="));
         match value {
+            value if as_text => put_text(out, &value.to_string()),
             Value::Bool(on) => put(out, format_args!("{on}")),
             Value::I64(number) => put(out, format_args!("{number}i")),
             Value::U64(number) => {

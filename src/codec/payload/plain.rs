@@ -1,8 +1,7 @@
 //! The value alone, as text: `231.42`, `true`, `automatic`, `00abff`, `[1,2]`.
 //!
 //! Numbers and lists as in JSON, text as it is, bytes as hex. There is no place for anything else, so a
-//! reading without a value is the word of its quality, as in `bad:no-answer`, which no number is; time,
-//! quality and key go as user properties where the protocol has them (MQTT 5.0).
+//! reading without a value is the word of its quality, as in `bad:no-answer`, which no number is.
 
 use super::Sample;
 use crate::codec::json::{put, put_value};

@@ -172,6 +172,20 @@ fn line_protocol_keeps_types_and_escapes() {
     assert!(text.contains(",l:0=1i,l:1=2i "), "{text}");
 }
 
+/// InfluxDB takes one type for a field, for all time.
+#[test]
+fn line_protocol_writes_a_code_without_a_label_as_the_labels() {
+    let unknown = |id, value| Reading::uncertain(TagId(id), Mono(0), value, Doubt::UnknownLabel);
+    let list = Value::List([Value::Text("run".into()), Value::U64(9)].into());
+    let rows = [
+        (tag("m1", "state", ""), unknown(1, Value::U64(7)), 7, 0),
+        (tag("m1", "states", ""), unknown(2, list), 8, 0),
+    ];
+    let [text] = &texts(&Form::LineProtocol, &rows)[..] else { panic!("one message") };
+    let want = r#",state="7",state:q="uncertain:unknown-label",states:0="run",states:1="9","#;
+    assert!(text.contains(want), "{text}");
+}
+
 #[test]
 fn senml_resolves_as_the_standard_says() {
     let mut rows = rows();
