@@ -1,6 +1,7 @@
 //! What is said about descriptions of serial sensors, and that every preset stands.
 
 use super::*;
+use crate::model::ValueKind;
 
 /// A serial bus with one tag.
 fn around(serial: &str, tag: &str) -> String {
@@ -19,6 +20,26 @@ fn every_preset_stands() {
     }
     let error = sensor_preset("mt-sic").unwrap_err();
     assert_eq!(error, "there is no preset \"mt-sic\"; did you mean mt-sics?");
+}
+
+/// A whole number in the frame, with its decimals or its unit elsewhere, is no whole number.
+#[test]
+fn what_may_have_a_fraction_is_a_real() {
+    let kind = |serial: &str, tag: &str| {
+        let plan = parse(&around(serial, tag), "t").unwrap_or_else(|p| panic!("{p}")).plan;
+        match &plan.buses[0].devices[0].tags[0].source {
+            Source::Field(from) => from.kind,
+            Source::Registers(_) => panic!("a sensor has no registers"),
+        }
+    };
+    let weight =
+        |unit| kind("port: p, preset: toledo-continuous", &format!("field: weight, unit: {unit}"));
+    assert_eq!((weight("kg"), weight("g")), (ValueKind::Real, ValueKind::Real));
+    let grams = r#"port: p, framing: { line: { end: "\r\n" } }, parse: { regex: '(?<v>[0-9]+)' },
+        fields: { v: { from: v, type: integer, unit: g } }"#;
+    let grams = grams.replace('\n', " ");
+    assert_eq!(kind(&grams, "field: v"), ValueKind::Integer);
+    assert_eq!(kind(&grams, "field: v, unit: kg"), ValueKind::Real);
 }
 
 #[test]

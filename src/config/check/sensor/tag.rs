@@ -75,19 +75,26 @@ pub(in crate::config::check) fn tag(
     }
     let made: Vec<_> = found.iter().map(|field| format!("{field:?}")).collect();
     let made = format!("{} in {own}", made.join(" or "));
-    let kind = value_kind(&found);
+    let kind = value_kind(&found, &own);
     Some((FieldSource { name: first.name.clone(), made, kind }, own, is_number))
 }
 
-/// What all of these have in common: texts hold anything but bytes, reals all numbers.
-fn value_kind(fields: &[&Field]) -> ValueKind {
+/// What all of these have in common as values in this unit: texts hold anything but bytes, reals all
+/// numbers. What is a whole number in the frame may have a fraction as a value.
+fn value_kind(fields: &[&Field], unit: &str) -> ValueKind {
+    let is_converted = |field: &Field| match &field.unit {
+        UnitFrom::Unknown => false,
+        UnitFrom::Fixed(fixed) => !unit.is_empty() && fixed != unit,
+        UnitFrom::Beside | UnitFrom::Fields(_) => true,
+    };
     let of = |field: &&Field| match field.kind {
         FieldKind::Raw => ValueKind::Bytes,
         _ if !field.labels.is_empty() => ValueKind::Text,
         FieldKind::Text => ValueKind::Text,
         FieldKind::Bool => ValueKind::Bool,
         FieldKind::Number | FieldKind::DegreesMinutes | FieldKind::Float(_) => ValueKind::Real,
-        _ if field.linear.is_some() => ValueKind::Real,
+        _ if field.linear.is_some() || field.decimals_from.is_some() => ValueKind::Real,
+        _ if is_converted(field) => ValueKind::Real,
         FieldKind::Integer
         | FieldKind::Hex
         | FieldKind::Unsigned(_)
