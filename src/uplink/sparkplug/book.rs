@@ -52,8 +52,10 @@ pub struct Tag {
     pub is_writable: bool,
     pub id: TagId,
     pub told: Option<Told>,
-    /// The last thing sent of it had a quality that was not good.
+    /// What hosts know of it has a quality that is not good.
     doubted: bool,
+    /// So had the value of the past that was sent last, if none of the present came after it.
+    past_doubted: bool,
 }
 
 pub struct Device {
@@ -221,6 +223,7 @@ impl Book {
             id,
             told: None,
             doubted: false,
+            past_doubted: false,
         });
         self.next_alias += 1;
         self.is_changed = true;
@@ -242,7 +245,7 @@ impl Book {
         for device in &mut self.devices {
             (device.is_born, device.was_lost, device.is_too_large) = (false, false, false);
             for tag in &mut device.tags {
-                (tag.told, tag.doubted) = (None, false);
+                (tag.told, tag.doubted, tag.past_doubted) = (None, false, false);
             }
             device.is_alive = device.tags.iter().any(|tag| tag.topic.is_some());
         }
@@ -295,17 +298,22 @@ impl Tag {
         }
     }
 
-    /// As data. The quality is said when it is not good, and once when it is good again.
+    /// As data. The quality is said when it is not good, and once when it is good again. Some hosts
+    /// remember one quality of a metric, some that of the present only: what waited neither takes
+    /// back what is wrong now, nor is taken for it.
     pub fn data(&mut self, told: &Told, is_historical: bool) -> Metric {
         let is_good = told.quality == Quality::Good;
         let mut properties = Vec::new();
-        if !is_good || self.doubted {
+        if !is_good || self.doubted || self.past_doubted {
             properties.push(("Quality", Property::Int32(code(told.quality))));
         }
         if !is_good {
             properties.push(("Reason", Property::Text(told.quality.to_string())));
         }
-        self.doubted = !is_good;
+        if !is_historical {
+            self.doubted = !is_good;
+        }
+        self.past_doubted = is_historical && !is_good;
         Metric {
             name: None,
             alias: Some(self.alias),
@@ -320,6 +328,7 @@ impl Tag {
     /// A birth was made of it.
     pub fn was_born(&mut self) {
         self.doubted = self.told.as_ref().is_none_or(|told| told.quality != Quality::Good);
+        self.past_doubted = false;
     }
 }
 
@@ -344,6 +353,7 @@ fn planned(metric: &SparkplugMetric, alias: u64) -> Tag {
         id: metric.tag,
         told: None,
         doubted: false,
+        past_doubted: false,
     }
 }
 

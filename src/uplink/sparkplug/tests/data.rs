@@ -1,7 +1,7 @@
 //! Rows in, data messages and fates out.
 
 use super::*;
-use crate::codec::sparkplug::Content;
+use crate::codec::sparkplug::{Content, PropertyContent};
 use crate::model::Fault;
 use crate::uplink::settling::Fate;
 
@@ -72,6 +72,34 @@ fn what_waited_is_historical_whole_and_in_order() {
     // And what waited and is newer than the birth is what holds now.
     let (_, outs) = rig.take(Lane::Backlog, vec![rig.read("count", 950, Value::U64(10))]);
     assert_eq!(metrics(&outs[0])[0].is_historical, None);
+}
+
+/// Of a host that remembers what was said last.
+#[test]
+fn what_waited_takes_back_nothing_of_what_is_wrong_now() {
+    let mut rig = Rig::new();
+    rig.births();
+    let quality = |outs: &[Out]| {
+        let set = metrics(&outs[0]).remove(0).properties?;
+        let at = set.keys.iter().position(|key| key == "Quality")?;
+        set.values[at].value.clone()
+    };
+    let good = Some(PropertyContent::Int(192));
+    let wrong = Reading::bad(rig.ids["count"], Mono(1001), Fault::Exception(2));
+    let (_, outs) = rig.take(Lane::Live, vec![wrong]);
+    assert_eq!(quality(&outs), Some(PropertyContent::Int(0)));
+    let (_, outs) = rig.take(Lane::Backlog, vec![rig.read("count", 700, Value::U64(7))]);
+    assert_eq!(quality(&outs), good, "it was good then");
+    let (_, outs) = rig.take(Lane::Live, vec![rig.read("count", 1002, Value::U64(8))]);
+    assert_eq!(quality(&outs), good, "it is good again");
+    let wrong = Reading::bad(rig.ids["count"], Mono(800), Fault::Exception(2));
+    rig.take(Lane::Backlog, vec![wrong]);
+    let (_, outs) = rig.take(Lane::Live, vec![rig.read("count", 1003, Value::U64(9))]);
+    assert_eq!(quality(&outs), good, "and was never wrong since");
+    for (lane, at) in [(Lane::Live, 1004), (Lane::Backlog, 900)] {
+        let (_, outs) = rig.take(lane, vec![rig.read("count", at, Value::I64(at))]);
+        assert_eq!(quality(&outs), None);
+    }
 }
 
 #[test]
