@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Number;
 
 /// See the module.
 pub struct Host {
@@ -35,7 +36,12 @@ pub enum Turn {
 #[derive(Deserialize)]
 struct State {
     online: bool,
-    timestamp: u64,
+    timestamp: Number,
+}
+
+/// Any number will do: some hosts count milliseconds with a fraction.
+fn whole(number: &Number) -> Option<u64> {
+    number.as_u64().or_else(|| format!("{:.0}", number.as_f64()?.floor()).parse().ok())
 }
 
 impl Host {
@@ -60,6 +66,7 @@ impl Host {
     /// Takes a STATE message of this host; `None` if it is none.
     pub fn heard(&mut self, payload: &[u8]) -> Option<Turn> {
         let State { online, timestamp } = serde_json::from_slice(payload).ok()?;
+        let timestamp = whole(&timestamp)?;
         let times = self.heard.entry(self.server.clone()).or_default();
         let since = if online { times.last } else { times.online.or(times.last) };
         if since.is_some_and(|since| timestamp < since) {
@@ -101,6 +108,10 @@ mod tests {
         assert!(!host.is_online());
         assert_eq!(said(&mut host, true, 1001), Turn::Online);
         assert_eq!(said(&mut host, true, 1001), Turn::Same);
+        let with_fraction = br#"{"online":false,"timestamp":1000.9}"#;
+        assert_eq!(host.heard(with_fraction), Some(Turn::Same), "older than 1001");
+        let with_fraction = br#"{"online":false,"timestamp":1001.5}"#;
+        assert_eq!(host.heard(with_fraction), Some(Turn::Offline));
     }
 
     #[test]
@@ -119,8 +130,10 @@ mod tests {
     #[test]
     fn what_is_no_state_is_none() {
         let mut host = Host::new("scada".to_owned());
-        for payload in ["", "OFFLINE", "{\"online\":true}", "{\"online\":1,\"timestamp\":1}", "[]"]
-        {
+        let no_number = "{\"online\":true,\"timestamp\":\"1\"}";
+        let before_1970 = "{\"online\":true,\"timestamp\":-1}";
+        let no_bit = "{\"online\":1,\"timestamp\":1}";
+        for payload in ["", "OFFLINE", "{\"online\":true}", "[]", no_bit, no_number, before_1970] {
             assert_eq!(host.heard(payload.as_bytes()), None, "{payload}");
         }
         assert!(!host.is_known());
