@@ -40,6 +40,14 @@ impl SparkplugPlan {
     pub fn topic(&self, message: &str) -> String {
         format!("{NAMESPACE}/{}/{message}/{}", self.group, self.node)
     }
+
+    /// What is subscribed to.
+    pub fn subscribed(&self) -> Vec<String> {
+        let host = self.primary_host.iter().map(|host| format!("{NAMESPACE}/STATE/{host}"));
+        let devices = self.devices.iter().filter(|device| device.is_writable());
+        let commands = devices.map(|device| format!("{}/{}", self.topic("DCMD"), device.name));
+        host.chain([self.topic("NCMD")]).chain(commands).collect()
+    }
 }
 
 /// Bytes of a metric in a birth beside its name, if it was never read: length, name's length, alias,

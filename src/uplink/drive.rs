@@ -77,30 +77,31 @@ pub async fn run(
             }
             Over::Failed(ended) => ended,
         };
-        delay = life.pause(closing, &ended);
+        delay = pause(&mut life.failover, &mut life.backoff, closing, &ended);
         let next_try = engine.clock.mono() + delay;
         engine.ended(ended, closing, next_try);
     }
+    life.edge.iter().for_each(Edge::close);
     engine.stopped();
     Ok(())
 }
 
-impl Life {
-    /// How long to wait after a connection that ended like this. An open socket is not success: a
-    /// broker that takes us and then hangs up, does not take a message, or has no host application,
-    /// has failed.
-    fn pause(&mut self, closing: Closing, ended: &Ended) -> Duration {
-        let worked = (closing.acknowledged && !closing.refused) || closing.lasted;
-        if worked && ended.cause != Cause::HostAway {
-            self.failover.worked();
-            self.backoff.reset();
-            self.backoff.next_delay()
-        } else if self.failover.failed() {
-            self.backoff.next_delay()
-        } else {
-            Duration::ZERO
-        }
+/// How long to wait after a connection that ended like this. An open socket is not success: a broker
+/// that takes us and then hangs up, does not take a message, or has no host application, has failed.
+fn pause(
+    failover: &mut Failover,
+    backoff: &mut Backoff,
+    closing: Closing,
+    ended: &Ended,
+) -> Duration {
+    let worked = (closing.acknowledged && !closing.refused) || closing.lasted;
+    let stays = worked && ended.cause != Cause::HostAway;
+    // A host that goes after a long time is waited for as at first.
+    if stays || closing.lasted {
+        failover.worked();
+        backoff.reset();
     }
+    if stays || failover.failed() { backoff.next_delay() } else { Duration::ZERO }
 }
 
 /// Waits before the next attempt; false if a stop came first.
@@ -168,13 +169,15 @@ async fn connection(
     let mut came = None;
     let mut done = |step| came = Some(step);
     let connecting = client::connect(&dial.target, &dial.hello, patience, &mut done);
-    let Some(connected) = meanwhile(engine, life, stop, connecting).await else {
-        return Ok((Closing::default(), Over::Stopped));
-    };
-    let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
+    let connected = meanwhile(engine, life, stop, connecting).await;
     if let Some(edge) = &mut edge {
         edge.tried(came >= Some(dial.target.last_step()));
     }
+    let Some(connected) = connected else {
+        life.edge = edge;
+        return Ok((Closing::default(), Over::Stopped));
+    };
+    let peer = engine.plan.brokers.get(broker).map(ToString::to_string).unwrap_or_default();
     let renew = dial.good_for.map(|good_for| Instant::now() + good_for);
     let ends = Ends { stop, renew };
     let (closing, end) = match (connected, &mut edge) {
@@ -259,5 +262,30 @@ pub(super) async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_goes_after_a_long_time_is_waited_for_as_at_first() {
+        let first = Duration::from_secs(1);
+        let mut backoff = Backoff::new(first, Duration::from_secs(60), 7);
+        let away = Ended::new(Cause::HostAway, "it went");
+        let brief = Closing { acknowledged: true, ..Closing::default() };
+        let long = Closing { lasted: true, ..brief };
+        let mut failover = Failover::new(1);
+        let waits = [(); 10].map(|()| pause(&mut failover, &mut backoff, brief, &away));
+        assert!(waits.iter().any(|wait| *wait > first * 10), "one that comes and goes: {waits:?}");
+        let waits = [(); 10].map(|()| pause(&mut failover, &mut backoff, long, &away));
+        assert!(waits.iter().all(|wait| *wait <= first), "{waits:?}");
+        // Where there are others to go to, the next is tried at once.
+        let mut failover = Failover::new(2);
+        for broker in [1, 0, 1] {
+            let wait = pause(&mut failover, &mut backoff, long, &away);
+            assert_eq!((wait, failover.current()), (Duration::ZERO, broker));
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What an edge node keeps from one connection to the next, and the will of each.
 //!
 //! bdSeq grows by one with every CONNECT that is sent, across restarts too: it is in the store
-//! before it is on the wire. An attempt that did not come as far as CONNECT uses none.
+//! before it is on the wire. An attempt that did not come as far as CONNECT uses none, nor does a stop
+//! between two of those.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,13 @@ impl Edge {
         }
         let death = self.node.death(bd_seq, wall);
         Will { topic: death.topic, payload: death.payload.into(), qos: death.qos, retain: false }
+    }
+
+    /// The uplink ends. A number that no CONNECT has used is that of the next one.
+    pub fn close(&self) {
+        if let Some(last) = self.node.unused_bd_seq() {
+            self.store.set_fact(&self.fact, last.map(|number| number.to_string()).as_deref());
+        }
     }
 
     /// An attempt to connect is over, and came as far as CONNECT or not.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::book::{BD_SEQ_ALIAS, Book, NOTICES_ALIAS, Told};
 use super::host::{Host, Turn};
 use crate::codec::sparkplug::{self, DataType, FRAME_BYTES, Metric};
-use crate::config::{NAMESPACE, SparkplugPlan};
+use crate::config::SparkplugPlan;
 use crate::model::{Latest, Qos, Value};
 use crate::store::{BootNo, Times};
 use crate::uplink::pack::PUBLISH_OVERHEAD;
@@ -87,6 +87,11 @@ impl Node {
         *self.next_bd_seq.get_or_insert(next)
     }
 
+    /// The number of the last CONNECT that was sent, if another was meant for the next.
+    pub fn unused_bd_seq(&self) -> Option<Option<u8>> {
+        self.next_bd_seq.map(|_| self.bd_seq)
+    }
+
     /// The CONNECT with that number went out.
     pub fn sent_connect(&mut self) {
         self.bd_seq = self.next_bd_seq.take().or(self.bd_seq);
@@ -124,14 +129,6 @@ impl Node {
         }
     }
 
-    /// What is subscribed to, all with QoS 1.
-    pub fn filters(&self) -> Vec<String> {
-        let host = self.plan.primary_host.iter().map(|host| format!("{NAMESPACE}/STATE/{host}"));
-        let devices = self.plan.devices.iter().filter(|device| device.is_writable());
-        let commands = devices.map(|device| device_topic(&self.plan, "DCMD", device.name.as_str()));
-        host.chain([self.plan.topic("NCMD")]).chain(commands).collect()
-    }
-
     /// Takes a STATE message; `None` if it is none of our host.
     pub fn state(&mut self, host: &str, payload: &[u8]) -> Option<Turn> {
         self.host.as_mut().filter(|known| known.id == host)?.heard(payload)
@@ -151,9 +148,11 @@ impl Node {
         self.is_born && !self.rebirth_wanted
     }
 
-    /// When the births that are wanted may come.
+    /// When the births that are wanted may come. Not before all is out that waits for the rate: births
+    /// behind births, for a host that asks again, would fill the memory.
     pub fn births_due(&self) -> Option<Instant> {
-        if self.is_free() || self.host.as_ref().is_some_and(|host| !host.is_online()) {
+        let waits = !self.outbox.is_empty();
+        if self.is_free() || waits || self.host.as_ref().is_some_and(|host| !host.is_online()) {
             return None;
         }
         let again = self.last_rebirth.map(|last| last + REBIRTH_COOLDOWN);

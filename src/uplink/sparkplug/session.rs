@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, End> {
         edge.node.connected(server, engine.plan.packet_bytes.min(client.limits().packet_bytes));
         let mut unanswered = HashMap::new();
-        for name in edge.node.filters() {
+        for name in edge.node.plan.subscribed() {
             let filter = TopicFilter::new(&name).map_err(|error| {
                 End::Ours(Ended::new(
                     Cause::Settings,
@@ -548,7 +548,7 @@ impl<'a> Session<'a> {
             out: self.barrier.messages(),
             acknowledged: self.acknowledged,
             refused: moves,
-            lasted: !moves && self.connected.elapsed() >= self.engine.timing.backoff_cap,
+            lasted: self.connected.elapsed() >= self.engine.timing.backoff_cap,
         };
         let rest = self.barrier.into_rest().flat_map(|sent| sent.rows);
         let delivered = rest.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));

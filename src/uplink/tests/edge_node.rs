@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::fake::{Fake, Manners};
-use super::world::{World, eventually, plan};
+use super::world::{World, broker, eventually, plan};
 use crate::codec::sparkplug::{Content, Payload};
 use crate::config::{
     ProxyPlan, RatePlan, SasPlan, Secret, SparkplugDevice, SparkplugMetric, SparkplugPlan,
@@ -19,7 +19,7 @@ use crate::model::{Name, TopicName, ValueKind};
 use crate::uplink::Cause;
 
 /// Ten devices of one tag each.
-fn node(world: &World, fake: &Fake, primary_host: Option<&str>) -> UplinkPlan {
+pub fn node(world: &World, fake: &Fake, primary_host: Option<&str>) -> UplinkPlan {
     let device = |(n, tag)| SparkplugDevice {
         name: Name::new(&format!("d{n}")).unwrap(),
         topic: None,
@@ -128,6 +128,24 @@ async fn an_attempt_that_ends_at_the_proxy_uses_no_bd_seq() {
     eventually("connected", || fake.log(|log| !log.connects.is_empty())).await;
     let status = running.stop().await;
     assert_eq!(status.ends.values().sum::<u64>(), 3);
+    let will = fake.log(|log| log.connects[0].last_will.clone()).unwrap();
+    let metrics = Payload::decode(will.message.as_ref()).unwrap().metrics;
+    assert_eq!(metrics[0].value, Some(Content::Long(0)));
+}
+
+#[tokio::test]
+async fn a_restart_while_the_broker_is_away_uses_no_bd_seq() {
+    let (world, fake) = (World::new(), Fake::new([]).await);
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let away = UplinkPlan { brokers: vec![broker(gone)], ..node(&world, &fake, None) };
+    for _ in 0..2 {
+        let running = world.start(away.clone());
+        running.until("tried", |status| !status.ends.is_empty()).await;
+        running.stop().await;
+    }
+    let running = world.start(node(&world, &fake, None));
+    eventually("connected", || fake.log(|log| !log.connects.is_empty())).await;
+    running.stop().await;
     let will = fake.log(|log| log.connects[0].last_will.clone()).unwrap();
     let metrics = Payload::decode(will.message.as_ref()).unwrap().metrics;
     assert_eq!(metrics[0].value, Some(Content::Long(0)));

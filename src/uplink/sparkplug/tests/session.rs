@@ -104,9 +104,19 @@ async fn a_rebirth_comes_at_once_and_the_next_after_the_cooldown() {
 }
 
 #[test]
+fn births_are_not_made_behind_births_that_wait_to_be_sent() {
+    let mut rig = Rig::new();
+    rig.with_now(Node::births);
+    rig.node.want_rebirth();
+    assert_eq!(rig.node.births_due(), None);
+    rig.node.outbox.clear();
+    assert!(rig.node.births_due().is_some());
+}
+
+#[test]
 fn births_wait_for_the_primary_host() {
     let mut rig = Rig::with_host(Some("scada"));
-    assert!(rig.node.filters().contains(&"spBv1.0/STATE/scada".to_owned()));
+    assert!(rig.node.plan.subscribed().contains(&"spBv1.0/STATE/scada".to_owned()));
     assert_eq!(rig.node.births_due(), None);
     let online = br#"{"online":true,"timestamp":5}"#;
     assert_eq!(rig.node.state("another", online), None);
@@ -117,8 +127,8 @@ fn births_wait_for_the_primary_host() {
 
 #[test]
 fn filters_are_those_of_the_node_and_of_devices_that_take_commands() {
-    let rig = Rig::new();
-    assert_eq!(rig.node.filters(), ["spBv1.0/plant/NCMD/edge", "spBv1.0/plant/DCMD/edge/press"]);
+    let filters = Rig::new().node.plan.subscribed();
+    assert_eq!(filters, ["spBv1.0/plant/NCMD/edge", "spBv1.0/plant/DCMD/edge/press"]);
 }
 
 #[test]
