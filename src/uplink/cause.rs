@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::client::{Failure, ProxyRefusal, Reason, Step};
 use super::settings::SettingsError;
+use crate::codec::registers::utc;
 use crate::model::Wall;
 use crate::websocket;
 
@@ -108,7 +109,21 @@ impl Ended {
     pub fn new(cause: Cause, reason: impl Into<String>) -> Self {
         Self { cause, reason: reason.into(), advice: cause.advice() }
     }
+
+    /// Where the login is a token (`is_token`), made by the clock that says `now`, that is what to look at.
+    pub fn with_token(mut self, is_token: bool, now: Wall) -> Self {
+        if is_token && self.cause == Cause::Login {
+            let reads = utc(now.0).unwrap_or_else(|| now.0.to_string());
+            let hint = format!("; its token counts from the gateway's clock, which reads {reads}");
+            self.reason.push_str(&hint);
+            self.advice = TOKEN_ADVICE;
+        }
+        self
+    }
 }
+
+const TOKEN_ADVICE: &str =
+    "check the clock of this machine, the file of sas.key and its policy, and the client id";
 
 impl From<SettingsError> for Ended {
     fn from(error: SettingsError) -> Self {

@@ -193,7 +193,10 @@ async fn connection(
     let over = match end {
         Ok(()) if stop.is_cancelled() => Over::Stopped,
         Ok(()) => Over::Renewed,
-        Err(End::Failed(failure)) => Over::Failed(explain(&failure, &peer, engine.clock.wall())),
+        Err(End::Failed(failure)) => {
+            let now = engine.clock.wall();
+            Over::Failed(explain(&failure, &peer, now).with_token(engine.plan.sas.is_some(), now))
+        }
         Err(End::Ours(ended)) => Over::Failed(ended),
     };
     Ok((closing, over))

@@ -221,7 +221,8 @@ impl<'a> Session<'a> {
 
     /// A stop was asked for and there is nothing more to wait for.
     pub fn done(&self) -> bool {
-        self.stop_by.is_some_and(|by| self.inflight.messages() == 0 || Instant::now() >= by)
+        let told = self.inflight.messages() == 0 && self.announcer.front().is_none();
+        self.stop_by.is_some_and(|by| told || Instant::now() >= by)
     }
 
     pub fn stop(&mut self) {

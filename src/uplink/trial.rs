@@ -1,5 +1,5 @@
 //! A trial of an uplink from its plan alone: every step to the broker, a probe, and what to do where
-//! it ends. Nothing of a running gateway is needed or changed.
+//! it ends. Nothing of a running gateway is needed or changed; no last will says of it that it is gone.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -140,7 +140,10 @@ async fn one(
     report: &mut Report<'_>,
 ) -> Result<(), (&'static str, Ended)> {
     let places = SecretPlaces::new(secrets_dir.to_owned());
-    let dial = settings::dial(plan, &places, number, now).map_err(|e| ("settings", e.into()))?;
+    let mut dial =
+        settings::dial(plan, &places, number, now).map_err(|e| ("settings", e.into()))?;
+    // That of the gateway, which may be running.
+    dial.hello.will = None;
     report.good("settings", certificates(&dial, now));
     let timing = Timing::default();
     let patience = timing.patience();
@@ -153,14 +156,14 @@ async fn one(
     };
     let peer = broker.to_string();
     let connected = client::connect(&dial.target, &dial.hello, patience, &mut done).await;
-    let mut client = connected.map_err(|failure| (name(next), explain(&failure, &peer, now)))?;
+    let explained =
+        |failure: Failure| explain(&failure, &peer, now).with_token(plan.sas.is_some(), now);
+    let mut client = connected.map_err(|failure| (name(next), explained(failure)))?;
     report.good(name(Step::Mqtt), limits(client.limits()));
     let topic = probe_topic(plan);
-    // One that has a list of topics knows what each is for, and a probe is for nothing.
-    let picky = |service: &&Arc<Service>| !service.limits.topics.is_empty();
-    if let Some(service) = plan.service.as_ref().filter(picky) {
+    if let Some(why) = no_probe(plan) {
         client.goodbye().await;
-        report.good(PUBLISH, format!("not tried: {} takes its own topics only", service.title));
+        report.good(PUBLISH, format!("not tried: {why}"));
         return Ok(());
     }
     let took = probe(&mut client, &topic, now, timing.watchdog).await;
@@ -234,6 +237,17 @@ fn limits(limits: Limits) -> String {
         said.push("no retained messages".to_owned());
     }
     said.join(", ")
+}
+
+/// Why there is no topic for a probe. Who has a list of topics knows what each is for, and a probe is
+/// for nothing.
+fn no_probe(plan: &UplinkPlan) -> Option<String> {
+    if plan.sparkplug.is_some() {
+        return Some("Sparkplug has no topic for it".to_owned());
+    }
+    let picky = |service: &&Arc<Service>| !service.limits.topics.is_empty();
+    let service = plan.service.as_ref().filter(picky)?;
+    Some(format!("{} takes its own topics only", service.title))
 }
 
 fn probe_topic(plan: &UplinkPlan) -> String {

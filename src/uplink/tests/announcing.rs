@@ -2,10 +2,10 @@
 
 use super::fake::Fake;
 use super::world::{World, eventually, plan};
-use crate::config::{UplinkPlan, parse};
+use crate::config::{RatePlan, UplinkPlan, parse};
 
 /// A configuration's Home Assistant, with one device.
-fn home(fake: &Fake) -> UplinkPlan {
+pub fn home(fake: &Fake) -> UplinkPlan {
     let text = "\
 gateway: { name: g, site: s }
 buses: { b: { modbus-tcp: { host: h } } }
@@ -55,4 +55,19 @@ async fn home_assistant_is_told_at_the_start_when_it_starts_and_at_the_end() {
         (will.topic, &will.message[..], will.retain),
         ("s/g/status".to_owned(), &b"offline"[..], true)
     );
+}
+
+/// A goodbye without it would leave the gateway online for Home Assistant, for ever.
+#[tokio::test]
+async fn the_end_is_told_though_the_rate_is_used_up() {
+    let (mut world, fake) = (World::new(), Fake::new([]).await);
+    let rate = RatePlan { messages: Some(5), bytes: None };
+    let running = world.start(UplinkPlan { rate, ..home(&fake) });
+    running.until("online", |status| status.connects == 1).await;
+    world.append(5);
+    eventually("the rate is used", || told(&fake).len() >= 10).await;
+    running.stop().await;
+    let last = told(&fake).pop().unwrap();
+    let payload = fake.log(|log| log.seen.last().map(|seen| seen.publish.payload.clone()));
+    assert_eq!((last.0.as_str(), payload.as_deref()), ("s/g/status", Some(&b"offline"[..])));
 }
