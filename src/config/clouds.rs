@@ -12,7 +12,7 @@ use super::defaults::{
     WINDOW_MESSAGES_RANGE,
 };
 use super::keys;
-use super::plan::{MQTT_VERSIONS, MqttVersion, RatePlan};
+use super::plan::{BrokerUrl, MQTT_VERSIONS, MqttVersion, RatePlan};
 use super::problem::{Complaint, Findings, Origin};
 use super::raw::{self, Node};
 use super::section::{Field, Section};
@@ -64,6 +64,8 @@ pub struct ServiceLimits {
     /// Of MQTT; empty for both.
     pub versions: Vec<MqttVersion>,
     pub ports: Vec<u16>,
+    /// The port on which MQTT is one of several protocols, and what it is called in the handshake.
+    pub alpn: Option<(u16, String)>,
     pub login: Vec<Login>,
     pub client_id_bytes: Option<usize>,
     /// A whole PUBLISH.
@@ -97,6 +99,12 @@ pub enum Login {
 }
 
 impl Service {
+    /// The protocol to offer in the handshake with this broker.
+    pub fn alpn(&self, broker: &BrokerUrl) -> Option<&str> {
+        let (port, protocol) = self.limits.alpn.as_ref()?;
+        (broker.port == *port && broker.path.is_none()).then_some(protocol)
+    }
+
     /// Why this topic can't be published to there, in words that follow "its topic".
     pub fn refuses_topic(&self, topic: &str, client_id: &str) -> Option<String> {
         let limits = &self.limits;
@@ -201,6 +209,11 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
     let version = values::word(&MQTT_VERSIONS);
     let ports = list("ports");
     let logins = list("login");
+    let alpn = section.get("alpn").map(|field| field.section(&keys::CLOUD_ALPN, out));
+    let alpn = alpn.and_then(|alpn| {
+        let port = alpn.required("port", out, values::integer(1..=65_535));
+        Some((port?, alpn.required("protocol", out, &text)?))
+    });
     let window = section.section("window", &keys::WINDOW, out);
     let keep_alive: Vec<Duration> = list("keep-alive")
         .iter()
@@ -213,6 +226,7 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
             .iter()
             .filter_map(|item| item.scalar(out, values::integer(1..=65_535)))
             .collect(),
+        alpn,
         login: logins.iter().filter_map(|item| item.scalar(out, &login)).collect(),
         client_id_bytes: section.scalar("client-id-bytes", out, &count),
         packet_bytes: section.scalar("packet-max", out, &size),

@@ -18,6 +18,13 @@ pub struct HomeAssistantPlan {
     pub devices: Vec<Described>,
 }
 
+impl HomeAssistantPlan {
+    /// What is subscribed to: whether it starts, and which documents lie at its broker.
+    pub fn subscribed(&self) -> [String; 2] {
+        ["status", "device/+/config"].map(|below| format!("{}/{below}", self.discovery))
+    }
+}
+
 /// A device with what can be seen and done there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Described {

@@ -450,6 +450,7 @@ pub(super) static CLOUD_LIMITS: Shape = Shape {
         "tls",
         "versions",
         "ports",
+        "alpn",
         "login",
         "client-id-bytes",
         "packet-max",
@@ -465,6 +466,9 @@ pub(super) static CLOUD_LIMITS: Shape = Shape {
     ],
     refused: &[],
 };
+
+pub(super) static CLOUD_ALPN: Shape =
+    Shape { name: "alpn of a cloud service", keys: &["port", "protocol"], refused: &[] };
 
 /// Those of a profile that a configuration has not; `docs/profiles.md` shows each.
 #[cfg(test)]

@@ -83,10 +83,8 @@ impl Announcer {
 
     /// What has to be subscribed to.
     pub fn filters(&self) -> Vec<TopicFilter> {
-        let Some(plan) = &self.plan else { return Vec::new() };
-        let filters =
-            [format!("{}/{STATUS}", plan.discovery), format!("{}/device/+/config", plan.discovery)];
-        filters.iter().filter_map(|filter| TopicFilter::new(filter).ok()).collect()
+        let filters = self.plan.iter().flat_map(HomeAssistantPlan::subscribed);
+        filters.filter_map(|filter| TopicFilter::new(&filter).ok()).collect()
     }
 
     /// Bytes of the next one.

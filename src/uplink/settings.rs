@@ -135,7 +135,10 @@ fn target(
     let tls = match plan.tls.as_ref().filter(|_| broker.secure) {
         Some(wanted) => {
             let mut config = tls::client_config(wanted)?;
-            config.alpn_protocols = plan.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let of_service = plan.service.as_ref().and_then(|service| service.alpn(broker));
+            let of_service = of_service.filter(|_| plan.alpn.is_empty());
+            let offered = plan.alpn.iter().map(String::as_str).chain(of_service);
+            config.alpn_protocols = offered.map(|name| name.as_bytes().to_vec()).collect();
             let name = plan.server_name.as_ref().unwrap_or(&broker.host).clone();
             Some(Secure { config: Arc::new(config), name })
         }

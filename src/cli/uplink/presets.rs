@@ -67,6 +67,7 @@ fn limits(limits: &ServiceLimits) -> Vec<(&'static str, String)> {
     };
     let versions: Vec<&str> = limits.versions.iter().map(|version| version.as_str()).collect();
     let ports: Vec<String> = limits.ports.iter().map(u16::to_string).collect();
+    let alpn = limits.alpn.as_ref().map(|(port, protocol)| format!("{protocol} on port {port}"));
     let tls = if limits.needs_tls { "required" } else { "optional" };
     let per_second = |value: Option<String>| value.map(|n| format!("{n}/s")).unwrap_or_default();
     let window = [
@@ -80,6 +81,7 @@ fn limits(limits: &ServiceLimits) -> Vec<(&'static str, String)> {
     vec![
         ("tls", tls.to_owned()),
         ("ports", ports.join(", ")),
+        ("alpn", alpn.unwrap_or_default()),
         ("mqtt", versions.join(", ")),
         ("messages", per_second(limits.rate.messages.map(|n| n.to_string()))),
         ("bytes", per_second(limits.rate.bytes.map(show_size))),

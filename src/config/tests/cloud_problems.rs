@@ -87,6 +87,49 @@ fn every_limit_of_a_service_is_held_against_what_is_written() {
     );
 }
 
+/// Whatever subscribes: commands, remote configuration, Home Assistant, an edge node.
+#[test]
+fn a_service_is_asked_for_no_more_subscriptions_than_it_takes() {
+    let emqx = "preset: emqx-cloud, url: 'mqtts://h', username: u, password: { file: f }";
+    let uplink = |count: usize, more: &str| {
+        let filters: Vec<String> = (0..count).map(|n| format!("a/{n}/set")).collect();
+        format!("{more}{emqx}, receive: [{}]", filters.join(", "))
+    };
+    let words = "EMQX Cloud Serverless takes a number of subscriptions of at most 10";
+    let key = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let remote = format!("remote: {{ keys: {{ k: {key} }} }}, ");
+    for (more, filters_max) in [("", 10), (remote.as_str(), 7), ("home-assistant: {}, ", 8)] {
+        for (count, is_said) in [(filters_max, false), (filters_max + 1, true)] {
+            let said = about("'{device}/{tag}'", &uplink(count, more));
+            assert_eq!(said.contains(words), is_said, "{more} {count}: {said}");
+        }
+    }
+    let node = |devices: usize| {
+        let device = |n| {
+            format!("  d{n}: {{ bus: b, unit: {n}, tags: {{ t: {{ coil: 0, write: true }} }} }}\n")
+        };
+        let devices: String = (1..=devices).map(device).collect();
+        said(&format!(
+            "gateway: {{ name: g, site: s }}\nbuses: {{ b: {{ modbus-tcp: {{ host: 10.0.0.1 }} }} }}\n\
+             devices:\n{devices}uplinks:\n  u: {{ {emqx}, sparkplug: {{ group: p }} }}\n"
+        ))
+    };
+    assert_eq!(node(9), "");
+    let said = node(10);
+    assert!(said.contains("at most 10 subscriptions, and this edge node needs 11"), "{said}");
+}
+
+#[test]
+fn home_assistant_is_sent_no_old_value_as_a_state() {
+    let words = "Home Assistant would take old values for new ones";
+    for (backlog, is_said) in [("columnar", false), ("tag", true), ("plain", true)] {
+        let uplink =
+            format!("url: 'mqtt://h', home-assistant: {{}}, backlog: {{ payload: {backlog} }}");
+        let said = about("'{device}/{tag}'", &uplink);
+        assert_eq!(said.contains(words), is_said, "{backlog}: {said}");
+    }
+}
+
 #[test]
 fn topics_that_a_service_refuses_name_a_tag() {
     assert_eq!(
@@ -161,6 +204,16 @@ fn a_service_is_not_sent_what_it_cannot_read() {
     ] {
         let said = about("'{device}/{tag}'", &format!("{hub}{backlog}"));
         assert_eq!(said.contains(words), is_said, "{backlog}: {said}");
+    }
+    for (payload, is_said) in [
+        ("tag", false),
+        ("plain", true),
+        ("line-protocol", true),
+        ("{ template: '{value}' }", true),
+        ("{ template: '[{value}]' }", false),
+    ] {
+        let said = about("'{device}/{tag}'", &format!("{hub}, payload: {payload}"));
+        assert_eq!(said.contains(words), is_said, "{payload}: {said}");
     }
     let own = "url: 'mqtt://h', payload: thingsboard, backlog: { deflate: true }";
     assert_eq!(

@@ -18,9 +18,10 @@ use tokio_rustls::TlsAcceptor;
 
 use super::fake::{Ack, End, Fake, Mood, WELL};
 use super::world::{World, plan};
-use crate::config::{BrokerUrl, TlsPlan, UplinkPlan};
+use crate::config::file::SecretPlaces;
+use crate::config::{BrokerUrl, TlsPlan, UplinkPlan, clouds};
 use crate::model::Wall;
-use crate::uplink::{Cause, trial};
+use crate::uplink::{Cause, settings, trial};
 
 fn pem(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/uplink/tests/pem").join(name)
@@ -68,6 +69,25 @@ fn tls_plan(fake: &Fake, addr: SocketAddr, ca: &str) -> UplinkPlan {
     let client = Some((pem("client.pem"), pem("client.key")));
     let tls = Some(TlsPlan { ca: Some(pem(ca)), client });
     UplinkPlan { brokers: vec![secure("127.0.0.1", addr.port())], tls, ..plan(fake) }
+}
+
+/// On a port that serves several protocols, and nowhere else; what the user writes wins.
+#[tokio::test]
+async fn a_service_is_offered_the_protocol_of_its_port() {
+    let fake = Fake::new([]).await;
+    let service = clouds::services().find(|service| service.name == "aws-iot-core").map(Arc::new);
+    let web = BrokerUrl { path: Some("/mqtt".to_owned()), ..secure("h", 443) };
+    let brokers = vec![secure("h", 443), secure("h", 8883), web];
+    let plan = UplinkPlan { service, brokers, ..tls_plan(&fake, fake.addr, "ca.pem") };
+    let places = SecretPlaces::new("/nonexistent".into());
+    let offered = |plan: &UplinkPlan, broker| {
+        let dial = settings::dial(plan, &places, broker, Wall(0)).unwrap();
+        dial.target.tls.unwrap().config.alpn_protocols.clone()
+    };
+    assert_eq!(offered(&plan, 0), [b"x-amzn-mqtt-ca"]);
+    assert!(offered(&plan, 1).is_empty() && offered(&plan, 2).is_empty());
+    let own = UplinkPlan { alpn: vec!["mqtt".to_owned()], ..plan };
+    assert_eq!(offered(&own, 0), [b"mqtt"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Whether and where Home Assistant is told of the devices.
 
+use super::payload::Payloads;
 use super::topics::Topics;
 use crate::config::defaults::{HOME_ASSISTANT, TOPIC_STATUS};
 use crate::config::home_assistant::HomeAssistantPlan;
@@ -7,12 +8,12 @@ use crate::config::keys;
 use crate::config::plan::Gateway;
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::Section;
-use crate::model::{Form, TopicName};
+use crate::model::{Form, Holds, TopicName};
 
 /// The devices are added when all of them are known.
 pub(super) fn check(
     section: &Section<'_>,
-    live: &Form,
+    Payloads { live, backlog, .. }: &Payloads,
     prefix: &str,
     gateway: &Gateway,
     topics: &Topics<'_>,
@@ -26,6 +27,11 @@ pub(super) fn check(
     if *live != Form::Tag {
         let complaint = Complaint::new("Home Assistant reads single readings in JSON");
         out.error(&field.key_spot(), complaint.hint("leave payload out, or write payload: tag"));
+    } else if backlog.holds() == Holds::One {
+        let message = "a backlog of single readings goes where the states go: Home Assistant would take \
+                       old values for new ones";
+        let hint = "leave backlog: { payload: … } out";
+        out.error(&field.key_spot(), Complaint::new(message).hint(hint));
     }
     let discovery = part.scalar("discovery", out, |text| topics.render(text.trim_end_matches('/')));
     let discovery = discovery.or_else(|| TopicName::new(HOME_ASSISTANT).ok())?;

@@ -62,8 +62,7 @@ pub(super) fn check(
     let Received { commands, local } = received.unwrap_or_default();
     let prefix = topics::prefix(&section, &topics, out);
     let payload = payload::check(&section, &prefix, &topics, out);
-    let home_assistant =
-        home_assistant::check(&section, &payload.live, &prefix, gateway, &topics, out);
+    let home_assistant = home_assistant::check(&section, &payload, &prefix, gateway, &topics, out);
     let words = [("required", Policy::Required), ("best-effort", Policy::BestEffort)];
     let policy = section.scalar("policy", out, values::word(&words));
     let remote = match section.get("remote") {

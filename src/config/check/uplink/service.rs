@@ -5,11 +5,13 @@
 //! when the whole file is read; `across` asks [`Service::refuses_topic`] for them.
 
 use crate::config::clouds::{Login, Service, ServiceLimits};
+use crate::config::home_assistant::HomeAssistantPlan;
 use crate::config::plan::UplinkPlan;
 use crate::config::problem::{Complaint, Findings, Spot};
-use crate::config::section::Section;
+use crate::config::remote::RemotePlan;
+use crate::config::section::{Field, Section};
 use crate::config::values::{show_duration, show_size};
-use crate::model::{Holds, TopicName};
+use crate::model::{Form, Holds, TopicName};
 
 /// The system property of Azure IoT Hub that names the payload's media type.
 const SAYS_JSON: &str = "$.ct=application%2Fjson";
@@ -73,8 +75,11 @@ pub(super) fn check(
     most("rate.bytes", rate(plan.rate.bytes), limits.rate.bytes, "a rate of bytes", |n| {
         format!("{}/s", show_size(n))
     });
-    let subscriptions = plan.receive.len() + plan.local.len();
-    most("receive", wide(subscriptions), limits.subscriptions.map(wide), "lists of filters", count);
+    let configured = plan.remote.iter().flat_map(RemotePlan::subscribed).count();
+    let described = plan.home_assistant.iter().flat_map(HomeAssistantPlan::subscribed).count();
+    let all = plan.receive.len() + plan.local.len() + configured + described;
+    let what = "a number of subscriptions";
+    most("receive", wide(all), limits.subscriptions.map(wide), what, count);
     wishes(service, section, plan, out);
     topics(service, section, plan, out);
 }
@@ -179,12 +184,20 @@ fn topics(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut
         look("notices", topic);
     }
     // What a service is told of a message by its topic.
-    let is_json = plan.backlog.content_type() == "application/json" && !plan.backlog_deflate;
+    let message =
+        || format!("the topic tells {} that the payload is JSON, and it is not", service.title);
+    let is_json = |form: &Form| form.content_type() == "application/json";
+    let is_backlog_json = is_json(&plan.backlog) && !plan.backlog_deflate;
     let many = plan.backlog.holds() == Holds::Many;
-    if many && !is_json && plan.backlog_topic.as_str().contains(SAYS_JSON) {
-        let message =
-            format!("the topic tells {} that the payload is JSON, and it is not", service.title);
+    if many && !is_backlog_json && plan.backlog_topic.as_str().contains(SAYS_JSON) {
         let hint = "write backlog.topic without $.ct and $.ce";
-        out.warning(&section.spot_of("backlog"), Complaint::new(message).hint(hint));
+        out.warning(&section.spot_of("backlog"), Complaint::new(message()).hint(hint));
+    }
+    let topic = section.get("topic").and_then(Field::text);
+    if topic.is_some_and(|topic| topic.contains(SAYS_JSON))
+        && !(is_json(&plan.live) && (many || is_backlog_json))
+    {
+        let hint = "write topic without $.ct and $.ce";
+        out.warning(&section.spot_of("payload"), Complaint::new(message()).hint(hint));
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use crate::config::clouds::Service;
 use crate::config::keys;
 use crate::config::plan::{BrokerUrl, DevicePlan, Gateway, Plan, Source, TagPlan, UplinkPlan};
 use crate::config::problem::{Complaint, Findings, Spot};
@@ -90,8 +91,10 @@ pub(in crate::config::check) fn complete(plan: &mut Plan, uplinks: &[Spot], out:
         let devices = devices(plan, uplink);
         alike(&devices, spot, out);
         births_fit(&devices, uplink.packet_bytes, spot, out);
+        let service = uplink.service.clone();
         if let Some(node) = plan.uplinks.get_mut(index).and_then(|plan| plan.sparkplug.as_mut()) {
             node.devices = devices;
+            subscriptions_fit(node, service.as_deref(), spot, out);
         }
     }
 }
@@ -135,6 +138,25 @@ fn births_fit(devices: &[SparkplugDevice], most: usize, spot: &Spot, out: &mut F
             spot,
             Complaint::new(message).hint("make packet-max larger, or choose fewer tags with send"),
         );
+    }
+}
+
+/// Each device that takes commands is a subscription.
+fn subscriptions_fit(
+    node: &SparkplugPlan,
+    service: Option<&Service>,
+    spot: &Spot,
+    out: &mut Findings,
+) {
+    let needs = node.subscribed().len();
+    let limit = service.and_then(|service| Some((&service.title, service.limits.subscriptions?)));
+    if let Some((title, most)) = limit.filter(|(_, most)| needs > *most) {
+        let message = format!(
+            "{title} takes at most {most} subscriptions, and this edge node needs {needs}: one for each \
+             device with a tag that may be written"
+        );
+        let hint = "let fewer devices be written, or choose fewer with send";
+        out.error(spot, Complaint::new(message).hint(hint));
     }
 }
 
