@@ -325,7 +325,7 @@ complete -c fieldhold -n "__fish_fieldhold_using_subcommand user; and __fish_see
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand user; and __fish_seen_subcommand_from help" -f -a "remove" -d 'Remove an account, and end its sessions'
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand user; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand backup" -l passphrase-file -d 'A file with the passphrase; without it, it is asked for, or read from standard input' -r -F
-complete -c fieldhold -n "__fish_fieldhold_using_subcommand backup" -l queue -d 'With what waits in the store'
+complete -c fieldhold -n "__fish_fieldhold_using_subcommand backup" -l queue -d 'With what waits in the store, and the LAN broker\'s sessions and retained messages'
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand backup" -s h -l help -d 'Print help'
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand restore" -l passphrase-file -d 'A file with the passphrase; without it, it is asked for, or read from standard input' -r -F
 complete -c fieldhold -n "__fish_fieldhold_using_subcommand restore" -l dry-run -d 'Open and check all of it, show what would be done, and change nothing'

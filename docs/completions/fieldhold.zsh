@@ -872,7 +872,7 @@ esac
 (backup)
 _arguments "${_arguments_options[@]}" : \
 '--passphrase-file=[A file with the passphrase; without it, it is asked for, or read from standard input]:FILE:_files' \
-'--queue[With what waits in the store]' \
+'--queue[With what waits in the store, and the LAN broker'\''s sessions and retained messages]' \
 '-h[Print help]' \
 '--help[Print help]' \
 ':file -- The file to make, as press.backup:_files' \

@@ -39,6 +39,7 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         | StoreError::Dropped
         | StoreError::NotKept { .. }
         | StoreError::Unread { .. }
+        | StoreError::Uncopied { .. }
         | StoreError::Closed => None,
     }
 }

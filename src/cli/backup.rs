@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde_json::Value;
 
 use super::{BadInput, ConfigArgument, run, secret};
 use crate::codec::registers::utc;
 use crate::model::Clock;
 use crate::runtime::backup::{self, BackupError, Manifest, Wanted};
 use crate::runtime::{SystemClock, control};
+use crate::store::KeepCopied;
 
 const PASSPHRASE_BYTES_MAX: usize = 4_096;
 
@@ -19,7 +21,7 @@ pub struct Make {
     file: PathBuf,
     #[command(flatten)]
     config: ConfigArgument,
-    /// With what waits in the store
+    /// With what waits in the store, and the LAN broker's sessions and retained messages
     #[arg(long)]
     queue: bool,
     /// A file with the passphrase; without it, it is asked for, or read from standard input
@@ -47,14 +49,14 @@ pub fn make(arguments: &Make) -> anyhow::Result<ExitCode> {
         Some(file) => in_file(file)?,
         None => secret::read(PASSPHRASE_BYTES_MAX)?,
     };
-    if arguments.queue {
-        flush(config)?;
-    }
+    backup::look_at(&arguments.file, &passphrase).map_err(said)?;
+    let broker = if arguments.queue { prepared(config)? } else { None };
     let made = backup::make(&Wanted {
         config,
         archive: &arguments.file,
         passphrase: &passphrase,
         queue: arguments.queue,
+        broker,
         now: SystemClock::new().wall(),
     });
     let made = made.map_err(said)?;
@@ -71,6 +73,7 @@ pub fn make(arguments: &Make) -> anyhow::Result<ExitCode> {
         made.bytes / 1_000
     );
     println!("{}", queue(&made.manifest));
+    println!("{}", sessions(&made.manifest));
     println!("keep the passphrase somewhere else: without it nobody can open the backup");
     Ok(ExitCode::SUCCESS)
 }
@@ -97,6 +100,7 @@ pub fn restore(arguments: &Restore) -> anyhow::Result<ExitCode> {
     done.replaced.iter().for_each(|path| println!("{kept}: {}", path.display()));
     done.written.iter().for_each(|path| println!("{wrote}: {}", path.display()));
     println!("{}", queue(&done.manifest));
+    println!("{}", sessions(&done.manifest));
     done.aside.iter().for_each(|path| println!("what was there: {}", path.display()));
     if !arguments.dry_run {
         println!("next: `fieldhold check {}`, then start the gateway", config.display());
@@ -115,15 +119,38 @@ fn queue(manifest: &Manifest) -> String {
     }
 }
 
-/// What a running gateway has in memory alone is written first.
-fn flush(config: &Path) -> anyhow::Result<()> {
-    // That it has problems is said later, with all of them.
-    let Ok(loaded) = crate::config::load(config) else { return Ok(()) };
-    let Some(dir) = loaded.plan.store.path else { return Ok(()) };
-    match run::runtime()?.block_on(control::ask(&control::socket_path(&dir), "store flush")) {
-        Err(error) if !error.nobody_there() => Err(error.into()),
-        _ => Ok(()),
+fn sessions(manifest: &Manifest) -> String {
+    match manifest.broker {
+        None => "nothing that the LAN broker keeps is in it".to_owned(),
+        Some(KeepCopied { sessions, retained, damaged }) => {
+            let left_out = match damaged {
+                0 => String::new(),
+                _ => format!("; {damaged} rows of its file were damaged and are not in it"),
+            };
+            format!(
+                "of the LAN broker: sessions {sessions}, retained messages {retained}{left_out}"
+            )
+        }
     }
+}
+
+/// What a running gateway has in memory alone is written first, and what it alone may read is copied.
+fn prepared(config: &Path) -> anyhow::Result<Option<KeepCopied>> {
+    // That it has problems is said later, with all of them.
+    let Ok(loaded) = crate::config::load(config) else { return Ok(None) };
+    let Some(dir) = loaded.plan.store.path else { return Ok(None) };
+    let asked = run::runtime()?.block_on(control::ask(&control::socket_path(&dir), "store copy"));
+    let reply = match asked {
+        Err(error) if error.nobody_there() => return Ok(None),
+        reply => reply?,
+    };
+    let mut reply: Value =
+        serde_json::from_str(&reply).context("the gateway's answer is not JSON")?;
+    if let Some(error) = reply.get("error").and_then(Value::as_str) {
+        anyhow::bail!("the gateway says: {error}");
+    }
+    let broker = reply.get_mut("broker").map(Value::take).unwrap_or_default();
+    serde_json::from_value(broker).context("the gateway's answer is not understood")
 }
 
 fn in_file(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -177,6 +177,12 @@ async fn answer(
             gateway.flush_store().await;
             store_status(&gateway)
         }
+        ["store", "copy"] => {
+            gateway.flush_store().await;
+            let copied = gateway.copy_broker_file().await;
+            let said = copied.map(|broker| json!({ "broker": broker }));
+            Some(said.unwrap_or_else(|error| json!({ "error": in_full(&error) })).to_string())
+        }
         ["config", "rollback", version] => {
             let version = match *version {
                 "-" => None,

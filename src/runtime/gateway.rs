@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::backup;
+use super::blocking::blocking;
 use super::by_hand::Hands;
 use super::commands::{Commands, INBOX_MAX};
 use super::control;
@@ -31,7 +33,8 @@ use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan,
 use crate::model::{Blame, Clock, Name, Retry, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
-    AuditRow, ConsumerSpec, Keep, KeepStatus, Options, Store, StoreError, StoreStatus, TailPage,
+    AuditRow, ConsumerSpec, Keep, KeepCopied, KeepStatus, Options, Store, StoreError, StoreStatus,
+    TailPage,
 };
 use crate::uplink;
 
@@ -267,6 +270,16 @@ impl Gateway {
     /// The newest records of commands; older ones are in the store's file alone.
     pub fn audit(&self) -> Vec<AuditRow> {
         self.store.audit()
+    }
+
+    /// One moment of what the LAN broker keeps, copied to [`backup::broker_copy`]; `None` if there is
+    /// nothing.
+    pub async fn copy_broker_file(&self) -> Result<Option<KeepCopied>, StoreError> {
+        let Some(dir) = self.plan().store.path else { return Ok(None) };
+        self.keep.committed().wait().await?;
+        let keep = self.keep.clone();
+        let copied = blocking(move || keep.copy_to(&backup::broker_copy(&dir))).await;
+        copied.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Every part of the gateway, by name.

@@ -36,6 +36,8 @@ pub enum StoreError {
     NotKept { why: String },
     #[error("what the broker kept can't be read: {why}")]
     Unread { why: String },
+    #[error("what the broker keeps can't be copied: {why}")]
+    Uncopied { why: String },
     #[error("the store is closed")]
     Closed,
 }
@@ -51,7 +53,8 @@ impl StoreError {
             | Self::Damaged { .. }
             | Self::Dropped
             | Self::NotKept { .. }
-            | Self::Unread { .. } => Blame::Disk,
+            | Self::Unread { .. }
+            | Self::Uncopied { .. } => Blame::Disk,
             Self::Thread(_) | Self::Closed => Blame::Us,
         }
     }
@@ -61,6 +64,7 @@ impl StoreError {
             Self::Sqlite { .. }
             | Self::Dropped
             | Self::NotKept { .. }
+            | Self::Uncopied { .. }
             | Self::Locked { .. }
             | Self::Thread(_) => Retry::Later,
             Self::Directory { .. }

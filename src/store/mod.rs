@@ -107,7 +107,8 @@ pub use error::StoreError;
 pub use file::database;
 pub use inspect::{Damage, Findings, Inspector, Pages, RowPage};
 pub use keep::{
-    Change, Keep, KeepCommit, KeepCounters, KeepStatus, Key, LeftOut, Table, WAITING_BYTES_MAX,
+    Change, Keep, KeepCommit, KeepCopied, KeepCounters, KeepStatus, Key, LeftOut, Table,
+    WAITING_BYTES_MAX, broker_database,
 };
 pub use ledger::{DropRow, NOTICES_MAX};
 pub use notices::{Notice, NoticeKind};

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import time
 
-from conftest import BACK_ONLINE, BINARY, Gateway, Mosquitto, Recorder, free_port, readings, wait_for
+import paho.mqtt.client as mqtt
+
+from conftest import BACK_ONLINE, BINARY, Gateway, Mosquitto, Recorder, free_port, listening, readings, wait_for
 from plant import CountingDevice
 from test_outage import TOPIC, config, consumers
 
@@ -65,6 +67,70 @@ def test_a_queue_goes_on_elsewhere_without_losing_or_mixing_up_anything(tmp_path
         return any(notice["notice"] == "new-epoch" for notice in notices)
 
     wait_for(is_told, what="the notice of a new epoch")
+
+
+class Client:
+    """A client of the LAN broker with a session that outlives its connections."""
+
+    def __init__(self, port, name):
+        self.resumed, self.messages = None, []
+        self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name, clean_session=False, protocol=mqtt.MQTTv311)
+        self.client.on_connect = self._connected
+        self.client.on_message = lambda c, u, m: self.messages.append((m.topic, m.payload.decode(), m.retain))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        wait_for(lambda: self.resumed is not None, what=f"the connection of {name}")
+
+    def _connected(self, client, userdata, flags, reason, properties):
+        self.resumed = flags.session_present
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def test_sessions_and_retained_messages_go_along_with_the_queue(tmp_path, started):
+    """From a broker that runs and from one that is killed, each restored elsewhere."""
+    port = free_port()
+    text = 'gateway: { name: g }\nstore: { path: state }\nbroker: { listeners: [ { tcp: "127.0.0.1:%d", anonymous: true } ] }\n' % port
+    old = started(Gateway(tmp_path / "old", text))
+    wait_for(lambda: listening(port), what="the LAN broker")
+    reader = Client(port, "reader")
+    reader.client.subscribe("jobs/#", 1)
+    reader.client.subscribe("recipe", 1)
+    wait_for(lambda: (old.status() or {})["broker"]["subscriptions"] == 2, what="the subscriptions")
+    reader.close()
+    writer = started(Client(port, "writer"))
+    writer.client.publish("recipe", "7", 1, retain=True).wait_for_publish(10)
+    writer.client.publish("jobs/1", "before", 1).wait_for_publish(10)
+
+    plain = fieldhold("backup", tmp_path / "plain.backup", old.config)
+    assert plain.returncode == 0 and "nothing that the LAN broker keeps is in it" in plain.stdout, plain
+    running = fieldhold("backup", tmp_path / "running.backup", old.config, "--queue")
+    assert running.returncode == 0 and "sessions 2, retained messages 1" in running.stdout, running
+    assert not list(old.state.glob("*.part")) and not list(old.state.glob("*.new"))
+    # It goes on, and what comes now is in the next one.
+    writer.client.publish("jobs/2", "after", 1).wait_for_publish(10)
+    old.kill()
+    killed = fieldhold("backup", tmp_path / "killed.backup", old.config, "--queue")
+    assert killed.returncode == 0 and "sessions 2, retained messages 1" in killed.stdout, killed
+
+    for name, jobs in [("running", ["before"]), ("killed", ["before", "after"])]:
+        new = Gateway(tmp_path / name, text)
+        new.config.unlink()
+        restored = fieldhold("restore", tmp_path / f"{name}.backup", new.config)
+        assert restored.returncode == 0 and "sessions 2, retained messages 1" in restored.stdout, restored
+        started(new)
+        wait_for(lambda: listening(port), what="the LAN broker")
+        again = started(Client(port, "reader"))
+        assert again.resumed, "the session is there"
+        wait_for(lambda: len(again.messages) >= len(jobs) + 1, what="what waited for it")
+        assert [m for m in again.messages if m[0] != "recipe"] == [(f"jobs/{n + 1}", job, False) for n, job in enumerate(jobs)]
+        fresh = started(Client(port, f"fresh-{name}"))
+        fresh.client.subscribe("recipe", 1)
+        wait_for(lambda: fresh.messages == [("recipe", "7", True)], what="the retained message")
+        again.close(), fresh.close()
+        assert new.stop() == 0
 
 
 def test_a_restore_over_a_gateway_keeps_what_was_there(tmp_path, started):

@@ -1,7 +1,9 @@
 //! Making an archive, also beside a gateway that runs.
 //!
 //! Small files are read one by one: each is whole, since all of them are replaced by a rename. The
-//! queue is one moment of its file, copied into the state directory first and removed at the end.
+//! queue is one moment of its file, copied into the state directory first and removed at the end; so is
+//! what the broker keeps. The two moments differ, which is no matter: no row of one names one of the
+//! other.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,20 +13,18 @@ use std::path::{Path, PathBuf};
 use super::archive::{Writing, is_inside};
 use super::seal::Sealing;
 use super::{
-    BackupError, CONFIG, EXTENSION, MANIFEST, Manifest, PASSPHRASE_MIN, QUEUE, STATE, directory_of,
-    io_at,
+    BROKER, BackupError, CONFIG, EXTENSION, MANIFEST, Manifest, PART, PASSPHRASE_MIN, QUEUE, STATE,
+    broker_copy, directory_of, io_at,
 };
 use crate::config::file::{self, SecretPlaces};
 use crate::model::Wall;
-use crate::store::{self, Copied};
+use crate::store::{self, Copied, Keep, KeepCopied};
 
 /// A file of the state directory that is larger is not the gateway's.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 const FILES_MAX: usize = 10_000;
 /// In the state directory; the store is the queue's matter, the rest is not worth keeping.
 const LEFT_OUT: [&str; 3] = ["store", "control.sock", "imported.json"];
-/// How what is being written is called.
-const PART: &str = "part";
 
 pub struct Wanted<'a> {
     /// The configuration of the gateway.
@@ -32,7 +32,10 @@ pub struct Wanted<'a> {
     /// The file to be made.
     pub archive: &'a Path,
     pub passphrase: &'a [u8],
+    /// With what waits.
     pub queue: bool,
+    /// What a gateway that runs has copied to [`broker_copy`].
+    pub broker: Option<KeepCopied>,
     pub now: Wall,
 }
 
@@ -55,20 +58,26 @@ impl Drop for Temporary {
     }
 }
 
-/// Makes the archive; a file that is there stays. What a running gateway has in memory alone is not
-/// in its queue: it is asked to write that before.
-pub fn make(wanted: &Wanted<'_>) -> Result<Made, BackupError> {
-    if String::from_utf8_lossy(wanted.passphrase).chars().count() < PASSPHRASE_MIN {
+/// Whether an archive can have this name and this passphrase.
+pub fn look_at(archive: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    if String::from_utf8_lossy(passphrase).chars().count() < PASSPHRASE_MIN {
         return Err(BackupError::Short);
     }
-    if wanted.archive.exists() {
-        return Err(BackupError::There(wanted.archive.to_owned()));
+    match archive.exists() {
+        true => Err(BackupError::There(archive.to_owned())),
+        false => Ok(()),
     }
+}
+
+/// Makes the archive; a file that is there stays. What a running gateway has in memory alone is not
+/// in its queue: it is asked to write that before, and to copy what the broker keeps.
+pub fn make(wanted: &Wanted<'_>) -> Result<Made, BackupError> {
+    look_at(wanted.archive, wanted.passphrase)?;
     let (loaded, named) = file::load_with_files(wanted.config).map_err(BackupError::Config)?;
     let state = loaded.plan.store.path.as_deref();
-    let queue = match state.filter(|_| wanted.queue) {
-        Some(state) => copied(state)?,
-        None => None,
+    let (queue, broker) = match state.filter(|_| wanted.queue) {
+        Some(state) => (copied(state)?, kept(state, wanted.broker)?),
+        None => (None, None),
     };
     let manifest = Manifest {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -76,6 +85,7 @@ pub fn make(wanted: &Wanted<'_>) -> Result<Made, BackupError> {
         gateway: loaded.plan.gateway.name.to_string(),
         config: wanted.config.file_name().map(PathBuf::from).unwrap_or_default(),
         queue: queue.as_ref().map(|(_, copied)| *copied),
+        broker: broker.as_ref().map(|(_, copied)| *copied),
     };
     let (config_files, missing) = of_config(wanted.config, &named);
     let mut all: Vec<(PathBuf, PathBuf)> =
@@ -84,6 +94,7 @@ pub fn make(wanted: &Wanted<'_>) -> Result<Made, BackupError> {
     let of_state = state.map(|state| of_state(state, &all)).transpose()?.unwrap_or_default();
     all.extend(of_state);
     all.extend(queue.as_ref().map(|(copy, _)| (PathBuf::from(QUEUE), copy.0.clone())));
+    all.extend(broker.as_ref().map(|(copy, _)| (PathBuf::from(BROKER), copy.0.clone())));
     let part = Temporary(with_extension(wanted.archive, PART));
     let mut options = File::options();
     let to = options.write(true).create(true).truncate(true).mode(0o600).open(&part.0);
@@ -196,4 +207,19 @@ fn copied(state: &Path) -> Result<Option<(Temporary, Copied)>, BackupError> {
     let _ = fs::remove_file(&copy.0); // Of an attempt that was killed.
     let copied = store::copy(&database, &copy.0).map_err(BackupError::Queue)?;
     Ok(Some((copy, copied)))
+}
+
+/// What the broker keeps, copied by the gateway that runs, or else from its file.
+fn kept(
+    state: &Path,
+    by_gateway: Option<KeepCopied>,
+) -> Result<Option<(Temporary, KeepCopied)>, BackupError> {
+    let copy = Temporary(broker_copy(state));
+    let copied = match by_gateway {
+        Some(copied) => Some(copied),
+        // One that keeps nothing.
+        None if store::in_use(state) => None,
+        None => Keep::copy_at_rest(state, &copy.0).map_err(BackupError::Broker)?,
+    };
+    Ok(copied.map(|copied| (copy, copied)))
 }

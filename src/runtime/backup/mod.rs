@@ -1,12 +1,13 @@
 //! A gateway in one file, and out of it again: configuration and what it names, its history,
-//! accounts, the device's own certificates, and the queue if wanted; sealed with a passphrase.
+//! accounts, the device's own certificates, and if wanted what waits: the queue, and what the LAN broker
+//! keeps; sealed with a passphrase.
 //!
 //! ```text
-//! seal (passphrase) ─ archive (files in a row) ─ manifest.json · config/… · state/… · store/queue.db
+//! seal (passphrase) ─ archive (files in a row) ─ manifest.json · config/… · state/… · store/….db
 //! ```
 //!
-//! What is not in it: what was set aside of a damaged store, and sessions and retained messages of the
-//! LAN broker, whose file belongs to the running broker alone.
+//! What is not in it: what was set aside of a damaged store. The broker's file belongs to the running
+//! broker alone, which is asked to copy it.
 
 mod archive;
 mod make;
@@ -23,15 +24,17 @@ use serde::{Deserialize, Serialize};
 use crate::config::Problems;
 use crate::config::file::{SaveError, directory_or_here as directory_of};
 use crate::model::{Blame, Retry};
-use crate::store::{Copied, StoreError};
+use crate::store::{Copied, KeepCopied, StoreError};
 
 pub use archive::is_inside;
-pub use make::{Made, Wanted, make};
+pub use make::{Made, Wanted, look_at, make};
 pub use restore::{Restored, restore, show};
 pub use seal::SealError;
 
 /// How archives are called.
 pub const EXTENSION: &str = "backup";
+/// How what is being written is called.
+const PART: &str = "part";
 /// Letters of a passphrase, at least.
 pub const PASSPHRASE_MIN: usize = 12;
 
@@ -39,6 +42,7 @@ const MANIFEST: &str = "manifest.json";
 const CONFIG: &str = "config";
 const STATE: &str = "state";
 const QUEUE: &str = "store/queue.db";
+const BROKER: &str = "store/broker.db";
 
 /// What an archive is; its first file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub struct Manifest {
     /// The name of the configuration file.
     pub config: PathBuf,
     pub queue: Option<Copied>,
+    /// Sessions and retained messages of the LAN broker; the first archives had none.
+    #[serde(default)]
+    pub broker: Option<KeepCopied>,
 }
 
 /// Why there is no backup, or nothing was restored.
@@ -63,6 +70,8 @@ pub enum BackupError {
     Seal(#[from] SealError),
     #[error("the queue can't be copied")]
     Queue(#[source] StoreError),
+    #[error(transparent)]
+    Broker(StoreError),
     #[error("can't {doing} {}", path.display())]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("{} needs {needed} MB, and there are {free} MB free", path.display())]
@@ -88,7 +97,11 @@ impl BackupError {
             | Self::Short
             | Self::There(_)
             | Self::Foreign(_) => Blame::Config,
-            Self::Save(_) | Self::Queue(_) | Self::Io { .. } | Self::Room { .. } => Blame::Disk,
+            Self::Save(_)
+            | Self::Queue(_)
+            | Self::Broker(_)
+            | Self::Io { .. }
+            | Self::Room { .. } => Blame::Disk,
         }
     }
 
@@ -96,6 +109,11 @@ impl BackupError {
     pub fn retry(&self) -> Retry {
         Retry::Never
     }
+}
+
+/// Where a gateway that runs copies the broker's file to, for whoever makes the archive.
+pub fn broker_copy(state_dir: &Path) -> PathBuf {
+    state_dir.join(format!("broker.{PART}"))
 }
 
 fn io_at<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> BackupError + 'p {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::Reading;
 use super::seal::{Opening, SealError};
-use super::{BackupError, CONFIG, MANIFEST, Manifest, QUEUE, STATE, directory_of, io_at};
+use super::{BROKER, BackupError, CONFIG, MANIFEST, Manifest, QUEUE, STATE, directory_of, io_at};
 use crate::codec::registers::utc;
 use crate::config::file;
 use crate::model::Wall;
@@ -130,7 +130,7 @@ fn stage(
     }
     // The store as a whole: its log and the broker's file belong together.
     let mut old: Vec<PathBuf> = written.iter().filter(|path| path.exists()).cloned().collect();
-    if manifest.queue.is_some()
+    if (manifest.queue.is_some() || manifest.broker.is_some())
         && let Some(store) =
             state.as_ref().map(|state| directory_of(&store::database(state)).to_owned())
     {
@@ -210,18 +210,21 @@ fn target(
     if name == Path::new(QUEUE) {
         return state.map(store::database);
     }
+    if name == Path::new(BROKER) {
+        return state.map(store::broker_database);
+    }
     Some(state?.join(name.strip_prefix(STATE).ok()?))
 }
 
 /// Moves a file or a directory; over the border of a file system a file is copied.
 fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
     let directory = directory_of(to);
-    if !directory.exists() {
+    if let Some(above) = directory.ancestors().find(|above| above.exists())
+        && let Some(first) = directory.strip_prefix(above).ok().and_then(|new| new.iter().next())
+    {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(io_at("make", directory))?;
-        if let Some(above) = directory.ancestors().skip(1).find(|above| above.exists()) {
-            let _ = give(directory, above); // Root alone may.
-        }
+        let _ = give(&above.join(first), above); // All of the way; root alone may.
     }
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {

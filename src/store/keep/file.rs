@@ -13,14 +13,14 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, Transaction, TransactionBehavior, params};
 
 use super::waiting::{Batch, Reached};
-use super::{Key, Table};
+use super::{KeepCopied, Key, Table};
 use crate::store::checkpoint;
 use crate::store::file::FileError;
 use crate::store::quarantine;
 use crate::store::rows::LoadError;
 use crate::store::salvage::{Database, log_beside, quick_check};
 use crate::store::schema::{self, Format, Pages, Step};
-use crate::store::space;
+use crate::store::space::{self, Space};
 use crate::store::status::Quarantined;
 use crate::store::wal;
 
@@ -30,6 +30,8 @@ const APPLICATION_ID: i32 = 0x4648_6272;
 const SHRINK_FROM: u64 = 16 << 20;
 /// Far more than the broker keeps in memory at most.
 const BYTES_MAX: u64 = 4_000_000_000;
+/// What a copy leaves free, so that nobody else runs out of room for it.
+const COPY_SPARES: u64 = 64 << 20;
 
 /// Numbered tables have their rows in the leaves alone, which fill up from left to right.
 const FORMAT: Format = Format {
@@ -261,7 +263,9 @@ impl KeepFile {
         let aside = self.set_aside(why)?;
         self.make()?;
         if let (Some(mut aside), Some(connection)) = (aside, &self.connection) {
-            (aside.salvaged, aside.lost) = take_over(Path::new(&aside.file), connection)?;
+            if let Ok(old) = look_at(Path::new(&aside.file)) {
+                (aside.salvaged, aside.lost) = take_over(&old, connection)?;
+            }
             aside.done = true;
             quarantine::note(&aside)?;
         }
@@ -328,6 +332,14 @@ impl KeepFile {
         }
     }
 
+    /// Makes a file of its own of what this one has; `None` if there is none.
+    pub fn copy_to(&self, to: &Path) -> Result<Option<KeepCopied>, FileError> {
+        match &self.connection {
+            Some(connection) => copy_rows(connection, to).map(Some),
+            None => copy_at_rest(&self.path, to),
+        }
+    }
+
     /// What of a file was read is all there is of it.
     pub fn distrust(&mut self, why: &str) {
         self.foreign = Some(why.to_owned());
@@ -340,8 +352,7 @@ impl KeepFile {
             Some(connection) => connection,
             None if !self.is_there() => return Ok(Reached::default()),
             None => {
-                still = schema::connect_still(&self.path)?;
-                schema::check_ours(&FORMAT, &still)?;
+                still = look_at(&self.path)?;
                 &still
             }
         };
@@ -364,6 +375,38 @@ impl KeepFile {
             None => error.to_owned(),
         }
     }
+}
+
+/// As [`KeepFile::copy_to`], of a file that nobody writes.
+pub fn copy_at_rest(path: &Path, to: &Path) -> Result<Option<KeepCopied>, FileError> {
+    if !path.try_exists()? {
+        return Ok(None);
+    }
+    copy_rows(&look_at(path)?, to).map(Some)
+}
+
+/// Opens a file that nobody writes, for reading it as it lies.
+fn look_at(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = schema::connect_still(path)?;
+    schema::check_ours(&FORMAT, &connection)?;
+    Ok(connection)
+}
+
+/// What is whole, row by row: a row that is damaged here would be left out there, too.
+fn copy_rows(from: &Connection, to: &Path) -> Result<KeepCopied, FileError> {
+    let needed = Pages::of(from)?.all.saturating_mul(2); // It has a journal beside it.
+    if Space::of(to.parent().unwrap_or(to))?.free < needed + COPY_SPARES {
+        return Err(schema::full().into());
+    }
+    let mut copied = KeepCopied::default();
+    schema::create(&FORMAT, to, schema::Shrinks::InSteps, |new| {
+        let (_, damaged) = take_over(from, new)?;
+        let (sessions, retained) = (count(new, Table::Session)?, count(new, Table::Retained)?);
+        copied = KeepCopied { sessions, retained, damaged };
+        Ok(())
+    })
+    .inspect_err(|_| drop(std::fs::remove_file(to.with_extension("new"))))?;
+    Ok(copied)
 }
 
 /// What a big backlog left empty.
@@ -423,20 +466,15 @@ fn scan(
 
 /// Copies the rows that are whole into a new file, from both ends of every table as far as it can be
 /// read; gives how many there were, and how many of those seen were not whole.
-fn take_over(from: &Path, to: &Connection) -> rusqlite::Result<(u64, u64)> {
+fn take_over(old: &Connection, to: &Connection) -> rusqlite::Result<(u64, u64)> {
     let (mut whole, mut damaged) = (0, 0);
-    let Ok(old) = schema::connect_still(from) else { return Ok((0, 0)) };
-    if schema::check_ours(&FORMAT, &old).is_err() {
-        return Ok((0, 0));
-    }
     let transaction = to.unchecked_transaction()?;
     for table in Table::ALL {
-        let count = format!("SELECT count(*) FROM {}", table.name());
         let mut failed = Ok(());
         let mut put = transaction.prepare(&put_sql(table))?;
         let mut copy = |order: &str| {
             let mut bad = 0;
-            let read = scan(&old, table, order, &mut |key, value, fits| {
+            let read = scan(old, table, order, &mut |key, value, fits| {
                 bad += u64::from(!fits);
                 if fits && failed.is_ok() {
                     failed = put.execute(params![key, value, crc(&key, value)]).map(drop);
@@ -449,9 +487,13 @@ fn take_over(from: &Path, to: &Connection) -> rusqlite::Result<(u64, u64)> {
             Err(_) => 1 + copy("DESC").unwrap_or(0),
         };
         failed?;
-        let there: i64 = transaction.query_row(&count, [], |row| row.get(0))?;
-        whole += there.cast_unsigned();
+        whole += count(&transaction, table)?;
     }
     transaction.commit()?;
     Ok((whole, damaged))
+}
+
+fn count(connection: &Connection, table: Table) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM {}", table.name());
+    connection.query_row(&sql, [], |row| row.get(0)).map(i64::cast_unsigned)
 }

@@ -28,14 +28,16 @@ use tokio::sync::oneshot;
 
 use super::Store;
 use super::error::StoreError;
+use super::file::FileError;
 use super::quarantine;
 use super::shared::{self, Stop};
 use super::status::Health;
 use super::window::Window;
 use crate::model::{Clock, Mono};
 
+pub use file::database as broker_database;
 pub use left_out::LeftOut;
-pub use status::{KeepCounters, KeepStatus};
+pub use status::{KeepCopied, KeepCounters, KeepStatus};
 pub use waiting::WAITING_BYTES_MAX;
 
 use file::KeepFile;
@@ -350,6 +352,24 @@ impl Keep {
         }
     }
 
+    /// One moment of the broker's file as a file of its own; `None` if there is none. What was put and
+    /// is not [`committed`](Keep::committed) is not in it. Blocks, and holds up what waits.
+    ///
+    /// # Errors
+    /// One of the two can't be used, or there is no room.
+    pub fn copy_to(&self, to: &Path) -> Result<Option<KeepCopied>, StoreError> {
+        let Some(shared) = self.shared() else { return Ok(None) };
+        shared.file().copy_to(to).map_err(|error| uncopied(&error))
+    }
+
+    /// As [`Keep::copy_to`], of a state directory that no gateway uses.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn copy_at_rest(dir: &Path, to: &Path) -> Result<Option<KeepCopied>, StoreError> {
+        file::copy_at_rest(&file::database(dir), to).map_err(|error| uncopied(&error))
+    }
+
     /// Of the broker's file in a state directory that no gateway uses; nothing if there is none.
     pub fn at_rest(dir: &Path) -> Option<KeepStatus> {
         let path = file::database(dir);
@@ -377,4 +397,8 @@ impl Keep {
             thread.stop(Stop::Crash);
         }
     }
+}
+
+fn uncopied(error: &FileError) -> StoreError {
+    StoreError::Uncopied { why: error.to_string() }
 }

@@ -1,6 +1,6 @@
 //! What the broker's file tells about itself; serialised for the page and `fieldhold status`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::store::status::{Health, Quarantined};
 
@@ -26,6 +26,16 @@ pub struct KeepCounters {
     pub rows_read: u64,
     /// Damaged rows, left out.
     pub rows_damaged: u64,
+}
+
+/// What a copy of the broker's file has in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeepCopied {
+    pub sessions: u64,
+    /// Messages that were retained.
+    pub retained: u64,
+    /// Rows that were damaged and are not in it.
+    pub damaged: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -366,3 +366,32 @@ fn after_the_end_nothing_is_taken_any_more() {
     drop((other, store));
     assert_eq!(load(&open(&bench).1).len(), 1);
 }
+
+#[test]
+fn a_copy_has_what_was_committed_in_use_and_at_rest() {
+    for in_the_log in [true, false] {
+        let (bench, other) = (Bench::new(), Bench::new());
+        let rows = filled(&bench, in_the_log);
+        let to = file::database(other.dir.path());
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        let copied = Keep::copy_at_rest(bench.dir.path(), &to).unwrap().unwrap();
+        assert_eq!(copied, KeepCopied { sessions: 200, retained: 200, damaged: 0 });
+        assert_eq!(load(&open(&other).1), rows);
+        // Beside the writer, which goes on.
+        let (_store, keep) = open(&bench);
+        let in_use = bench.dir.path().join("broker.part");
+        assert_eq!(keep.copy_to(&in_use).unwrap(), Some(copied));
+        keep.put([put(Key::Retained(name("later")), b"x")]);
+        run(keep.committed().wait()).unwrap();
+        assert_eq!(load(&keep).len(), rows.len() + 1);
+        let third = Bench::new();
+        std::fs::create_dir_all(third.dir.path().join("store")).unwrap();
+        std::fs::rename(in_use, file::database(third.dir.path())).unwrap();
+        assert_eq!(load(&open(&third).1), rows);
+        assert!(!bench.dir.path().join("broker.new").exists());
+    }
+    let nothing = Bench::new();
+    assert_eq!(Keep::copy_at_rest(nothing.dir.path(), &path(&nothing)).unwrap(), None);
+    assert_eq!(open(&nothing).1.copy_to(&path(&nothing)).unwrap(), None);
+    assert_eq!(Keep::none().copy_to(&path(&nothing)).unwrap(), None);
+}
