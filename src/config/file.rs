@@ -17,6 +17,8 @@ use super::{Beside, Loaded, Looked, Plan, look_with, parse_with};
 use crate::model::{Blame, Retry};
 
 const TEMPORARY_SUFFIX: &str = ".new";
+/// systemd.exec(5), for `fieldhold.service`.
+const OF_SERVICE: &str = "/run/credentials/fieldhold.service";
 
 /// Where a user's own profiles are looked for, beside the configuration.
 pub const PROFILES_DIRECTORY: &str = "profiles";
@@ -126,22 +128,33 @@ pub struct SecretPlaces {
     pub credentials: Option<PathBuf>,
     /// Beside the configuration file.
     pub beside: PathBuf,
+    /// The credentials of the service while it runs, for commands that look after it from outside.
+    pub of_service: PathBuf,
 }
 
 impl SecretPlaces {
     pub fn new(beside: PathBuf) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self { credentials, beside }
+        Self { credentials, beside, of_service: PathBuf::from(OF_SERVICE) }
     }
 
     /// A credential of that name, or else the file beside the configuration; an absolute path is
     /// what it says.
     pub fn path(&self, file: &Path) -> PathBuf {
-        let credential = self.credentials.as_ref().map(|dir| dir.join(file));
-        match credential.filter(|path| file.is_relative() && path.exists()) {
-            Some(path) => path,
-            None => self.beside.join(file),
+        let beside = self.beside.join(file);
+        if file.is_absolute() {
+            return beside;
         }
+        let credential = self.credentials.as_ref().map(|dir| dir.join(file));
+        let of_service = Some(self.of_service.join(file)).filter(|_| !beside.exists());
+        let mut found = [credential, of_service].into_iter().flatten();
+        found.find(|path| path.exists()).unwrap_or(beside)
+    }
+
+    /// The name of a credential, of a path that [`SecretPlaces::path`] gave.
+    pub fn credential<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        let mut places = self.credentials.iter().chain([&self.of_service]);
+        places.find_map(|place| path.strip_prefix(place).ok())
     }
 }
 
@@ -415,9 +428,20 @@ mod tests {
         let (credentials, beside) = (directory.path().join("c"), directory.path().join("b"));
         fs::create_dir(&credentials).unwrap();
         File::create(credentials.join("web.key")).unwrap();
-        let places =
-            SecretPlaces { credentials: Some(credentials.clone()), beside: beside.clone() };
+        let of_service = directory.path().join("s");
+        let places = SecretPlaces {
+            credentials: Some(credentials.clone()),
+            beside: beside.clone(),
+            of_service: of_service.clone(),
+        };
         assert_eq!(places.path(Path::new("web.key")), credentials.join("web.key"));
+        let outside = SecretPlaces { credentials: None, ..places.clone() };
+        assert_eq!(outside.path(Path::new("web.key")), beside.join("web.key"));
+        fs::create_dir(&of_service).unwrap();
+        File::create(of_service.join("web.key")).unwrap();
+        assert_eq!(outside.path(Path::new("web.key")), of_service.join("web.key"));
+        assert_eq!(places.path(Path::new("web.key")), credentials.join("web.key"));
+        assert_eq!(outside.credential(&of_service.join("web.key")), Some(Path::new("web.key")));
         assert_eq!(places.path(Path::new("web.pem")), beside.join("web.pem"));
         assert_eq!(places.path(Path::new("/etc/web.key")), Path::new("/etc/web.key"));
         let tls = "tls: { certificate: web.pem, key: web.key }";

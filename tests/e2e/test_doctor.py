@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import pty
 import shutil
 import socket
@@ -110,6 +111,19 @@ def test_a_serial_port_that_is_not_there(site):
         "devices: { d: { bus: b, unit: 1, tags: { t: { holding: 0, type: u16 } } } }",
     )
     site.finds("serial port", "/dev/ttyNONE")
+
+
+def test_a_serial_port_that_is_the_console(site):
+    consoles = [f"/dev/{line.split()[0]}" for line in pathlib.Path("/proc/consoles").read_text().splitlines()]
+    ports = [port for port in consoles if os.access(port, os.R_OK | os.W_OK)]
+    if not ports:
+        pytest.skip("SKIPPED: no console is on a port here; the unit tests have one")
+    site.write(
+        "buses: { b: { modbus-rtu: { port: %s, baud: 9600 } } }" % ports[0],
+        "devices: { d: { bus: b, unit: 1, tags: { t: { holding: 0, type: u16 } } } }",
+    )
+    found = site.finds("serial port", "its console on", ports[0])
+    assert "raspi-config" in found["next"]
 
 
 @root

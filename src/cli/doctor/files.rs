@@ -137,6 +137,7 @@ fn is_secret(path: &Path) -> bool {
 /// The ports of buses on serial lines.
 pub fn serial(patient: &Patient<'_>) -> Vec<Finding> {
     let mut out = Vec::new();
+    let consoles = fs::read_to_string("/proc/consoles").unwrap_or_default();
     for bus in &patient.plan.buses {
         let Some(line) = bus.link.serial() else { continue };
         let (name, port) = (&bus.name, &line.port);
@@ -154,9 +155,25 @@ pub fn serial(patient: &Patient<'_>) -> Vec<Finding> {
             out.push(Finding::bad("permissions", text, next));
             continue;
         }
+        if is_console(port, &consoles) {
+            let next = "take the console away from it: `raspi-config`, Interface Options, Serial Port, no login shell; \
+                        elsewhere `console=` of the kernel's command line";
+            let text =
+                format!("bus {name}: the system has its console on {shown}, and writes there");
+            out.push(Finding::bad("serial port", text, next));
+            continue;
+        }
         out.push(Finding::good("serial port", format!("bus {name}: {shown} is there")));
     }
     out
+}
+
+/// Whether the kernel writes to this port, and somebody may sign in there; see proc(5).
+fn is_console(port: &Path, consoles: &str) -> bool {
+    let port = fs::canonicalize(port).unwrap_or_default();
+    let names = consoles.lines().filter_map(|line| line.split_whitespace().next());
+    let mut names = names.map(std::ffi::OsStr::new);
+    names.any(|name| Some(name) == port.file_name())
 }
 
 fn others() -> String {
@@ -189,5 +206,10 @@ mod tests {
         assert_eq!(kind_of(Path::new("/not/there"), mounts), None);
         assert_eq!(card("/dev/sda1 / ext4 rw 0 0\n"), None);
         assert_eq!(group_of(0).as_deref(), Some("root"));
+        let consoles = "null                 -W- (EC    a)    1:3\ntty0 -WU (E  p  ) 4:1\n";
+        assert!(is_console(Path::new("/dev/null"), consoles));
+        assert!(
+            !is_console(Path::new("/dev/zero"), consoles) && !is_console(Path::new("/"), "x\n")
+        );
     }
 }

@@ -136,8 +136,7 @@ fn of_config(config: &Path, named: &[PathBuf]) -> (Vec<(PathBuf, PathBuf)>, Vec<
     for name in named {
         let path = places.path(name);
         // A credential of the service manager, or a file that is elsewhere on every machine.
-        let credential = places.credentials.as_ref().and_then(|dir| name.strip_prefix(dir).ok());
-        let name = credential.unwrap_or(name);
+        let name = places.credential(name).unwrap_or(name);
         match File::open(&path) {
             Ok(_) if is_inside(name) => files.push((Path::new(CONFIG).join(name), path)),
             Ok(_) | Err(_) => missing.push(path),
