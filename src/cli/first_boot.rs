@@ -4,7 +4,8 @@
 //! Invariants: a configuration that somebody made is never touched; something is taken from outside
 //! at most once ([`MARKER`]), and only if the gateway could run it; what is taken is what lies beside
 //! it and what it names, and nothing else. Whoever can plug something in can configure a gateway
-//! that nobody has configured yet, as they could take its card; afterwards they can't.
+//! that nobody has configured yet, as they could take its card; afterwards, be it that there is but an
+//! account, they can't.
 
 use std::fs;
 use std::io::{self, Read};
@@ -18,7 +19,7 @@ use crate::config::Loaded;
 use crate::config::file::{self, SaveError};
 use crate::model::{Clock, Name};
 use crate::runtime::{SystemClock, backup, in_full};
-use crate::web::access::names;
+use crate::web::access::{self, names};
 
 /// What is looked for: a configuration, or else a backup with its passphrase beside it.
 const FILE: &str = "fieldhold.yaml";
@@ -110,6 +111,13 @@ fn take(path: &Path, places: &[PathBuf], untouched: bool) -> anyhow::Result<bool
         );
         return Ok(false);
     }
+    if let Some(from) = found.first().filter(|_| untouched && is_somebodys(path)) {
+        tracing::warn!(
+            from = %from.display(),
+            "the page has an account already, so this configuration is left alone; the page takes it"
+        );
+        return Ok(false);
+    }
     for from in found {
         let taken = match from.ends_with(BACKUP) {
             true => restore(&from, path),
@@ -124,6 +132,12 @@ fn take(path: &Path, places: &[PathBuf], untouched: bool) -> anyhow::Result<bool
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Whether somebody has an account with a first configuration, which says where its state is.
+fn is_somebodys(path: &Path) -> bool {
+    let state = file::load(path).ok().and_then(|loaded| loaded.plan.store.path);
+    state.is_some_and(|state| access::is_claimed(&state))
 }
 
 /// How many files came along; `None` if it has mistakes.
@@ -394,6 +408,19 @@ mod tests {
         provide(&path, std::slice::from_ref(&stick)).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), config("stick"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_stick_that_comes_after_the_first_account_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, stick) = (directory.path().join("x.yaml"), directory.path().join("stick"));
+        provide(&path, &[]).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        write(&directory.path().join("state/accounts.json"), "{\"users\":[],\"tokens\":[]}");
+        write(&stick.join(FILE), &config("stick"));
+        provide(&path, &[stick]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first);
+        assert!(!directory.path().join(MARKER).exists());
     }
 
     #[test]

@@ -103,6 +103,11 @@ impl Book {
     }
 }
 
+/// Whether somebody has made an account with this state directory.
+pub fn is_claimed(state_dir: &Path) -> bool {
+    state_dir.join(FILE).exists()
+}
+
 fn read(path: &Path) -> Result<Option<String>, BookError> {
     let io = |source| BookError::Io { path: path.to_owned(), source };
     let file = match fs::File::open(path) {

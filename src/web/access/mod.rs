@@ -31,6 +31,7 @@ mod throttle;
 
 pub use accounts::{AccountError, Token, User};
 pub use asks::{AccessAsk, answer, answer_without_gateway};
+pub use book::is_claimed;
 pub use certificate::{authority, keep_own};
 pub use encryption::{Encryption, EncryptionError};
 pub use guard::{Guard, guard};
