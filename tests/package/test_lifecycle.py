@@ -58,6 +58,17 @@ def test_a_life_of_the_package(machine, package, tmp_path):
     assert files(machine) - before == set(), "nothing stays"
 
 
+def test_purge_empties_a_file_system_of_its_own(machine, package):
+    """As docs/appliance.md has it for a root that is read only."""
+    machine.run("mkdir", "-p", DATA)
+    machine.run("mount", "-t", "tmpfs", "tmpfs", DATA)
+    machine.run("dpkg", "-i", machine.put(package))
+    wait_for(machine.active, 60, "the service")
+    assert machine.run("find", DATA, "-name", "fieldhold.yaml")
+    machine.run("dpkg", "--purge", "fieldhold")
+    assert machine.run("find", DATA).split() == [DATA]
+
+
 def test_drop_ins_do_what_they_say(machine, package):
     machine.configure("gateway: { name: edge }\nweb: { listen: 127.0.0.1:443 }\nbroker: { listeners: [ { tcp: 127.0.0.1:883 } ] }\n")
     machine.run("dpkg", "-i", machine.put(package))

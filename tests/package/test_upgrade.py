@@ -1,7 +1,9 @@
 """An upgrade with readings waiting for a cloud that is away: taken if it is well, and else taken back, nothing lost."""
 
+import fcntl
 import os
 import pathlib
+import time
 
 from conftest import CONFIG, e2e, network_of, remade, wait_for
 from plant import CountingDevice
@@ -131,6 +133,31 @@ def test_what_was_well_and_is_not_takes_the_new_version_back(machine, package, t
     device.close()
 
 
+def refuses(tree):
+    script = tree / "DEBIAN/preinst"
+    script.write_text("#!/bin/sh\nexit 1\n")
+    script.chmod(0o755)
+
+
+def test_neither_another_program_that_uses_dpkg_nor_a_line_that_breaks_ends_it(machine, package, tmp_path):
+    machine.configure("gateway: { name: edge }\nweb: off\n")
+    install(machine, package)
+    new = machine.put(remade(package, tmp_path / "new.deb", "0.1.0-2"))
+    with open(f"{machine.root}/var/lib/dpkg/lock-frontend", "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        machine.run("systemd-run", "--unit=take", "fieldhold-upgrade", new)
+        pending = pathlib.Path(f"{machine.root}/var/lib/fieldhold-upgrade/pending")
+        wait_for(pending.exists, 60, "the upgrade's beginning")
+        # As when the connection is gone of who began it.
+        machine.run("systemctl", "kill", "--signal=HUP", "take")
+        time.sleep(5)  # More than the time between two attempts.
+        assert pending.exists() and machine.version() == "0.1.0-1"
+    wait_for(lambda: not pending.exists(), 120, "the upgrade's end")
+    said = machine.run("journalctl", "--no-pager", "-o", "cat", "-u", "take")
+    assert "0.1.0-2 runs and is well" in said, said
+    assert machine.version() == "0.1.0-2"
+
+
 def answers(bus):
     return any(device["state"]["state"] == "ok" for device in bus["devices"])
 
@@ -148,7 +175,7 @@ def test_a_power_cut_in_the_middle_ends_in_the_version_before(machine, package, 
     wait_for(lambda: machine.try_("test", "-e", "/var/lib/fieldhold-upgrade/pending").returncode, 120, "the end")
 
 
-def test_what_is_no_package_of_this_machine_changes_nothing(machine, package, tmp_path):
+def test_what_is_no_package_or_is_not_taken_changes_nothing(machine, package, tmp_path):
     machine.configure("gateway: { name: edge }\nweb: off\n")
     install(machine, package)
     other = tmp_path / "other.deb"
@@ -160,4 +187,8 @@ def test_what_is_no_package_of_this_machine_changes_nothing(machine, package, tm
     assert "damaged" in said, said
     upgrade(machine, "--back", code=1)
     upgrade(machine, code=2)
-    assert machine.version() == "0.1.0-1"
+    # As on a full disk, dpkg puts everything back: the version before is well, but that is not what was asked for.
+    said = upgrade(machine, machine.put(remade(package, tmp_path / "refuses.deb", "0.1.0-2", refuses)), code=1)
+    assert "did not take 0.1.0-2; 0.1.0-1 is installed" in said and "runs and is well" not in said, said
+    assert machine.try_("test", "-e", "/var/lib/fieldhold-upgrade/pending").returncode, "it is at its end"
+    assert machine.version() == "0.1.0-1" and machine.active()
