@@ -42,7 +42,12 @@ impl StateArgument {
         if let Some(dir) = &self.state_dir {
             return Ok(dir.clone());
         }
-        self.dir_of(&load(&self.config.config).map_err(|_| BadConfig)?)
+        let plan = load(&self.config.config).map_err(|_| {
+            // A gateway goes on by the file as it was before somebody edited it.
+            eprintln!("with --state-dir DIR the gateway and its files are found all the same");
+            BadConfig
+        })?;
+        self.dir_of(&plan)
     }
 
     /// As [`StateArgument::dir`], for who has loaded the configuration already.

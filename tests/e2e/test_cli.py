@@ -66,6 +66,7 @@ def test_demo_shows_an_outage_and_the_drain():
     [
         (["check", "missing.yaml"], 2, ["missing.yaml can't be read", "configs/minimal.yaml"]),
         (["run", "."], 2, ["Is a directory", "which file in this directory"]),
+        (["status", "missing.yaml"], 2, ["missing.yaml can't be read", "with --state-dir DIR the gateway"]),
         (["store", "status", "--state-dir", "nothing"], 1, ["there is no store file nothing/store/queue.db", "store: path"]),
         (["status", "--state-dir", "nothing"], 1, ["nothing/control.sock", "not running", "fieldhold run"]),
         (["status", "--state-dir", "x" * 120], 1, ["more than 107 bytes", "shorter"]),
