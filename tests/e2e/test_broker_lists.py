@@ -127,6 +127,7 @@ def test_topics_and_who_gets_them(gateway, started):
     sender.client.publish("x/1", "hello", 1).wait_for_publish(10)
     sender.client.publish("alone", b"\x00\x01", 0).wait_for_publish(10)
     wait_for(lambda: [r for r in rows(gateway, "topics", "alone") if "topic" in r], what="the message")
+    wait_for(lambda: [r for r in rows(gateway, "topics", TAG) if r.get("messages", 0) > 1], what="a second value")
     all_rows = rows(gateway, "topics")
     subscriptions = [(r["filter"], r["client"], r["qos"]) for r in all_rows if "filter" in r]
     assert subscriptions == [("edge/+/#", "hmi", 1), ("x/+", "hmi", 1)]
