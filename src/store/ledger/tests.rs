@@ -2,11 +2,6 @@
 
 use super::*;
 
-fn loss<'a>(reason: Reason, consumer: &'a str, class: Class, range: Range<u64>) -> Loss<'a> {
-    let n = range.end - range.start;
-    Loss { reason, consumer, class, range, n, read: None, shift_ms: None, epoch: None }
-}
-
 fn following(consumers: &[&str]) -> Ledger {
     let mut ledger = Ledger::default();
     consumers.iter().for_each(|consumer| ledger.follow(consumer));
@@ -28,16 +23,16 @@ fn write(ledger: &mut Ledger, file: &mut BTreeMap<i64, DropRow>) {
 fn a_drop_that_goes_on_is_one_row() {
     let mut ledger = following(&["cloud"]);
     let read = Some((Wall(1), Wall(2)));
-    ledger.record(&Loss { read, ..loss(Reason::Quota, "cloud", Class::Bulk, 0..10) });
-    ledger.record(&loss(Reason::Quota, "cloud", Class::Normal, 10..20));
+    ledger.record(&Loss { read, ..Loss::of(Reason::Quota, "cloud", Class::Bulk, 0..10) });
+    ledger.record(&Loss::of(Reason::Quota, "cloud", Class::Normal, 10..20));
     let read = Some((Wall(3), Wall(4)));
-    ledger.record(&Loss { n: 7, read, ..loss(Reason::Quota, "cloud", Class::Bulk, 10..20) });
+    ledger.record(&Loss { n: 7, read, ..Loss::of(Reason::Quota, "cloud", Class::Bulk, 10..20) });
     let first = ledger.dirty();
     assert_eq!(first.rows.len(), 2);
     let bulk = &first.rows[0];
     assert_eq!((bulk.seq_from, bulk.seq_to, bulk.n), (0, 20, 17));
     assert_eq!((bulk.wall_from_ms, bulk.wall_to_ms), (Some(1), Some(4)));
-    ledger.record(&loss(Reason::Quota, "cloud", Class::Bulk, 20..21));
+    ledger.record(&Loss::of(Reason::Quota, "cloud", Class::Bulk, 20..21));
     ledger.written(&first);
     assert_eq!(ledger.dirty().rows.len(), 1, "the row that grew while it was written");
 }
@@ -46,10 +41,10 @@ fn a_drop_that_goes_on_is_one_row() {
 fn a_row_that_was_handed_out_never_changes_and_is_told_once() {
     let mut ledger = following(&["cloud", "lab"]);
     let mut file = BTreeMap::new();
-    ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 0..10));
+    ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 0..10));
     assert_eq!(ledger.hand_out("cloud", 9, true), [], "not before the file has it");
     assert_eq!(ledger.hand_out("cloud", 9, false).len(), 1, "unless there is no file");
-    ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 10..20));
+    ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 10..20));
     write(&mut ledger, &mut file);
     let out = ledger.hand_out("cloud", 9, true);
     let ranges: Vec<_> = out.iter().map(|row| row.seq_from..row.seq_to).collect();
@@ -61,7 +56,7 @@ fn a_row_that_was_handed_out_never_changes_and_is_told_once() {
     assert_eq!(ledger.hand_out("cloud", 9, true), out[1..]);
     ledger.told("cloud", out[1].id);
     assert!(!ledger.has_untold("cloud"));
-    ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 20..30));
+    ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 20..30));
     write(&mut ledger, &mut file);
     let next = ledger.hand_out("cloud", 9, true);
     assert_eq!((next[0].seq_from, next[0].seq_to), (20, 30), "a row of its own");
@@ -71,14 +66,14 @@ fn a_row_that_was_handed_out_never_changes_and_is_told_once() {
 fn a_week_of_losses_is_few_rows_and_nothing_is_forgotten() {
     let mut ledger = following(&["cloud", "lab"]);
     let mut file = BTreeMap::new();
-    ledger.record(&loss(Reason::Quota, "cloud", Class::Alarm, 7..8));
+    ledger.record(&Loss::of(Reason::Quota, "cloud", Class::Alarm, 7..8));
     write(&mut ledger, &mut file);
     let out = ledger.hand_out("cloud", 1, true);
     for i in 0..5_000 {
         // Other consumers and classes lie between, so nothing continues.
-        ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 3 * i..3 * i + 2));
-        ledger.record(&loss(Reason::RamFull, "cloud", Class::Normal, 2 * i..2 * i + 1));
-        ledger.record(&loss(Reason::Age, "lab", Class::Bulk, 2 * i..2 * i + 1));
+        ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 3 * i..3 * i + 2));
+        ledger.record(&Loss::of(Reason::RamFull, "cloud", Class::Normal, 2 * i..2 * i + 1));
+        ledger.record(&Loss::of(Reason::Age, "lab", Class::Bulk, 2 * i..2 * i + 1));
         if i % 7 == 0 {
             write(&mut ledger, &mut file);
         }
@@ -109,7 +104,7 @@ fn a_restart_knows_what_may_have_been_handed_out() {
     let mut ledger = following(&["cloud"]);
     let mut file = BTreeMap::new();
     for i in 0..40 {
-        ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 10 * i..10 * i + 1));
+        ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 10 * i..10 * i + 1));
     }
     write(&mut ledger, &mut file);
     let out = ledger.hand_out("cloud", usize::MAX, true);
@@ -119,7 +114,7 @@ fn a_restart_knows_what_may_have_been_handed_out() {
     let mut again = Ledger::resume(file.into_values(), 40, told);
     again.skip_ids();
     for i in 40..1_000 {
-        again.record(&loss(Reason::Age, "cloud", Class::Bulk, 10 * i..10 * i + 1));
+        again.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 10 * i..10 * i + 1));
     }
     let first = again.hand_out("cloud", usize::MAX, true);
     assert_eq!(first[..14], out[2..], "no merging touched what may be on its way");
@@ -132,11 +127,11 @@ fn a_restart_knows_what_may_have_been_handed_out() {
 fn only_the_last_new_epoch_is_told_and_unequal_shifts_are_not_added_up() {
     let mut ledger = following(&["cloud"]);
     for at in [5, 9] {
-        ledger.record(&loss(Reason::NewEpoch, "cloud", Class::Bulk, at..at));
+        ledger.record(&Loss::of(Reason::NewEpoch, "cloud", Class::Bulk, at..at));
     }
     let shift = |range, by| Loss {
         shift_ms: Some(by),
-        ..loss(Reason::TimeCorrected, "cloud", Class::Bulk, range)
+        ..Loss::of(Reason::TimeCorrected, "cloud", Class::Bulk, range)
     };
     ledger.record(&shift(0..10, 700));
     ledger.record(&shift(10..20, 700));
@@ -152,10 +147,10 @@ fn only_the_last_new_epoch_is_told_and_unequal_shifts_are_not_added_up() {
 #[test]
 fn a_new_consumer_is_not_told_of_what_was_before_it() {
     let mut ledger = Ledger::default();
-    ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 0..10));
+    ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 0..10));
     ledger.follow("cloud");
     assert!(!ledger.has_untold("cloud"));
-    ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 10..20));
+    ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 10..20));
     assert!(ledger.has_untold("cloud"), "not part of the row of old");
     ledger.unfollow("cloud");
     assert_eq!(ledger.hand_out("cloud", 9, false), []);
@@ -166,7 +161,7 @@ fn memory_of_what_was_told_is_bounded() {
     let mut ledger = following(&["cloud"]);
     let mut file = BTreeMap::new();
     for i in 0..1_000 {
-        ledger.record(&loss(Reason::Age, "cloud", Class::Bulk, 2 * i..2 * i + 1));
+        ledger.record(&Loss::of(Reason::Age, "cloud", Class::Bulk, 2 * i..2 * i + 1));
         write(&mut ledger, &mut file);
         for row in ledger.hand_out("cloud", 9, true) {
             ledger.told("cloud", row.id);
@@ -180,7 +175,7 @@ fn memory_of_what_was_told_is_bounded() {
 fn memory_of_what_was_told_is_bounded_without_a_file_too() {
     let mut ledger = following(&["cloud"]);
     for i in 0..10_000 {
-        ledger.record(&loss(Reason::RamFull, "cloud", Class::Bulk, 2 * i..2 * i + 1));
+        ledger.record(&Loss::of(Reason::RamFull, "cloud", Class::Bulk, 2 * i..2 * i + 1));
         for row in ledger.hand_out("cloud", 9, false) {
             ledger.told("cloud", row.id);
         }

@@ -96,16 +96,8 @@ impl State {
                 share.version += 1;
                 let range = claim.settled.base()..end;
                 let name = consumer.name.as_str();
-                self.ledger.record(&Loss {
-                    reason: Reason::Corrupt,
-                    consumer: name,
-                    class,
-                    range,
-                    n,
-                    read: None,
-                    shift_ms: None,
-                    epoch: salvage.epoch,
-                });
+                let loss = Loss::of(Reason::Corrupt, name, class, range);
+                self.ledger.record(&Loss { n, epoch: salvage.epoch, ..loss });
                 salvage.claims.push(claim);
             }
         }
@@ -225,16 +217,8 @@ fn give_back(
                 share.cursor.unsettle(start..start + n);
                 share.account.take_back(Reason::Corrupt, n);
                 share.version += 1;
-                ledger.record(&Loss {
-                    reason: Reason::Salvaged,
-                    consumer: name.as_str(),
-                    class: *class,
-                    range,
-                    n,
-                    read: None,
-                    shift_ms: None,
-                    epoch: salvage.epoch,
-                });
+                let loss = Loss::of(Reason::Salvaged, name.as_str(), *class, range);
+                ledger.record(&Loss { epoch: salvage.epoch, ..loss });
             }
         }
         salvage.salvaged += owed_before - salvage.owed();
