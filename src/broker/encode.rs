@@ -274,7 +274,7 @@ pub fn publish_head(head: &mut Vec<u8>, message: &Message, form: Form<'_>) -> us
             properties.put_u8(property::SUBSCRIPTION_ID);
             variable(&mut properties, usize::try_from(*id).unwrap_or(0));
         }
-        passed = message.properties.as_ref().map_or(&[], |p| &p.passed);
+        passed = &message.properties;
         properties_length = properties.len() + passed.len();
     }
     let id_length = if form.qos == Qos::AtMostOnce { 0 } else { 2 };

@@ -127,7 +127,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: false,
             expires: None,
-            properties: None,
+            properties: Bytes::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::encode::{self, Form};
-use super::packet::{Properties, Version};
+use super::packet::Version;
 use crate::model::{Mono, Qos, TopicName};
 
 /// An application message. Shared by everything that keeps it: queues, windows, retained store.
@@ -16,15 +16,17 @@ pub struct Message {
     pub retain: bool,
     /// Not delivered any more after this moment.
     pub expires: Option<Mono>,
-    pub properties: Option<Box<Properties>>,
+    /// Of MQTT 5.0: payload format, content type, response topic, correlation data and user
+    /// properties, in wire form and as they came: they are only ever passed on
+    /// [MQTT-3.3.2-4, -15 to -20].
+    pub properties: Bytes,
 }
 
 impl Message {
     /// Memory this message takes, for the bounds of queues and of the retained store.
     pub fn bytes(&self) -> usize {
         const OVERHEAD: usize = 128;
-        let properties = self.properties.as_ref().map_or(0, |p| p.passed.len());
-        OVERHEAD + self.topic.as_str().len() + self.payload.len() + properties
+        OVERHEAD + self.topic.as_str().len() + self.payload.len() + self.properties.len()
     }
 
     pub fn is_expired(&self, now: Mono) -> bool {

@@ -174,14 +174,14 @@ pub struct Will {
     pub delay: u32,
     /// Seconds the published will stays valid.
     pub expiry: Option<u32>,
-    pub properties: Option<Box<Properties>>,
+    /// As those of a message.
+    pub properties: Bytes,
 }
 
 impl Will {
     /// Memory that it takes.
     pub fn bytes(&self) -> usize {
-        let properties = self.properties.as_ref().map_or(0, |properties| properties.passed.len());
-        self.topic.as_str().len() + self.payload.len() + properties
+        self.topic.as_str().len() + self.payload.len() + self.properties.len()
     }
 }
 
@@ -199,17 +199,10 @@ pub struct Inbound {
     pub payload: Bytes,
     /// Seconds the message stays valid.
     pub expiry: Option<u32>,
-    pub properties: Option<Box<Properties>>,
-}
-
-/// The MQTT 5.0 properties of a message that travel on unaltered.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Properties {
-    /// Payload format, content type, response topic, correlation data and user properties, in
-    /// wire form and as they came: they are only ever passed on [MQTT-3.3.2-4, -15 to -20].
-    pub passed: Bytes,
-    /// Response topic and correlation data, for commands.
-    pub reply_to: Option<(TopicName, Bytes)>,
+    /// As those of a message.
+    pub properties: Bytes,
+    /// Response topic and correlation data once more, for a command. No message keeps them.
+    pub reply_to: Option<Box<(TopicName, Bytes)>>,
 }
 
 #[derive(Debug)]

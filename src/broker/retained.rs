@@ -157,6 +157,7 @@ impl Retained {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -169,7 +170,7 @@ mod tests {
             qos: Qos::AtMostOnce,
             retain: true,
             expires: None,
-            properties: None,
+            properties: Bytes::new(),
         })
     }
 

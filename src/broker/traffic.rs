@@ -71,6 +71,8 @@ impl Traffic {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn note(traffic: &mut Traffic, topic: &str, at: i64) {
@@ -80,7 +82,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             expires: None,
-            properties: None,
+            properties: Bytes::new(),
         };
         traffic.note(&message, Some("c".into()), Mono(at));
     }

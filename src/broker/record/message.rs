@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::fields::{Reader, Writer};
 use super::{left, qos};
 use crate::broker::message::Message;
-use crate::broker::packet::Properties;
 use crate::model::{Mono, Qos, TopicName, Wall};
 
 const VERSION: u8 = 1;
@@ -39,7 +38,7 @@ pub struct KeptMessage {
     pub payload: Bytes,
     pub qos: Qos,
     pub retain: bool,
-    /// See [`Properties::passed`].
+    /// See [`Message::properties`].
     pub properties: Bytes,
     /// When it was taken in, and for how long from then on it is valid.
     pub valid: Option<(Wall, Duration)>,
@@ -48,28 +47,25 @@ pub struct KeptMessage {
 impl KeptMessage {
     /// `now` is the same moment on both clocks.
     pub fn of(message: &Message, now: (Mono, Wall)) -> Self {
-        let properties = message.properties.as_ref().map(|p| p.passed.clone());
         Self {
             topic: message.topic.clone(),
             payload: message.payload.clone(),
             qos: message.qos,
             retain: message.retain,
-            properties: properties.unwrap_or_default(),
+            properties: message.properties.clone(),
             // Counting anew from now comes to the same moment.
             valid: message.expires.map(|end| (now.1, end - now.0)),
         }
     }
 
     pub fn into_message(self, now: (Mono, Wall)) -> Message {
-        let properties = (!self.properties.is_empty())
-            .then(|| Box::new(Properties { passed: self.properties, reply_to: None }));
         Message {
             topic: self.topic,
             payload: self.payload,
             qos: self.qos,
             retain: self.retain,
             expires: self.valid.map(|(since, whole)| now.0 + left(since, whole, now.1)),
-            properties,
+            properties: self.properties,
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fields::{Reader, Writer};
 use super::qos;
-use crate::broker::packet::{Properties, Version, Will};
+use crate::broker::packet::{Version, Will};
 use crate::broker::peer::Peer;
 use crate::broker::trie::Grant;
 use crate::config::Place;
@@ -102,7 +102,6 @@ impl SessionRecord {
 }
 
 fn write_will(to: &mut Writer, will: &Will) {
-    let passed = will.properties.as_ref().map_or(&[][..], |p| &p.passed);
     to.text(will.topic.as_str())
         .bytes(&will.payload)
         .byte(will.qos.level())
@@ -111,7 +110,7 @@ fn write_will(to: &mut Writer, will: &Will) {
         .option(will.expiry, |to, seconds| {
             to.word(seconds);
         })
-        .bytes(passed);
+        .bytes(&will.properties);
 }
 
 fn read_will(from: &mut Reader<'_>) -> Option<Will> {
@@ -122,12 +121,6 @@ fn read_will(from: &mut Reader<'_>) -> Option<Will> {
         retain: from.flag()?,
         delay: from.word()?,
         expiry: from.option(Reader::word)?,
-        properties: match from.bytes()? {
-            [] => None,
-            passed => {
-                let passed = Bytes::copy_from_slice(passed);
-                Some(Box::new(Properties { passed, reply_to: None }))
-            }
-        },
+        properties: Bytes::copy_from_slice(from.bytes()?),
     })
 }

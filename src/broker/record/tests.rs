@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::broker::packet::{Properties, Version, Will};
+use crate::broker::packet::{Version, Will};
 use crate::broker::peer::Peer;
 use crate::broker::trie::Grant;
 use crate::config::Place;
@@ -65,10 +65,7 @@ fn session() -> SessionRecord {
             retain: true,
             delay: 5,
             expiry: Some(60),
-            properties: Some(Box::new(Properties {
-                passed: Bytes::from_static(&[1, 1]),
-                reply_to: None,
-            })),
+            properties: Bytes::from_static(&[1, 1]),
         }),
         subscriptions: vec![(TopicFilter::new("a/#").unwrap(), grant)],
     }

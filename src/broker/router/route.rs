@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{Later, Router, Waiter};
 use crate::broker::Publish;
 use crate::broker::access::Publication;
 use crate::broker::encode::{self, property};
 use crate::broker::message::Message;
-use crate::broker::packet::{Inbound, Properties, Reason, Will};
+use crate::broker::packet::{Inbound, Reason, Will};
 use crate::broker::session::{Close, Sent};
 use crate::broker::status::Counters;
 use crate::broker::trie::{Grant, Match, SessionKey};
@@ -124,10 +126,7 @@ impl Router {
             retain: publish.retain,
             expires: expires(publish.expiry, now),
             at: now,
-            reply_to: publish
-                .properties
-                .and_then(|p| p.reply_to)
-                .map(|(topic, data)| (topic, data.to_vec())),
+            reply_to: publish.reply_to.map(|reply_to| (reply_to.0, reply_to.1.to_vec())),
             answer: None,
         };
         if self.inbox.try_send(request).is_err() {
@@ -226,7 +225,8 @@ impl Router {
     pub fn publish_from_cloud(&mut self, message: FromCloud, now: Mono) {
         let FromCloud { topic, payload, qos, retain } = message;
         let payload = payload.into();
-        let message = Message { topic, payload, qos, retain, expires: None, properties: None };
+        let properties = Bytes::new();
+        let message = Message { topic, payload, qos, retain, expires: None, properties };
         self.accept(None, message, None, now);
     }
 
@@ -238,15 +238,13 @@ impl Router {
         if let Some((name, value)) = publish.user_property {
             encode::user_property(&mut passed, name, value);
         }
-        let properties = (!passed.is_empty())
-            .then(|| Box::new(Properties { passed: passed.into(), reply_to: None }));
         let message = Arc::new(Message {
             topic: publish.topic,
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
             expires: publish.expiry.map(|after| now + after),
-            properties,
+            properties: passed.into(),
         });
         if message.retain {
             // Never written: the gateway publishes it anew after a restart. What a client may have

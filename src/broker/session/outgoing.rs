@@ -40,6 +40,13 @@ pub struct Queued {
     pub round: u64,
 }
 
+impl Queued {
+    /// What it counts for: the message as if nobody shared it, and what is this client's own.
+    fn bytes(&self) -> usize {
+        self.message.bytes() + size_of_val(&*self.ids)
+    }
+}
+
 /// How one client is to get a message.
 #[derive(Debug, Clone, Copy)]
 pub struct How<'a> {
@@ -255,7 +262,7 @@ impl Outgoing {
                     return Err(OtherQos);
                 }
                 let taken = if at == 0 { list.pop_front() } else { list.remove(at) };
-                *bytes -= taken.as_ref().map_or(0, |queued| queued.message.bytes());
+                *bytes -= taken.as_ref().map_or(0, Queued::bytes);
                 return Ok(taken);
             }
         }
@@ -339,7 +346,7 @@ impl Outgoing {
         }
         if is_numbered {
             let queued = self.number(message, how);
-            self.inflight_bytes += message.bytes();
+            self.inflight_bytes += queued.bytes();
             self.inflight.push_back(queued);
         }
         Sent::Written
@@ -367,7 +374,7 @@ impl Outgoing {
         let mut dropped = 0;
         let queued = self.number(message, how);
         self.held_since = self.held_since.max(queued.round);
-        self.queue_bytes += message.bytes();
+        self.queue_bytes += queued.bytes();
         self.queue.push_back(queued);
         while self.queue.len() > limits.queue_messages || self.queue_bytes > limits.queue_bytes {
             let gone = match limits.queue_drops {
@@ -375,7 +382,7 @@ impl Outgoing {
                 QueueDrops::Newest => self.queue.pop_back(),
             };
             let Some(gone) = gone else { break };
-            self.queue_bytes -= gone.message.bytes();
+            self.queue_bytes -= gone.bytes();
             self.settle(&gone);
             drops.queue_full.one();
             dropped += 1;
@@ -398,7 +405,7 @@ impl Outgoing {
             None => (self.again.pop_front(), &mut self.again_bytes),
         };
         let Some(oldest) = oldest else { return false };
-        *bytes -= oldest.message.bytes();
+        *bytes -= oldest.bytes();
         self.settle(&oldest);
         true
     }
@@ -456,7 +463,7 @@ impl Outgoing {
             }
             *written += 1;
             if let Some(sent) = self.pop_first() {
-                self.inflight_bytes += sent.message.bytes();
+                self.inflight_bytes += sent.bytes();
                 self.inflight.push_back(sent);
             }
         }
@@ -493,10 +500,9 @@ impl Outgoing {
     }
 
     fn count_bytes(&mut self) {
-        let bytes = |queued: &Queued| queued.message.bytes();
-        self.queue_bytes = self.queue.iter().map(bytes).sum();
-        self.inflight_bytes = self.inflight.iter().map(bytes).sum();
-        self.again_bytes = self.again.iter().map(bytes).sum();
+        self.queue_bytes = self.queue.iter().map(Queued::bytes).sum();
+        self.inflight_bytes = self.inflight.iter().map(Queued::bytes).sum();
+        self.again_bytes = self.again.iter().map(Queued::bytes).sum();
     }
 
     /// Rows that this session waits for no more.
@@ -523,7 +529,7 @@ impl Outgoing {
     /// Takes what is to be sent next.
     fn pop_first(&mut self) -> Option<Queued> {
         let Some(again) = self.again.pop_front() else { return self.pop_queue() };
-        self.again_bytes -= again.message.bytes();
+        self.again_bytes -= again.bytes();
         Some(again)
     }
 
@@ -535,7 +541,7 @@ impl Outgoing {
 
     fn pop_queue(&mut self) -> Option<Queued> {
         let queued = self.queue.pop_front()?;
-        self.queue_bytes -= queued.message.bytes();
+        self.queue_bytes -= queued.bytes();
         Some(queued)
     }
 }

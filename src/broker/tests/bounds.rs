@@ -102,6 +102,29 @@ fn a_queue_is_bounded_in_bytes_too() {
 }
 
 #[test]
+fn the_identifiers_of_a_clients_subscriptions_count_in_its_queue() {
+    let most = BrokerLimits { queue_bytes: 5000, subscriptions_per_client: 128, ..limits() };
+    let mut rig = Rig::new(most);
+    rig.send("A", &bytes("10[ \"MQTT\" 05 00 0000 [ 11 ffffffff ] \"A\" ]"));
+    // All of them match the one topic.
+    for number in 0..128_u32 {
+        let level = |bit: u32| if number >> bit & 1 == 0 { "t" } else { "+" };
+        let filter = (0..7).map(level).collect::<Vec<_>>().join("/");
+        let id = number + 128;
+        let id = format!("0b {:02x} {:02x}", id & 0x7f | 0x80, id >> 7);
+        rig.send("A", &bytes(&format!("82[ 0001 [ {id} ] \"{filter}\" 01 ]")));
+    }
+    rig.lose("A");
+    connect(&mut rig, "P", CLEAN);
+    for _ in 0..20 {
+        rig.send("P", &bytes("32[ \"t/t/t/t/t/t/t\" 0001 'x' ]"));
+    }
+    let client = rig.status().clients.into_iter().find(|c| &*c.id == "A").unwrap();
+    assert!((1..=5000 / 512).contains(&client.queue), "{client:?}");
+    assert!(client.queue_bytes <= 5000, "{client:?}");
+}
+
+#[test]
 fn a_client_that_does_not_read_loses_qos_0_and_keeps_qos_1_while_others_flow() {
     let mut rig = Rig::new(limits());
     for name in ["slow", "quick"] {

@@ -6,8 +6,8 @@ use rmqtt_codec::{types, v3, v5};
 use super::WireError;
 use super::guard::Extra;
 use crate::broker::packet::{
-    Connect, Inbound, Incoming, Password, Properties, Reason, RetainHandling, Subscribe,
-    Unsubscribe, Version, Will, Wish,
+    Connect, Inbound, Incoming, Password, Reason, RetainHandling, Subscribe, Unsubscribe, Version,
+    Will, Wish,
 };
 use crate::model::{Qos, TopicError, TopicFilter, TopicName};
 
@@ -55,7 +55,7 @@ pub fn connect_v3((packet, _): (v3::Packet, u32)) -> Result<Connect, WireError> 
             retain: will.retain,
             delay: 0,
             expiry: None,
-            properties: None,
+            properties: Bytes::new(),
         }),
     };
     let username = c.username.as_deref().map(str::to_owned);
@@ -84,19 +84,18 @@ pub fn connect_v5((packet, _): (v5::Packet, u32), extra: Extra) -> Result<Connec
     let password = c.password.as_ref().map(|bytes| Password(Bytes::copy_from_slice(bytes)));
     let will = match c.last_will {
         None => None,
-        Some(will) => Some(Will {
-            topic: topic(&will.topic)?,
-            payload: Bytes::copy_from_slice(&will.message),
-            qos: qos(will.qos),
-            retain: will.retain,
-            delay: will.will_delay_interval_sec.unwrap_or(0),
-            expiry: extra.expiry(will.message_expiry_interval),
-            properties: properties(
-                extra.passed,
-                will.response_topic.as_deref(),
-                will.correlation_data,
-            )?,
-        }),
+        Some(will) => {
+            will.response_topic.as_deref().map(response_topic).transpose()?;
+            Some(Will {
+                topic: topic(&will.topic)?,
+                payload: Bytes::copy_from_slice(&will.message),
+                qos: qos(will.qos),
+                retain: will.retain,
+                delay: will.will_delay_interval_sec.unwrap_or(0),
+                expiry: extra.expiry(will.message_expiry_interval),
+                properties: passed(extra.passed),
+            })
+        }
     };
     Ok(Connect {
         version: Version::V5,
@@ -206,7 +205,9 @@ fn inbound(p: &types::Publish, extra: Extra) -> Result<Inbound, WireError> {
         text => Some(topic(text)?),
     };
     let reply_topic = properties_v5.and_then(|p| p.response_topic.as_deref());
-    let correlation = properties_v5.and_then(|p| p.correlation_data.clone());
+    let reply_topic = reply_topic.map(response_topic).transpose()?;
+    let correlation = properties_v5.and_then(|p| p.correlation_data.as_deref()).unwrap_or_default();
+    let reply_to = |topic| Box::new((topic, Bytes::copy_from_slice(correlation)));
     Ok(Inbound {
         topic: named,
         alias,
@@ -215,17 +216,12 @@ fn inbound(p: &types::Publish, extra: Extra) -> Result<Inbound, WireError> {
         retain: p.retain,
         payload: Bytes::copy_from_slice(&p.payload),
         expiry: extra.expiry(properties_v5.and_then(|p| p.message_expiry_interval)),
-        properties: properties(extra.passed, reply_topic, correlation)?,
+        properties: passed(extra.passed),
+        reply_to: reply_topic.map(reply_to),
     })
 }
 
-fn properties(
-    passed: Vec<u8>,
-    reply_topic: Option<&str>,
-    correlation: Option<Bytes>,
-) -> Result<Option<Box<Properties>>, WireError> {
-    let reply_topic = reply_topic.map(response_topic).transpose()?;
-    let correlation = correlation.map(|data| Bytes::copy_from_slice(&data)).unwrap_or_default();
-    let reply_to = reply_topic.map(|topic| (topic, correlation));
-    Ok((!passed.is_empty()).then(|| Box::new(Properties { passed: passed.into(), reply_to })))
+/// No larger than what it counts for, as long as it is kept.
+fn passed(properties: Vec<u8>) -> Bytes {
+    properties.into_boxed_slice().into()
 }

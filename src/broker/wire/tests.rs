@@ -1,6 +1,6 @@
 //! No bytes make the decoder panic or read beyond the packet; a good packet decodes in any pieces.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use rmqtt_codec::v5;
 use tokio_util::codec::Decoder as _;
@@ -171,7 +171,7 @@ proptest! {
             qos,
             retain,
             expires: None,
-            properties: None,
+            properties: Bytes::new(),
         };
         let dup = dup && at_least_once;
         let alias = None;
