@@ -12,7 +12,7 @@ mod session;
 use std::time::Duration;
 
 pub use message::{KeptMessage, MessageRecord, Receiver};
-pub use progress::{ProgressRecord, Since};
+pub use progress::{ProgressRecord, ReplayRecord, Since};
 pub use saved::Saved;
 pub use session::SessionRecord;
 

@@ -3,9 +3,12 @@
 use bytes::Bytes;
 
 use super::fields::{Reader, Writer};
-use crate::model::Wall;
+use super::qos;
+use crate::model::{Qos, TopicFilter, TopicName, Wall};
 
 const VERSION: u8 = 1;
+/// With replays: they are seldom, and without them an older gateway understands the record.
+const VERSION_WITH_REPLAYS: u8 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgressRecord {
@@ -22,6 +25,19 @@ pub struct ProgressRecord {
     pub released: Vec<u64>,
     /// Packet ids of QoS 2 messages of the client that it has not released.
     pub receipts: Vec<u16>,
+    /// Retained messages that are still to be sent.
+    pub replays: Vec<ReplayRecord>,
+}
+
+/// What a subscription is still to get of the retained messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayRecord {
+    pub filter: TopicFilter,
+    pub qos: Qos,
+    /// The subscription identifier, 0 for none.
+    pub id: u32,
+    /// The last topic that was sent.
+    pub after: Option<TopicName>,
 }
 
 /// Where the client was.
@@ -44,6 +60,7 @@ impl Default for ProgressRecord {
             unsent: 0,
             released: Vec::new(),
             receipts: Vec::new(),
+            replays: Vec::new(),
         }
     }
 }
@@ -56,7 +73,8 @@ impl ProgressRecord {
     }
 
     pub fn encode(&self) -> Bytes {
-        let mut writer = Writer::new(VERSION);
+        let has_replays = !self.replays.is_empty();
+        let mut writer = Writer::new(if has_replays { VERSION_WITH_REPLAYS } else { VERSION });
         match self.since {
             Since::Connected { window } => writer.byte(0).short(window),
             Since::Away(since) => writer.byte(1).signed(since.0),
@@ -73,12 +91,24 @@ impl ProgressRecord {
             })
             .list(self.receipts.iter(), |to, id| {
                 to.short(*id);
-            })
-            .finish()
+            });
+        if has_replays {
+            writer.list(self.replays.iter(), |to, replay| {
+                to.text(replay.filter.as_str()).byte(replay.qos.level()).word(replay.id).option(
+                    replay.after.as_ref(),
+                    |to, topic| {
+                        to.text(topic.as_str());
+                    },
+                );
+            });
+        }
+        writer.finish()
     }
 
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes, VERSION)?;
+        let has_replays = bytes.first() == Some(&VERSION_WITH_REPLAYS);
+        let version = if has_replays { VERSION_WITH_REPLAYS } else { VERSION };
+        let mut reader = Reader::new(bytes, version)?;
         let since = match reader.byte()? {
             0 => Since::Connected { window: reader.short()? },
             1 => Since::Away(Wall(reader.signed()?)),
@@ -92,7 +122,20 @@ impl ProgressRecord {
             gaps: reader.list(|from| Some((from.long()?, from.long()?)))?,
             released: reader.list(Reader::long)?,
             receipts: reader.list(Reader::short)?,
+            replays: if has_replays { reader.list(read_replay)? } else { Vec::new() },
         };
         reader.end(record)
     }
+}
+
+fn read_replay(from: &mut Reader<'_>) -> Option<ReplayRecord> {
+    Some(ReplayRecord {
+        filter: TopicFilter::new(from.text()?).ok()?,
+        qos: qos(from.byte()?)?,
+        id: from.word()?,
+        after: match from.option(Reader::text)? {
+            Some(topic) => Some(TopicName::new(topic).ok()?),
+            None => None,
+        },
+    })
 }

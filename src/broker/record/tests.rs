@@ -46,7 +46,24 @@ fn progress() -> ProgressRecord {
         unsent: 12,
         released: vec![6, 5],
         receipts: vec![1, 65_535],
+        replays: Vec::new(),
     }
+}
+
+fn owing() -> ProgressRecord {
+    let all = ReplayRecord {
+        filter: TopicFilter::new("#").unwrap(),
+        qos: Qos::ExactlyOnce,
+        id: 0,
+        after: None,
+    };
+    let some = ReplayRecord {
+        filter: TopicFilter::new("plant/+").unwrap(),
+        qos: Qos::AtLeastOnce,
+        id: 268_435_455,
+        after: Some(TopicName::new("plant/Ölstand").unwrap()),
+    };
+    ProgressRecord { replays: vec![all, some], ..progress() }
 }
 
 fn session() -> SessionRecord {
@@ -78,6 +95,8 @@ fn what_is_written_is_read() {
     assert_eq!(ProgressRecord::decode(&progress().encode()), Some(progress()));
     let away = ProgressRecord { since: Since::Away(NOW), ..progress() };
     assert_eq!(ProgressRecord::decode(&away.encode()), Some(away));
+    assert_eq!(ProgressRecord::decode(&owing().encode()), Some(owing()));
+    assert_eq!(progress().encode()[0], 1, "as gateways before have written and read it");
     let local = SessionRecord {
         version: Version::V31,
         peer: Peer::Local { uid: Some(1000) },
@@ -95,10 +114,11 @@ fn what_is_written_is_read() {
 #[test]
 fn what_is_cut_longer_or_of_another_version_is_nothing() {
     type Decodes = fn(&[u8]) -> bool;
-    let records: [(Bytes, Decodes); 4] = [
+    let records: [(Bytes, Decodes); 5] = [
         (message().encode(), |b| KeptMessage::decode(b).is_some()),
         (record().encode(), |b| MessageRecord::decode(b).is_some()),
         (progress().encode(), |b| ProgressRecord::decode(b).is_some()),
+        (owing().encode(), |b| ProgressRecord::decode(b).is_some()),
         (session().encode(), |b| SessionRecord::decode(b).is_some()),
     ];
     for (bytes, decodes) in records {
@@ -114,7 +134,7 @@ fn what_is_cut_longer_or_of_another_version_is_nothing() {
 proptest! {
     #[test]
     fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for first in [&[][..], &[1]] {
+        for first in [&[][..], &[1], &[2]] {
             let bytes = [first, &bytes].concat();
             let _ = KeptMessage::decode(&bytes);
             let _ = MessageRecord::decode(&bytes);

@@ -29,6 +29,7 @@ impl Router {
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.changed();
+        session.moved();
         if let Some(link) = &session.link {
             let (version, room) = (link.terms.version, link.terms.room());
             let suback = encode::suback(version, subscribe.id, &reasons, room);
@@ -99,6 +100,7 @@ impl Router {
         let Some(session) = self.session(key) else { return };
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.changed();
+        session.moved();
         if let Some(link) = &session.link {
             let (version, room) = (link.terms.version, link.terms.room());
             let unsuback = encode::unsuback(version, unsubscribe.id, &reasons, room);
@@ -131,6 +133,7 @@ impl Router {
         let mut replays = std::mem::take(&mut session.outgoing.replays);
         let mut frames = Frames::default();
         let mut looks = REPLAY_MESSAGES;
+        let mut has_moved = false;
         while let Some(replay) = replays.front_mut() {
             let can_go = replay.round <= self.round.safe()
                 && outbox.has_room(self.limits.outgoing_bytes)
@@ -146,6 +149,7 @@ impl Router {
                 break;
             }
             looks -= 1;
+            has_moved |= replay.qos > Qos::AtMostOnce;
             match self.retained.next(&replay.filter, replay.after.as_ref(), REPLAY_LOOKS, now) {
                 Step::End => {
                     replays.pop_front();
@@ -182,5 +186,9 @@ impl Router {
             }
         }
         session.outgoing.replays = replays;
+        if has_moved {
+            // With the messages, so that after a crash none is lost nor comes anew.
+            session.moved();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What survives a crash: a router is dropped, and another begins with what the disk has.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::disk::Disk;
@@ -271,6 +272,49 @@ fn retained_messages_that_a_session_is_owed_survive() {
     let expected: Vec<u8> =
         (0..5).flat_map(|n| bytes(&format!("3b[ \"r/{n}\" 000{} 'x' ]", n + 1))).collect();
     assert_eq!(got[4..], expected);
+}
+
+#[test]
+fn retained_messages_that_are_still_to_come_survive_and_none_comes_anew() {
+    let disk = Disk::new();
+    let mut rig = start(&disk);
+    clean(&mut rig, "p");
+    for number in 0..25 {
+        rig.send("p", &bytes(&format!("33[ \"r/{number:02}\" 0001 'x' ]")));
+    }
+    resume(&mut rig, &disk, "a");
+    rig.send("a", &bytes("82[ 0001 \"r/#\" 01 ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(rig.read("a")[..5], bytes("90[ 0001 01 ]"));
+    let mut topics = BTreeMap::new();
+    // One acknowledgement in each life of the gateway.
+    for life in 1..=25_u16 {
+        commit(&mut rig, &disk);
+        rig = crash(rig, &disk);
+        let got = resume(&mut rig, &disk, "a");
+        for message in got[4..].chunks(11) {
+            let id = u16::from_be_bytes([message[8], message[9]]);
+            let topic = String::from_utf8(message[4..8].to_vec()).unwrap();
+            assert_eq!(topics.entry(id).or_insert_with(|| topic.clone()), &topic, "{id}");
+        }
+        let [high, low] = life.to_be_bytes();
+        rig.send("a", &[0x40, 2, high, low]);
+    }
+    let expected = (0..25).map(|number| (number + 1, format!("r/{number:02}")));
+    assert_eq!(topics, expected.collect::<BTreeMap<u16, String>>());
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a"), bytes("20020100"));
+    // What is owed to a subscription ends with it.
+    rig.send("a", &bytes("82[ 0001 \"r/#\" 01 ]"));
+    commit(&mut rig, &disk);
+    rig.send("a", &bytes("a2[ 0002 \"r/#\" ]"));
+    commit(&mut rig, &disk);
+    let mut rig = crash(rig, &disk);
+    assert_eq!(resume(&mut rig, &disk, "a").len(), 4 + 10 * 11, "what was in flight");
+    let acks: Vec<u8> = (26..=35).flat_map(|id| [0x40, 2, 0, id]).collect();
+    rig.send("a", &acks);
+    assert_eq!(rig.read("a"), b"");
 }
 
 #[test]

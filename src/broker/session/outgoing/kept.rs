@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Outgoing, Queued, Release};
+use super::{Outgoing, Queued, Release, Replay};
 use crate::broker::message::Message;
-use crate::broker::record::{ProgressRecord, Receiver, Since};
+use crate::broker::record::{ProgressRecord, Receiver, ReplayRecord, Since};
 use crate::broker::session::sequence::Sequence;
 use crate::config::BrokerLimits;
+use crate::model::Qos;
 
 impl Outgoing {
     /// How far the session got; where the client is, and what it sent, others know.
@@ -20,7 +21,20 @@ impl Outgoing {
             unsent: self.queue.front().map_or(self.sequence.next(), |queued| queued.number),
             released: self.released.iter().map(|release| release.number).collect(),
             receipts: Vec::new(),
+            replays: self.owed_retained().collect(),
         }
+    }
+
+    /// What is still to be sent of the retained messages at QoS 1 and 2: the rest goes with the
+    /// connection.
+    fn owed_retained(&self) -> impl Iterator<Item = ReplayRecord> {
+        let owed = self.replays.iter().filter(|replay| replay.qos > Qos::AtMostOnce);
+        owed.map(|replay| ReplayRecord {
+            filter: replay.filter.clone(),
+            qos: replay.qos,
+            id: replay.id,
+            after: replay.after.clone(),
+        })
     }
 
     /// What has a row in the file that is wanted, as that says it; `session` is the session's number
@@ -54,6 +68,16 @@ impl Outgoing {
         mut messages: Vec<Queued>,
         limits: &BrokerLimits,
     ) {
+        let replays = progress.replays.iter().cloned();
+        self.replays = replays
+            .map(|ReplayRecord { filter, qos, id, after }| Replay {
+                filter,
+                qos,
+                id,
+                after,
+                round: 0,
+            })
+            .collect();
         messages.sort_by_key(|queued| queued.number);
         let beyond = messages.last().map_or(0, |queued| queued.number + 1);
         let next = progress.next.max(beyond);
