@@ -50,6 +50,11 @@ impl Rights {
         Self { rules: rules.collect() }
     }
 
+    /// Of one who may do nothing.
+    pub fn none() -> Self {
+        Self { rules: Some(Vec::new()) }
+    }
+
     pub fn may_publish(&self, message: &Publication<'_>) -> bool {
         let Some(rules) = &self.rules else { return true };
         let matches =

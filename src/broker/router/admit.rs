@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Router;
+use super::share::left_to_others;
 use crate::broker::access::{Access, Login, Publication, Rights};
 use crate::broker::packet::{Connect, Reason, Version, Will};
 use crate::broker::session::Close;
@@ -97,25 +98,24 @@ impl Router {
         let access = Arc::clone(&self.access);
         let Some(session) = self.session(key) else { return };
         let (login, client_id) = (session.login.clone(), Arc::clone(&session.client_id));
+        let away = access.rights_away(&login, &client_id);
         if session.link.is_some() {
-            match access.rights(&login, &client_id) {
-                Some(rights) => {
-                    session.rights = rights;
-                    if self.confine(key) {
-                        self.close(key, Close::Fault(Reason::NOT_AUTHORIZED), now);
-                    }
-                    return;
+            if let Some(rights) = access.rights(&login, &client_id) {
+                session.rights = rights;
+                if self.confine(key) {
+                    self.close(key, Close::Fault(Reason::NOT_AUTHORIZED), now);
                 }
-                None => {
-                    tracing::info!(client = %client_id, "disconnected: not allowed any more");
-                    // Nor is its will.
-                    session.will = None;
-                    self.close(key, Close::Fault(Reason::ADMINISTRATIVE_ACTION), now);
-                }
+                return;
             }
+            tracing::info!(client = %client_id, "disconnected: not allowed any more");
+            // Whether its will is published is up to what its user may do now, as it is for a
+            // client that is away: who waits for the word that a device is gone shall hear of one
+            // whose password is another.
+            session.rights = away.clone().unwrap_or_else(Rights::none);
+            self.close(key, Close::Fault(Reason::ADMINISTRATIVE_ACTION), now);
         }
         let Some(session) = self.session(key) else { return };
-        match access.rights_away(&login, &client_id) {
+        match away {
             Some(rights) => {
                 session.rights = rights;
                 self.confine(key);
@@ -154,6 +154,8 @@ impl Router {
             return false;
         }
         session.changed();
+        session.moved();
+        let mut passed_on = left_to_others(session, |filter| lost.contains(filter));
         for filter in &lost {
             session.subscriptions.remove(filter);
             session.outgoing.replays.retain(|replay| replay.filter != *filter);
@@ -165,7 +167,10 @@ impl Router {
             .forget(|topic| !subscriptions.keys().any(|filter| filter.wants(topic)));
         session.gauge.subscriptions.set(session.subscriptions.len());
         session.gauge.dropped.add(gone);
-        self.counters.dropped.denied.add(gone);
+        passed_on.retain(|(group, _)| self.subscriptions.group(group).is_some());
+        let others = u64::try_from(passed_on.len()).unwrap_or(0);
+        self.counters.dropped.denied.add(gone.saturating_sub(others));
+        self.passed_on.extend(passed_on);
         true
     }
 }

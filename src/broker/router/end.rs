@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Router;
+use super::share::left_to_others;
 use crate::broker::encode;
 use crate::broker::outbox::End;
 use crate::broker::session::Close;
@@ -88,8 +89,9 @@ impl Router {
         }
         session.outgoing.rows().for_each(|row| self.round.release_row(row));
         self.queued_bytes = self.queued_bytes.saturating_sub(session.counted_bytes);
-        let passed_on = self.pass_on_later(&session);
-        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len() - passed_on;
+        let passed_on = left_to_others(&session, |_| true);
+        let lost = session.outgoing.queue_len() + session.outgoing.inflight_len() - passed_on.len();
+        self.passed_on.extend(passed_on);
         self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(0));
         self.by_client.remove(&session.client_id);
         self.counters.leave(&session.client_id);

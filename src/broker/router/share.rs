@@ -9,7 +9,7 @@ use crate::broker::session::{Sent, Session};
 use crate::broker::shares::{GroupKey, Readiness};
 use crate::broker::trie::Match;
 use crate::config::BrokerLimits;
-use crate::model::{Mono, Qos};
+use crate::model::{Mono, Qos, TopicFilter};
 
 impl Router {
     /// Sends a message to one member of every group that wants it; says how many there are.
@@ -25,38 +25,7 @@ impl Router {
         receivers
     }
 
-    /// Notes what waited for a session that has ended because of its shared subscriptions, and says
-    /// how many messages that is.
-    ///
-    /// A message that an own subscription of the session wanted as well is there once more, and
-    /// that copy ends with the session.
-    pub(super) fn pass_on_later(&mut self, session: &Session) -> usize {
-        let before = self.passed_on.len();
-        let (shared, own): (Vec<_>, Vec<_>) =
-            session.subscriptions.keys().partition(|filter| filter.is_shared());
-        if shared.is_empty() {
-            return 0;
-        }
-        let mut copies: HashMap<*const Message, usize> = HashMap::new();
-        for message in session.outgoing.unfinished() {
-            let topic = message.topic.as_str();
-            let is_own = own.iter().any(|filter| filter.matches(topic));
-            let copy = copies.entry(Arc::as_ptr(message)).or_default();
-            let nth = match (is_own, *copy) {
-                (true, 0) => None,
-                (true, copy) => Some(copy - 1),
-                (false, copy) => Some(copy),
-            };
-            *copy += 1;
-            let group = nth.and_then(|nth| shared.iter().filter(|f| f.wants(topic)).nth(nth));
-            if let Some(group) = group {
-                self.passed_on.push(((*group).clone(), Arc::clone(message)));
-            }
-        }
-        self.passed_on.len() - before
-    }
-
-    /// Sends such messages to other members of their groups.
+    /// Sends what was left to others, see [`left_to_others`], to members of the groups.
     pub(super) fn pass_on(&mut self, now: Mono) {
         for (filter, message) in std::mem::take(&mut self.passed_on) {
             let group = self.subscriptions.group(&filter).filter(|_| !message.is_expired(now));
@@ -83,6 +52,45 @@ impl Router {
         }
         true
     }
+}
+
+/// What waits for a session because of shared subscriptions of its that end, with the groups that it
+/// goes to.
+///
+/// A message that an own subscription wanted as well is there once more, and that copy ends with
+/// it. One that a subscription wants which goes on stays with the session.
+pub(super) fn left_to_others(
+    session: &Session,
+    ends: impl Fn(&TopicFilter) -> bool,
+) -> Vec<(TopicFilter, Arc<Message>)> {
+    let mut left = Vec::new();
+    let (ending, staying): (Vec<&TopicFilter>, Vec<&TopicFilter>) =
+        session.subscriptions.keys().partition(|filter| ends(filter));
+    let (shared, own): (Vec<&TopicFilter>, Vec<&TopicFilter>) =
+        ending.into_iter().partition(|filter| filter.is_shared());
+    if shared.is_empty() {
+        return left;
+    }
+    let mut copies: HashMap<*const Message, usize> = HashMap::new();
+    for message in session.outgoing.unfinished() {
+        let topic = message.topic.as_str();
+        if staying.iter().any(|filter| filter.wants(topic)) {
+            continue;
+        }
+        let is_own = own.iter().any(|filter| filter.matches(topic));
+        let copy = copies.entry(Arc::as_ptr(message)).or_default();
+        let nth = match (is_own, *copy) {
+            (true, 0) => None,
+            (true, copy) => Some(copy - 1),
+            (false, copy) => Some(copy),
+        };
+        *copy += 1;
+        let group = nth.and_then(|nth| shared.iter().filter(|f| f.wants(topic)).nth(nth));
+        if let Some(group) = group {
+            left.push(((*group).clone(), Arc::clone(message)));
+        }
+    }
+    left
 }
 
 /// How well a member could take a message of this quality; `None` if it would be lost there.

@@ -1,5 +1,7 @@
 //! What users may do, and what happens to those who are there when that changes.
 
+use std::time::Duration;
+
 use super::notation::bytes;
 use super::rig::{Rig, limits};
 use crate::config::{Grant, PasswordHash, UserPlan};
@@ -193,6 +195,35 @@ fn a_will_does_not_outlive_the_right_to_it() {
     rig.set_users(users("    w: { PASSWORD, roles: [ write ] }\n"), None);
     assert_ne!(rig.end("g"), crate::broker::outbox::End::Open);
     assert_eq!(rig.read("w5"), b"");
+    assert_eq!(rig.status().dropped.denied, 1);
+}
+
+#[test]
+fn a_will_is_judged_by_what_its_user_may_do_when_it_is_published() {
+    let mut rig = rig(SENSOR);
+    rig.enters5("w5", "w");
+    rig.sends("w5", "82[ 0001 [] \"#\" 00 ]", "90[ 0001 [] 00 ]");
+    let delayed = "10[ \"MQTT\" 05 86 0000 [ 11 00000064 ] \"late\" [ 18 0000000a ] \
+                   \"in/late/x\" \"bye\" \"s\" ]";
+    for id in ["now", "gone"] {
+        let connect = format!("10[ \"MQTT\" 04 86 0000 \"{id}\" \"in/{id}/x\" \"bye\" \"s\" ]");
+        rig.sends(id, &connect, "20020000");
+    }
+    rig.sends("late", delayed, "20[ 0000 [ @offer ] ]");
+    rig.lose("gone");
+    assert_eq!(rig.read("w5"), bytes("30[ \"in/gone/x\" [] 'bye' ]"));
+    // With another password it is still its user's to say that the client is gone.
+    let mut changed = users(SENSOR);
+    let hash = changed[0].password.clone().unwrap().0.replace("c29t", "d29t");
+    changed[0].password = Some(PasswordHash(hash));
+    rig.set_users(changed, None);
+    assert_ne!(rig.end("now"), crate::broker::outbox::End::Open);
+    assert_eq!(rig.read("w5"), bytes("30[ \"in/now/x\" [] 'bye' ]"));
+    // The delayed one waits, and its user may say less when its time has come.
+    rig.set_users(users(&SENSOR.replace("in/{client}/#", "else/#")), None);
+    rig.wait(Duration::from_secs(11));
+    assert_eq!(rig.read("w5"), b"");
+    assert_eq!(rig.status().dropped.denied, 1);
 }
 
 #[test]
@@ -249,6 +280,36 @@ fn what_was_in_flight_when_a_right_was_lost_does_not_come_again() {
         rig.sends(id, "5002 0002", "6202 0002");
     }
     assert_eq!(rig.status().dropped.denied, 2);
+}
+
+#[test]
+fn what_a_member_may_not_have_any_more_goes_to_another_of_its_group() {
+    let members = "    r: { PASSWORD, subscribe: ['a/#', 'b/#'] }\n    o: { PASSWORD, subscribe: 'a/#' }\n    \
+                   w: { PASSWORD, roles: [ write ] }\n";
+    let mut rig = rig(members);
+    for (id, user) in [("here", "r"), ("other", "o")] {
+        rig.sends(id, &format!("10[ \"MQTT\" 04 80 0000 \"{id}\" \"{user}\" ]"), "20020000");
+        rig.sends(id, "82[ 0001 \"$share/g/a/#\" 02 ]", "90[ 0001 02 ]");
+    }
+    rig.enters3("w", "w");
+    rig.sends("w", "32[ \"a/1\" 0001 '1' ] 32[ \"a/2\" 0002 '2' ]", "40020001 40020002");
+    rig.sends("w", "34[ \"a/3\" 0003 '3' ]", "50020003");
+    assert_eq!(rig.read("here"), bytes("32[ \"a/1\" 0001 '1' ] 34[ \"a/3\" 0002 '3' ]"));
+    assert_eq!(rig.read("other"), bytes("32[ \"a/2\" 0001 '2' ]"));
+    rig.set_users(users(&members.replace("'a/#', ", "")), None);
+    // What was sent at QoS 2 may have arrived, and nobody else gets it (MQTT 5.0, 4.8.2).
+    assert_eq!(rig.read("other"), bytes("32[ \"a/1\" 0002 '1' ]"));
+    assert_eq!(rig.status().dropped.denied, 1);
+    rig.lose("here");
+    rig.sends("here", "10[ \"MQTT\" 04 80 0000 \"here\" \"r\" ]", "20020100");
+    // With nobody else in the group it is denied like any other.
+    rig.sends("other", "40020001 40020002 82[ 0002 \"$share/alone/a/#\" 01 ]", "90[ 0002 01 ]");
+    rig.sends("other", "a2[ 0003 \"$share/g/a/#\" ]", "b0020003");
+    rig.sends("w", "32[ \"a/4\" 0004 '4' ]", "40020004");
+    assert_eq!(rig.read("other"), bytes("32[ \"a/4\" 0003 '4' ]"));
+    rig.set_users(users(&members.replace("subscribe: 'a/#'", "subscribe: 'c'")), None);
+    let dropped = rig.status().dropped;
+    assert_eq!((dropped.denied, dropped.session_ended), (2, 0));
 }
 
 #[test]
