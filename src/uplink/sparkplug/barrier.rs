@@ -70,11 +70,22 @@ impl Barrier {
         while self.waiting.front().is_some_and(|(waiting, _)| *waiting <= number) {
             proven.extend(self.waiting.pop_front().into_iter().flat_map(|(_, sent)| sent));
         }
-        for sent in &proven {
+        self.less(&proven);
+        proven
+    }
+
+    /// What has no ping behind it yet is to be sent again: nothing will prove it any more.
+    pub fn take_back(&mut self) -> Vec<Sent> {
+        let open = std::mem::take(&mut self.open);
+        self.less(&open);
+        open
+    }
+
+    fn less(&mut self, sent: &[Sent]) {
+        for sent in sent {
             self.messages -= sent.messages;
             self.bytes -= sent.bytes;
         }
-        proven
     }
 
     pub fn is_empty(&self) -> bool {
@@ -116,6 +127,8 @@ mod tests {
         barrier.pinged(5);
         barrier.sent(sent(4));
         barrier.pinged(7);
+        barrier.sent(sent(16));
+        assert_eq!(messages(&barrier.take_back()), 16);
         barrier.sent(sent(8));
         assert_eq!((barrier.messages(), barrier.bytes()), (15, 150));
         assert_eq!(messages(&barrier.answered(4)), 0, "a ping of the keep-alive");

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::book::{Found, Place, Told};
-use super::node::{Node, Now};
+use super::node::{Node, Now, Out};
 use crate::model::{Class, Fault, Quality, Reading, Seq, TagId, TagMeta, TopicName};
 use crate::store::{Body, BootNo, Entry};
 use crate::uplink::lanes::Lane;
@@ -102,7 +102,7 @@ pub fn take(
 
 /// Messages and bytes in the outbox.
 pub fn weight(node: &Node) -> (usize, usize) {
-    (node.outbox.len(), node.outbox.iter().map(|out| out.topic.len() + out.payload.len()).sum())
+    (node.outbox.len(), node.outbox.iter().map(Out::bytes).sum())
 }
 
 /// Every row by itself; `None` for what is no reading.
@@ -225,7 +225,7 @@ impl Filling<'_> {
             open.metrics.sort_by_key(|(timestamp, _)| *timestamp);
         }
         let bytes: Vec<u8> = open.metrics.into_iter().flat_map(|(_, bytes)| bytes).collect();
-        self.node.data(device, self.now.wall, &bytes);
+        self.node.data(device, bytes);
     }
 
     fn fate(&mut self, fate: Fate, seq: Seq) {

@@ -44,7 +44,8 @@ impl Edge {
             tracing::warn!(bd_seq, "the store could not remember bdSeq in time");
         }
         let death = self.node.death(bd_seq, wall);
-        Will { topic: death.topic, payload: death.payload.into(), qos: death.qos, retain: false }
+        let payload = death.payload(wall).into();
+        Will { topic: death.topic, payload, qos: death.qos, retain: false }
     }
 
     /// The uplink ends. A number that no CONNECT has used is that of the next one.

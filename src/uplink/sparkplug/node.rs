@@ -30,8 +30,22 @@ const NOTICES: &str = "Notices";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Out {
     pub topic: String,
-    pub payload: Vec<u8>,
+    metrics: Vec<u8>,
+    seq: Option<u8>,
     pub qos: Qos,
+    is_data: bool,
+}
+
+impl Out {
+    /// As it is sent at this moment, in milliseconds since 1970.
+    pub fn payload(&self, wall: u64) -> Vec<u8> {
+        sparkplug::payload(wall, self.seq, &self.metrics)
+    }
+
+    /// The most that its topic and payload have.
+    pub fn bytes(&self) -> usize {
+        self.topic.len() + self.metrics.len() + FRAME_BYTES
+    }
 }
 
 /// What a node needs to make births.
@@ -108,11 +122,8 @@ impl Node {
             ..Metric::default()
         };
         let _fits = number.encode(DataType::Int64, &mut metrics);
-        Out {
-            topic: self.plan.topic("NDEATH"),
-            payload: sparkplug::payload(wall, None, &metrics),
-            qos: Qos::AtLeastOnce,
-        }
+        let topic = self.plan.topic("NDEATH");
+        Out { topic, metrics, seq: None, qos: Qos::AtLeastOnce, is_data: false }
     }
 
     /// A connection begins, to a broker that takes packets of this size.
@@ -138,9 +149,14 @@ impl Node {
         self.is_born
     }
 
-    /// A host asks to be told everything anew: no data goes out until it was.
-    pub fn want_rebirth(&mut self) {
+    /// A host asks to be told everything anew: no data goes out until it was, nor what waits to be
+    /// sent. Says whether something was dropped for that; its rows are in the store.
+    pub fn want_rebirth(&mut self) -> bool {
         self.rebirth_wanted = self.is_born;
+        // Births in front of it are finished: a host that asks again and again must see some.
+        let data = self.outbox.iter().position(|out| out.is_data);
+        self.outbox.truncate(data.unwrap_or(self.outbox.len()));
+        data.is_some()
     }
 
     /// Whether data may go out.
@@ -194,7 +210,7 @@ impl Node {
             self.last_rebirth = Some(now.at);
         }
         self.book.is_changed = false;
-        self.push(self.plan.topic("NBIRTH"), now.wall, &metrics);
+        self.push(self.plan.topic("NBIRTH"), metrics);
         for device in 0..self.book.devices.len() {
             self.device_birth(device, now);
         }
@@ -247,7 +263,7 @@ impl Node {
         }
         (device.is_born, device.is_too_large) = (true, false);
         device.tags.iter_mut().for_each(super::book::Tag::was_born);
-        self.push(topic, now.wall, &bytes);
+        self.push(topic, bytes);
         true
     }
 
@@ -276,14 +292,14 @@ impl Node {
         let metric = Metric { alias: Some(NOTICES_ALIAS), ..self.notice_metric(wall) };
         let mut metrics = Vec::new();
         let _fits = metric.encode(DataType::String, &mut metrics);
-        self.push(self.plan.topic("NDATA"), wall, &metrics);
+        self.push_data(self.plan.topic("NDATA"), metrics);
     }
 
     /// Data of a device; its metrics are encoded already.
-    pub fn data(&mut self, device: usize, wall: u64, metrics: &[u8]) {
+    pub fn data(&mut self, device: usize, metrics: Vec<u8>) {
         let Some(device) = self.book.devices.get(device) else { return };
         let topic = device_topic(&self.plan, "DDATA", &device.name);
-        self.push(topic, wall, metrics);
+        self.push_data(topic, metrics);
     }
 
     /// Room for metrics in one message to this device.
@@ -294,7 +310,7 @@ impl Node {
     }
 
     /// The deaths of devices that were lost, or that were born only for what waited of them.
-    pub fn device_deaths(&mut self, wall: u64, has_backlog: bool) {
+    pub fn device_deaths(&mut self, has_backlog: bool) {
         for index in 0..self.book.devices.len() {
             let Some(device) = self.book.devices.get_mut(index) else { continue };
             if !device.is_born || device.is_alive || (has_backlog && !device.was_lost) {
@@ -302,7 +318,7 @@ impl Node {
             }
             (device.is_born, device.was_lost) = (false, false);
             let topic = device_topic(&self.plan, "DDEATH", &device.name);
-            self.push(topic, wall, &[]);
+            self.push(topic, Vec::new());
         }
     }
 
@@ -317,10 +333,15 @@ impl Node {
         }
     }
 
-    fn push(&mut self, topic: String, wall: u64, metrics: &[u8]) {
-        let payload = sparkplug::payload(wall, Some(self.seq), metrics);
+    fn push(&mut self, topic: String, metrics: Vec<u8>) {
+        let (seq, qos) = (Some(self.seq), Qos::AtMostOnce);
         self.seq = self.seq.wrapping_add(1);
-        self.outbox.push_back(Out { topic, payload, qos: Qos::AtMostOnce });
+        self.outbox.push_back(Out { topic, metrics, seq, qos, is_data: false });
+    }
+
+    fn push_data(&mut self, topic: String, metrics: Vec<u8>) {
+        self.push(topic, metrics);
+        self.outbox.back_mut().into_iter().for_each(|out| out.is_data = true);
     }
 }
 

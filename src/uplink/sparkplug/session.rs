@@ -6,6 +6,7 @@
 //! [`Session::read`].
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -17,7 +18,7 @@ use super::commands::{self, Kind};
 use super::edge::{Edge, millis};
 use super::host::Turn;
 use super::node::Now;
-use crate::model::{Origin, Qos, SetRequest, TopicFilter, TopicName};
+use crate::model::{Class, Origin, Qos, Seq, SetRequest, TopicFilter, TopicName};
 use crate::store::{Consumer, Entry};
 use crate::uplink::cause::{Cause, Ended};
 use crate::uplink::client::{Client, Event, Failure, Message, Received, Subscription};
@@ -52,6 +53,8 @@ pub struct Session<'a> {
     turns: Turns,
     /// Read, and not sent because births must come first.
     held: Option<(Work, Vec<Entry>)>,
+    /// Data that waited to be sent was dropped for births: the store is read again before them.
+    again: bool,
     barrier: Barrier,
     notices: Notices,
     settling: Settling,
@@ -130,6 +133,7 @@ impl<'a> Session<'a> {
             reader: None,
             turns: Turns::default(),
             held: None,
+            again: false,
             barrier,
             notices,
             settling: Settling::default(),
@@ -230,7 +234,9 @@ impl<'a> Session<'a> {
             Kind::Node => match commands::is_rebirth(&message.payload) {
                 Ok(true) => {
                     self.engine.board.update(|progress| progress.commands.received += 1);
-                    self.edge.node.want_rebirth();
+                    if self.edge.node.want_rebirth() {
+                        self.take_back();
+                    }
                 }
                 Ok(false) => self.ignored(),
                 Err(error) => {
@@ -241,6 +247,15 @@ impl<'a> Session<'a> {
             Kind::Device(device) => self.command(device, message),
             Kind::Other => self.ignored(),
         }
+    }
+
+    /// What was to be sent, or was and has no ping behind it, will be read from the store again.
+    fn take_back(&mut self) {
+        let rows = self.barrier.take_back().into_iter().flat_map(|sent| sent.rows);
+        let duplicates = delivered(rows);
+        self.engine.board.update(|progress| progress.duplicates_possible += duplicates);
+        self.notices.postpone(Duration::ZERO);
+        self.again = true;
     }
 
     fn command(&mut self, device: &str, message: &Received) {
@@ -362,7 +377,7 @@ impl<'a> Session<'a> {
         self.paced = None;
         self.slack = client.slack();
         while let Some(out) = self.edge.node.outbox.front() {
-            let bytes = out.topic.len() + out.payload.len() + PUBLISH_OVERHEAD;
+            let bytes = out.bytes() + PUBLISH_OVERHEAD;
             // The death certificate can't wait.
             let may_wait = out.qos == Qos::AtMostOnce;
             if may_wait && let Err(until) = self.engine.may_send(bytes) {
@@ -381,7 +396,7 @@ impl<'a> Session<'a> {
             self.stale = true;
             let id = client.publish(Message {
                 topic: &out.topic,
-                payload: &out.payload,
+                payload: &out.payload(millis(self.engine.clock.wall())),
                 qos: out.qos,
                 retain: false,
                 content_type: None,
@@ -409,7 +424,9 @@ impl<'a> Session<'a> {
     /// Puts into the outbox what may go out now.
     fn speak(&mut self) {
         let births = self.edge.node.births_due().filter(|due| *due <= Instant::now());
-        if self.unanswered.is_empty() && births.is_some() {
+        // What is still being proven is not to be read again.
+        let is_proven = !self.again || self.barrier.is_empty();
+        if self.unanswered.is_empty() && births.is_some() && is_proven {
             self.births();
         }
         if !self.edge.node.is_free() {
@@ -431,7 +448,7 @@ impl<'a> Session<'a> {
         let Some(reader) = &mut self.reader else { return };
         let has_backlog = reader.next(Lane::Backlog).is_some();
         let before = self.edge.node.outbox.len();
-        self.edge.node.device_deaths(wall, has_backlog);
+        self.edge.node.device_deaths(has_backlog);
         let deaths = self.edge.node.outbox.len() - before;
         if deaths > 0 {
             self.barrier.sent(Sent { messages: deaths, ..Sent::default() });
@@ -457,6 +474,10 @@ impl<'a> Session<'a> {
             boot: self.edge.store.boot(),
             times: &times,
         };
+        if std::mem::take(&mut self.again) {
+            self.settle();
+            (self.reader, self.held) = (None, None);
+        }
         // Before the births, so that what they don't have yet is live.
         let pause = self.engine.timing.store_retry;
         self.reader.get_or_insert_with(|| Reader::start(self.consumer.clone(), pause));
@@ -550,13 +571,17 @@ impl<'a> Session<'a> {
             refused: moves,
             lasted: self.connected.elapsed() >= self.engine.timing.backoff_cap,
         };
-        let rest = self.barrier.into_rest().flat_map(|sent| sent.rows);
-        let delivered = rest.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));
-        let duplicates: u64 = delivered.map(|(_, _, range)| rows_in(&[range])).sum();
+        let duplicates = delivered(self.barrier.into_rest().flat_map(|sent| sent.rows));
         self.engine.board.update(|progress| {
             progress.duplicates_possible += duplicates;
             progress.in_flight = (0, 0);
         });
         (closing, self.end, told)
     }
+}
+
+/// How many of these rows hosts have seen, if they have seen all that was sent.
+fn delivered(rows: impl Iterator<Item = (Class, Fate, Range<Seq>)>) -> u64 {
+    let delivered = rows.filter(|(_, fate, _)| matches!(fate, Fate::Delivered(_)));
+    delivered.map(|(_, _, range)| rows_in(&[range])).sum()
 }

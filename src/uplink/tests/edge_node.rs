@@ -1,5 +1,6 @@
 //! An edge node of Sparkplug against a broker that misbehaves on purpose.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use tokio::task::JoinSet;
 
 use super::fake::{Fake, Manners};
 use super::world::{World, broker, eventually, plan};
-use crate::codec::sparkplug::{Content, Payload};
+use crate::codec::sparkplug::{Content, DataType, Metric, Payload, payload};
 use crate::config::{
     ProxyPlan, RatePlan, SasPlan, Secret, SparkplugDevice, SparkplugMetric, SparkplugPlan,
     UplinkPlan,
 };
-use crate::model::{Name, TopicName, ValueKind};
+use crate::model::{Name, TopicName, Value, ValueKind};
 use crate::uplink::Cause;
 
 /// Ten devices of one tag each.
@@ -91,6 +92,57 @@ async fn the_death_certificate_does_not_wait_for_the_rate() {
     assert!(topics.len() < 8, "the births were not all out: {topics:?}");
     assert_eq!(topics.last().unwrap(), "spBv1.0/plant/NDEATH/edge");
     assert_eq!((status.acked_rows, status.waiting), (0, world.appended));
+}
+
+/// What waits for the rate is data too: it is said again behind the births, and nothing is lost.
+#[tokio::test]
+async fn no_data_goes_out_between_the_wish_for_births_and_them() {
+    const RATE: u32 = 16;
+    let (mut world, fake) = (World::new(), Fake::new([]).await);
+    world.append(20);
+    let rate = RatePlan { messages: Some(RATE), bytes: None };
+    let running = world.start(UplinkPlan { rate, ..node(&world, &fake, None) });
+    let is_data = |topic: &String| topic.contains("/DDATA/");
+    eventually("data", || topics(&fake).iter().any(is_data)).await;
+    let before = topics(&fake).len();
+    let rebirth = Metric {
+        name: Some("Node Control/Rebirth".to_owned()),
+        value: Some(Value::Bool(true)),
+        ..Metric::default()
+    };
+    let mut metrics = Vec::new();
+    rebirth.encode(DataType::Boolean, &mut metrics).unwrap();
+    fake.say("spBv1.0/plant/NCMD/edge", payload(0, None, &metrics), false);
+    let status = running.until_nothing_waits().await;
+    running.stop().await;
+    let topics = topics(&fake);
+    let rest = &topics[before..];
+    let births = rest.iter().position(|topic| topic.contains("/NBIRTH/")).unwrap();
+    // What was on its way when the wish came is no more than a moment's share of the rate.
+    assert!(births <= 2, "{rest:?}");
+    assert!(rest[births + 1..][..10].iter().all(|topic| topic.contains("/DBIRTH/")), "{rest:?}");
+    let sent = fake.log(|log| log.seen.clone());
+    let mut seq = None;
+    let mut values = BTreeSet::new();
+    let mut aliases = BTreeMap::new();
+    for seen in sent.iter().filter(|seen| !seen.publish.topic.contains("NDEATH")) {
+        let payload = Payload::decode(&*seen.publish.payload).unwrap();
+        let follows = seq.map(|last: u64| (last + 1) % 256);
+        let is_birth = seen.publish.topic.contains("/NBIRTH/");
+        assert_eq!(payload.seq, if is_birth { Some(0) } else { follows });
+        seq = payload.seq;
+        for metric in payload.metrics {
+            if let (Some(name), Some(alias)) = (metric.name, metric.alias) {
+                assert_eq!(*aliases.entry(alias).or_insert(name.clone()), name);
+            }
+            if let (true, Some(Content::Long(value))) = (is_data(&seen.publish.topic), metric.value)
+            {
+                values.insert(value);
+            }
+        }
+    }
+    assert_eq!(values, (0..world.appended).collect(), "{status:?}");
+    assert!(world.store.status().balances());
 }
 
 /// Hangs up on so many, and connects the next.

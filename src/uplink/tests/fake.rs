@@ -149,12 +149,12 @@ impl Fake {
     }
 
     /// Publishes to whoever is connected.
-    pub fn say(&self, topic: &str, payload: &str, retain: bool) {
+    pub fn say(&self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
         self.say_at(topic, payload, retain, QoS::AtLeastOnce);
     }
 
     /// As [`Fake::say`], at another quality of service.
-    pub fn say_at(&self, topic: &str, payload: &str, retain: bool, qos: QoS) {
+    pub fn say_at(&self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool, qos: QoS) {
         let mut publish = Publish::new(topic, qos, payload);
         publish.retain = retain;
         publish.pkid = if qos == QoS::AtMostOnce { 0 } else { 77 };

@@ -40,10 +40,7 @@ fn live_data_has_aliases_only_and_says_nothing_twice() {
         press.iter().all(|m| m.name.is_none() && m.datatype.is_none() && m.is_historical.is_none())
     );
     assert_eq!(fates(&sent), [(true, 2), (false, 1), (true, 1)]);
-    assert_eq!(
-        (sent.messages, sent.bytes),
-        (2, outs.iter().map(|o| o.topic.len() + o.payload.len()).sum())
-    );
+    assert_eq!((sent.messages, sent.bytes), (2, outs.iter().map(Out::bytes).sum()));
 }
 
 #[test]
@@ -113,7 +110,7 @@ fn two_values_of_one_moment_go_in_two_messages_and_large_batches_in_several() {
     let many: Vec<_> = (0..1000).map(|n| rig.read("count", 2000 + n, Value::I64(n))).collect();
     let (sent, outs) = rig.take(Lane::Backlog, many);
     assert_eq!(fates(&sent), [(true, 1000)]);
-    assert!(outs.len() > 2 && outs.iter().all(|out| out.topic.len() + out.payload.len() <= 4096));
+    assert!(outs.len() > 2 && outs.iter().all(|out| out.bytes() <= 4096));
     assert_eq!(outs.iter().map(|out| metrics(out).len()).sum::<usize>(), 1000);
 }
 
@@ -125,11 +122,11 @@ fn a_lost_device_dies_once_and_is_born_before_its_next_data() {
     let (_, outs) = rig.take(Lane::Live, lost(&rig, 1002));
     let nulls = metrics(&outs[0]);
     assert!(nulls.len() == 3 && nulls.iter().all(|metric| metric.is_null == Some(true)));
-    rig.node.device_deaths(5, true);
+    rig.node.device_deaths(true);
     let deaths: Vec<_> = rig.node.outbox.drain(..).collect();
     assert_eq!(topics(&deaths), ["DDEATH/edge/press"]);
     assert!(metrics(&deaths[0]).is_empty());
-    rig.node.device_deaths(5, false);
+    rig.node.device_deaths(false);
     assert!(rig.node.outbox.is_empty());
     let (sent, outs) = rig.take(Lane::Live, lost(&rig, 1003));
     assert_eq!((fates(&sent), outs.len()), (vec![(false, 3)], 0), "its death has said so");
@@ -143,7 +140,7 @@ fn a_birth_that_overtakes_a_reading_does_not_swallow_it() {
     let mut rig = Rig::new();
     rig.births();
     rig.take(Lane::Live, lost(&rig, 1002));
-    rig.node.device_deaths(5, false);
+    rig.node.device_deaths(false);
     rig.node.outbox.clear();
     let newer = rig.read("count", 1005, Value::U64(3));
     rig.latest.0.lock().unwrap().insert(newer.tag(), newer);
@@ -164,11 +161,11 @@ fn what_waited_of_a_lost_device_goes_between_a_birth_and_a_death() {
         rig.latest.0.lock().unwrap().insert(reading.tag(), reading);
     }
     rig.births();
-    rig.node.device_deaths(5, true);
+    rig.node.device_deaths(true);
     assert!(rig.node.outbox.is_empty(), "something of it may be waiting");
     let (_, outs) = rig.take(Lane::Backlog, vec![rig.read("count", 700, Value::U64(7))]);
     assert_eq!(topics(&outs), ["DDATA/edge/press"]);
-    rig.node.device_deaths(5, false);
+    rig.node.device_deaths(false);
     assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["DDEATH/edge/press"]);
     let (_, outs) = rig.take(Lane::Backlog, vec![rig.read("count", 701, Value::U64(8))]);
     assert_eq!(topics(&outs), ["DBIRTH/edge/press", "DDATA/edge/press"]);
@@ -204,7 +201,7 @@ fn a_tag_that_is_no_longer_configured_is_announced_and_sent() {
     let values: Vec<_> =
         metrics(&outs[4]).into_iter().map(|metric| metric.value.unwrap()).collect();
     assert_eq!(values, [Content::Boolean(true), Content::Text("many".to_owned())]);
-    rig.node.device_deaths(5, false);
+    rig.node.device_deaths(false);
     assert_eq!(topics(&rig.node.outbox.drain(..).collect::<Vec<_>>()), ["DDEATH/edge/pump"]);
 }
 

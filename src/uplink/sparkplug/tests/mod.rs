@@ -23,6 +23,7 @@ use crate::store::{Body, Entry, Options, Store};
 use crate::uplink::lanes::Lane;
 
 const START: Wall = Wall(1_800_000_000_000);
+const NOW: u64 = 1_800_000_000_000;
 
 /// A node with the devices press (count, setpoint, mode) and oven (heat), on a broker that is there.
 struct Rig {
@@ -153,7 +154,7 @@ impl Rig {
 }
 
 fn payload(out: &Out) -> Payload {
-    Payload::decode(out.payload.as_slice()).unwrap()
+    Payload::decode(&*out.payload(NOW)).unwrap()
 }
 
 fn topics(outs: &[Out]) -> Vec<&str> {

@@ -114,6 +114,29 @@ fn births_are_not_made_behind_births_that_wait_to_be_sent() {
 }
 
 #[test]
+fn data_that_waits_to_be_sent_gives_way_to_births() {
+    let mut rig = Rig::new();
+    rig.births();
+    assert!(!rig.node.want_rebirth(), "nothing waits");
+    rig.with_now(Node::births);
+    rig.node.notice(5, String::new());
+    rig.node.data(0, Vec::new());
+    rig.with_now(|node, now| node.device_birth(1, now));
+    assert!(rig.node.want_rebirth());
+    let left: Vec<_> = rig.node.outbox.drain(..).collect();
+    assert_eq!(topics(&left), ["NBIRTH/edge", "DBIRTH/edge/press", "DBIRTH/edge/oven"]);
+    assert_eq!(seqs(&rig.births()), [Some(0), Some(1), Some(2)]);
+}
+
+#[test]
+fn a_message_has_the_time_at_which_it_is_sent() {
+    let mut rig = Rig::new();
+    let births = rig.births();
+    let times = births.iter().map(|out| Payload::decode(&*out.payload(NOW + 9)).unwrap().timestamp);
+    assert!(times.into_iter().all(|time| time == Some(NOW + 9)));
+}
+
+#[test]
 fn births_wait_for_the_primary_host() {
     let mut rig = Rig::with_host(Some("scada"));
     assert!(rig.node.plan.subscribed().contains(&"spBv1.0/STATE/scada".to_owned()));
@@ -153,7 +176,7 @@ fn a_birth_is_as_large_as_check_says() {
     let births = rig.births();
     for (birth, device) in births[1..].iter().zip(&rig.node.plan.devices) {
         // Its time and seq.
-        assert_eq!(birth.payload.len(), device.birth_bytes() + 7 + 2, "{}", device.name);
+        assert_eq!(birth.payload(NOW).len(), device.birth_bytes() + 7 + 2, "{}", device.name);
     }
 }
 
