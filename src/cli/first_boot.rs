@@ -355,7 +355,9 @@ mod tests {
         let text = first(&path, &Wanted { name: "123".to_owned(), ..everything.clone() });
         let plan = config::parse(&text.replace("Werk \\\"7\\\"", "w7"), "t").unwrap().plan;
         assert_eq!(plan.gateway.name.as_str(), "123");
-        assert_eq!(plan.uplinks[0].username.as_deref(), Some("u: x"));
+        let uplink = &plan.uplinks[0];
+        let username = uplink.username.as_ref().map(|username| username.at(&uplink.brokers[0]));
+        assert_eq!(username.as_deref(), Some("u: x"));
         assert_eq!(plan.web.unwrap().listen.port(), 9443);
         assert!(file::parse_as(&path, &first(&path, &everything)).is_err(), "no such name");
     }

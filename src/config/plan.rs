@@ -257,7 +257,7 @@ pub struct UplinkPlan {
     pub proxy: Option<ProxyPlan>,
     pub mqtt: MqttVersion,
     pub client_id: String,
-    pub username: Option<String>,
+    pub username: Option<Username>,
     pub password: Option<Secret>,
     /// A token that is made anew for every connection, in the place of a password.
     pub sas: Option<SasPlan>,
@@ -340,6 +340,23 @@ impl fmt::Display for BrokerUrl {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// As whom an uplink connects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Username {
+    Plain(String),
+    /// What stands before and behind the host of the broker that it is for.
+    OfHost(String, String),
+}
+
+impl Username {
+    pub fn at(&self, broker: &BrokerUrl) -> String {
+        match self {
+            Self::Plain(name) => name.clone(),
+            Self::OfHost(before, behind) => format!("{before}{}{behind}", broker.host),
         }
     }
 }

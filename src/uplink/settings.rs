@@ -59,12 +59,12 @@ fn read(
 
 fn login(
     places: &SecretPlaces,
-    username: Option<&String>,
+    username: Option<String>,
     password: Option<&Secret>,
 ) -> Result<Option<(String, String)>, SettingsError> {
     let password = password.map(|secret| read(places, "password file", secret)).transpose()?;
     match (username, password) {
-        (Some(username), password) => Ok(Some((username.clone(), password.unwrap_or_default()))),
+        (Some(username), password) => Ok(Some((username, password.unwrap_or_default()))),
         (None, Some(_)) => Err(SettingsError::PasswordAlone),
         (None, None) => Ok(None),
     }
@@ -88,7 +88,8 @@ pub fn dial(
     now: Wall,
 ) -> Result<Dial, SettingsError> {
     let broker = plan.brokers.get(broker).ok_or(SettingsError::NoBroker)?;
-    let mut login = login(places, plan.username.as_ref(), plan.password.as_ref())?;
+    let username = plan.username.as_ref().map(|username| username.at(broker));
+    let mut login = login(places, username, plan.password.as_ref())?;
     let mut good_for = None;
     if let (Some(sas), Some((_, password))) = (&plan.sas, &mut login) {
         let key = read(places, "key file", &sas.key)?;
@@ -128,7 +129,7 @@ fn target(
         Some(proxy) => Some(Proxy {
             host: proxy.host.clone(),
             port: proxy.port,
-            login: login(places, proxy.username.as_ref(), proxy.password.as_ref())?,
+            login: login(places, proxy.username.clone(), proxy.password.as_ref())?,
         }),
         None => None,
     };

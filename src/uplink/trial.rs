@@ -58,7 +58,8 @@ pub struct Alone {
 pub fn beside(plan: &UplinkPlan) -> Result<String, Alone> {
     let own = &plan.client_id;
     let id = format!("{own}-test");
-    let is_named = plan.username.as_ref().is_some_and(|name| name.contains(own.as_str()));
+    let names = |broker| plan.username.as_ref().map(|username| username.at(broker));
+    let is_named = plan.brokers.iter().filter_map(names).any(|name| name.contains(own.as_str()));
     let has_certificate = plan.tls.as_ref().is_some_and(|tls| tls.client.is_some());
     let max = plan.service.as_ref().and_then(|service| service.limits.client_id_bytes);
     let is_bound = plan.sas.is_some() || plan.service.is_some() && (is_named || has_certificate);

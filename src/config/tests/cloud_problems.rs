@@ -166,15 +166,20 @@ fn what_the_user_writes_wins_over_the_preset_key_by_key() {
     assert_eq!(slower.rate, RatePlan { messages: Some(50), bytes: Some(512_000) });
     assert_eq!((slower.window_messages, slower.window_bytes), (100, 300_000));
     let hub = uplink(
-        "preset: azure-iot-hub, url: 'mqtts://hub.example', client-id: dev7, certificate: a, key: b",
+        "preset: azure-iot-hub, url: ['mqtts://hub.example', 'mqtts://spare.example'], client-id: dev7, \
+         certificate: a, key: b",
     );
-    assert_eq!(hub.username.as_deref(), Some("hub.example/dev7/?api-version=2021-04-12"));
+    let named = |plan: &UplinkPlan| -> Vec<_> {
+        plan.brokers.iter().filter_map(|hub| Some(plan.username.as_ref()?.at(hub))).collect()
+    };
+    let name = |hub: &str| format!("{hub}/dev7/?api-version=2021-04-12");
+    assert_eq!(named(&hub), ["hub.example", "spare.example"].map(name), "each hub has its own");
     assert_eq!(hub.prefix, "devices/dev7/messages/events/");
     assert_eq!((hub.keep_alive, hub.retain), (Duration::from_secs(240), false));
     let own = uplink(
         "preset: azure-iot-hub, url: 'mqtts://h', username: '{host}', password: { file: f }, keep-alive: 1min",
     );
-    assert_eq!(own.username.as_deref(), Some("{host}"));
+    assert_eq!(named(&own), ["{host}"]);
     assert_eq!(own.keep_alive, Duration::from_secs(60));
 }
 

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
 use super::world::{World, broker, eventually, plan};
-use crate::config::{BrokerUrl, Secret, UplinkPlan};
+use crate::config::{BrokerUrl, Secret, UplinkPlan, Username};
 use crate::model::Form;
 use crate::uplink::{Cause, Connection};
 
@@ -86,7 +86,8 @@ async fn the_password_is_read_for_every_attempt_and_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::new([]).await;
     let secret = Secret { file: "uplink.password".into() };
-    let plan = UplinkPlan { username: Some("me".into()), password: Some(secret), ..plan(&fake) };
+    let username = Some(Username::Plain("me".to_owned()));
+    let plan = UplinkPlan { username, password: Some(secret), ..plan(&fake) };
     let world = World::new();
     let running = world.start_in(plan, dir.path().to_owned());
     let status = running.until("missed", |s| s.ends.contains_key(&Cause::Settings)).await;

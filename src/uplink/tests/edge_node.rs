@@ -14,7 +14,7 @@ use super::world::{World, broker, eventually, plan};
 use crate::codec::sparkplug::{Content, DataType, Metric, Payload, payload};
 use crate::config::{
     ProxyPlan, RatePlan, SasPlan, Secret, SparkplugDevice, SparkplugMetric, SparkplugPlan,
-    UplinkPlan,
+    UplinkPlan, Username,
 };
 use crate::model::{Name, TopicName, Value, ValueKind};
 use crate::uplink::Cause;
@@ -214,7 +214,7 @@ async fn a_token_is_renewed_and_the_hosts_are_told() {
     let lifetime = Duration::from_millis(400);
     let sas =
         SasPlan { key: Secret { file: "hub.key".into() }, lifetime, resource: None, policy: None };
-    let username = Some("hub/d1".to_owned());
+    let username = Some(Username::Plain("hub/d1".to_owned()));
     let node = UplinkPlan { sas: Some(sas), username, ..node(&world, &fake, None) };
     let running = world.start_in(node, dir.path().to_owned());
     let status = running.until("renewed", |status| status.connects == 3).await;

@@ -14,7 +14,9 @@ use super::emulated::{Connection, Counts};
 use super::world::{World, bare_plan};
 use crate::config::UplinkPlan;
 use crate::config::clouds::{self, Service, ServiceLimits};
-use crate::model::{Form, TopicFilter, TopicName};
+use crate::config::file::SecretPlaces;
+use crate::model::{Form, TopicFilter, TopicName, Wall};
+use crate::uplink::settings;
 
 /// An acknowledgement from a cloud, on a good line.
 const LATENCY: Duration = Duration::from_millis(40);
@@ -85,6 +87,25 @@ fn plan(service: &Service, addr: SocketAddr, backlog: Form) -> UplinkPlan {
     let loaded = crate::config::parse(&text, service.name).unwrap_or_else(|why| panic!("{why}"));
     let wanted = loaded.plan.uplinks.into_iter().next().unwrap();
     UplinkPlan { backlog, ..bare_plan(wanted, addr) }
+}
+
+/// Whichever of several hubs is dialled, it is called by its own name.
+#[test]
+fn a_login_names_the_hub_that_is_dialled() {
+    let text = "gateway: { name: g }\nuplinks:\n  cloud: { preset: azure-iot-hub, client-id: d7, \
+                url: ['mqtts://one.example', 'mqtts://two.example'], sas: { key: { file: hub.key } } }";
+    let loaded = crate::config::parse(text, "t").unwrap();
+    let plan = UplinkPlan { tls: None, ..loaded.plan.uplinks.into_iter().next().unwrap() };
+    let dir = tempfile::tempdir().unwrap();
+    let mut key = std::fs::File::create(dir.path().join("hub.key")).unwrap();
+    std::io::Write::write_all(&mut key, b"c2VjcmV0IGtleQ==").unwrap();
+    let places = SecretPlaces::new(dir.path().to_owned());
+    for (broker, host) in ["one.example", "two.example"].into_iter().enumerate() {
+        let dial = settings::dial(&plan, &places, broker, Wall(0)).unwrap();
+        let (username, token) = dial.hello.login.unwrap();
+        assert_eq!((dial.target.host.as_str(), username.split('/').next()), (host, Some(host)));
+        assert!(token.contains(&format!("sr={host}%2Fdevices%2Fd7&")), "{token}");
+    }
 }
 
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);

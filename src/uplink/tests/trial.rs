@@ -10,7 +10,7 @@ use super::announcing::home;
 use super::edge_node::node;
 use super::fake::{End, Fake, Mood, WELL, Welcome};
 use super::world::{World, plan};
-use crate::config::{SasPlan, Secret, UplinkPlan, clouds};
+use crate::config::{SasPlan, Secret, UplinkPlan, Username, clouds};
 use crate::model::{TopicName, Wall};
 use crate::uplink::{Tried, beside, trial};
 
@@ -72,7 +72,7 @@ async fn a_token_that_is_refused_names_the_clock_that_it_counts_from() {
     let file = dir.path().join("hub.key");
     std::fs::File::create(&file).unwrap().write_all(b"c2VjcmV0IGtleQ==").unwrap();
     let sas = SasPlan { key: Secret { file }, ..token() };
-    let username = Some("hub/d1".to_owned());
+    let username = Some(Username::Plain("hub/d1".to_owned()));
     let (good, last) = tried(&UplinkPlan { sas: Some(sas), username, ..plan(&fake) }).await;
     assert!(!good && last.step == "login", "{last:?}");
     let words = "its token counts from the gateway's clock, which reads 1970-01-01T00:00:00.000Z";
@@ -99,7 +99,8 @@ async fn a_login_for_one_client_id_is_not_tried_beside_it() {
     let long = UplinkPlan { client_id: "x".repeat(126), ..plan(&fake) };
     assert!(beside(&long).is_ok());
     assert!(beside(&of_service("aws-iot-core", long)).is_err(), "it takes 128 bytes");
-    let named = UplinkPlan { username: Some("hub/press-line-3".to_owned()), ..plan(&fake) };
+    let username = Some(Username::Plain("hub/press-line-3".to_owned()));
+    let named = UplinkPlan { username, ..plan(&fake) };
     assert!(beside(&named).is_ok(), "a name like any other");
     assert!(beside(&of_service("azure-iot-hub", named)).is_err());
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::fake::Fake;
 use super::world::{World, broker, plan};
-use crate::config::{BrokerUrl, ProxyPlan, SasPlan, Secret, UplinkPlan};
+use crate::config::{BrokerUrl, ProxyPlan, SasPlan, Secret, UplinkPlan, Username};
 use crate::uplink::Cause;
 use crate::websocket;
 
@@ -171,7 +171,8 @@ async fn a_token_is_renewed_before_it_ends() {
         resource: None,
         policy: None,
     };
-    let tokens = UplinkPlan { sas: Some(sas), username: Some("hub/d1".to_owned()), ..plan(&fake) };
+    let username = Some(Username::Plain("hub/d1".to_owned()));
+    let tokens = UplinkPlan { sas: Some(sas), username, ..plan(&fake) };
     let running = world.start_in(tokens, dir.path().to_owned());
     running.until("online", |s| s.connects == 1).await;
     while running.port.status().connects < 4 {

@@ -6,7 +6,7 @@ use crate::config::check::files;
 use crate::config::clouds::CLIENT_ID;
 use crate::config::defaults::{ALPN_BYTES_MAX, ALPN_MAX, SAS_LIFETIME, SAS_LIFETIME_RANGE};
 use crate::config::keys;
-use crate::config::plan::{BrokerUrl, SasPlan, Secret, TlsPlan};
+use crate::config::plan::{BrokerUrl, SasPlan, Secret, TlsPlan, Username};
 use crate::config::problem::{Complaint, Findings};
 use crate::config::section::{Field, Section};
 use crate::config::values;
@@ -35,16 +35,18 @@ pub(super) const IDENTITY_BYTES_MAX: usize = 256;
 /// As it is written; a service's own has places for the host and the client id.
 pub(super) fn username(
     section: &Section<'_>,
-    brokers: &[BrokerUrl],
     client_id: &str,
     out: &mut Findings,
-) -> Option<String> {
+) -> Option<Username> {
     let username = section.scalar("username", out, values::text(IDENTITY_BYTES_MAX))?;
     if section.is_own("username") {
-        return Some(username);
+        return Some(Username::Plain(username));
     }
-    let host = brokers.first().map_or("", |broker| broker.host.as_str());
-    Some(username.replace("{host}", host).replace(CLIENT_ID, client_id))
+    let username = username.replace(CLIENT_ID, client_id);
+    Some(match username.split_once("{host}") {
+        Some((before, behind)) => Username::OfHost(before.to_owned(), behind.to_owned()),
+        None => Username::Plain(username),
+    })
 }
 
 /// Protocols that are offered in the TLS handshake, the best first.

@@ -51,7 +51,7 @@ pub(super) fn check(
     let mqtt = section.scalar("mqtt", out, values::word(&MQTT_VERSIONS));
     let client_id = section.scalar("client-id", out, values::text(IDENTITY_BYTES_MAX));
     let client_id = client_id.unwrap_or_else(|| format!("{}-{name}", gateway.name));
-    let username = credentials::username(&section, &brokers, &client_id, out);
+    let username = credentials::username(&section, &client_id, out);
     let password = credentials::password(&section, &brokers, out);
     let sas = credentials::sas(&section, &brokers, out);
     let keep_alive = section.scalar("keep-alive", out, values::duration(KEEP_ALIVE_RANGE));
