@@ -66,6 +66,8 @@ pub struct ServiceLimits {
     pub ports: Vec<u16>,
     /// The port on which MQTT is one of several protocols, and what it is called in the handshake.
     pub alpn: Option<(u16, String)>,
+    /// Why nobody with a [`Login`] known here is taken over WebSocket, where that is so.
+    pub no_websocket: Option<String>,
     pub login: Vec<Login>,
     pub client_id_bytes: Option<usize>,
     /// A whole PUBLISH.
@@ -227,6 +229,7 @@ fn limits(section: &Section<'_>, out: &mut Findings) -> Option<ServiceLimits> {
             .filter_map(|item| item.scalar(out, values::integer(1..=65_535)))
             .collect(),
         alpn,
+        no_websocket: section.scalar("no-websocket", out, &text),
         login: logins.iter().filter_map(|item| item.scalar(out, &login)).collect(),
         client_id_bytes: section.scalar("client-id-bytes", out, &count),
         packet_bytes: section.scalar("packet-max", out, &size),

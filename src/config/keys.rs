@@ -451,6 +451,7 @@ pub(super) static CLOUD_LIMITS: Shape = Shape {
         "versions",
         "ports",
         "alpn",
+        "no-websocket",
         "login",
         "client-id-bytes",
         "packet-max",

@@ -82,6 +82,7 @@ fn limits(limits: &ServiceLimits) -> Vec<(&'static str, String)> {
         ("tls", tls.to_owned()),
         ("ports", ports.join(", ")),
         ("alpn", alpn.unwrap_or_default()),
+        ("no WebSocket", limits.no_websocket.clone().unwrap_or_default()),
         ("mqtt", versions.join(", ")),
         ("messages", per_second(limits.rate.messages.map(|n| n.to_string()))),
         ("bytes", per_second(limits.rate.bytes.map(show_size))),

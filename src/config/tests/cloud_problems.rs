@@ -36,6 +36,12 @@ fn what_a_service_would_refuse_is_said_where_it_is_written() {
              t:6:35 uplinks.u.url: AWS IoT Core takes connections over TLS only; write mqtts://",
         ),
         (
+            "preset: aws-iot-core, url: ['mqtts://h:443', 'wss://h'], certificate: a, key: b",
+            "t:6:35 uplinks.u.url: AWS IoT Core can't be reached over WebSocket from here: it wants \
+             SigV4 or a custom authorizer there, and looks at no certificate; write mqtts:// with \
+             port 8883 or 443",
+        ),
+        (
             "preset: azure-event-grid, url: 'mqtts://h:1883', username: u, password: { file: f }",
             "t:6:39 warning: uplinks.u.url: Azure Event Grid listens on port 8883 or 443, not on 1883",
         ),

@@ -95,17 +95,22 @@ fn inner(section: &Section<'_>, key: &str) -> Spot {
 }
 
 fn connection(service: &Service, section: &Section<'_>, plan: &UplinkPlan, out: &mut Findings) {
-    let ServiceLimits { needs_tls, ports, keep_alive, .. } = &service.limits;
+    let ServiceLimits { needs_tls, ports, no_websocket, keep_alive, .. } = &service.limits;
     let title = &service.title;
+    let list: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let list = list.join(" or ");
     let open = plan.brokers.iter().any(|broker| !broker.secure);
+    let is_web = plan.brokers.iter().any(|broker| broker.path.is_some());
     let other = plan.brokers.iter().find(|broker| !ports.contains(&broker.port));
     if *needs_tls && open {
         let message = format!("{title} takes connections over TLS only");
         out.error(&section.spot_of("url"), Complaint::new(message).hint("write mqtts://"));
+    } else if let Some(why) = no_websocket.as_ref().filter(|_| is_web) {
+        let message = format!("{title} can't be reached over WebSocket from here: {why}");
+        let hint = format!("write mqtts:// with port {list}");
+        out.error(&section.spot_of("url"), Complaint::new(message).hint(hint));
     } else if let Some(other) = other {
-        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-        let message =
-            format!("{title} listens on port {}, not on {}", ports.join(" or "), other.port);
+        let message = format!("{title} listens on port {list}, not on {}", other.port);
         out.warning(&section.spot_of("url"), message);
     }
     let versions = &service.limits.versions;
