@@ -53,6 +53,8 @@ pub struct Announcer {
     /// Each device's document by its topic.
     documents: BTreeMap<TopicName, Json>,
     waiting: VecDeque<Announcement>,
+    /// What the broker does not take now, and why.
+    refused: Vec<(Announcement, String)>,
 }
 
 impl Announcer {
@@ -76,7 +78,7 @@ impl Announcer {
             }
             fits
         });
-        let mut announcer = Self { plan: described, documents, waiting };
+        let mut announcer = Self { plan: described, documents, waiting, refused: Vec::new() };
         announcer.all();
         announcer
     }
@@ -94,6 +96,32 @@ impl Announcer {
 
     pub fn pop(&mut self) -> Option<Announcement> {
         self.waiting.pop_front()
+    }
+
+    /// The broker has taken this one.
+    pub fn taken(&mut self, told: &Announcement) {
+        self.refused.retain(|(refused, _)| refused != told);
+    }
+
+    /// It does not take this one now; says whether that is news.
+    pub fn refused(&mut self, told: Announcement, reason: String) -> bool {
+        if let Some((_, known)) = self.refused.iter_mut().find(|(refused, _)| *refused == told) {
+            *known = reason;
+            return false;
+        }
+        let has_room = self.refused.len() < WAITING_MAX;
+        self.refused.extend(has_room.then_some((told, reason)));
+        true
+    }
+
+    /// Tells what was refused once more.
+    pub fn again(&mut self) {
+        self.waiting.extend(self.refused.iter().map(|(told, _)| told.clone()));
+    }
+
+    /// Topic and reason of what is refused.
+    pub fn named(&self) -> impl ExactSizeIterator<Item = (&TopicName, &str)> {
+        self.refused.iter().map(|(told, reason)| (&told.topic, reason.as_str()))
     }
 
     /// Takes a message that came, if it is about discovery; says whether it was.

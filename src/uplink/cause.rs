@@ -110,6 +110,15 @@ impl Ended {
         Self { cause, reason: reason.into(), advice: cause.advice() }
     }
 
+    /// Where the broker says that another is to be used, that is what to do. Nobody is sent elsewhere
+    /// by what came over the line: who could write there would have all readings.
+    fn with_move(mut self, code: u8) -> Self {
+        if matches!(code, USE_ANOTHER_SERVER | SERVER_MOVED) {
+            self.advice = MOVED_ADVICE;
+        }
+        self
+    }
+
     /// Where the login is a token (`is_token`), made by the clock that says `now`, that is what to look at.
     pub fn with_token(mut self, is_token: bool, now: Wall) -> Self {
         if is_token && self.cause == Cause::Login {
@@ -124,6 +133,9 @@ impl Ended {
 
 const TOKEN_ADVICE: &str =
     "check the clock of this machine, the file of sas.key and its policy, and the client id";
+
+const MOVED_ADVICE: &str =
+    "put the server that it names into url, or ask who runs the broker for it";
 
 impl From<SettingsError> for Ended {
     fn from(error: SettingsError) -> Self {
@@ -166,12 +178,13 @@ pub fn explain(failure: &Failure, peer: &str, now: Wall) -> Ended {
                 4 | 5 | 0x86 | 0x87 | 0x8C => Cause::Login,
                 _ => Cause::Refused,
             };
-            Ended::new(cause, with_text(connect_words(reason.code), reason))
+            let ended = Ended::new(cause, with_text(connect_words(reason.code), reason));
+            ended.with_move(reason.code)
         }
         Failure::Dismissed(reason) => {
             let cause = if reason.code == 0x8E { Cause::SameClient } else { Cause::Closed };
             let words = format!("{peer} ended the connection: {}", words(reason.code));
-            Ended::new(cause, with_text(&words, reason))
+            Ended::new(cause, with_text(&words, reason)).with_move(reason.code)
         }
         Failure::Closed => closed(peer),
         Failure::Silent => Ended::new(Cause::NoAnswer, format!("{peer} does not answer pings")),
@@ -209,6 +222,8 @@ pub fn refused_message(topic: &str, reason: &Reason) -> Ended {
     Ended::new(Cause::NotTaken, with_text(&words, reason))
 }
 
+const USE_ANOTHER_SERVER: u8 = 0x9C;
+const SERVER_MOVED: u8 = 0x9D;
 const TOPIC_NAME_INVALID: u8 = 0x90;
 const PAYLOAD_FORMAT_INVALID: u8 = 0x99;
 
@@ -401,6 +416,19 @@ mod tests {
         );
         assert_eq!(civil(20_783), (2026, 11, 26));
         assert_eq!(civil(11_016), (2000, 2, 29));
+    }
+
+    #[test]
+    fn a_broker_that_sends_elsewhere_is_quoted_and_not_followed() {
+        let reason = |code| Reason { code, text: Some("other.example:8883".to_owned()) };
+        let ended = explain(&Failure::Dismissed(reason(0x9D)), "h:1", Wall(0));
+        assert_eq!((ended.cause, ended.advice), (Cause::Closed, MOVED_ADVICE));
+        let words = "h:1 ended the connection: the server has moved (it says: other.example:8883)";
+        assert_eq!(ended.reason, words);
+        let ended = explain(&Failure::Refused(reason(0x9C)), "h:1", Wall(0));
+        assert_eq!((ended.cause, ended.advice), (Cause::Refused, MOVED_ADVICE));
+        let ended = explain(&Failure::Dismissed(reason(0x8B)), "h:1", Wall(0));
+        assert_eq!(ended.advice, Cause::Closed.advice());
     }
 
     #[test]

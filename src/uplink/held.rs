@@ -18,7 +18,7 @@ use crate::model::TopicName;
 /// More topics than this are no matter of topics.
 const TOPICS_MAX: usize = 1_024;
 /// Those that the status names.
-const NAMED_MAX: usize = 8;
+pub const NAMED_MAX: usize = 8;
 /// The pause grows up to so many times the first one.
 const PAUSE_GROWTH: u32 = 16;
 

@@ -102,6 +102,11 @@ impl<T> Inflight<T> {
         self.next += 1;
     }
 
+    /// The number of the oldest that is out; later ones have higher numbers.
+    pub fn oldest(&self) -> Option<u64> {
+        self.order.front().map(|(number, _)| *number)
+    }
+
     /// The row that this acknowledgement settles; `None` if the id is not out.
     pub fn acknowledged(&mut self, id: u16) -> Option<T> {
         let entry = self.out.remove(&id)?;
@@ -143,7 +148,11 @@ mod tests {
         assert_eq!(inflight.acknowledged(8), Some(101));
         assert_eq!(inflight.acknowledged(8), None, "an acknowledgement counts once");
         assert_eq!((inflight.messages(), inflight.bytes()), (2, 20));
-        assert_eq!(inflight.into_rest().collect::<Vec<_>>(), [100, 102]);
+        let oldest = inflight.oldest();
+        assert_eq!(inflight.acknowledged(7), Some(100));
+        assert!(inflight.oldest() > oldest);
+        inflight.hand_over(7, 100, 10);
+        assert_eq!(inflight.into_rest().collect::<Vec<_>>(), [102, 100]);
     }
 
     #[test]

@@ -141,6 +141,12 @@ impl Telling {
         self.due.then_some(bytes)
     }
 
+    /// The broker does not take what was told.
+    pub fn refused(&mut self, reason: String) {
+        tracing::warn!(uplink = %self.uplink, "{reason}");
+        self.problem = Some(reason);
+    }
+
     /// Why what is to be told can't be, while that is so.
     pub fn problem(&self) -> Option<&str> {
         self.problem.as_deref()

@@ -14,7 +14,7 @@ use super::cause::{self, Cause, Ended};
 use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
 use super::company::Company;
 use super::engine::{Closing, Engine};
-use super::held::{Full, Held};
+use super::held::{Full, Held, NAMED_MAX};
 use super::inflight::{Inflight, Window};
 use super::notices::{self, Notices};
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
@@ -22,9 +22,14 @@ use super::reader::Found;
 use super::remote::{self, Telling};
 use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settling, rows_in};
+use super::status::RefusedTopic;
 use super::supply::Supply;
 use crate::model::{Qos, Seq, TopicName};
 use crate::store::Consumer;
+
+/// Of the watchdog's times: so long may a broker leave one message unanswered while it answers others.
+/// Some throw away what comes too fast, and on 3.1.1 nothing else tells of it.
+const OLDEST_PATIENCE: u32 = 6;
 
 /// A message that goes out, and what its acknowledgement settles.
 enum Out {
@@ -107,6 +112,8 @@ pub struct Session<'a> {
     again: bool,
     notices: Notices,
     announcer: Announcer,
+    /// When what is told besides rows and was refused is told again.
+    tell_at: Option<Instant>,
     /// `None` if nobody configures the gateway over this uplink.
     telling: Option<Telling>,
     settling: Settling,
@@ -114,6 +121,8 @@ pub struct Session<'a> {
     settle_at: Instant,
     /// The last acknowledgement, or the hand-over that ended a time with nothing out.
     quiet_since: Instant,
+    /// The oldest message that is out, by its number, and since when it is that.
+    oldest: Option<(u64, Instant)>,
     /// Something was acknowledged since that was noted.
     heard: bool,
     /// How much longer an acknowledgement may take, for what has to go out before it.
@@ -180,11 +189,13 @@ impl<'a> Session<'a> {
             again: false,
             notices,
             announcer,
+            tell_at: None,
             telling,
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
             quiet_since: now,
+            oldest: None,
             heard: false,
             slack: Duration::ZERO,
             owed: false,
@@ -215,6 +226,7 @@ impl<'a> Session<'a> {
             || !self.held.is_empty()
             || self.again
             || self.notices.pending()
+            || self.tell_at.is_some()
             || self.stopping()
             || self.refused.is_some()
     }
@@ -457,10 +469,16 @@ impl<'a> Session<'a> {
                 self.engine.board.update(|progress| progress.commands.replies += 1);
             }
             Out::Reply(_) => self.engine.replies_dropped(1),
-            Out::Announcement(_) => {}
-            Out::Told(_, told) => {
-                let telling = self.telling.as_ref().filter(|_| good);
+            Out::Announcement(told) if good => self.announcer.taken(&told),
+            Out::Announcement(told) => self.announcement_refused(told, reason),
+            Out::Told(_, told) if good => {
+                let telling = self.telling.as_ref();
                 telling.into_iter().for_each(|telling| telling.acknowledged(told.revision));
+            }
+            Out::Told(topic, _) => {
+                let words = cause::refused_message(topic.as_str(), reason).reason;
+                self.telling.iter_mut().for_each(|telling| telling.refused(words.clone()));
+                self.tell_again();
             }
             Out::Notice(told) => self.notice_answered(&told, reason),
         }
@@ -496,6 +514,21 @@ impl<'a> Session<'a> {
                 self.refused.get_or_insert(ended);
             }
         }
+    }
+
+    fn announcement_refused(&mut self, told: Announcement, reason: &Reason) {
+        let ended = cause::refused_message(told.topic.as_str(), reason);
+        if self.announcer.refused(told, ended.reason.clone()) {
+            let uplink = &self.engine.plan.name;
+            tracing::warn!(%uplink, reason = %ended.reason, next = ended.advice, "will be told again");
+        }
+        self.tell_again();
+    }
+
+    /// What was refused just now is told again after a pause.
+    fn tell_again(&mut self) {
+        let pause = self.engine.timing.refused_pause;
+        self.tell_at.get_or_insert_with(|| Instant::now() + pause);
     }
 
     /// A refused notice holds nothing back; it is told later, or counted if it never can be.
@@ -542,6 +575,11 @@ impl<'a> Session<'a> {
             let reason = format!("the broker acknowledged none of {out} messages for {seconds} s");
             return Err(End::Ours(Ended::new(Cause::NoAcknowledgement, reason)));
         }
+        self.watch_oldest(now)?;
+        if self.tell_at.take_if(|at| now >= *at).is_some() {
+            self.announcer.again();
+            self.telling.iter_mut().for_each(Telling::renew);
+        }
         if out == 0
             && let Some(refused) = &self.refused
         {
@@ -554,10 +592,39 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// One message that is forgotten while others are answered is sent again by a new connection.
+    fn watch_oldest(&mut self, now: Instant) -> Result<(), End> {
+        let oldest = self.inflight.oldest();
+        if self.oldest.map(|(number, _)| number) != oldest {
+            self.oldest = oldest.map(|number| (number, now));
+        }
+        let patience = self.engine.timing.watchdog * OLDEST_PATIENCE + self.slack;
+        if self.oldest.is_none_or(|(_, since)| now - since < patience) {
+            return Ok(());
+        }
+        let seconds = patience.as_secs_f64();
+        let reason = format!(
+            "the broker acknowledges messages, and left one unacknowledged for {seconds} s"
+        );
+        Err(End::Ours(Ended::new(Cause::NoAcknowledgement, reason)))
+    }
+
+    /// Topics that wait, and others that something is to be told on: how many, and the first of them.
+    fn refused_topics(&self) -> (usize, Vec<RefusedTopic>) {
+        let (rows, mut named) = self.held.named();
+        let told = self.announcer.named();
+        let count = rows + told.len();
+        named.extend(told.take(NAMED_MAX - named.len()).map(|(topic, reason)| RefusedTopic {
+            topic: topic.to_string(),
+            reason: reason.to_owned(),
+        }));
+        (count, named)
+    }
+
     fn report(&mut self) {
         self.stale = false;
         let in_flight = (self.inflight.messages(), self.inflight.bytes());
-        let (lanes, refused) = (self.supply.positions(), self.held.named());
+        let (lanes, refused) = (self.supply.positions(), self.refused_topics());
         let untold = self.telling.as_ref().and_then(Telling::problem).map(str::to_owned);
         self.engine.board.update(|progress| {
             progress.in_flight = in_flight;

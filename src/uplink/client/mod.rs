@@ -81,6 +81,8 @@ pub struct Client {
     has_will: bool,
     /// A message went without its retain flag, and that was said.
     unretained: bool,
+    /// The broker answered what nobody asked, and that was said.
+    unasked: bool,
     ids: Ids,
     /// Packet ids of QoS 2 messages that came and are not released.
     held: HashSet<u16>,
@@ -115,8 +117,8 @@ impl Client {
             timer: Box::pin(sleep_until(now + every.unwrap_or(answer))),
         };
         let (ids, held, line) = (Ids::default(), HashSet::new(), Line::new(slowest));
-        let (has_will, unretained) = (false, false);
-        Self { wire, limits, has_will, unretained, ids, held, pings, line }
+        let (has_will, unretained, unasked) = (false, false, false);
+        Self { wire, limits, has_will, unretained, unasked, ids, held, pings, line }
     }
 
     /// What the broker said of itself.
@@ -218,11 +220,13 @@ impl Client {
     fn react(&mut self, packet: Incoming) -> Result<Option<Event>, Failure> {
         match packet {
             Incoming::PubAck { id, reason } => {
-                self.give_back(id, Use::Publish)?;
-                Ok(Some(Event::Acked(id, reason)))
+                let is_out = self.give_back(id, Use::Publish);
+                Ok(is_out.then_some(Event::Acked(id, reason)))
             }
             Incoming::SubAck { id, granted: answers } => {
-                self.give_back(id, Use::Subscribe)?;
+                if !self.give_back(id, Use::Subscribe) {
+                    return Ok(None);
+                }
                 let granted = answers.iter().filter(|granted| **granted).count();
                 let refused = answers.len() - granted;
                 Ok(Some(Event::Subscribed { id, granted, refused }))
@@ -255,12 +259,15 @@ impl Client {
         }
     }
 
-    fn give_back(&mut self, id: u16, what: Use) -> Result<(), Failure> {
-        let Some(end) = self.ids.give_back(id, what) else {
-            return Err(Failure::protocol(format!("it answered packet {id}, which is not out")));
-        };
-        self.line.answered(end);
-        Ok(())
+    /// Whether a packet with this id was out. A broker that answers twice, or what nobody asked, is not
+    /// left for it: the next connection would be to the same one.
+    fn give_back(&mut self, id: u16, what: Use) -> bool {
+        let end = self.ids.give_back(id, what);
+        if end.is_none() && !std::mem::replace(&mut self.unasked, true) {
+            tracing::warn!(id, "the broker answered a packet that is not out; it is not heeded");
+        }
+        end.into_iter().for_each(|end| self.line.answered(end));
+        end.is_some()
     }
 
     /// Says DISCONNECT, if the other side still listens.

@@ -107,7 +107,8 @@ pub fn decode(mut frame: Frame) -> Result<Option<Incoming>, Error> {
     Ok(Some(match packet {
         Packet::ConnAck(ack) => {
             let limits = ack.properties.as_ref().map_or(Limits::NONE, limits);
-            let text = ack.properties.and_then(|properties| properties.reason_string);
+            let text =
+                ack.properties.and_then(|said| words(said.reason_string, said.server_reference));
             Incoming::Welcome { reason: Reason { code: codes[1], text }, limits }
         }
         Packet::Publish(publish) => {
@@ -128,11 +129,18 @@ pub fn decode(mut frame: Frame) -> Result<Option<Incoming>, Error> {
         }
         Packet::PingResp(_) => Incoming::Pong,
         Packet::Disconnect(goodbye) => {
-            let text = goodbye.properties.and_then(|properties| properties.reason_string);
+            let said = goodbye.properties;
+            let text = said.and_then(|said| words(said.reason_string, said.server_reference));
             Incoming::Goodbye(Reason { code: codes[0], text })
         }
         _ => return Ok(None),
     }))
+}
+
+/// What the broker says beside a code: why, and where else to go.
+fn words(reason: Option<String>, server: Option<String>) -> Option<String> {
+    let all: Vec<String> = reason.into_iter().chain(server).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn limits(said: &ConnAckProperties) -> Limits {

@@ -34,6 +34,10 @@ pub enum Ack {
     AtOnce,
     Late(Duration),
     Never,
+    /// All but the first.
+    ForgetsFirst,
+    /// Each twice, and what was never sent.
+    Twice,
     /// In reverse order, this many at a time.
     Reversed(usize),
     /// All in one segment, together with the FIN of [`End::Close`].
@@ -254,7 +258,12 @@ impl Connection {
             }
             Packet::Publish(publish) => {
                 *publishes += 1;
-                self.publish(publish, mood).await;
+                let ack = match mood.ack {
+                    Ack::ForgetsFirst if *publishes == 1 => Ack::Never,
+                    Ack::ForgetsFirst => Ack::AtOnce,
+                    ack => ack,
+                };
+                self.publish(publish, Mood { ack, ..mood }).await;
                 match mood.end {
                     End::Reset(after) if *publishes >= after => {
                         self.socket.set_zero_linger().unwrap();
@@ -321,8 +330,13 @@ impl Connection {
                 self.owed.push_back((index, id, now));
                 self.acknowledge(now).await;
             }
+            Ack::Twice => {
+                self.owed.extend([(index, id, now), (index, id, now)]);
+                self.owed.push_back((index, id.wrapping_add(30_000), now));
+                self.acknowledge(now).await;
+            }
             Ack::Late(by) => self.owed.push_back((index, id, now + by)),
-            Ack::Never => {}
+            Ack::Never | Ack::ForgetsFirst => {}
             Ack::WithEnd => self.owed.push_back((index, id, now + Duration::from_secs(600))),
             Ack::Reversed(many) => {
                 self.owed.push_front((index, id, now + Duration::from_millis(20)));

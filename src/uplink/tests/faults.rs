@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rumqttc::ConnectReturnCode;
+use tokio::time::Instant;
 
 use super::fake::{Ack, End, Fake, Mood, WELL, Welcome};
 use super::world::{World, plan};
+use crate::config::UplinkPlan;
 use crate::model::Form;
 use crate::uplink::Cause;
 
@@ -78,6 +80,43 @@ async fn t13_a_black_hole_loses_nothing() {
     let running = world.start(plan);
     let status = running.until_nothing_waits().await;
     assert!(status.ends[&Cause::NoAcknowledgement] >= 2, "{:?}", status.ends);
+    world.check_nothing_lost(&fake);
+    running.stop().await;
+}
+
+/// A broker that throws one message away and answers all others is not trusted with the next ones for
+/// hours, until the window is full.
+#[tokio::test]
+async fn a_message_that_is_forgotten_among_others_is_sent_again_soon() {
+    let fake = Fake::new([Mood { ack: Ack::ForgetsFirst, ..WELL }]).await;
+    let mut world = World::impatient();
+    let plan = UplinkPlan { window_messages: 10_000, ..plan(&fake) };
+    let running = world.start(plan);
+    running.until("online", |status| status.connects == 1).await;
+    let began = Instant::now();
+    while running.port.status().ends.is_empty() {
+        world.append(1);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "{:#?}", running.port.status());
+    }
+    let status = running.until_nothing_waits().await;
+    assert!(status.last_end.unwrap().contains("left one unacknowledged"));
+    assert_eq!(status.ends[&Cause::NoAcknowledgement], 1);
+    world.check_nothing_lost(&fake);
+    running.stop().await;
+}
+
+/// An answer counts once, and one to nothing not at all; neither ends a connection, since the next would
+/// have them too.
+#[tokio::test]
+async fn answers_that_nobody_asked_for_settle_nothing_and_end_nothing() {
+    let fake = Fake::new([Mood { ack: Ack::Twice, ..WELL }]).await;
+    let mut world = World::new();
+    world.append(30);
+    let running = world.start(UplinkPlan { backlog: Form::Tag, ..plan(&fake) });
+    let status = running.until_nothing_waits().await;
+    assert_eq!((status.acked_rows, status.acked_messages, status.connects), (300, 300, 1));
+    assert_eq!((status.ends.len(), fake.log(|log| log.seen.len())), (0, 300));
     world.check_nothing_lost(&fake);
     running.stop().await;
 }

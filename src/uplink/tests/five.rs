@@ -10,14 +10,15 @@ use bytes::BytesMut;
 use rumqttc::v5::mqttbytes::v5::{Packet, PubAck, PubAckReason, Publish};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::fake::{Fake, json};
-use super::world::{World, broker, plan};
-use crate::config::{MqttVersion, UplinkPlan};
-use crate::model::{Form, TopicName};
-use crate::uplink::{Connection, UplinkStatus};
+use super::world::{World, broker, eventually, plan};
+use crate::config::{MqttVersion, RemotePlan, UplinkPlan};
+use crate::model::{Form, Name, TopicName};
+use crate::uplink::{Connection, RemoteDoor, Told, UplinkStatus};
 
 /// CONNACK: receive maximum 3, packets up to 300 bytes, no retained messages.
 const WELCOME: [u8; 15] = [0x20, 13, 0, 0, 10, 0x21, 0, 3, 0x27, 0, 0, 1, 44, 0x25, 0];
@@ -82,6 +83,10 @@ async fn connection(mut socket: TcpStream, judge: Judge, log: Arc<Mutex<Log>>) {
                     log.largest = log.largest.max(size);
                     log.retained += usize::from(publish.retain);
                     log.seen.push((publish, ack_reason));
+                }
+                Packet::Subscribe(subscribe) => {
+                    let [high, low] = subscribe.pkid.to_be_bytes();
+                    socket.write_all(&[0x90, 4, high, low, 0, 1]).await.unwrap();
                 }
                 _ => return,
             }
@@ -265,4 +270,66 @@ async fn a_refused_notice_holds_no_row_back_and_is_not_told() {
         let status = running.stop().await;
         assert_eq!((status.notices, status.connects), (0, 1), "{status:#?}");
     }
+}
+
+/// What receivers are told besides readings is no row: it waits here, before everyone's eyes.
+#[tokio::test]
+async fn a_refused_announcement_is_shown_and_told_again() {
+    const TOPIC: &str = "site/v1/gateway/connect";
+    let asked = AtomicUsize::new(0);
+    let judge: Judge = Arc::new(move |publish| match publish.topic == TOPIC {
+        true if asked.fetch_add(1, Ordering::Relaxed) < 5 => PubAckReason::QuotaExceeded,
+        _ => PubAckReason::Success,
+    });
+    let (addr, log, _tasks) = five(judge).await;
+    let mut world = World::new();
+    world.timing.refused_pause = Duration::from_millis(100);
+    let thingsboard_devices = ["m1", "m2"].map(|name| Name::new(name).unwrap()).to_vec();
+    let running = world.start(UplinkPlan { thingsboard_devices, ..five_plan(addr).await });
+    let shown = |status: &UplinkStatus| status.refused_topics == 2;
+    let status = running.until("shown", shown).await;
+    let refused = status.refused.first().unwrap();
+    assert_eq!(refused.topic, TOPIC);
+    assert!(refused.reason.contains("a quota is used up"), "{}", refused.reason);
+    running.until("told", |status| status.refused_topics == 0).await;
+    let status = running.stop().await;
+    assert_eq!(status.connects, 1);
+    let told =
+        log.lock().unwrap().seen.iter().filter(|(publish, _)| publish.topic == TOPIC).count();
+    assert_eq!(told, 7, "each until it was taken, and no more");
+}
+
+/// So is what is told of the configuration, which a change may wait for.
+#[tokio::test]
+async fn a_refused_state_of_the_configuration_is_shown_and_told_again() {
+    let asked = AtomicUsize::new(0);
+    let judge: Judge = Arc::new(move |publish| match publish.topic == "site/config/status" {
+        true if asked.fetch_add(1, Ordering::Relaxed) < 2 => PubAckReason::NotAuthorized,
+        _ => PubAckReason::Success,
+    });
+    let (addr, _log, _tasks) = five(judge).await;
+    let mut world = World::new();
+    world.timing.refused_pause = Duration::from_millis(100);
+    let remote = RemotePlan {
+        keys: Vec::new(),
+        topic: TopicName::new("site/config").unwrap(),
+        groups: Vec::new(),
+        confirm: Duration::from_secs(1),
+    };
+    let told = Told { revision: 1, payload: "state".into() };
+    let (arrived, told) = (mpsc::channel(1).0, watch::channel(told).1);
+    let door = RemoteDoor { arrived, told, acknowledged: Arc::default() };
+    let acknowledged = door.acknowledged.clone();
+    let plan = UplinkPlan { remote: Some(remote), ..five_plan(addr).await };
+    let running = world.start_with(plan, door);
+    let status = running.until("shown", |status| status.remote_problem.is_some()).await;
+    let problem = status.remote_problem.unwrap();
+    assert!(
+        problem.contains("site/config/status") && problem.contains("not authorized"),
+        "{problem}"
+    );
+    let name = Name::new("cloud").unwrap();
+    eventually("acknowledged", || acknowledged.borrow().get(&name) == Some(&1)).await;
+    running.until("shown no more", |status| status.remote_problem.is_none()).await;
+    running.stop().await;
 }
