@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{BadInput, ConfigArgument, run, secret};
 use crate::codec::registers::utc;
 use crate::model::Clock;
-use crate::runtime::backup::{self, BackupError, Manifest, Wanted};
-use crate::runtime::{SystemClock, control};
+use crate::runtime::backup::{self, BackupError, Left, Manifest, Wanted};
+use crate::runtime::{SystemClock, control, in_full};
 use crate::store::KeepCopied;
 
 const PASSPHRASE_BYTES_MAX: usize = 4_096;
@@ -84,6 +84,16 @@ pub fn restore(arguments: &Restore) -> anyhow::Result<ExitCode> {
         Some(file) => in_file(file)?,
         None => secret::read_again(PASSPHRASE_BYTES_MAX)?,
     };
+    if !arguments.dry_run {
+        match backup::resume(config).map_err(said)? {
+            None => {}
+            Some(Left::Removed) => eprintln!("a restore was interrupted that had changed nothing"),
+            Some(Left::Ended) => eprintln!("a restore was interrupted; it was ended first"),
+            Some(Left::TakenBack(error)) => {
+                eprintln!("a restore was interrupted; it was taken back ({})", in_full(&error));
+            }
+        }
+    }
     let now = SystemClock::new().wall();
     let done = match arguments.dry_run {
         true => backup::show(&arguments.file, &passphrase, config, now),
@@ -162,7 +172,7 @@ fn in_file(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// What a person said wrong, and what went wrong.
 fn said(error: BackupError) -> anyhow::Error {
     match error.blame() {
-        crate::model::Blame::Config => BadInput(crate::runtime::in_full(&error)).into(),
+        crate::model::Blame::Config => BadInput(in_full(&error)).into(),
         _ => error.into(),
     }
 }

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{BadInput, ConfigArgument, first_boot};
 use crate::config;
+use crate::runtime::backup::{self, Left};
 use crate::runtime::{
     Author, BrokerAsk, Found, Gateway, Logs, Notify, Opened, Setup, SystemClock, control, in_full,
     no_core_dumps, start_remote,
@@ -52,6 +53,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     start_log(arguments.log_format, &logs)?;
     no_core_dumps();
     let path = &arguments.config.config;
+    end_restore(path)?;
     first_boot::provide(path, &arguments.import_from)?;
     let loaded = match super::load_all(path) {
         Ok(loaded) => loaded,
@@ -62,6 +64,24 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // After a second signal something may still be hanging; it is not waited for.
     runtime.shutdown_background();
     end.map(|()| ExitCode::SUCCESS)
+}
+
+/// What a power cut left half done is neither a configuration nor a store to start with.
+fn end_restore(path: &Path) -> anyhow::Result<()> {
+    match backup::resume(path)? {
+        None => {}
+        Some(Left::Removed) => {
+            tracing::warn!(
+                "a restore was interrupted before it had changed anything; what it had unpacked is gone"
+            );
+        }
+        Some(Left::Ended) => tracing::warn!("a restore was interrupted; it is ended now"),
+        Some(Left::TakenBack(error)) => {
+            let error = in_full(&error);
+            tracing::error!(error, "a restore was interrupted, and was taken back: restore again");
+        }
+    }
+    Ok(())
 }
 
 /// The async runtime of a command.

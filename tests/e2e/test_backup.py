@@ -5,10 +5,12 @@ import pty
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 
 import paho.mqtt.client as mqtt
+import pytest
 
 from conftest import BACK_ONLINE, BINARY, Gateway, Mosquitto, Recorder, free_port, listening, readings, wait_for
 from plant import CountingDevice
@@ -161,6 +163,30 @@ def test_a_restore_over_a_gateway_keeps_what_was_there(tmp_path, started):
     assert (aside / "fieldhold.yaml").read_text() == "gateway: 3\n"
     assert "the first start" in fieldhold("config", "history", "--config", g.config).stdout
     started(g).wait(lambda status: status["gateway"]["name"] == "g")
+
+
+@pytest.mark.parametrize("call, nth, ended", [("fsync", 2, False), ("rename", 2, True), ("rename", 6, True)])
+def test_a_restore_that_was_killed_is_ended_or_undone_at_the_next_start(tmp_path, started, call, nth, ended):
+    """As by a power cut: while it is unpacked, between the old configuration and the new one, and later."""
+    text = 'gateway: {{ name: {} }}\nstore: {{ path: state }}\nbroker: {{ listeners: [ {{ tcp: "127.0.0.1:{}" }} ] }}\n'
+    home, port = tmp_path / "g", free_port()
+    g = started(Gateway(home, text.format("before", port)))
+    fieldhold("user", "add", "anna", "--role", "admin", g.config, words="a long pass phrase 7")
+    assert fieldhold("backup", tmp_path / "g.backup", g.config, "--queue").returncode == 0
+    assert g.stop() == 0
+    g.write(text.format("after", port))
+    changed = g.config.read_text()
+    killing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={nth}"]
+    words = [*killing, BINARY, "restore", tmp_path / "g.backup", g.config]
+    killed = subprocess.run(words, input=f"{WORDS}\n", capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed
+    status = started(g).wait(lambda status: status["gateway"])
+    assert status["gateway"]["name"] == ("before" if ended else "after"), g.output()
+    assert "a restore was interrupted" in g.output()
+    assert not list(home.glob("restoring*"))
+    replaced = [path.read_text() for path in home.glob("before-restore-*/fieldhold.yaml")]
+    assert replaced == ([changed] if ended else [])
+    assert ("anna" in fieldhold("user", "list", g.config).stdout) and not list(home.glob("*/restoring*"))
 
 
 def test_what_is_no_backup_is_told_in_plain_words(tmp_path):

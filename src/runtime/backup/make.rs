@@ -24,7 +24,7 @@ use crate::store::{self, Copied, Keep, KeepCopied};
 const FILE_BYTES_MAX: u64 = 64 << 20;
 const FILES_MAX: usize = 10_000;
 /// In the state directory; the store is the queue's matter, the rest is not worth keeping.
-const LEFT_OUT: [&str; 3] = ["store", "control.sock", "imported.json"];
+const LEFT_OUT: [&str; 4] = ["store", "control.sock", "imported.json", super::moves::STAGING];
 
 pub struct Wanted<'a> {
     /// The configuration of the gateway.

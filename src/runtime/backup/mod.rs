@@ -11,6 +11,7 @@
 
 mod archive;
 mod make;
+mod moves;
 mod restore;
 mod seal;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::store::{Copied, KeepCopied, StoreError};
 
 pub use archive::is_inside;
 pub use make::{Made, Wanted, look_at, make};
+pub use moves::{Left, resume};
 pub use restore::{Restored, restore, show};
 pub use seal::SealError;
 
@@ -84,6 +86,16 @@ pub enum BackupError {
     Short,
     #[error("{} is there already", .0.display())]
     There(PathBuf),
+    #[error("a restore is going on")]
+    Restoring,
+    #[error(
+        "a restore was interrupted; the gateway's next start ends it, or a restore without --dry-run"
+    )]
+    Interrupted,
+    #[error(
+        "a restore is half done, and can be neither ended nor taken back until this is mended: {why}"
+    )]
+    HalfDone { why: String },
     #[error("the configuration in the backup can't run here, and nothing was changed")]
     Foreign(#[source] Problems),
 }
@@ -96,10 +108,13 @@ impl BackupError {
             | Self::Running { .. }
             | Self::Short
             | Self::There(_)
+            | Self::Restoring
+            | Self::Interrupted
             | Self::Foreign(_) => Blame::Config,
             Self::Save(_)
             | Self::Queue(_)
             | Self::Broker(_)
+            | Self::HalfDone { .. }
             | Self::Io { .. }
             | Self::Room { .. } => Blame::Disk,
         }

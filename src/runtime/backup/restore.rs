@@ -1,15 +1,17 @@
 //! A gateway out of an archive.
 //!
 //! Invariants: nothing is changed before the whole archive was opened and its configuration checked;
-//! what is replaced is kept aside and never removed; if a step fails, those before it are taken back.
+//! what is replaced is kept aside and never removed; what is half done is ended, or taken back
+//! (`moves.rs`).
 //! A restored queue has an epoch of its own (`store/copy.rs`).
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::archive::Reading;
+use super::moves::{Move, Moves, Staging, absolute};
 use super::seal::{Opening, SealError};
 use super::{BROKER, BackupError, CONFIG, MANIFEST, Manifest, QUEUE, STATE, directory_of, io_at};
 use crate::codec::registers::utc;
@@ -19,8 +21,6 @@ use crate::store;
 
 /// What was replaced, beside the configuration.
 pub const ASIDE: &str = "before-restore-";
-/// What is on its way.
-const STAGING: &str = "restoring";
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
 /// What was restored, or would be.
@@ -36,15 +36,6 @@ pub struct Restored {
     pub state: Option<PathBuf>,
 }
 
-/// Removes a directory at the end, whatever comes between.
-struct Staging(PathBuf);
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// What [`restore`] would do, for the configuration file `config`. Opens and checks all of it.
 pub fn show(
     archive: &Path,
@@ -52,9 +43,7 @@ pub fn show(
     config: &Path,
     now: Wall,
 ) -> Result<Restored, BackupError> {
-    let (_staging, moves, restored) = stage(archive, passphrase, config, now)?;
-    drop(moves);
-    Ok(restored)
+    stage(archive, passphrase, config, now).map(|(_, _, restored)| restored)
 }
 
 /// Puts everything in its place.
@@ -65,68 +54,46 @@ pub fn restore(
     now: Wall,
 ) -> Result<Restored, BackupError> {
     let (staging, moves, restored) = stage(archive, passphrase, config, now)?;
-    let queue = staging.0.join(QUEUE);
+    let queue = staging.path().join(QUEUE);
     if queue.exists() {
         store::adopt(&queue).map_err(BackupError::Queue)?;
         for log in ["store/queue.db-wal", "store/queue.db-shm"] {
-            let _ = fs::remove_file(staging.0.join(log)); // Empty: all of it is in the file.
+            let _ = fs::remove_file(staging.path().join(log)); // Empty: all of it is in the file.
         }
     }
-    give(&staging.0, directory_of(config)).map_err(io_at("give away", &staging.0))?;
-    for aside in &restored.aside {
-        DirBuilder::new().mode(0o700).create(aside).map_err(io_at("make", aside))?;
-        let _ = give(aside, directory_of(aside)); // Root alone may.
-    }
-    let mut done: Vec<(&Path, &Path)> = Vec::new();
-    for Move { from, to } in &moves {
-        if let Err(error) = put(from, to) {
-            for (from, to) in done.iter().rev() {
-                let _ = put(to, from); // As far as that goes; nothing is removed.
-            }
-            return Err(error);
-        }
-        done.push((from, to));
-    }
-    for Move { to, .. } in &moves {
-        let directory = directory_of(to);
-        File::open(directory).and_then(|d| d.sync_all()).map_err(io_at("sync", directory))?;
-    }
+    staging.carry_out(&moves)?;
     Ok(restored)
 }
 
-/// From where to where; aside first, then into place.
-struct Move {
-    from: PathBuf,
-    to: PathBuf,
-}
-
-fn stage(
+pub(super) fn stage(
     archive: &Path,
     passphrase: &[u8],
     config: &Path,
     now: Wall,
-) -> Result<(Staging, Vec<Move>, Restored), BackupError> {
+) -> Result<(Staging, Moves, Restored), BackupError> {
     let home = directory_of(config);
-    let staging = Staging(home.join(format!("{STAGING}-{}", std::process::id())));
-    DirBuilder::new().mode(0o700).create(&staging.0).map_err(io_at("make", &staging.0))?;
-    let (manifest, names) = unpack(archive, passphrase, &staging.0)?;
-    let text = staging.0.join(CONFIG).join(&manifest.config);
+    let staging = Staging::new(home)?;
+    let (manifest, names) = unpack(archive, passphrase, staging.path())?;
+    let text = staging.path().join(CONFIG).join(&manifest.config);
     let loaded = file::load(&text).map_err(BackupError::Foreign)?;
     // As the configuration means it, once it is in its place.
     let state = loaded.plan.store.path.map(|path| {
-        path.strip_prefix(staging.0.join(CONFIG)).map(|inside| home.join(inside)).unwrap_or(path)
+        path.strip_prefix(staging.path().join(CONFIG))
+            .map(|inside| home.join(inside))
+            .unwrap_or(path)
     });
     if let Some(state) = state.as_deref().filter(|state| store::in_use(state)) {
         return Err(BackupError::Running { state: state.to_owned() });
     }
     let at = utc(now.0).unwrap_or_default();
     let name = format!("{ASIDE}{}", at.replace([':', '.'], "-"));
-    let (mut away, mut in_place, mut replaced, mut written) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut moves =
+        Moves { state: state.as_deref().map(absolute).transpose()?, ..Moves::default() };
+    let (mut replaced, mut written) = (Vec::new(), Vec::new());
     for name in &names {
         let Some(target) = target(name, &manifest, config, state.as_deref()) else { continue };
-        written.push(target.clone());
-        in_place.push(Move { from: staging.0.join(name), to: target });
+        moves.in_place.push(Move::new(&staging.path().join(name), &target)?);
+        written.push(target);
     }
     // The store as a whole: its log and the broker's file belong together.
     let mut old: Vec<PathBuf> = written.iter().filter(|path| path.exists()).cloned().collect();
@@ -143,14 +110,16 @@ fn stage(
         let of_state = state.as_deref().filter(|state| path.starts_with(state));
         let base = of_state.unwrap_or(home);
         let inside = path.strip_prefix(base).unwrap_or(&path);
-        away.push(Move { from: path.clone(), to: base.join(&name).join(inside) });
+        moves.aside.push(Move::new(&path, &base.join(&name).join(inside))?);
         aside.push(base.join(&name));
         replaced.push(path);
     }
     aside.sort();
     aside.dedup();
-    away.extend(in_place);
-    Ok((staging, away, Restored { manifest, written, replaced, aside, state }))
+    if let Some(there) = aside.iter().find(|aside| aside.exists()) {
+        return Err(BackupError::There(there.clone()));
+    }
+    Ok((staging, moves, Restored { manifest, written, replaced, aside, state }))
 }
 
 /// All files of the archive below a directory.
@@ -214,40 +183,4 @@ fn target(
         return state.map(store::broker_database);
     }
     Some(state?.join(name.strip_prefix(STATE).ok()?))
-}
-
-/// Moves a file or a directory; over the border of a file system a file is copied.
-fn put(from: &Path, to: &Path) -> Result<(), BackupError> {
-    let directory = directory_of(to);
-    if let Some(above) = directory.ancestors().find(|above| above.exists())
-        && let Some(first) = directory.strip_prefix(above).ok().and_then(|new| new.iter().next())
-    {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-        made.map_err(io_at("make", directory))?;
-        let _ = give(&above.join(first), above); // All of the way; root alone may.
-    }
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices && from.is_file() => {
-            let copied = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
-            copied.map_err(io_at("write", to))?;
-            let _ = give(to, directory);
-            fs::remove_file(from).map_err(io_at("remove", from))
-        }
-        other => other.map_err(io_at("write", to)),
-    }
-}
-
-/// What root restores for a service belongs to whom its directory belongs.
-fn give(path: &Path, like: &Path) -> io::Result<()> {
-    let whose = fs::metadata(like)?;
-    let ours = fs::symlink_metadata(path)?;
-    if (ours.uid(), ours.gid()) != (whose.uid(), whose.gid()) {
-        lchown(path, Some(whose.uid()), Some(whose.gid()))?;
-    }
-    if ours.is_dir() {
-        for entry in fs::read_dir(path)? {
-            give(&entry?.path(), like)?;
-        }
-    }
-    Ok(())
 }

@@ -150,6 +150,88 @@ fn what_can_not_be_restored_changes_nothing() {
     assert_eq!(new.all(), before);
 }
 
+/// A restore over a gateway, and the power goes after so many of its moves.
+fn interrupted(archive: &Path, after: usize) -> Home {
+    let new = Home::configured();
+    new.write("up.password", "its own\n");
+    let config = new.path("fieldhold.yaml");
+    let (staging, moves, _) = restore::stage(archive, WORDS, &config, NOW).unwrap();
+    staging.write(&moves).unwrap();
+    let steps: Vec<_> = moves.aside.iter().chain(&moves.in_place).collect();
+    assert_eq!(steps.len(), MOVES);
+    steps.iter().take(after).for_each(|step| moves::put(&step.from, &step.to).unwrap());
+    new
+}
+
+/// Four files there, and their successors.
+const MOVES: usize = 8;
+
+#[test]
+fn a_restore_that_was_interrupted_is_ended_by_who_comes_next() {
+    let old = Home::configured();
+    old.make().unwrap();
+    let (archive, whole) = (old.path("g.backup"), Home::configured());
+    whole.write("up.password", "its own\n");
+    restore(&archive, WORDS, &whole.path("fieldhold.yaml"), NOW).unwrap();
+    assert_eq!(whole.read("up.password"), "hunter2\n");
+    for after in 0..=MOVES {
+        let new = interrupted(&archive, after);
+        let config = new.path("fieldhold.yaml");
+        let shown = show(&archive, WORDS, &config, NOW);
+        assert!(matches!(shown, Err(BackupError::Interrupted)), "{after}: {shown:?}");
+        assert!(matches!(resume(&config), Ok(Some(Left::Ended))), "{after}");
+        assert_eq!(new.all(), whole.all(), "after {after} moves");
+        assert!(matches!(resume(&config), Ok(None)), "{after}");
+    }
+}
+
+#[test]
+fn what_can_not_be_ended_is_taken_back_and_what_can_not_be_taken_back_waits() {
+    let old = Home::configured();
+    old.make().unwrap();
+    let (archive, before) = (old.path("g.backup"), Home::configured());
+    before.write("up.password", "its own\n");
+    // The last one, which is lost.
+    let last = "state/configurations/1.yaml";
+    for after in 0..MOVES {
+        let new = interrupted(&archive, after);
+        let config = new.path("fieldhold.yaml");
+        fs::remove_file(new.path("restoring").join(last)).unwrap();
+        let left = resume(&config);
+        assert!(matches!(left, Ok(Some(Left::TakenBack(_)))), "{after}: {left:?}");
+        assert_eq!(new.all(), before.all(), "after {after} moves");
+    }
+    let new = interrupted(&archive, MOVES / 2);
+    let config = new.path("fieldhold.yaml");
+    fs::remove_dir(new.path("state/configurations")).unwrap();
+    new.write("state/configurations", "in the way");
+    let stuck = resume(&config);
+    assert!(matches!(stuck, Err(BackupError::HalfDone { .. })), "{stuck:?}");
+    fs::remove_file(new.path("state/configurations")).unwrap();
+    assert!(matches!(resume(&config), Ok(Some(Left::Ended))));
+    assert_eq!(new.read("up.password"), "hunter2\n");
+}
+
+#[test]
+fn what_was_unpacked_by_who_was_killed_is_removed_and_by_who_works_is_not() {
+    let old = Home::configured();
+    old.make().unwrap();
+    let new = Home::configured();
+    let (archive, config) = (old.path("g.backup"), new.path("fieldhold.yaml"));
+    let before = new.all();
+    let (at_work, ..) = restore::stage(&archive, WORDS, &config, NOW).unwrap();
+    let other = restore(&archive, WORDS, &config, NOW);
+    assert!(matches!(other, Err(BackupError::Restoring)), "{other:?}");
+    assert!(matches!(resume(&config), Err(BackupError::Restoring)));
+    drop(at_work);
+    new.write("restoring/config/up.password", "half of");
+    assert!(matches!(resume(&config), Ok(Some(Left::Removed))));
+    assert_eq!(new.all(), before);
+    new.write("restoring/config/up.password", "half of");
+    restore(&archive, WORDS, &config, NOW).unwrap();
+    assert!(!new.path("restoring").exists());
+}
+
 #[test]
 fn a_short_passphrase_and_a_bad_configuration_make_no_backup() {
     let home = Home::configured();
