@@ -15,6 +15,7 @@ mod doctor;
 mod first_boot;
 mod frame;
 mod link;
+mod log;
 #[cfg(test)]
 mod manual_tests;
 mod place;

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::str::FromStr as _;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -11,12 +10,9 @@ use futures_util::FutureExt;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{BadInput, ConfigArgument, first_boot};
+use super::log::{self, LogFormat};
+use super::{ConfigArgument, first_boot};
 use crate::config;
 use crate::runtime::backup::{self, Left};
 use crate::runtime::{
@@ -41,16 +37,10 @@ pub struct Arguments {
     log_format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clock = Arc::new(SystemClock::new());
     let logs = Logs::new(clock.clone());
-    start_log(arguments.log_format, &logs)?;
+    log::start(arguments.log_format, &logs);
     no_core_dumps();
     let path = &arguments.config.config;
     end_restore(path)?;
@@ -243,25 +233,4 @@ impl Ends {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// To standard error, and to those who ask the gateway later.
-fn start_log(format: LogFormat, logs: &Logs) -> anyhow::Result<()> {
-    let filter = match std::env::var("FIELDHOLD_LOG") {
-        Ok(words) => Targets::from_str(&words).map_err(|error| {
-            let hint = "use error, warn, info or debug";
-            BadInput(format!("FIELDHOLD_LOG={words:?} can't be understood ({error}); {hint}"))
-        })?,
-        Err(_) => Targets::new().with_default(LevelFilter::INFO),
-    };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
-        LogFormat::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            lines.with_ansi(colours).boxed()
-        }
-        LogFormat::Json => lines.json().boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(lines).with(logs.clone()).init();
-    Ok(())
 }

@@ -90,9 +90,13 @@ def test_a_second_gateway_is_told_about_the_first(tmp_path, started):
     assert second.returncode == 1 and "in use" in second.stderr and "running already" in second.stderr, second.stderr
 
 
-def test_words_of_the_log_level_are_checked():
-    result = fieldhold("run", "x", env={**os.environ, "FIELDHOLD_LOG": "a=b=c"})
-    assert result.returncode == 2 and "FIELDHOLD_LOG" in result.stderr, result.stderr
+@pytest.mark.parametrize("words", ["a=b=c", "inof"])
+def test_a_mistake_in_the_words_of_the_log_is_said_and_keeps_nothing_from_starting(tmp_path, started, monkeypatch, words):
+    monkeypatch.setenv("FIELDHOLD_LOG", words)
+    gateway = started(Gateway(tmp_path / "gw", "gateway: { name: g }\nstore: { path: state }\n"))
+    said = gateway.output()
+    assert "WARN" in said and "FIELDHOLD_LOG" in said and words in said, said
+    assert "INFO" in said and "running" in said, said
 
 
 @pytest.mark.parametrize(
