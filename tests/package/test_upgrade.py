@@ -73,6 +73,7 @@ def test_versions_come_and_go_over_a_queue(machine, package, tmp_path):
     new = machine.put(remade(package, tmp_path / "new.deb", "0.1.0-2"))
     broken = machine.put(remade(package, tmp_path / "ends.deb", "0.1.0-3", ends_at_once))
     silent = machine.put(remade(package, tmp_path / "hangs.deb", "0.1.0-4", hangs))
+    refused = machine.put(remade(package, tmp_path / "refuses.deb", "0.1.0-5", refuses))
     cloud = e2e.Mosquitto(tmp_path / "cloud")
     with network_of(machine):
         device = CountingDevice()
@@ -98,6 +99,9 @@ def test_versions_come_and_go_over_a_queue(machine, package, tmp_path):
     intact("0.1.0-1")
     said = upgrade(machine, new, code=0)
     assert "0.1.0-2 runs and is well" in said, said
+    intact("0.1.0-2")
+    # What is not taken leaves the way back as it was.
+    upgrade(machine, refused, code=1)
     intact("0.1.0-2")
     upgrade(machine, "--back", code=0)
     intact("0.1.0-1")
