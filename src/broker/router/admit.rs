@@ -94,7 +94,7 @@ impl Router {
         }
     }
 
-    fn review(&mut self, key: SessionKey, now: Mono) {
+    pub(super) fn review(&mut self, key: SessionKey, now: Mono) {
         let access = Arc::clone(&self.access);
         let Some(session) = self.session(key) else { return };
         let (login, client_id) = (session.login.clone(), Arc::clone(&session.client_id));
@@ -129,7 +129,7 @@ impl Router {
     }
 
     /// A session ends because nobody may resume it any more.
-    pub(super) fn note_not_allowed(&self, client_id: &str, waiting: usize) {
+    fn note_not_allowed(&self, client_id: &str, waiting: usize) {
         tracing::warn!(client = client_id, waiting, "session ended: nobody may resume it any more");
         self.counters.sessions_not_allowed.one();
     }

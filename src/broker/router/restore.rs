@@ -7,10 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Router;
-use crate::broker::access::Login;
+use crate::broker::access::{Login, Rights};
 use crate::broker::record::{ProgressRecord, Saved, SessionRecord, Since, passed};
 use crate::broker::session::{Kept, Outgoing, Queued, Receipts, Session};
 use crate::broker::status::Gauge;
@@ -32,20 +30,11 @@ impl Router {
             self.round.change(key, None);
         }
         let mut restored = Restored::new();
-        // Sessions that nobody may resume any more, with what waited for them.
-        let mut ended: HashMap<u64, (String, usize)> = HashMap::new();
         for (client_id, record) in sessions {
             let number = record.number;
             let known = progress.get(&number);
-            match self.restore_session(&client_id, record, known, now) {
-                Some(key) => {
-                    restored.insert(number, (key, Vec::new()));
-                }
-                None => {
-                    self.round.change(Key::Session(Bytes::from(client_id.clone())), None);
-                    ended.insert(number, (client_id, 0));
-                }
-            }
+            let key = self.restore_session(&client_id, record, known, now);
+            restored.insert(number, (key, Vec::new()));
         }
         for (row, record) in messages {
             let message = Arc::new(record.message.into_message((now, self.round.wall(now))));
@@ -56,9 +45,6 @@ impl Router {
                     progress.get(&receiver.session).is_some_and(|p| p.is_settled(number));
                 if is_settled {
                     continue;
-                }
-                if let Some((_, lost)) = ended.get_mut(&receiver.session) {
-                    *lost += 1;
                 }
                 let Some((_, queued)) = restored.get_mut(&receiver.session) else { continue };
                 waiting += 1;
@@ -77,10 +63,6 @@ impl Router {
             }
             self.round.wait_in_row(row, waiting);
         }
-        for (client_id, lost) in ended.into_values() {
-            self.note_not_allowed(&client_id, lost);
-            self.counters.dropped.session_ended.add(u64::try_from(lost).unwrap_or(u64::MAX));
-        }
         for (number, (key, queued)) in restored {
             let progress = progress.remove(&number).unwrap_or_default();
             let place = usize::try_from(key.0).unwrap_or(usize::MAX);
@@ -93,7 +75,8 @@ impl Router {
             for id in progress.receipts {
                 session.receipts.restore(id);
             }
-            self.confine(key);
+            // Nobody may resume it any more, or it may have less.
+            self.review(key, now);
             self.touch(key);
         }
         for number in progress.into_keys() {
@@ -113,14 +96,15 @@ impl Router {
         record: SessionRecord,
         progress: Option<&ProgressRecord>,
         now: Mono,
-    ) -> Option<SessionKey> {
+    ) -> SessionKey {
         let login = Login::before(record.user.as_deref(), record.place);
-        let rights = self.access.rights_away(&login, client_id)?;
+        let rights = self.access.rights_away(&login, client_id).unwrap_or_else(Rights::none);
         let (away_for, was_away) = match progress.map(|progress| progress.since) {
             Some(Since::Away(since)) => (passed(since, self.round.wall(now)), true),
             Some(Since::Connected { .. }) | None => (Duration::ZERO, false),
         };
-        let away_since = Mono(now.0.saturating_sub(i64::try_from(away_for.as_millis()).ok()?));
+        let away_for = i64::try_from(away_for.as_millis()).unwrap_or(i64::MAX);
+        let away_since = Mono(now.0.saturating_sub(away_for));
         let after = |seconds: u32| away_since + Duration::from_secs(u64::from(seconds));
         let lifetime = record.lifetime;
         let gauge = Arc::new(Gauge::new(record.version, record.peer, login.user.clone()));
@@ -155,6 +139,6 @@ impl Router {
             self.subscriptions.insert(&filter, key, grant);
         }
         self.by_client.insert(client_id, key);
-        Some(key)
+        key
     }
 }

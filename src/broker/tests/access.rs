@@ -7,7 +7,7 @@ use super::rig::{Rig, limits};
 use crate::config::{Grant, PasswordHash, UserPlan};
 
 /// Rules as they are written in a configuration, as user `name`.
-fn users(yaml: &str) -> Vec<UserPlan> {
+pub fn users(yaml: &str) -> Vec<UserPlan> {
     let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
                 qqSCqQPLbO7RKU+qFwvGng1pxgNv8yNZ1h4P0e1n3bQ";
     let yaml = yaml.replace("PASSWORD", &format!("password: '{hash}'"));

@@ -113,15 +113,20 @@ impl Rig {
 
     /// Begins with what the disk has.
     pub fn start(limits: BrokerLimits, disk: Option<&Disk>) -> Self {
-        Self::start_at(door(), limits, disk)
+        Self::start_at(door(), Vec::new(), limits, disk)
     }
 
     /// Where nobody comes in without a name.
-    pub fn start_named(limits: BrokerLimits, disk: &Disk) -> Self {
-        Self::start_at(ListenerPlan { anonymous: None, ..door() }, limits, Some(disk))
+    pub fn start_named(users: Vec<UserPlan>, limits: BrokerLimits, disk: &Disk) -> Self {
+        Self::start_at(ListenerPlan { anonymous: None, ..door() }, users, limits, Some(disk))
     }
 
-    fn start_at(listener: ListenerPlan, limits: BrokerLimits, disk: Option<&Disk>) -> Self {
+    fn start_at(
+        listener: ListenerPlan,
+        users: Vec<UserPlan>,
+        limits: BrokerLimits,
+        disk: Option<&Disk>,
+    ) -> Self {
         let (inbox, commands) = mpsc::channel(2);
         let (tell, appended) = std_mpsc::sync_channel::<Appended>(2000);
         let append: Append = Box::new(move |message| {
@@ -133,7 +138,7 @@ impl Rig {
         let now = Mono(1_000_000);
         let (packet_bytes, outgoing_bytes) = (limits.packet_bytes, limits.outgoing_bytes);
         let place = listener.place.clone();
-        let plan = BrokerPlan { listeners: vec![listener], users: Vec::new(), limits };
+        let plan = BrokerPlan { listeners: vec![listener], users, limits };
         let access = Arc::new(Access::of(&plan));
         let setup = Setup {
             limits: plan.limits,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::access::users;
 use super::disk::Disk;
 use super::durable::{clean, commit, crash, messages, resume, start, subscribe};
 use super::notation::bytes;
@@ -253,12 +254,46 @@ fn a_session_that_nobody_may_resume_after_a_restart_is_counted_with_what_waited(
     commit(&mut rig, &disk);
     drop(rig);
     disk.crash();
-    let mut rig = Rig::start_named(limits(), &disk);
+    let mut rig = Rig::start_named(Vec::new(), limits(), &disk);
     let status = rig.status();
     assert_eq!((status.sessions, status.sessions_not_allowed), (0, 1));
     assert_eq!(status.dropped.session_ended, 1);
     commit(&mut rig, &disk);
     assert_eq!(disk.rows(), []);
+}
+
+#[test]
+fn what_waited_for_a_user_who_is_gone_after_a_restart_goes_to_another_of_the_group() {
+    let disk = Disk::new();
+    let both = "    r: { PASSWORD, subscribe: 'a/#' }\n    o: { PASSWORD, subscribe: 'a/#' }\n    \
+                w: { PASSWORD, roles: [ write ] }\n";
+    let mut rig = Rig::start_named(users(both), limits(), &disk);
+    let enter = |rig: &mut Rig, id: &str, user: &str| {
+        rig.send(id, &bytes(&format!("10[ \"MQTT\" 04 80 0000 \"{id}\" \"{user}\" ]")));
+        commit(rig, &disk);
+        rig.read(id)
+    };
+    for (id, user) in [("gone", "r"), ("other", "o")] {
+        enter(&mut rig, id, user);
+        subscribe(&mut rig, &disk, id, "$share/g/a/#", 1);
+        rig.lose(id);
+    }
+    enter(&mut rig, "p", "w");
+    rig.send("p", &bytes("32[ \"a/1\" 0001 '1' ] 32[ \"a/2\" 0002 '2' ]"));
+    commit(&mut rig, &disk);
+    drop(rig);
+    disk.crash();
+    let others = both.split_once('\n').unwrap().1;
+    let mut rig = Rig::start_named(users(others), limits(), &disk);
+    let status = rig.status();
+    assert_eq!((status.sessions_not_allowed, status.dropped.session_ended), (1, 0));
+    commit(&mut rig, &disk);
+    drop(rig);
+    disk.crash();
+    let mut rig = Rig::start_named(users(others), limits(), &disk);
+    let expected = "20020100 32[ \"a/2\" 0001 '2' ] 32[ \"a/1\" 0002 '1' ]";
+    assert_eq!(enter(&mut rig, "other", "o"), bytes(expected));
+    assert_eq!(rig.status().sessions_not_allowed, 0);
 }
 
 #[test]
