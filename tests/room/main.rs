@@ -121,6 +121,19 @@ fn a_disk_that_the_store_fills_itself_is_recovered_from_by_itself() {
     oracle.check(&open(&disk.path(), Some(1 << 30)));
 }
 
+/// However much is written meanwhile.
+#[test]
+fn a_ballast_that_is_gone_comes_back_under_load() {
+    let Some(disk) = Disk::ext4(32) else { return };
+    let (store, oracle) = (open(&disk.path(), None), Oracle::default());
+    let ballast = disk.path().join("store/ballast");
+    wait_for(&store, 10, "a ballast", |_| size(&ballast) > MIB);
+    let load = Load::start(&store, &oracle, 20);
+    std::fs::remove_file(&ballast).unwrap();
+    wait_for(&store, 30, "the ballast is there again", |_| size(&ballast) > MIB);
+    load.stop();
+}
+
 /// A drained backlog gives its room back to the file system.
 #[test]
 fn a_drained_backlog_gives_its_room_back() {

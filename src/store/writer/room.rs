@@ -5,7 +5,7 @@
 //! file system: whatever it gave up there another program would take, and what was acknowledged as
 //! safe would be gone for nothing. A disk that others keep full is waited for, with new readings in
 //! memory. Looked at after every commit, so that a fast writer can't fill the disk in between, and
-//! every [`LOOK`] without.
+//! seen to every [`LOOK`].
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::model::Mono;
 use crate::store::schema::Shrinks;
 use crate::store::space::Space;
 
-/// The free space is looked at that often if nothing is written.
+/// The free space is seen to that often, whatever is written meanwhile.
 const LOOK: Duration = Duration::from_secs(5);
 /// So much of the file system is left to others ...
 const KEEP_FREE_MAX: u64 = 64 << 20;
@@ -80,7 +80,6 @@ impl Room {
 impl Writer {
     /// Looks at the disk; gives what it saw.
     pub(super) fn look_at_room(&mut self) -> Option<Room> {
-        self.room_at = self.shared.clock.mono() + LOOK;
         let file = self.file.as_ref()?;
         let room = file.room().ok();
         let mut state = self.shared.lock();
@@ -92,6 +91,7 @@ impl Writer {
 
     /// Sees to it that the room is enough, without being asked by a commit.
     pub(super) fn keep_room(&mut self) {
+        self.room_at = self.shared.clock.mono() + LOOK;
         self.look_at_room();
         if self.connection.is_none() {
             return;
