@@ -32,6 +32,9 @@ fn of_store(error: &StoreError) -> Option<&'static str> {
         StoreError::Missing { .. } => {
             Some("is this `store: path` of the configuration, and did the gateway ever run?")
         }
+        StoreError::Look { .. } => {
+            Some("only the user who runs the gateway may; use that user, or sudo")
+        }
         StoreError::Sqlite { .. } => Some("is the disk full, or read-only? `df` and `dmesg` tell"),
         StoreError::Thread(_) => Some("the system has no memory or no threads left"),
         StoreError::NoConsumer { .. }

@@ -33,8 +33,8 @@ use crate::config::{BrokerPlan, BusPlan, Changes, ListenerPlan, Plan, StorePlan,
 use crate::model::{Blame, Clock, Name, Retry, SetRequest, TopicFilter};
 use crate::south::{self, BusContext, Quotas};
 use crate::store::{
-    AuditRow, ConsumerSpec, Keep, KeepCopied, KeepStatus, Options, Store, StoreError, StoreStatus,
-    TailPage,
+    AuditRow, ConsumerSpec, DropRow, Keep, KeepCopied, KeepStatus, Options, Store, StoreError,
+    StoreStatus, TailPage,
 };
 use crate::uplink;
 
@@ -250,6 +250,11 @@ impl Gateway {
 
     pub fn store_status(&self) -> StoreStatus {
         self.store.status()
+    }
+
+    /// The last `n` losses, oldest first.
+    pub async fn drops(&self, n: usize) -> Result<Vec<DropRow>, StoreError> {
+        self.store.drops(n).await
     }
 
     /// Of the file of what the broker keeps.

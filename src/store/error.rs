@@ -18,6 +18,12 @@ pub enum StoreError {
     },
     #[error("there is no store file {}", file.display())]
     Missing { file: PathBuf },
+    #[error("the store file {} can't be looked into", file.display())]
+    Look {
+        file: PathBuf,
+        #[source]
+        source: Arc<io::Error>,
+    },
     #[error("no uplink of this store is called {name:?}; it knows {}", known.join(", "))]
     NoConsumer { name: String, known: Vec<String> },
     #[error("could not start the store's thread")]
@@ -48,6 +54,7 @@ impl StoreError {
             Self::Locked { .. }
             | Self::Directory { .. }
             | Self::Missing { .. }
+            | Self::Look { .. }
             | Self::NoConsumer { .. } => Blame::Config,
             Self::Sqlite { .. }
             | Self::Damaged { .. }
@@ -70,6 +77,7 @@ impl StoreError {
             Self::Directory { .. }
             | Self::NoConsumer { .. }
             | Self::Missing { .. }
+            | Self::Look { .. }
             | Self::Damaged { .. }
             | Self::Unread { .. }
             | Self::Closed => Retry::Never,

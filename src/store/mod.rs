@@ -51,6 +51,7 @@ mod drop_words;
 mod entry;
 mod error;
 mod file;
+mod guests;
 mod inbox;
 mod inspect;
 mod keep;
@@ -84,6 +85,7 @@ mod wire;
 mod work;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -395,6 +397,18 @@ impl Store {
         let entries = found.entries.iter();
         let rows = entries.flat_map(|(class, entry)| meanings.rows(*class, entry)).collect();
         TailPage { run, missed: found.missed, next: found.next, more: found.more, rows }
+    }
+
+    /// The last `n` losses, oldest first.
+    pub async fn drops(&self, n: usize) -> Result<Vec<DropRow>, StoreError> {
+        let doing = "read the record of drops";
+        let old = self.shared.reader.drops(n).await;
+        let old = old.map_err(|source| StoreError::Sqlite { doing, source: Arc::new(source) })?;
+        // The newest are not in the file yet, or not as they are now.
+        let newest = self.status().drops;
+        let all: BTreeMap<i64, DropRow> =
+            old.into_iter().chain(newest).map(|row| (row.id, row)).collect();
+        Ok(all.into_values().collect())
     }
 
     /// Remembers something learned across restarts; `None` forgets it.

@@ -14,6 +14,8 @@ use super::chunk::Chunk;
 use super::entry::{Body, BootNo, Entry};
 use super::error::StoreError;
 use super::lane::{body_bytes, fitting};
+use super::ledger::DropRow;
+use super::ledger_rows;
 use super::schema::{self, chunk_table, is_damage};
 use crate::model::{Class, Mono};
 
@@ -46,6 +48,8 @@ enum Request {
         bytes_max: usize,
         reply: oneshot::Sender<Result<Page, ReadError>>,
     },
+    /// The last rows of the ledger, oldest first.
+    Drops { n: usize, reply: oneshot::Sender<rusqlite::Result<Vec<DropRow>>> },
     /// Close the connection: the file is about to be moved.
     Forget(SyncSender<()>),
     /// Give the memory of the page cache back.
@@ -94,6 +98,14 @@ impl Reader {
         Some(answer.await.unwrap_or_else(|_| Err(closed())))
     }
 
+    /// The last `n` rows of the ledger in the file, oldest first; none if there is no file.
+    pub async fn drops(&self, n: usize) -> rusqlite::Result<Vec<DropRow>> {
+        let Some(sender) = self.sender() else { return Ok(Vec::new()) };
+        let (reply, answer) = oneshot::channel();
+        let _ = sender.send(Request::Drops { n, reply }).await;
+        answer.await.unwrap_or_else(|_| Ok(Vec::new()))
+    }
+
     /// Closes the connection; the next read opens it again. Blocks until it is closed.
     pub fn forget(&self) {
         let Some(sender) = self.sender() else { return };
@@ -140,44 +152,55 @@ fn serve(path: &Path, mut requests: mpsc::Receiver<Request>, still: &Mutex<bool>
                 let _ = connection.as_ref().map(Connection::release_memory);
             }
             Request::Read { class, range, bytes_max, reply } => {
-                let result = match connection.take() {
-                    Some(open) => Ok(open),
-                    None => schema::connect_reader(path),
-                }
-                .and_then(|open| {
-                    let page = read(&open, class, range.clone(), bytes_max)?;
-                    connection = Some(open); // A connection that failed is not used again.
-                    Ok(page)
-                });
-                let result = match result {
-                    Err(error) if !is_damage(&error) => {
-                        read_still(path, still, class, range, bytes_max).ok_or(error)
-                    }
-                    other => other,
-                };
-                let _ = reply.send(result.map_err(|error| ReadError {
+                let found =
+                    ask(path, &mut connection, still, |c| read(c, class, range.clone(), bytes_max));
+                let _ = reply.send(found.map_err(|error| ReadError {
                     damage: is_damage(&error),
                     error: StoreError::Sqlite { doing: "read the store", source: Arc::new(error) },
                 }));
+            }
+            Request::Drops { reply, .. } if !path.exists() => {
+                let _ = reply.send(Ok(Vec::new()));
+            }
+            Request::Drops { n, reply } => {
+                let found = ask(path, &mut connection, still, |c| ledger_rows::newest_drops(c, n));
+                let _ = reply.send(found);
             }
         }
     }
 }
 
+/// Reads on the connection, which is opened if need be, and not used again if that failed.
+fn ask<T>(
+    path: &Path,
+    connection: &mut Option<Connection>,
+    still: &Mutex<bool>,
+    read: impl Fn(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let open = connection.take().map_or_else(|| schema::connect_reader(path), Ok);
+    let found = open.and_then(|open| {
+        let found = read(&open)?;
+        *connection = Some(open);
+        Ok(found)
+    });
+    match found {
+        Err(error) if !is_damage(&error) => ask_still(path, still, read).ok_or(error),
+        other => other,
+    }
+}
+
 /// Where nothing can be written, not even what a common reader needs.
-fn read_still(
+fn ask_still<T>(
     path: &Path,
     still: &Mutex<bool>,
-    class: Class,
-    range: Range<u64>,
-    bytes_max: usize,
-) -> Option<Page> {
+    read: impl Fn(&Connection) -> rusqlite::Result<T>,
+) -> Option<T> {
     // Held while reading, or the writer might come back meanwhile.
     let still = still.lock().unwrap_or_else(PoisonError::into_inner);
     if !*still {
         return None;
     }
-    read(&schema::connect_still(path).ok()?, class, range, bytes_max).ok()
+    read(&schema::connect_still(path).ok()?).ok()
 }
 
 fn chunk_of(class: Class, row: &Row<'_>) -> rusqlite::Result<Chunk> {

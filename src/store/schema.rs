@@ -41,13 +41,10 @@ pub struct Format {
     /// Step by step from an empty file to now; `user_version` counts the steps done. A step, once
     /// released, is never changed.
     pub steps: &'static [Step],
-    /// Whether one connection has the file to itself, without an index of the log that is shared.
-    pub alone: bool,
 }
 
 /// The file of readings and messages.
-pub const QUEUE: Format =
-    Format { application_id: APPLICATION_ID, steps: &MIGRATIONS, alone: false };
+pub const QUEUE: Format = Format { application_id: APPLICATION_ID, steps: &MIGRATIONS };
 
 const MIGRATIONS: [Step; 3] = [
     Step {
@@ -196,16 +193,13 @@ pub enum CreateError {
     Io(#[from] io::Error),
 }
 
-/// Opens a file that is there, for writing.
+/// Opens a file that is there, for writing. This process has it to itself from then on.
 pub fn connect(format: &Format, path: &Path, max_bytes: u64) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;
     let mut connection =
-        Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        Connection::open_with_flags(own(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
-    if format.alone {
-        connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
-    }
     check_ours(format, &connection)?;
     let pages = (max_bytes + SPARE_BYTES) / page_bytes(&connection)?;
     connection.execute_batch(&format!(
@@ -247,11 +241,11 @@ impl Pages {
     }
 }
 
-/// Opens a file that is there, for reading beside the writer.
+/// Opens a file that is there, for reading beside the writer, in the same process.
 pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;
     let connection =
-        Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        Connection::open_with_flags(own(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
     connection.execute_batch(
@@ -261,8 +255,7 @@ pub fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Opens a file that nobody writes, for reading it as it lies: on a file system where nothing can
-/// be written, not even the shared memory beside a WAL. It takes no locks, since these would have
-/// to be written too.
+/// be written. It takes no locks, since these would have to be written too.
 pub fn connect_still(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let uri = format!("{}&vfs=unix-none", uri(path));
@@ -272,6 +265,13 @@ pub fn connect_still(path: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON; PRAGMA cache_size=-1000;",
     )?;
     Ok(connection)
+}
+
+/// A file of this process alone. Every other way of SQLite's shares the index of the log as memory
+/// that is mapped from a file: on a full disk, or a bad one, a touch of it ends the process (SIGBUS).
+/// Here the index is in memory, and other programs are refused while the file is open.
+fn own(path: &Path) -> String {
+    uri(path) + "&vfs=unix-excl"
 }
 
 /// The file as SQLite is told it, ready for more parameters.

@@ -236,15 +236,11 @@ fn put(bytes: &mut Vec<u8>, offset: usize, new: &[u8]) {
     bytes[offset..offset + new.len()].copy_from_slice(new);
 }
 
-/// Writes an image into a directory; the shared memory of the WAL may hold anything then.
-pub fn write(image: &Image, dir: &Path, rng: &mut Rng) {
+/// Writes an image into a directory.
+pub fn write(image: &Image, dir: &Path) {
     for (name, bytes) in image {
         let path = dir.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         File::create(path).unwrap().write_all(bytes).unwrap();
-    }
-    if image.iter().any(|(name, _)| name.ends_with("queue.db-wal")) && rng.bool() {
-        let noise: Vec<u8> = (0..32 * 1_024).map(|_| rng.u8(..)).collect();
-        File::create(dir.join("store/queue.db-shm")).unwrap().write_all(&noise).unwrap();
     }
 }

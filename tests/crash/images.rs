@@ -51,7 +51,7 @@ impl Case<'_> {
     /// Opens the image, compares, goes on, compares again; maybe cuts the recovery off as well.
     pub fn survive(&self, image: &Image, rng: &mut Rng, again: bool) -> Result<u64, String> {
         let dir = fast_dir();
-        image::write(image, dir.path(), rng);
+        image::write(image, dir.path());
         let manners = Manners { log: again, ..Manners::default() };
         let disk = Disk::watch(dir.path(), manners).unwrap();
         let clock = Arc::new(ManualClock::new(self.clock.mono(), self.clock.wall()));

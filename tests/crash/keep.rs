@@ -125,9 +125,9 @@ impl Life {
     }
 
     /// The image must be one of the moments between the last that was safe and the last there was.
-    fn compare(&self, image: &Image, at: usize, rng: &mut Rng) -> Result<usize, String> {
+    fn compare(&self, image: &Image, at: usize) -> Result<usize, String> {
         let dir = fast_dir();
-        image::write(image, dir.path(), rng);
+        image::write(image, dir.path());
         let store = open(dir.path(), &self.clock);
         let keep = Keep::open(&store).unwrap();
         let rows = load(&keep);
@@ -188,7 +188,7 @@ fn cut_power(first: u64, images: usize, manners: Manners) -> (usize, Vec<String>
             ops[at..point].iter().for_each(|op| replay.advance(op));
             at = point;
             let cut = if replay.is_open() { *rng.choice(&Cut::ALL).unwrap() } else { Cut::Kept };
-            match life.compare(&replay.image(cut, &mut rng), point, &mut rng) {
+            match life.compare(&replay.image(cut, &mut rng), point) {
                 Ok(rows) => back += rows,
                 Err(why) => {
                     wrong.push(format!("seed {seed}, {point} of {}, {cut:?}: {why}", ops.len()));
@@ -268,7 +268,7 @@ fn no_failing_io_loses_what_the_broker_was_told_is_safe() {
             let mut replay = Replay::default();
             ops.iter().for_each(|op| replay.advance(op));
             let image = replay.image(Cut::Some, &mut rng);
-            let compared = life.compare(&image, ops.len(), &mut rng);
+            let compared = life.compare(&image, ops.len());
             assert!(compared.is_ok() || renewed, "{what}: {compared:?}");
         }
     }

@@ -274,17 +274,21 @@ struct Watch {
     path: PathBuf,
 }
 
+/// The VFS that has a file for one process alone.
+const OWN: &CStr = c"unix-excl";
+
 fn install() {
     static ONCE: Once = Once::new();
     // SAFETY: the real VFS lives for ever; the copy is leaked, so it does too. What the functions
     // that are copied get as their VFS is ours, which the unix VFS never looks into but in xOpen.
     ONCE.call_once(|| unsafe {
-        let real = ffi::sqlite3_vfs_find(c"unix".as_ptr());
-        assert!(!real.is_null(), "SQLite has no unix VFS");
+        let real = ffi::sqlite3_vfs_find(OWN.as_ptr());
+        assert!(!real.is_null(), "SQLite has no such VFS");
         REAL.store(real, Ordering::Release);
         let mut ours = *real;
         ours.pNext = std::ptr::null_mut();
-        ours.zName = c"watched".as_ptr();
+        // The one that the store asks for, of two that have the name: SQLite takes the first.
+        ours.zName = OWN.as_ptr();
         ours.szOsFile += c_int::try_from(size_of::<Shim>()).unwrap_or(c_int::MAX);
         ours.xOpen = Some(open);
         ours.xDelete = Some(delete);

@@ -205,6 +205,18 @@ def test_one_request_of_each_bus_is_under_way_at_a_stop(plant):
     assert plant.judge()["lost"] == 1
 
 
+def test_what_was_under_way_at_the_stop_before_a_damage_is_not_what_was_told(plant):
+    """Two answers were in the file, and are told; the last one of each device never came."""
+    told = {"id": "aa-g2", "notice": "gap", "class": "bulk", "from": 0, "to": 2 * TAGS, "n": 2 * TAGS, "reason": "corrupt"}
+    plant.notice(told | {"prefix": "zz-b", "ts_from": None, "ts_to": None})
+    plant.oracle.events.stops.append((T0 + 30.3, T0 + 30.45))
+    plant.oracle.events.damages.append((T0 + 20, T0 + 31, 1_000))
+    plant.send(lambda row: row[1] != 304 and row[:2] not in [(1, 300), (2, 300)])
+    found = plant.judge()
+    assert found["missing"] == {"told as corrupt": 2 * TAGS, "under way when its bus was stopped": 3 * TAGS}, found
+    assert found["lost"] == 0
+
+
 def one(device, tag, value, position=10_000):
     body = {"id": f"aa-b-{position}", "ts": round(1000 * T0), "device": device, "values": {tag: value}}
     return lambda plant: plant.put("x", body)

@@ -14,7 +14,9 @@ import tempfile
 import pytest
 
 from conftest import BINARY, Gateway, Mosquitto, Process, free_port, wait_for
+from page import Page
 from plant import CountingDevice
+from test_commands import publish
 from test_disk import SmallDisk
 from test_outage import check_equation, consumers, polls
 from test_values import HERE, TAGS
@@ -23,14 +25,14 @@ from test_values import config as values_config
 WAITING = ["--consumer", "cloud"]
 
 
-def config(port, cloud_port, every="50ms", store="commit: 100ms", tags="count: { holding: 0, type: u32 }"):
+def config(port, cloud_port, every="50ms", store="commit: 100ms", tags="count: { holding: 0, type: u32 }", lan=None):
     return f"""
 gateway: {{ name: edge, site: works }}
 buses:
   line: {{ modbus-tcp: {{ host: 127.0.0.1, port: {port} }} }}
 devices:
   press: {{ bus: line, unit: 1, every: {every}, tags: {{ {tags} }} }}
-broker: {{ listeners: [ {{ tcp: "127.0.0.1:{free_port()}" }} ] }}
+broker: {{ listeners: [ {{ tcp: "127.0.0.1:{lan or free_port()}" }} ] }}
 uplinks:
   cloud: {{ url: "mqtt://127.0.0.1:{cloud_port}", send: [ "#" ] }}
 store: {{ path: state, {store} }}
@@ -160,6 +162,25 @@ def test_a_copy_can_be_read_by_who_may_not_write(stopped):
         assert [json.loads(line) for line in ran.stdout.splitlines()] == expected
         assert sorted(os.listdir(place)) == sorted([os.path.basename(program), "queue.db", "queue.db-wal"])
         os.chmod(place, 0o755)
+
+
+def test_other_programs_are_kept_out_while_it_runs(tmp_path, started):
+    """SQLite's own tool would bring the log into the file when it ends, and delete it under the gateway's feet."""
+    device, port, lan = started(CountingDevice()), free_port(), free_port()
+    web = f'web: {{ listen: "127.0.0.1:{port}", tls: off }}\n'
+    gateway = started(Gateway(tmp_path / "gw", config(device.port, free_port(), lan=lan) + web))
+    wait_for(lambda: ndjson(gateway.config), what="values in the file")
+    publish(lan, "lan/kept", "safe", retain=True)
+    # Whatever the gateway itself reads of its files, it keeps them.
+    assert Page(gateway, port).get("/store/drops")["rows"] == []
+    for name in ("queue.db", "broker.db"):
+        other = sqlite3.connect(f"file:{gateway.state}/store/{name}?mode=rw", uri=True, timeout=0.1)
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            other.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        other.close()
+    assert not list((gateway.state / "store").glob("*-shm")), "no memory is shared by way of a file"
+    store("verify", gateway.config)
+    assert gateway.stop() == 0
 
 
 def test_damaged_chunks_are_left_out_and_told(stopped, tmp_path):

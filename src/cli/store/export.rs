@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let filter = arguments.selection.filter()?;
     flush(&place);
     let failed = || format!("can't read {}", place.file.display());
-    let mut file = Inspector::open(&place.file).with_context(failed)?;
+    let file = Inspector::open(&place.file).with_context(failed)?;
     let pages = file.pages(&filter, arguments.consumer.as_deref()).map_err(blamed)?;
     // Only now, so that no wrong word leaves an empty file behind.
     let Some(path) = &arguments.output else {

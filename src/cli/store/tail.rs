@@ -140,7 +140,7 @@ impl Tail<'_> {
     }
 
     fn in_file(&self, n: usize, losses: &mut Losses) -> anyhow::Result<Vec<Row>> {
-        let found = Inspector::open(&self.place.file).and_then(|mut f| f.last(n, &self.filter));
+        let found = Inspector::open(&self.place.file).and_then(|f| f.last(n, &self.filter));
         let found = found.with_context(|| format!("can't read {}", self.place.file.display()))?;
         found.remarks.iter().for_each(|remark| losses.remark(remark));
         found.damaged.into_iter().for_each(|damage| losses.add(damage));

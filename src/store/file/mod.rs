@@ -30,9 +30,6 @@ use super::work::RESERVE;
 use super::writer::Room;
 use crate::model::Class;
 
-/// What the index of a log of up to 4,096 pages takes (and there are never so many), twice.
-const INDEX_BYTES: u64 = 64 << 10;
-
 /// The file, locked for us as long as this lives.
 pub struct StoreFile {
     pub path: PathBuf,
@@ -94,13 +91,13 @@ impl StoreFile {
         };
         std::fs::create_dir_all(&place).map_err(unusable)?;
         let name = place.join("lock");
-        // On a read-only disk an old lock file will do, or the directory.
+        // On a read-only disk an old lock file will do.
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(&name)
-            .or_else(|error| File::open(&name).or_else(|_| File::open(&place)).map_err(|_| error))
+            .or_else(|error| File::open(&name).map_err(|_| error))
             .map_err(unusable)?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
@@ -116,17 +113,7 @@ impl StoreFile {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// Opens the file for writing, unless there is no room for the index of the log. SQLite writes
-    /// into that through memory, and makes sure of one byte per 4 KiB only: where blocks are smaller
-    /// and the disk is full, the process would be killed with SIGBUS.
     fn connect(&self) -> rusqlite::Result<Connection> {
-        if self.room().is_ok_and(|room| room.space.free < INDEX_BYTES) {
-            return Err(schema::full());
-        }
-        self.open_file()
-    }
-
-    fn open_file(&self) -> rusqlite::Result<Connection> {
         let connection = schema::connect(&schema::QUEUE, &self.path, self.quota)?;
         if self.pretends.is_some() {
             connection.execute_batch("PRAGMA synchronous=OFF;")?;
@@ -163,7 +150,7 @@ impl StoreFile {
             }
             Ok(())
         })?;
-        let connection = self.open_file()?;
+        let connection = self.connect()?;
         wal::make_room(&self.path);
         self.shrinks = shrinks;
         self.epoch = Some(epoch);

@@ -1,7 +1,5 @@
 //! The start: opens what is there, sets it aside if it is no good, makes a new one if need be.
 
-use std::path::PathBuf;
-
 use rusqlite::Connection;
 
 use super::resume::{begin, bring_in, read_state};
@@ -64,13 +62,8 @@ impl StoreFile {
         clock: &dyn Clock,
         ram_bytes: usize,
     ) -> Result<(State, Option<Connection>), FileError> {
-        let leftovers = ["-wal", "-shm"].map(|suffix| {
-            let mut name = self.path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name).exists()
-        });
         if !self.path.try_exists()? {
-            if leftovers.contains(&true) {
+            if wal::path(&self.path).exists() {
                 // The WAL of a file that is gone must not get into the next one.
                 return Err(LoadError::Damaged("a file that is gone (its log is there)").into());
             }

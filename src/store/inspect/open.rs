@@ -1,53 +1,25 @@
 //! Opening a file that another process may be writing, or that nobody may write.
 //!
-//! SQLite shares an index of the WAL among all who have the file open, as a file of its own (`-shm`).
-//! Where that is, the file is opened as by any reader, with locks. Where it is not, nobody has the
-//! file open: it is read without locks and the index is made in memory, so that a copy on a medium
-//! without write permission can be read, and none gets a file beside it.
+//! It is read without locks, with an index of the log of its own in memory, so that a copy on a medium
+//! without write permission can be read, and none gets a file beside it. What makes that right beside
+//! a writer is the matter of `guests.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::schema;
 
-/// What is beside the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
-    /// Someone has it open, or was killed having it open.
-    Shared,
-    /// A WAL that nobody uses.
-    Wal,
-    Nothing,
-}
-
-pub fn beside(path: &Path) -> Beside {
-    let with = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name).metadata().map(|metadata| metadata.len())
-    };
-    if with("-shm").is_ok() {
-        Beside::Shared
-    } else if with("-wal").is_ok_and(|length| length > 0) {
-        Beside::Wal
-    } else {
-        Beside::Nothing
-    }
-}
-
-/// Opens for reading alone.
-pub fn connect(path: &Path, beside: Beside) -> rusqlite::Result<Connection> {
-    let how = match beside {
-        Beside::Shared => "",
-        Beside::Wal => "&vfs=unix-none",
-        Beside::Nothing => "&immutable=1",
-    };
+/// Opens for reading alone; with `log`, what is in the log beside it too.
+pub fn connect(path: &Path, log: bool) -> rusqlite::Result<Connection> {
+    let how = if log { "&vfs=unix-none" } else { "&immutable=1" };
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let uri = schema::uri(path) + "&mode=ro" + how;
     let connection = Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(schema::BUSY)?;
-    if beside == Beside::Wal {
+    // Who closes a file last would bring its log in and delete that; here everyone seems the last.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    if log {
         connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE;")?;
     }
     connection.execute_batch("PRAGMA cache_size=-1000;")?;
@@ -94,7 +66,7 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -110,7 +82,8 @@ mod tests {
     }
 
     fn rows(path: &Path) -> i64 {
-        let connection = connect(path, beside(path)).unwrap();
+        let log = crate::store::guests::head(path).unwrap().is_some();
+        let connection = connect(path, log).unwrap();
         connection.query_row("SELECT count(*) FROM fact", [], |row| row.get(0)).unwrap()
     }
 
@@ -139,7 +112,7 @@ mod tests {
     fn a_writer_is_read_beside_and_its_wal_seen() {
         let dir = tempfile::tempdir().unwrap();
         let (path, writer) = made(dir.path());
-        assert_eq!((beside(&path), rows(&path)), (Beside::Shared, 2));
+        assert_eq!(rows(&path), 2);
         writer.execute("INSERT INTO fact VALUES('c', '3')", []).unwrap();
         assert_eq!(rows(&path), 3);
     }
@@ -148,15 +121,10 @@ mod tests {
     fn copies_are_read_with_what_is_in_their_wal_and_nothing_is_left_beside_them() {
         let dir = tempfile::tempdir().unwrap();
         let (path, _writer) = made(dir.path());
-        for (parts, expected) in [
-            (&["queue.db", "queue.db-wal"][..], (Beside::Wal, 2)),
-            (&["queue.db"][..], (Beside::Nothing, 1)),
-            // A directory of a gateway that was killed.
-            (&["queue.db", "queue.db-shm", "queue.db-wal"][..], (Beside::Shared, 2)),
-        ] {
+        for (parts, expected) in [(&["queue.db", "queue.db-wal"][..], 2), (&["queue.db"][..], 1)] {
             let copy = copied(&path, parts);
             let copied = copy.path().join("queue.db");
-            assert_eq!((beside(&copied), rows(&copied)), expected, "{parts:?}");
+            assert_eq!(rows(&copied), expected, "{parts:?}");
             assert_eq!(names(copy.path()), parts, "nothing is left behind");
         }
     }
@@ -173,7 +141,7 @@ mod tests {
             )
             .unwrap();
         drop(writer);
-        let connection = connect(&path, Beside::Shared).unwrap();
+        let connection = connect(&path, true).unwrap();
         let boot = "SELECT no, offset_ms, synced FROM boot";
         let boot = connection.query_row(boot, [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, Option<bool>>(2)?))
@@ -190,10 +158,10 @@ mod tests {
         let other = Connection::open(&path).unwrap();
         other.execute_batch("CREATE TABLE x(y)").unwrap();
         drop(other);
-        let error = connect(&path, Beside::Nothing).unwrap_err().to_string();
+        let error = connect(&path, false).unwrap_err().to_string();
         assert!(error.contains("another program"), "{error}");
         let text = dir.path().join("store.rs");
         fs::copy(file!(), &text).unwrap();
-        assert!(connect(&text, Beside::Nothing).is_err());
+        assert!(connect(&text, false).is_err());
     }
 }

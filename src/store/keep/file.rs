@@ -45,7 +45,6 @@ const FORMAT: Format = Format {
 ",
         code: None,
     }],
-    alone: true,
 };
 
 /// Where the broker's database of a store directory lies.

@@ -328,19 +328,6 @@ fn a_file_that_could_not_be_read_is_set_aside_before_anything_is_written() {
 }
 
 #[test]
-fn another_process_is_kept_out() {
-    let bench = Bench::new();
-    filled(&bench, false);
-    let (_store, keep) = open(&bench);
-    load(&keep);
-    let other = rusqlite::Connection::open(path(&bench)).unwrap();
-    let error = other.query_row("SELECT count(*) FROM message", [], |_| Ok(())).unwrap_err();
-    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
-    keep.put([put(Key::Message(10_000), b"still ours")]);
-    run(keep.committed().wait()).unwrap();
-}
-
-#[test]
 fn without_a_directory_nothing_survives_and_nobody_waits() {
     let mut bench = Bench::new();
     bench.options.dir = None;

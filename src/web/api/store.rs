@@ -1,12 +1,10 @@
 //! The ledger of losses: what an uplink did not get, and why.
 
-use std::collections::BTreeMap;
-
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::store::{DropRow, Inspector, database, drop_words};
+use crate::store::{DropRow, drop_words};
 use crate::web::App;
 use crate::web::described::{Routes, routes};
 use crate::web::problem::{Json, Problem, Query, rows_of_page};
@@ -56,34 +54,21 @@ async fn drops(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Drops>, Problem> {
-    let file = app.state_dir().map(|dir| database(dir)).filter(|file| file.exists());
-    // The newest are not in the file yet, or not as they are now.
-    let newest = app.gateway().store_status().drops;
-    let rows = crate::runtime::blocking(move || {
-        let old = match file {
-            Some(file) => Inspector::open(&file)?.drops(KEPT)?,
-            None => Vec::new(),
-        };
-        let all: BTreeMap<i64, DropRow> =
-            old.into_iter().chain(newest).map(|row| (row.id, row)).collect();
-        Ok::<_, crate::store::StoreError>(all)
-    });
-    let rows = rows.await.map_err(|_| Problem::unavailable("looking broke off"))?;
-    let all = rows.map_err(|error| Problem::unavailable(crate::runtime::in_full(&error)))?;
     let limit = rows_of_page(wanted.limit.or(Some(ROWS)), ROWS_MAX)?;
+    let all = app.gateway().drops(KEPT).await;
+    let all = all.map_err(|error| Problem::unavailable(crate::runtime::in_full(&error)))?;
     Ok(Json(page(all, wanted.after, limit)))
 }
 
-fn page(all: BTreeMap<i64, DropRow>, after: Option<i64>, limit: usize) -> Drops {
-    let older = |(id, _): &(i64, DropRow)| after.is_none_or(|after| *id < after);
-    let mut rows: Vec<(i64, DropRow)> =
-        all.into_iter().rev().filter(older).take(limit + 1).collect();
+/// A page of rows that come oldest first.
+fn page(all: Vec<DropRow>, after: Option<i64>, limit: usize) -> Drops {
+    let older = |row: &DropRow| after.is_none_or(|after| row.id < after);
+    let mut rows: Vec<DropRow> = all.into_iter().rev().filter(older).take(limit + 1).collect();
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().map(|(id, _)| *id).filter(|_| more);
+    let next = rows.last().map(|row| row.id).filter(|_| more);
     // Files of an earlier version write reasons with underscores.
-    let row =
-        |(_, row): (i64, DropRow)| Row { words: drop_words(&row.reason.replace('_', "-")), row };
+    let row = |row: DropRow| Row { words: drop_words(&row.reason.replace('_', "-")), row };
     Drops { rows: rows.into_iter().map(row).collect(), next }
 }
 
@@ -106,7 +91,7 @@ mod tests {
             shift_ms: None,
             epoch: None,
         };
-        let all: BTreeMap<i64, DropRow> = (1..=5).map(|id| (id, row(id))).collect();
+        let all: Vec<DropRow> = (1..=5).map(row).collect();
         let ids = |after, limit| {
             let page = page(all.clone(), after, limit);
             assert!(page.rows.iter().all(|row| row.words.contains("memory")), "{page:?}");

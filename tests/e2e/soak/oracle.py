@@ -4,12 +4,12 @@ Pure but for the files that it reads. Every time is wall clock, in seconds; ever
 tag and serial number (`values.py`), so each that arrives is looked up in the memory of the device that
 answered it. A value that must have arrived and did not is one of these, in this order:
 
-- told: within the time of a `gap` notice, or in a queue file that was damaged, in numbers that exceed neither
-  what the notices count nor what was waiting then;
+- told: within the time of a `gap` notice;
 - read within the loss window before a kill of the gateway;
 - answered too late or in vain, and the gateway says in a bad reading of that tag that it got no answer: one that came after
   the request before was over (a bus has one at a time);
 - under way when a bus was stopped (a reload or an orderly end): one request of each bus;
+- told: in a queue file that was damaged, in numbers that exceed neither what the notices count nor what was waiting then;
 - or lost.
 """
 
@@ -285,8 +285,6 @@ class Judgement:
         if any(start <= when <= end for start, end in self.gaps):
             self.told_used += n
             return "told as a gap"
-        if self._is_damage(when, n):
-            return "told as corrupt"
         for kill, back in self.events.kills:
             if kill - self.window - self.allowance <= when <= back + ASKS_S:
                 self.oldest_in_window = max(self.oldest_in_window, kill - when)
@@ -297,7 +295,8 @@ class Judgement:
             if start - ANSWER_S <= when <= end and not self.stopped[device.index, number]:
                 self.stopped[device.index, number] += 1
                 return "under way when its bus was stopped"
-        return None
+        # Last, for it counts: what is told must not be used up by what was never read.
+        return "told as corrupt" if self._is_damage(when, n) else None
 
     def _answered_late(self, device, serial, missing):
         """One bad reading of each missing tag, each used for one value."""
