@@ -19,7 +19,7 @@ use crate::store::{BootNo, Times};
 use crate::uplink::pack::PUBLISH_OVERHEAD;
 
 /// Hosts that ask for a rebirth again and again get one in this time.
-pub const REBIRTH_COOLDOWN: Duration = Duration::from_secs(5);
+pub const REBIRTH_COOLDOWN: Duration = Duration::from_secs(2);
 /// What a host writes to be told everything anew.
 pub const REBIRTH: &str = "Node Control/Rebirth";
 const BD_SEQ: &str = "bdSeq";

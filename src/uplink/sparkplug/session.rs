@@ -424,8 +424,9 @@ impl<'a> Session<'a> {
     /// Puts into the outbox what may go out now.
     fn speak(&mut self) {
         let births = self.edge.node.births_due().filter(|due| *due <= Instant::now());
-        // What is still being proven is not to be read again.
-        let is_proven = !self.again || self.barrier.is_empty();
+        // What is still being proven is not to be read again; and births behind births that a slow line
+        // has still to carry would fill the memory.
+        let is_proven = self.barrier.is_empty();
         if self.unanswered.is_empty() && births.is_some() && is_proven {
             self.births();
         }

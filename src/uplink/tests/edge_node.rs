@@ -94,6 +94,36 @@ async fn the_death_certificate_does_not_wait_for_the_rate() {
     assert_eq!((status.acked_rows, status.waiting), (0, world.appended));
 }
 
+/// What a host sends that wants births.
+fn rebirth() -> Vec<u8> {
+    let rebirth = Metric {
+        name: Some("Node Control/Rebirth".to_owned()),
+        value: Some(Value::Bool(true)),
+        ..Metric::default()
+    };
+    let mut metrics = Vec::new();
+    rebirth.encode(DataType::Boolean, &mut metrics).unwrap();
+    payload(0, None, &metrics)
+}
+
+/// On a line that is slower than a host that asks again and again they would fill the memory.
+#[tokio::test]
+async fn births_are_not_sent_behind_births_that_may_not_have_arrived() {
+    let (world, fake) = (World::new(), Fake::new([]).await);
+    fake.behave(Manners { ignores_pings: true, ..Manners::default() });
+    let running = world.start(node(&world, &fake, None));
+    let births = || topics(&fake).iter().filter(|topic| topic.contains("/NBIRTH/")).count();
+    eventually("born", || births() == 1).await;
+    let wish = "spBv1.0/plant/NCMD/edge";
+    fake.say(wish, rebirth(), false);
+    running.until("asked", |status| status.commands.received == 1).await;
+    // What is acknowledged after it comes behind all that it could have brought about.
+    fake.say(wish, "no command", false);
+    eventually("acknowledged", || fake.log(|log| log.pubacks) == 2).await;
+    assert_eq!(births(), 1);
+    running.stop().await;
+}
+
 /// What waits for the rate is data too: it is said again behind the births, and nothing is lost.
 #[tokio::test]
 async fn no_data_goes_out_between_the_wish_for_births_and_them() {
@@ -105,14 +135,7 @@ async fn no_data_goes_out_between_the_wish_for_births_and_them() {
     let is_data = |topic: &String| topic.contains("/DDATA/");
     eventually("data", || topics(&fake).iter().any(is_data)).await;
     let before = topics(&fake).len();
-    let rebirth = Metric {
-        name: Some("Node Control/Rebirth".to_owned()),
-        value: Some(Value::Bool(true)),
-        ..Metric::default()
-    };
-    let mut metrics = Vec::new();
-    rebirth.encode(DataType::Boolean, &mut metrics).unwrap();
-    fake.say("spBv1.0/plant/NCMD/edge", payload(0, None, &metrics), false);
+    fake.say("spBv1.0/plant/NCMD/edge", rebirth(), false);
     let status = running.until_nothing_waits().await;
     running.stop().await;
     let topics = topics(&fake);
