@@ -87,7 +87,8 @@ pub async fn run(
 }
 
 /// How long to wait after a connection that ended like this. An open socket is not success: a broker
-/// that takes us and then hangs up, does not take a message, or has no host application, has failed.
+/// that takes us and then hangs up, does not take a message, has no host application, or sends us elsewhere,
+/// has failed.
 fn pause(
     failover: &mut Failover,
     backoff: &mut Backoff,
@@ -95,7 +96,7 @@ fn pause(
     ended: &Ended,
 ) -> Duration {
     let worked = (closing.acknowledged && !closing.refused) || closing.lasted;
-    let stays = worked && ended.cause != Cause::HostAway;
+    let stays = worked && !matches!(ended.cause, Cause::HostAway | Cause::Moved);
     // A host that goes after a long time is waited for as at first.
     if stays || closing.lasted {
         failover.worked();
@@ -284,11 +285,14 @@ mod tests {
         assert!(waits.iter().any(|wait| *wait > first * 10), "one that comes and goes: {waits:?}");
         let waits = [(); 10].map(|()| pause(&mut failover, &mut backoff, long, &away));
         assert!(waits.iter().all(|wait| *wait <= first), "{waits:?}");
-        // Where there are others to go to, the next is tried at once.
-        let mut failover = Failover::new(2);
-        for broker in [1, 0, 1] {
-            let wait = pause(&mut failover, &mut backoff, long, &away);
-            assert_eq!((wait, failover.current()), (Duration::ZERO, broker));
+        // Where there are others to go to, the next is tried at once; also if the broker itself says so.
+        let moved = Ended::new(Cause::Moved, "elsewhere");
+        for ended in [&away, &moved] {
+            let mut failover = Failover::new(2);
+            for broker in [1, 0, 1] {
+                let wait = pause(&mut failover, &mut backoff, long, ended);
+                assert_eq!((wait, failover.current()), (Duration::ZERO, broker));
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ const de = {
     settings: 'eine Datei oder Einstellung hier ist falsch', 'name-not-found': 'der Hostname hat keine Adresse', unreachable: 'unter der Adresse antwortet nichts', proxy: 'der Proxy verbindet nicht',
     tls: 'TLS kommt nicht zustande', certificate: 'das Zertifikat des Brokers gilt hier nicht', clock: 'die Uhr des Gateways geht falsch', 'client-certificate': 'der Broker nimmt unser Zertifikat nicht',
     'web-socket': 'kein WebSocket unter dieser Adresse', login: 'Benutzername oder Passwort sind falsch', refused: 'der Broker lehnt ab', closed: 'der Broker hat die Verbindung beendet', 'same-client': 'ein anderer Client hat dieselbe Kennung',
-    'no-acknowledgement': 'der Broker bestätigt nicht', 'no-answer': 'der Broker antwortet nicht', 'not-taken': 'der Broker lehnt eine Nachricht ab', protocol: 'die Gegenseite spricht kein MQTT', store: 'der Speicher hat keinen Platz', 'host-away': 'der Primary Host ist weg',
+    'no-acknowledgement': 'der Broker bestätigt nicht', 'no-answer': 'der Broker antwortet nicht', 'not-taken': 'der Broker lehnt eine Nachricht ab', protocol: 'die Gegenseite spricht kein MQTT', store: 'der Speicher hat keinen Platz', 'host-away': 'der Primary Host ist weg', moved: 'der Broker verweist auf einen anderen',
   },
   overview: {
     values: 'Werte', devices: (count, silent) => `${count} ${s(count, 'Gerät', 'Geräte')}${silent ? `, ${silent} stumm` : ''}`, busy: (share) => `${share} belegt`, where: 'Wo sind meine Daten?', store: 'Speicher',

@@ -100,7 +100,7 @@ export default {
     settings: 'a file or setting here is wrong', 'name-not-found': 'the host name has no address', unreachable: 'nothing answers at the address', proxy: 'the proxy does not connect',
     tls: 'TLS is not agreed upon', certificate: 'the certificate of the broker is not good here', clock: 'the clock of the gateway is wrong', 'client-certificate': 'the broker does not take our certificate',
     'web-socket': 'no WebSocket at this address', login: 'user name or password are wrong', refused: 'the broker refuses', closed: 'the broker closed the connection', 'same-client': 'another client has the same id',
-    'no-acknowledgement': 'the broker does not acknowledge', 'no-answer': 'the broker does not answer', 'not-taken': 'the broker refuses a message', protocol: 'the other side does not speak MQTT', store: 'the store has no place', 'host-away': 'the primary host is away',
+    'no-acknowledgement': 'the broker does not acknowledge', 'no-answer': 'the broker does not answer', 'not-taken': 'the broker refuses a message', protocol: 'the other side does not speak MQTT', store: 'the store has no place', 'host-away': 'the primary host is away', moved: 'the broker sends elsewhere',
   },
   overview: {
     values: 'Values', devices: (count, silent) => `${count} ${s(count, 'device', 'devices')}${silent ? `, ${silent} silent` : ''}`, busy: (share) => `${share} busy`, where: 'Where is my data?', store: 'Store',
