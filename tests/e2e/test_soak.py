@@ -119,6 +119,19 @@ def test_what_was_answered_to_a_gateway_that_is_gone_is_in_the_window_of_its_kil
     assert plant.judge()["missing"] == {"within the window before a kill": 2 * 3 * TAGS, "lost": 3 * TAGS}
 
 
+def test_what_only_the_lan_saw_is_judged_again(plant, tmp_path):
+    plant.send()
+    said = {"v": values.make(0, 1, 5), "ts": round(1000 * (T0 + 0.75))}
+    plant.oracle.live("plant/d0/t01", json.dumps(said))
+    plant.oracle.live("plant/d0/t02", json.dumps(said))
+    (tmp_path / "cloud").mkdir()
+    plant.oracle.directory = plant.directory = tmp_path / "cloud"
+    found = plant.judge()
+    assert verdict(found) == (0, 1, 0) and found["time_off_s"] == 0.25, found
+    run.remember(tmp_path, plant.oracle, {}, {})
+    assert run.judge_again(tmp_path, {"criteria": []})["judgement"] == found
+
+
 def test_what_was_lost_before_the_window_of_a_kill_is_found(plant):
     plant.oracle.events.kills.append((T0 + 30.0, T0 + 30.2))
     plant.send(lambda row: not T0 + 28.35 < row[3] < T0 + 30.0)

@@ -172,6 +172,8 @@ class Oracle:
         self.window_s, self.allowance_s = window_s, allowance_s
         self.events = Events()
         self.arrived = Arrived([d.name for d in devices], [d.tags for d in devices])
+        # The LAN's on their own: there is no file to read them from again.
+        self.lan = Arrived([d.name for d in devices], [d.tags for d in devices])
         self.places = {}
         self.live_seen = 0
 
@@ -188,8 +190,8 @@ class Oracle:
         body = json.loads(payload)
         if body.get("q", "good") == "good":
             self.live_seen += 1
-            k = self.arrived.names[device]
-            self.arrived.check(f"live {topic}", k, int(tag[1:]), body["v"], body["ts"], self.devices)
+            k = self.lan.names[device]
+            self.lan.check(f"live {topic}", k, int(tag[1:]), body["v"], body["ts"], self.devices)
 
     def judge(self, safe, session, until=math.inf):
         """`until`: what is younger may still be on its way."""
@@ -211,6 +213,7 @@ class Judgement:
         salvaged = max((until for _, until, _ in self.events.damages), default=0.0)
         twice = [(k, serial, key) for k, serial, key in self.arrived.again if self.devices[k].times[serial] > salvaged]
         lan_cloud = [n for n, when in safe.items() if when <= until and n not in self.arrived.numbers and not self._is_damage(when, 1)]
+        wrong = [*self.arrived.wrong, *oracle.lan.wrong]
         lan_session = [n for n, when in safe.items() if when <= until and n not in session]
         if self.told_used > self.told_n:
             self.lost.append(f"{self.told_used} missing as told, {self.told_n} were told")
@@ -218,8 +221,8 @@ class Judgement:
         self.result = {
             "lost": len(self.lost),
             "lost_examples": [str(what) for what in self.lost[:20]],
-            "wrong": len(self.arrived.wrong) + len(twice),
-            "wrong_examples": [*self.arrived.wrong[:20], *(f"{key}: device {k} number {s} under a second id" for k, s, key in twice[:20])],
+            "wrong": len(wrong) + len(twice),
+            "wrong_examples": [*wrong[:20], *(f"{key}: device {k} number {s} under a second id" for k, s, key in twice[:20])],
             "positions_untold": sum(len(found) for found in positions.values()),
             "positions_examples": {prefix: found[:10] for prefix, found in positions.items() if found},
             "served": sum(bin(mask).count("1") for d in self.devices for mask, fate in zip(d.masks, d.fates) if fate == MUST),
@@ -232,7 +235,7 @@ class Judgement:
             "oldest_lost_before_a_kill_ms": round(1000 * self.oldest_in_window),
             "told": self.told_n, "told_reasons": dict(self.told_reasons),
             "notices": dict(collections.Counter(n["notice"] for n in self.arrived.notices.values())),
-            "time_off_s": round(self.arrived.time_off, 3),
+            "time_off_s": round(max(self.arrived.time_off, oracle.lan.time_off, key=abs), 3),
             "lan_acknowledged": len(safe),
             "lan_lost_to_cloud": len(lan_cloud), "lan_lost_to_session": len(lan_session),
             "lan_examples": sorted(lan_cloud)[:10] + sorted(lan_session)[:10],

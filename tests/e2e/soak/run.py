@@ -135,12 +135,7 @@ class Run:
 
     def remember(self):
         """What the plant knows, beside what the cloud wrote: to look into a loss afterwards."""
-        site = self.site
-        memory = {
-            "devices": {d.name: (d.begins, d.times, d.befores, d.masks, bytes(d.fates)) for d in site.devices},
-            "events": vars(site.oracle.events), "safe": dict(site.source.safe), "session": dict(site.subscriber.numbers),
-        }
-        (site.directory / "memory.pickle").write_bytes(pickle.dumps(memory))
+        remember(self.site.directory, self.site.oracle, self.site.source.safe, self.site.subscriber.numbers)
 
     def drain(self):
         self.site.end_of_load()
@@ -155,7 +150,6 @@ class Run:
         except AssertionError:
             pass  # The judgement says what is missing.
         self.watch.look()
-        self.remember()
         return self.site.gateway.wait(lambda s: True)
 
 
@@ -171,6 +165,7 @@ def soak(directory, seconds, seed, every, commit="", log=lambda line: print(line
         status = run.drain()
         code = run.site.gateway.stop(60)
         judged = run.site.judge()
+        run.remember()
     finally:
         run.watch.ended.set()
         run.site.kill()
@@ -251,6 +246,15 @@ def of_values(judged):
     ]
 
 
+def remember(directory, oracle, safe, session):
+    memory = {
+        "devices": {d.name: (d.begins, d.times, d.befores, d.masks, bytes(d.fates)) for d in oracle.devices},
+        "events": vars(oracle.events), "safe": dict(safe), "session": dict(session),
+        "lan": {"wrong": oracle.lan.wrong, "time_off": oracle.lan.time_off},
+    }
+    (directory / "memory.pickle").write_bytes(pickle.dumps(memory))
+
+
 def judge_again(directory, result):
     """The values of a soak that is over, judged by the oracle as it is now."""
     memory = pickle.loads((directory / "memory.pickle").read_bytes())
@@ -262,6 +266,7 @@ def judge_again(directory, result):
         devices.append(device)
     oracle = Oracle(devices, directory / "cloud", COMMIT_S, ALLOWANCE_S)
     vars(oracle.events).update(memory["events"])
+    vars(oracle.lan).update(memory["lan"])
     oracle.read()
     result["judgement"] = oracle.judge(memory["safe"], memory["session"])
     result["judged_again"] = described()
