@@ -20,13 +20,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until, timeout, timeout_at};
 
 use super::access::{Claim, Guard};
 use super::encode::{self, Room};
 use super::held::Held;
-use super::listener::{Door, Turn};
+use super::listener::{Door, Duplex, Turn};
 use super::outbox::{End, Outbox};
 use super::packet::{Incoming, Reason, Version};
 use super::peer::Peer;
@@ -126,13 +127,28 @@ pub async fn run<S>(stream: S, visitor: Visitor, shared: Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    serve(stream, Arc::default(), visitor, shared).await;
+}
+
+/// As [`run`], of one that the router writes small packets to as well.
+pub async fn run_plain(stream: TcpStream, visitor: Visitor, shared: Shared) {
+    let (stream, writing) = Duplex::new(stream);
+    let outbox = Arc::<Outbox>::default();
+    outbox.attach(writing);
+    serve(stream, Arc::clone(&outbox), visitor, shared).await;
+}
+
+async fn serve<S>(stream: S, outbox: Arc<Outbox>, visitor: Visitor, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let events = shared.events.clone();
     let (conn, peer) = (visitor.conn, visitor.peer);
     let packet_bytes = shared.limits.borrow().packet_bytes;
     let mut connection = Connection {
         stream,
         conn,
-        outbox: Arc::default(),
+        outbox,
         decoder: Decoder::new(packet_bytes),
         shared,
         buffer: BytesMut::new(),
@@ -148,6 +164,7 @@ where
     if AssertUnwindSafe(connection.serve(visitor)).catch_unwind().await.is_err() {
         tracing::error!(%peer, "a connection's task panicked");
     }
+    connection.outbox.detach();
     let _ = events.send(Event::Gone { conn }).await;
 }
 

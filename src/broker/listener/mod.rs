@@ -7,6 +7,7 @@
 mod door;
 mod half_open;
 mod metered;
+mod plain;
 
 use std::io;
 use std::pin::Pin;
@@ -37,6 +38,7 @@ pub use door::{Door, Settings, Socket};
 use door::{Listening, Stream};
 pub use half_open::{HalfOpen, Turn};
 use metered::Metered;
+pub use plain::{Duplex, Plain};
 
 /// Batches of packets that may wait for the router.
 const EVENTS_MAX: usize = 1024;
@@ -217,7 +219,7 @@ fn serve(
     match (stream, &settings.tls) {
         (Stream::Unix(stream), _) => Box::pin(connection::run(stream, visitor, gate.shared)),
         (Stream::Tcp(stream), None) if !is_websocket => {
-            Box::pin(connection::run(stream, visitor, gate.shared))
+            Box::pin(connection::run_plain(stream, visitor, gate.shared))
         }
         (Stream::Tcp(stream), None) => Box::pin(over_websocket(stream, visitor, gate)),
         (Stream::Tcp(stream), Some(_)) => Box::pin(over_tls(stream, settings, visitor, gate)),

@@ -352,6 +352,7 @@ impl Router {
         let answers_max = self.limits.outgoing_bytes * 2
             + usize::try_from(self.limits.packet_bytes).unwrap_or(usize::MAX / 4);
         let mut unread = Vec::new();
+        let mut bytes_out = 0;
         let dirty = std::mem::take(&mut self.dirty);
         for &key in &dirty {
             let Some(session) = self.session(key) else { continue };
@@ -360,8 +361,9 @@ impl Router {
             if let Some(link) = session.link.as_mut()
                 && std::mem::take(&mut link.dirty)
             {
-                link.outbox.wake();
-                if link.outbox.progress().queued > answers_max {
+                let (written, queued) = link.outbox.send();
+                bytes_out += written;
+                if queued > answers_max {
                     tracing::warn!(client = %session.client_id, "client does not read, connection cut");
                     unread.push(key);
                 }
@@ -375,6 +377,7 @@ impl Router {
             self.close(key, Close::Cut, now);
         }
         let counters = &self.counters;
+        counters.bytes_out.add(u64::try_from(bytes_out).unwrap_or(0));
         counters.subscriptions.set(self.subscriptions.len());
         counters.shared_subscriptions.set(self.subscriptions.shared_len());
         counters.retained_messages.set(self.retained.len());
