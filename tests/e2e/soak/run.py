@@ -23,8 +23,8 @@ from .watch import Watch, census, of_process, slope
 STRETCHES = [(0.15, False), (0.2, True), (0.2, True), (0.2, True), (0.1, False), (0.05, True), (0.05, True), (0.05, True)]
 # The store's files are open once for its writer, and once for its reader as soon as there was a backlog.
 STORE_FILES, STORE_OPEN_MAX = ("queue.db", "queue.db-wal"), 2
-# In a soak of two hours memory grew for 40 minutes, ever more slowly, and no more after that; a leak goes on.
-# Of a shorter soak it is a third.
+# Memory moves in steps that become rarer: of two soaks one was level after 40 minutes, and one after 60. Of a shorter
+# soak it is a third.
 WARM_UP_S = 2400.0
 # What is younger is not missed before the end: the cloud may be away, and more than once.
 ON_ITS_WAY_S = 120.0
