@@ -172,6 +172,8 @@ def test_what_was_on_its_way_at_a_new_epoch_counts_under_the_prefix_before(plant
             body = {"id": f"{prefix}-{at}", "ts": round(1000 * when), "device": f"d{k}"}
             plant.put("x", body | {"values": {f"t{tag:02}": values.make(k, tag, serial)}})
     plant.notice({"id": "bb-g5", "notice": "new-epoch", "class": "bulk", "prefix": "bb-b", "from": half})
+    # A new file begins to count its notices anew.
+    plant.notice({"id": "cc-g1", "notice": "new-epoch", "class": "bulk", "prefix": "cc-b", "from": 0})
     found = plant.judge()
     assert verdict(found) == (1, 0, 1) and found["positions_examples"] == {"bb-b": [half + 30]}, found
 

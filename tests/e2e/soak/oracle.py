@@ -15,6 +15,7 @@ answered it. A value that must have arrived and did not is one of these, in this
 
 import bisect
 import collections
+import itertools
 import json
 import math
 import zlib
@@ -331,8 +332,10 @@ class Judgement:
         """
         notices = list(self.arrived.notices.values())
         order = collections.defaultdict(list)
-        for n in sorted((n for n in notices if n["notice"] == "new-epoch"), key=lambda n: int(n["id"].rsplit("g", 1)[1])):
-            order[n["class"]].append(n)
+        # In the order in which they came: a new file may count its notices from 1 again.
+        for n in notices:
+            if n["notice"] == "new-epoch":
+                order[n["class"]].append(n)
         untold = {}
         for prefix, highest in self.arrived.highest.items():
             if prefix.endswith("-n"):
@@ -342,7 +345,8 @@ class Judgement:
             if self.events.damages and (not epochs or epochs[-1]["prefix"] != prefix):
                 continue
             begins = max((n["from"] for n in epochs if n["prefix"] == prefix), default=0)
-            earlier = [n["prefix"] for n in epochs if n["prefix"] != prefix][-1:] if begins else []
+            before = [n["prefix"] for n in itertools.takewhile(lambda n: n["prefix"] != prefix, epochs)]
+            earlier = before[-1:] if begins else []
             spans = sorted(
                 (n["from"], n["to"]) for n in notices
                 if n["notice"] in ("gap", "resume") and n["class"] == kind and n.get("prefix", prefix) == prefix
