@@ -37,8 +37,7 @@ impl Router {
         message: Message,
         commit: Commit,
     ) {
-        let ticket =
-            self.session(publisher).and_then(|s| s.acknowledge_later(id, Qos::ExactlyOnce, false));
+        let ticket = self.acknowledge_later(publisher, (id, Qos::ExactlyOnce), false);
         let Some(ticket) = ticket else { return };
         let deferred = &mut self.deferred;
         let number = deferred.from + u64::try_from(deferred.waiting.len()).unwrap_or(0);

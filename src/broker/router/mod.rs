@@ -44,7 +44,7 @@ use super::traffic::Traffic;
 use super::trie::{Match, SessionKey};
 use super::{Publish, Rules};
 use crate::config::BrokerLimits;
-use crate::model::{Message as Stored, Mono, SetRequest, TopicFilter};
+use crate::model::{Message as Stored, Mono, Qos, SetRequest, TopicFilter};
 
 pub use round::{KeepFile, Later, Round};
 
@@ -401,6 +401,19 @@ impl Router {
         {
             self.dirty.push(key);
         }
+    }
+
+    /// Takes a number for the acknowledgement of a message that has to wait; see
+    /// [`Session::acknowledge_later`]. The id may be one to be remembered, so this round writes it.
+    fn acknowledge_later(
+        &mut self,
+        key: SessionKey,
+        (id, qos): (u16, Qos),
+        is_kept: bool,
+    ) -> Option<AckTicket> {
+        let ticket = self.session(key)?.acknowledge_later(id, qos, is_kept);
+        self.touch(key);
+        ticket
     }
 
     /// Sends what waits for a client, as far as it goes.

@@ -70,12 +70,11 @@ impl Router {
         &mut self,
         subscriber: SessionKey,
         publisher: SessionKey,
-        (id, qos): (u16, Qos),
+        message: (u16, Qos),
     ) {
         let is_kept = self.is_kept;
         let round = if is_kept { self.round.number() } else { 0 };
-        let ticket = self.session(publisher).and_then(|s| s.acknowledge_later(id, qos, is_kept));
-        let Some(ticket) = ticket else { return };
+        let Some(ticket) = self.acknowledge_later(publisher, message, is_kept) else { return };
         let waiter = (round, Later::Acknowledge(publisher, ticket, Reason::SUCCESS));
         if let Some(session) = self.session(subscriber) {
             session.waiters.push(waiter);

@@ -87,14 +87,11 @@ impl Router {
             }
             // One for want of room among the retained as well: others may have the message.
             (Fate::Known(reason, _), _) if is_answered && self.is_kept => {
-                let session = self.session(key);
                 // The id of one that is refused is free again: no restart may remember it.
                 let is_kept = !reason.is_refusal();
-                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, is_kept));
-                if let Some(ticket) = ticket {
+                if let Some(ticket) = self.acknowledge_later(key, (id, qos), is_kept) {
                     self.round.wait(Later::Acknowledge(key, ticket, reason));
                 }
-                self.touch(key);
             }
             (Fate::Known(reason, why), _) if is_answered => {
                 if let Some(session) = self.session(key) {
@@ -106,12 +103,11 @@ impl Router {
             (Fate::Committing(commit), _) => {
                 let is_kept = self.is_kept;
                 let round = if is_kept { self.round.number() } else { 0 };
-                let session = self.session(key).filter(|_| is_answered);
-                let ticket = session.and_then(|s| s.acknowledge_later(id, qos, is_kept));
-                let waiter =
-                    ticket.map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket, round));
+                let ticket = is_answered.then(|| self.acknowledge_later(key, (id, qos), is_kept));
+                let waiter = ticket
+                    .flatten()
+                    .map_or(Waiter::Nobody, |ticket| Waiter::Publisher(key, ticket, round));
                 self.commits.push((waiter, commit));
-                self.touch(key);
             }
         }
     }

@@ -122,6 +122,33 @@ fn a_client_that_is_there_gets_qos_1_at_once_and_qos_2_when_it_is_durable() {
     assert_eq!(rig.read("p"), bytes("4002 0001 5002 0002"));
 }
 
+/// The publisher is made to wait for a subscriber that is behind; the power goes meanwhile.
+#[test]
+fn what_waits_for_a_slow_subscriber_is_known_when_it_comes_again_after_a_crash() {
+    let disk = Disk::new();
+    let bounds = BrokerLimits { inflight: 1, queue_messages: 4, ..limits() };
+    let mut rig = Rig::start(bounds.clone(), Some(&disk));
+    resume(&mut rig, &disk, "a");
+    subscribe(&mut rig, &disk, "a", "t", 2);
+    resume(&mut rig, &disk, "p");
+    for id in 1..=3 {
+        rig.send("p", &bytes(&format!("34[ \"t\" {id:04x} '{id}' ]")));
+        commit(&mut rig, &disk);
+    }
+    assert_eq!(
+        rig.read("p"),
+        bytes("5002 0001 5002 0002"),
+        "two wait, from there on the publisher"
+    );
+    drop(rig);
+    disk.crash();
+    let mut rig = Rig::start(bounds, Some(&disk));
+    resume(&mut rig, &disk, "p");
+    rig.send("p", &bytes("6202 0001 6202 0002 3c[ \"t\" 0003 '3' ]"));
+    commit(&mut rig, &disk);
+    assert_eq!(messages(&disk), 3, "the third came once");
+}
+
 #[test]
 fn a_pubrel_leaves_when_the_pubrec_is_durable() {
     let disk = Disk::new();
