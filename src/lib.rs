@@ -12,6 +12,7 @@ pub mod model;
 pub mod runtime;
 pub mod south;
 pub mod store;
+pub mod thread;
 pub mod tls;
 pub mod uplink;
 pub mod web;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["model"],
     &["config", "codec"],
-    &["store", "tls", "websocket"],
+    &["store", "thread", "tls", "websocket"],
     &["south", "broker", "uplink"],
     &["runtime"],
     &["web"],

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::model::{Blame, Retry};
+use crate::thread::ThreadError;
 use crate::tls::TlsError;
 
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +12,8 @@ pub enum BrokerError {
     Bind { listener: String, source: io::Error },
     #[error("the listener {listener} has no usable certificate")]
     Tls { listener: String, source: TlsError },
-    #[error("the broker's thread can't be started")]
-    Thread { source: io::Error },
+    #[error("the broker stopped")]
+    Thread(#[from] ThreadError),
     #[error("a part of the broker stopped unexpectedly")]
     Stopped,
 }
@@ -21,7 +22,7 @@ impl BrokerError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Bind { .. } | Self::Tls { .. } => Blame::Config,
-            Self::Thread { .. } | Self::Stopped => Blame::Us,
+            Self::Thread(_) | Self::Stopped => Blame::Us,
         }
     }
 
@@ -31,9 +32,7 @@ impl BrokerError {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Retry::Never
             }
-            Self::Bind { .. } | Self::Tls { .. } | Self::Thread { .. } | Self::Stopped => {
-                Retry::Later
-            }
+            Self::Bind { .. } | Self::Tls { .. } | Self::Thread(_) | Self::Stopped => Retry::Later,
         }
     }
 }

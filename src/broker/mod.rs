@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One task owns all state (the [`router`], without I/O), so matching and ordering need no lock;
-//! connections only decode and write. All of it runs on one [`thread`], but for TLS. Nothing in the gateway waits for the broker:
+//! connections only decode and write. All of it runs on one thread, but for TLS. Nothing in the gateway waits for the broker:
 //! [`Broker::publish`] gives up and counts when the router is behind. Sessions and retained
 //! messages live in memory; what of them has to outlive a restart is in the broker's file too. What
 //! an uplink, a session that survives or the retained messages want is acknowledged to its
@@ -40,7 +40,6 @@ mod status;
 mod subscriptions;
 mod survival;
 mod sys;
-mod thread;
 mod traffic;
 mod trie;
 mod wire;
@@ -61,6 +60,7 @@ use crate::model::{
     Class, Clock, FromCloud, Mono, Pulse, Qos, SetRequest, TopicFilter, TopicName, Turned,
 };
 use crate::store::{Keep, Store};
+use crate::thread;
 
 pub use access::{HashError, PASSWORD_BYTES_MAX, hash_password, verify_password};
 pub use error::BrokerError;
@@ -382,7 +382,11 @@ impl Local {
 impl BrokerRunner {
     /// Serves until `stop`; then says good-bye to the clients and ends within seconds.
     pub async fn run(self, stop: CancellationToken) -> Result<(), BrokerError> {
-        thread::run(self.serve(stop)).await
+        // A message goes from one connection over the router to another. On threads that share their
+        // work each of these steps may wake a thread, which costs more than the step itself; here it
+        // is an entry in a queue. What takes long goes elsewhere: TLS to the gateway's workers,
+        // passwords and files to threads that may block.
+        thread::run("broker", async move || self.serve(stop).await).await?
     }
 
     async fn serve(self, stop: CancellationToken) -> Result<(), BrokerError> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::Gateway;
@@ -15,6 +15,7 @@ use crate::config::{BusPlan, Link, ModbusLink, Plan, SerialLine, Wire};
 use crate::model::{Blame, Name};
 use crate::south::BusPort;
 use crate::south::probe::{ProbeError, Session};
+use crate::thread::{self, ThreadError};
 
 /// People, and programs, that ask at once.
 const AT_ONCE_MAX: usize = 8;
@@ -54,10 +55,8 @@ pub enum NoWay {
     TooLong,
     #[error("the gateway is stopping")]
     Stopping,
-    #[error("no thread could be started for it")]
-    Thread(#[source] std::io::Error),
     #[error("asking broke off")]
-    BrokeOff,
+    Thread(#[from] ThreadError),
     #[error(transparent)]
     Probe(#[from] ProbeError),
 }
@@ -67,12 +66,9 @@ impl NoWay {
         match self {
             Self::Probe(error) => error.blame(),
             Self::NoBus(_) | Self::NoModbus(_) | Self::Held { .. } => Blame::Config,
-            Self::Starting(_)
-            | Self::Full
-            | Self::TooLong
-            | Self::Stopping
-            | Self::Thread(_)
-            | Self::BrokeOff => Blame::Us,
+            Self::Starting(_) | Self::Full | Self::TooLong | Self::Stopping | Self::Thread(_) => {
+                Blame::Us
+            }
         }
     }
 }
@@ -145,7 +141,8 @@ impl Gateway {
         let place = place.map_err(|_| NoWay::Full)?;
         let stop = self.hands.stop.child_token();
         let _ends_with_us = stop.clone().drop_guard();
-        let asked = on_own_thread("by-hand", async move || {
+        // A serial port wants a thread that does nothing else.
+        let asked = thread::run("by-hand", async move || {
             let _place = place;
             let asked = async {
                 let mut session = way.open(timeout).await?;
@@ -158,26 +155,8 @@ impl Gateway {
                 None => Err(NoWay::Stopping),
             }
         });
-        asked.await?
+        asked.await.map_err(NoWay::from)?
     }
-}
-
-/// On a thread that does nothing else, as a serial port wants it.
-pub(super) async fn on_own_thread<T: Send + 'static>(
-    name: &str,
-    work: impl AsyncFnOnce() -> T + Send + 'static,
-) -> Result<T, NoWay> {
-    let (done, ended) = oneshot::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let result = match runtime {
-            Ok(runtime) => Ok(runtime.block_on(work())),
-            Err(error) => Err(NoWay::Thread(error)),
-        };
-        let _ = done.send(result); // Nobody may be waiting any more.
-    };
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(NoWay::Thread)?;
-    ended.await.unwrap_or(Err(NoWay::BrokeOff))
 }
 
 /// The bus that has this line, so that nobody else may use it.
@@ -265,12 +244,5 @@ mod tests {
         ] {
             assert!(holder(&tcp, &other).is_none(), "{other}");
         }
-    }
-
-    #[tokio::test]
-    async fn work_on_a_thread_of_its_own_comes_back_or_says_that_it_broke_off() {
-        assert_eq!(on_own_thread("t", async || 7).await.unwrap(), 7);
-        let broke = on_own_thread::<()>("t", async || panic!("of the test")).await;
-        assert!(matches!(broke, Err(NoWay::BrokeOff)));
     }
 }

@@ -394,7 +394,7 @@ impl Gateway {
             };
             let (port, runner) = uplink::uplink(plan.clone(), deps);
             doors.set_uplink(&plan.name, Some(port));
-            runner.run(stop)
+            runner.run_on_own_thread(stop)
         });
     }
 

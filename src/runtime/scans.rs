@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::by_hand::on_own_thread;
 use super::gateway::{GRACE, Gateway};
 use super::locks::lock;
 use super::units::in_full;
 use crate::south::scan::{Event, Found, Question, Target, describe, place, scan, yaml};
+use crate::thread;
 
 /// Places that could not be reached are named up to this many.
 const UNREACHABLE_MAX: usize = 50;
@@ -137,7 +137,7 @@ impl Gateway {
         drop(last);
         self.scans.running.spawn(async move {
             let goes_on = Arc::clone(&scan);
-            let ended = on_own_thread("scan", async move || {
+            let ended = thread::run("scan", async move || {
                 let Scan { targets, question, stop, .. } = &*goes_on;
                 let all = self::scan(targets, *question, |event| goes_on.tell(event));
                 stop.run_until_cancelled(all).await

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connector, Quotas};
@@ -20,6 +20,7 @@ use super::visits::Visits;
 use crate::codec::sensor::PatternError;
 use crate::config::{BusPlan, Link};
 use crate::model::{Blame, Clock, Command, Pulse, Refusal, Retry, Sink, Wall};
+use crate::thread::{self, ThreadError};
 
 /// Commands that may wait for a bus.
 pub const COMMANDS_MAX: usize = 64;
@@ -104,14 +105,12 @@ impl BusPort {
 /// Why a bus ended without being stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    #[error("the thread of bus {bus} could not be started")]
+    #[error("the bus {bus} stopped")]
     Thread {
         bus: String,
         #[source]
-        source: std::io::Error,
+        source: ThreadError,
     },
-    #[error("the thread of bus {bus} ended unexpectedly")]
-    ThreadDied { bus: String },
     #[error("the frames of bus {bus} can't be read")]
     Pattern {
         bus: String,
@@ -222,19 +221,10 @@ impl Work {
         pulse: Arc<Pulse>,
         stop: CancellationToken,
     ) -> Result<(), BusError> {
-        let (done, ended) = oneshot::channel();
-        let thread = std::thread::Builder::new().name(thread_name(&bus));
         let name = bus.clone();
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let result = match runtime {
-                Ok(runtime) => runtime.block_on(self.run(name, &pulse, stop)),
-                Err(source) => Err(BusError::Thread { bus: name, source }),
-            };
-            let _ = done.send(result);
-        };
-        thread.spawn(work).map_err(|source| BusError::Thread { bus: bus.clone(), source })?;
-        ended.await.unwrap_or(Err(BusError::ThreadDied { bus }))
+        let work = async move || self.run(name, &pulse, stop).await;
+        let ended = thread::run(&format!("bus-{bus}"), work).await;
+        ended.map_err(|source| BusError::Thread { bus, source })?
     }
 }
 
@@ -261,11 +251,4 @@ impl BusRunner {
             never = face => match never {},
         }
     }
-}
-
-/// The kernel keeps 15 bytes of a thread's name.
-fn thread_name(bus: &str) -> String {
-    let mut name = String::from("bus-");
-    name.extend(bus.chars().filter(char::is_ascii).take(11));
-    name
 }

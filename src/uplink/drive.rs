@@ -241,6 +241,12 @@ async fn drive(
         if session.done() {
             return Ok(());
         }
+        if let Some(nap) = session.nap() {
+            client.write().await;
+            // Blocks the thread on purpose: a wait of the runtime would be woken by what comes
+            // meanwhile, and takes a millisecond at least.
+            std::thread::sleep(nap);
+        }
         let paced = session.paced();
         tokio::select! {
             event = client.next() => {

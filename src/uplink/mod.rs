@@ -61,6 +61,7 @@ use crate::config::UplinkPlan;
 use crate::config::file::SecretPlaces;
 use crate::model::{Backoff, Blame, Class, Clock, Lan, Latest, Retry, SetRequest, TopicName};
 use crate::store::Store;
+use crate::thread::{self, ThreadError};
 
 use reply::Reply;
 
@@ -95,6 +96,8 @@ pub struct Deps {
 pub enum UplinkError {
     #[error("reading the credentials broke off")]
     Settings(#[from] tokio::task::JoinError),
+    #[error("the uplink stopped")]
+    Thread(#[from] ThreadError),
 }
 
 impl UplinkError {
@@ -220,6 +223,12 @@ impl UplinkPort {
 }
 
 impl UplinkRunner {
+    /// As [`UplinkRunner::run`], on a thread of its own: while a backlog drains it naps.
+    pub async fn run_on_own_thread(self, stop: CancellationToken) -> Result<(), UplinkError> {
+        let name = format!("uplink-{}", self.engine.plan.name);
+        thread::run(&name, async move || self.run(stop).await).await?
+    }
+
     /// Runs until `stop`.
     pub async fn run(self, stop: CancellationToken) -> Result<(), UplinkError> {
         drive::run(self.engine, self.life, &stop).await

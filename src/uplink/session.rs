@@ -428,6 +428,11 @@ impl<'a> Session<'a> {
         goes.is_ok() && self.may_send(bytes)
     }
 
+    /// How long to look away while the broker is at what was handed over.
+    pub fn nap(&mut self) -> Option<Duration> {
+        self.company.nap(self.inflight.messages())
+    }
+
     fn may_send(&mut self, bytes: usize) -> bool {
         let may = self.engine.may_send(bytes);
         self.paced = may.err().or(self.paced);
@@ -455,6 +460,7 @@ impl<'a> Session<'a> {
     /// The broker's answer to a message.
     fn answered(&mut self, id: u16, reason: &Reason) {
         let Some(out) = self.inflight.acknowledged(id) else { return };
+        self.company.acknowledged();
         self.heard = true;
         self.stale = true;
         let good = reason.is_good();

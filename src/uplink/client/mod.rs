@@ -183,6 +183,11 @@ impl Client {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
+    /// Writes what was handed over, as far as the line takes it now.
+    pub async fn write(&mut self) {
+        self.wire.write().await;
+    }
+
     /// What has happened already.
     pub fn ready(&mut self) -> Result<Option<Event>, Failure> {
         while let Some(packet) = self.wire.take()? {

@@ -132,12 +132,7 @@ impl Wire {
             if let Some(packet) = self.take()? {
                 return Poll::Ready(Ok(packet));
             }
-            if self.broken.is_none()
-                && let Poll::Ready(Err(error)) = self.poll_write(context)
-            {
-                self.outgoing.clear();
-                self.broken = Some(failure(error));
-            }
+            self.write_some(context);
             self.incoming.reserve(READ_BYTES);
             let read = pin!(self.stream.read_buf(&mut self.incoming)).poll(context);
             match (read, self.broken.take()) {
@@ -156,6 +151,24 @@ impl Wire {
                 (Poll::Ready(Err(error)), None) => return Poll::Ready(Err(failure(error))),
                 (Poll::Pending, None) => return Poll::Pending,
             }
+        }
+    }
+
+    /// Writes what the stream takes now; never waits. [`Wire::next`] says what went wrong.
+    pub async fn write(&mut self) {
+        let written = std::future::poll_fn(|context| {
+            self.write_some(context);
+            Poll::Ready(())
+        });
+        written.await;
+    }
+
+    fn write_some(&mut self, context: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.poll_write(context)
+        {
+            self.outgoing.clear();
+            self.broken = Some(failure(error));
         }
     }
 

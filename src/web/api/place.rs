@@ -86,9 +86,7 @@ pub fn no_way(why: &NoWay) -> Problem {
             Problem::new(StatusCode::GATEWAY_TIMEOUT, "too-long", title, reason)
                 .hint("ask for less at a time")
         }
-        NoWay::Starting(_) | NoWay::Stopping | NoWay::Thread(_) | NoWay::BrokeOff => {
-            Problem::unavailable(reason)
-        }
+        NoWay::Starting(_) | NoWay::Stopping | NoWay::Thread(_) => Problem::unavailable(reason),
     }
 }
 
