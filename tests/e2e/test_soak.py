@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import types
 
 import pytest
 from soak import report, run, values, watch
@@ -318,6 +319,22 @@ def test_a_slope_is_right_and_a_short_life_says_nothing():
 
 def life(*fds, kind="socket"):
     return {"life": 3, "checks": [{"kinds": {kind: n, "queue.db": 1}, "fds": n + 1, "threads": 9} for n in fds]}
+
+
+def test_the_life_that_is_watched_is_the_one_after_the_last_restart(monkeypatch):
+    """A restart that is still going on when a calm stretch begins ends before it is watched."""
+    site = types.SimpleNamespace(life=30)
+    soaked = object.__new__(run.Run)
+    vars(soaked).update(seconds=0, quiet_s=0, lives=[], site=site, faults=types.SimpleNamespace(settle=lambda: None))
+
+    def quiet(before):
+        site.life += not before
+        return {}
+
+    monkeypatch.setattr(soaked, "quiet", quiet, raising=False)
+    monkeypatch.setattr(soaked, "stretch", lambda end, is_calm: None, raising=False)
+    soaked.go()
+    assert [life["life"] for life in soaked.lives] == [31, 32]
 
 
 def test_a_leaked_descriptor_is_found():

@@ -115,8 +115,8 @@ machine stood still now and then, and the plant with it.
 Slopes are Theil and Sen's over one-minute medians, the first {setting['warm_up_min']} minutes left out; the interval is widened by the samples' autocorrelation. *Within noise*: the
 interval reaches down to 0, or even its upper end would add less than 5 % in a day. Memory, descriptors and threads are those of
 quiet moments, the first before the first fault of a stretch and the last after its last. RSS contains pages of the binary and of SQLite's files; *private* is what the process itself took.
-SQLite's page caches, at most 2 MB of the writer's and 1 MB of the reader's, are given back every minute, and all threads have one heap, as in the
-service (`MALLOC_ARENA_MAX=1`).
+SQLite's page caches, at most 2 MB of the writer's and 1 MB of the reader's, are given back every minute, and all threads have one heap, and
+large buffers are given back when they are freed, as in the service (`MALLOC_ARENA_MAX=1`, `MALLOC_MMAP_THRESHOLD_=131072`).
 
 ## The log
 {r['log']['panics']} panics.

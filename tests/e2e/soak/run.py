@@ -96,7 +96,9 @@ class Run:
         for share, is_calm in STRETCHES:
             due += share * self.seconds
             if is_calm and not was_calm:
-                self.lives.append({"life": self.site.life, "checks": [self.quiet([])]})
+                # A restart that was drawn before may only now be over: that life is not watched.
+                first = self.quiet([])
+                self.lives.append({"life": self.site.life, "checks": [first]})
             self.stretch(due - self.quiet_s * is_calm, is_calm)
             if is_calm:
                 self.lives[-1]["checks"].append(self.quiet(self.lives[-1]["checks"]))
