@@ -190,6 +190,7 @@ async fn connection(
         }
         (Err(failure), _) => (Closing::default(), Err(End::Failed(failure))),
     };
+    engine.closed();
     life.edge = edge;
     let over = match end {
         Ok(()) if stop.is_cancelled() => Over::Stopped,

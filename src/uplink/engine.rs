@@ -108,11 +108,16 @@ impl Engine {
         }
     }
 
-    /// All that was handed over is about to be written.
-    pub fn written(&mut self) {
+    /// The broker has so many packets, of so many bytes together.
+    pub fn answered(&mut self, messages: usize, bytes: usize) {
         if !self.pace.is_free() {
-            self.pace.written(self.started.elapsed());
+            self.pace.answered(self.started.elapsed(), messages, bytes);
         }
+    }
+
+    /// No more of what was handed over will be answered.
+    pub fn closed(&mut self) {
+        self.pace.closed(self.started.elapsed());
     }
 
     pub fn connecting(&self, broker: usize) {

@@ -33,6 +33,7 @@ mod inflight;
 mod lanes;
 mod local;
 mod notices;
+mod out;
 mod pace;
 mod pack;
 mod rate;
@@ -49,6 +50,7 @@ mod status;
 mod supply;
 mod timing;
 mod trial;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -171,7 +171,6 @@ impl Return {
             };
             let bytes = item.bytes() + PUBLISH_OVERHEAD;
             self.pace.handed_over(now, bytes);
-            self.pace.written(now);
             self.sent.messages += 1;
             self.sent.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
             self.inflight.hand_over(self.next_id, item, bytes);
@@ -196,6 +195,7 @@ impl Return {
 
     fn answered(&mut self, id: u16, now: Duration) {
         let Some(item) = self.inflight.acknowledged(id) else { return };
+        self.pace.answered(now, 1, item.bytes() + PUBLISH_OVERHEAD);
         let rows = item.rows;
         let first = rows.delivered.first().map(|range| range.start);
         if let Some(seq) = first.filter(|seq| !self.waited(rows.class, *seq))

@@ -11,12 +11,13 @@ use tokio::time::Instant;
 
 use super::announce::{Announcement, Announcer};
 use super::cause::{self, Cause, Ended};
-use super::client::{Client, Event, Failure, Message, Reason, Received, Subscription};
+use super::client::{Client, Event, Failure, Reason, Received, Subscription};
 use super::company::Company;
 use super::engine::{Closing, Engine};
 use super::held::{Full, Held, NAMED_MAX};
 use super::inflight::{Inflight, Window};
 use super::notices::{self, Notices};
+use super::out::Out;
 use super::pack::{Item, PUBLISH_OVERHEAD, Rows};
 use super::reader::Found;
 use super::remote::{self, Telling};
@@ -24,65 +25,9 @@ use super::reply::{REPLIES_MAX, Reply};
 use super::settling::{DeadReason, Fate, Settling, rows_in};
 use super::status::RefusedTopic;
 use super::supply::Supply;
-use crate::model::{Qos, Seq, TopicName};
+use super::watchdog::Watchdog;
+use crate::model::{Qos, Seq};
 use crate::store::Consumer;
-
-/// Of the watchdog's times: so long may a broker leave one message unanswered while it answers others.
-/// Some throw away what comes too fast, and on 3.1.1 nothing else tells of it.
-const OLDEST_PATIENCE: u32 = 6;
-
-/// A message that goes out, and what its acknowledgement settles.
-enum Out {
-    Rows(Item),
-    Reply(Reply),
-    Notice(notices::Told),
-    /// Made anew by the next connection.
-    Announcement(Announcement),
-    /// What is told of the configuration, and where.
-    Told(TopicName, remote::Told),
-}
-
-impl Out {
-    fn message(&self) -> Message<'_> {
-        let (topic, payload) = match self {
-            Self::Rows(item) => (&item.topic, &item.payload),
-            Self::Reply(reply) => (&reply.topic, &reply.payload),
-            Self::Notice(told) => (&told.topic, &told.payload),
-            Self::Announcement(told) => (&told.topic, &told.payload),
-            Self::Told(topic, told) => (topic, &told.payload),
-        };
-        let mut message = Message {
-            topic: topic.as_str(),
-            payload,
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            content_type: None,
-            correlated: None,
-        };
-        match self {
-            Self::Rows(item) => {
-                message.retain = item.retain;
-                message.content_type = item.content_type.as_deref();
-            }
-            Self::Reply(reply) => message.correlated = reply.correlated.as_ref(),
-            Self::Notice(_) => {}
-            Self::Announcement(told) => message.retain = told.retain,
-            Self::Told(..) => message.retain = true,
-        }
-        message
-    }
-
-    fn bytes(&self) -> usize {
-        let bytes = match self {
-            Self::Rows(item) => item.bytes(),
-            Self::Reply(reply) => reply.bytes(),
-            Self::Notice(told) => told.bytes(),
-            Self::Announcement(told) => told.bytes(),
-            Self::Told(topic, told) => topic.as_str().len() + told.payload.len(),
-        };
-        bytes + PUBLISH_OVERHEAD
-    }
-}
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -119,14 +64,7 @@ pub struct Session<'a> {
     settling: Settling,
     acks_unsettled: usize,
     settle_at: Instant,
-    /// The last acknowledgement, or the hand-over that ended a time with nothing out.
-    quiet_since: Instant,
-    /// The oldest message that is out, by its number, and since when it is that.
-    oldest: Option<(u64, Instant)>,
-    /// Something was acknowledged since that was noted.
-    heard: bool,
-    /// How much longer an acknowledgement may take, for what has to go out before it.
-    slack: Duration,
+    watchdog: Watchdog,
     /// All is done here, and yet rows are unsettled in the store.
     owed: bool,
     /// The board shows something older than this.
@@ -177,6 +115,7 @@ impl<'a> Session<'a> {
         let notices = Notices::new(consumer.clone(), topic, packet_bytes, pause);
         let supply = Supply::start(consumer.clone(), engine.timing.store_retry);
         let held = Held::new(plan.window_bytes, engine.timing.refused_pause);
+        let watchdog = Watchdog::new(engine.timing.watchdog);
         let now = Instant::now();
         Ok(Self {
             engine,
@@ -194,10 +133,7 @@ impl<'a> Session<'a> {
             settling: Settling::default(),
             acks_unsettled: 0,
             settle_at: now,
-            quiet_since: now,
-            oldest: None,
-            heard: false,
-            slack: Duration::ZERO,
+            watchdog,
             owed: false,
             stale: true,
             paced: None,
@@ -311,17 +247,8 @@ impl<'a> Session<'a> {
     /// Hands over as much as the window and the rate allow and reads ahead. What was handed over is
     /// written when the client is asked for what comes next.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
-        let pumped = self.hand_over_all(client);
-        self.engine.written();
-        pumped
-    }
-
-    fn hand_over_all(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.paced = None;
-        self.slack = client.slack();
-        if std::mem::take(&mut self.heard) {
-            self.quiet_since = Instant::now();
-        }
+        self.watchdog.look(client.slack());
         if self.refused.is_some() {
             return Ok(());
         }
@@ -446,7 +373,7 @@ impl<'a> Session<'a> {
 
     fn hand_over(&mut self, client: &mut Client, out: Out) -> Result<(), Failure> {
         if self.inflight.messages() == 0 {
-            self.quiet_since = Instant::now();
+            self.watchdog.starts();
         }
         // If this fails, the row is simply still in the store, unsettled.
         let id = client.publish(out.message())?;
@@ -460,8 +387,9 @@ impl<'a> Session<'a> {
     /// The broker's answer to a message.
     fn answered(&mut self, id: u16, reason: &Reason) {
         let Some(out) = self.inflight.acknowledged(id) else { return };
+        self.engine.answered(1, out.bytes());
         self.company.acknowledged();
-        self.heard = true;
+        self.watchdog.heard();
         self.stale = true;
         let good = reason.is_good();
         self.acknowledged |= good;
@@ -575,13 +503,7 @@ impl<'a> Session<'a> {
             self.settle();
         }
         let out = self.inflight.messages();
-        let watchdog = self.engine.timing.watchdog + self.slack;
-        if out > 0 && now - self.quiet_since >= watchdog {
-            let seconds = watchdog.as_secs_f64();
-            let reason = format!("the broker acknowledged none of {out} messages for {seconds} s");
-            return Err(End::Ours(Ended::new(Cause::NoAcknowledgement, reason)));
-        }
-        self.watch_oldest(now)?;
+        self.watchdog.check(now, out, self.inflight.oldest()).map_err(End::Ours)?;
         if self.tell_at.take_if(|at| now >= *at).is_some() {
             self.announcer.again();
             self.telling.iter_mut().for_each(Telling::renew);
@@ -596,23 +518,6 @@ impl<'a> Session<'a> {
         self.owed = idle && self.held.is_empty() && self.supply.rescan();
         self.report();
         Ok(())
-    }
-
-    /// One message that is forgotten while others are answered is sent again by a new connection.
-    fn watch_oldest(&mut self, now: Instant) -> Result<(), End> {
-        let oldest = self.inflight.oldest();
-        if self.oldest.map(|(number, _)| number) != oldest {
-            self.oldest = oldest.map(|number| (number, now));
-        }
-        let patience = self.engine.timing.watchdog * OLDEST_PATIENCE + self.slack;
-        if self.oldest.is_none_or(|(_, since)| now - since < patience) {
-            return Ok(());
-        }
-        let seconds = patience.as_secs_f64();
-        let reason = format!(
-            "the broker acknowledges messages, and left one unacknowledged for {seconds} s"
-        );
-        Err(End::Ours(Ended::new(Cause::NoAcknowledgement, reason)))
     }
 
     /// Topics that wait, and others that something is to be told on: how many, and the first of them.

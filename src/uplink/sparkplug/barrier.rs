@@ -54,11 +54,6 @@ impl Barrier {
         !self.open.is_empty() && (self.waiting.len() < PINGS_MAX || bytes() >= PING_BYTES)
     }
 
-    /// Whether an answer is due.
-    pub fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// A ping with this number went behind all that was sent.
     pub fn pinged(&mut self, number: u64) {
         self.waiting.push_back((number, std::mem::take(&mut self.open)));

@@ -5,7 +5,7 @@
 //! because the next connection starts from the store again. Nothing here waits but
 //! [`Session::read`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -60,8 +60,10 @@ pub struct Session<'a> {
     settling: Settling,
     pings_unsettled: usize,
     settle_at: Instant,
-    /// Bytes that were handed over since the last ping.
-    unpinged: usize,
+    /// What was handed over since the last ping.
+    unpinged: Weight,
+    /// What was handed over before each ping that is not answered, by its number.
+    pinged: VecDeque<(u64, Weight)>,
     /// The last answer to a ping, or the ping that ended a time without any.
     quiet_since: Instant,
     /// How much longer an answer may take, for all that goes out before it.
@@ -78,6 +80,13 @@ pub struct Session<'a> {
     owed: bool,
     stale: bool,
     paced: Option<Instant>,
+}
+
+/// Publishes on their way.
+#[derive(Default)]
+struct Weight {
+    messages: usize,
+    bytes: usize,
 }
 
 /// The steps of an intended end.
@@ -139,7 +148,8 @@ impl<'a> Session<'a> {
             settling: Settling::default(),
             pings_unsettled: 0,
             settle_at: now,
-            unpinged: 0,
+            unpinged: Weight::default(),
+            pinged: VecDeque::new(),
             quiet_since: now,
             slack: Duration::ZERO,
             unanswered,
@@ -308,6 +318,9 @@ impl<'a> Session<'a> {
     /// The broker has everything that went before this ping.
     fn proven(&mut self, number: u64) {
         self.quiet_since = Instant::now();
+        while let Some((_, weight)) = self.pinged.pop_front_if(|(pinged, _)| *pinged <= number) {
+            self.engine.answered(weight.messages, weight.bytes);
+        }
         for sent in self.barrier.answered(number) {
             self.acknowledged = true;
             self.stale = true;
@@ -357,12 +370,6 @@ impl<'a> Session<'a> {
     /// Says what is due, sends as much as the window and the rate allow, and reads ahead. What was
     /// handed over is written when the client is asked for what comes next.
     pub fn pump(&mut self, client: &mut Client) -> Result<(), Failure> {
-        let pumped = self.hand_over_all(client);
-        self.engine.written();
-        pumped
-    }
-
-    fn hand_over_all(&mut self, client: &mut Client) -> Result<(), Failure> {
         match self.leaving {
             None => self.speak(),
             Some(Leaving::Draining(by)) if self.barrier.is_empty() || Instant::now() >= by => {
@@ -381,17 +388,21 @@ impl<'a> Session<'a> {
             // The death certificate can't wait.
             let may_wait = out.qos == Qos::AtMostOnce;
             if may_wait && let Err(until) = self.engine.may_send(bytes) {
-                // A ping now would prove what was not sent.
+                // A ping of the barrier would prove what was not sent; without any, nothing that
+                // was sent would be known to have arrived.
+                if self.pinged.is_empty() && self.unpinged.messages > 0 {
+                    self.ping(client)?;
+                }
                 self.paced = Some(until);
                 return Ok(());
             }
             let Some(out) = self.edge.node.outbox.pop_front() else { break };
-            if self.unpinged > 0 && self.unpinged + bytes > PING_BYTES {
+            if self.unpinged.messages > 0 && self.unpinged.bytes + bytes > PING_BYTES {
                 // It proves no row, since more of the same read follows: only that they are there.
-                client.ping()?;
-                self.unpinged = 0;
+                self.ping(client)?;
             }
-            self.unpinged += bytes;
+            self.unpinged.messages += 1;
+            self.unpinged.bytes += bytes;
             self.engine.handed_over(bytes);
             self.stale = true;
             let id = client.publish(Message {
@@ -411,14 +422,20 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         while self.barrier.wants_ping() {
-            if !self.barrier.is_waiting() {
-                self.quiet_since = Instant::now();
-            }
-            let number = client.ping()?;
+            let number = self.ping(client)?;
             self.barrier.pinged(number);
-            self.unpinged = 0;
         }
         Ok(())
+    }
+
+    /// The number of a ping behind all that was handed over.
+    fn ping(&mut self, client: &mut Client) -> Result<u64, Failure> {
+        let number = client.ping()?;
+        if self.pinged.is_empty() {
+            self.quiet_since = Instant::now();
+        }
+        self.pinged.push_back((number, std::mem::take(&mut self.unpinged)));
+        Ok(number)
     }
 
     /// Puts into the outbox what may go out now.
@@ -553,7 +570,7 @@ impl<'a> Session<'a> {
             let reason =
                 format!("the broker did not answer the subscription to {filter} for {seconds} s");
             self.leave(Ended::new(Cause::NoAcknowledgement, reason));
-        } else if self.barrier.is_waiting() && now - self.quiet_since >= patience {
+        } else if !self.pinged.is_empty() && now - self.quiet_since >= patience {
             let reason = format!("the broker answered no ping for {seconds} s");
             self.leave(Ended::new(Cause::NoAcknowledgement, reason));
         }

@@ -65,12 +65,16 @@ async fn a_primary_host_that_may_not_be_heard_is_named() {
 async fn a_broker_that_talks_and_does_not_answer_is_left() {
     let pings = Manners { ignores_pings: true, talks: true, ..Manners::default() };
     let filters = Manners { ignores_filters: true, talks: true, ..Manners::default() };
-    for (manners, words) in [(pings, "no ping"), (filters, "subscription")] {
+    let free = RatePlan::default();
+    let slow = RatePlan { messages: Some(2), bytes: None };
+    for (manners, rate, words) in
+        [(pings, free, "no ping"), (pings, slow, "no ping"), (filters, free, "subscription")]
+    {
         let (mut world, fake) = (World::new(), Fake::new([]).await);
         world.timing.watchdog = Duration::from_secs(1);
         world.append(3);
         fake.behave(manners);
-        let running = world.start(node(&world, &fake, None));
+        let running = world.start(UplinkPlan { rate, ..node(&world, &fake, None) });
         let left = |s: &crate::uplink::UplinkStatus| s.ends.contains_key(&Cause::NoAcknowledgement);
         let status = running.until(words, left).await;
         assert!(status.last_end.as_ref().unwrap().contains(words), "{status:?}");

@@ -10,11 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::edge_node::node;
 use super::emulated::{Connection, Counts};
+use super::fake::Fake;
 use super::world::{World, bare_plan};
-use crate::config::UplinkPlan;
 use crate::config::clouds::{self, Service, ServiceLimits};
 use crate::config::file::SecretPlaces;
+use crate::config::{RatePlan, UplinkPlan};
 use crate::model::{Form, TopicFilter, TopicName, Wall};
 use crate::uplink::settings;
 
@@ -29,6 +31,11 @@ struct Emulation {
 
 impl Emulation {
     async fn of(limits: &ServiceLimits) -> Self {
+        Self::behind(limits, Duration::ZERO).await
+    }
+
+    /// Behind a line that carries only so often, and then all at once.
+    async fn behind(limits: &ServiceLimits, stall: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let counts = Arc::new(Mutex::new(Counts::default()));
@@ -38,7 +45,7 @@ impl Emulation {
             let started = Instant::now();
             while let Ok((socket, _)) = listener.accept().await {
                 let connection = Connection::new(&limits, LATENCY);
-                serve(socket, connection, &shared, started).await;
+                serve(socket, connection, &shared, started, stall).await;
             }
         });
         Self { addr, counts, _tasks: tasks }
@@ -54,9 +61,15 @@ async fn serve(
     mut connection: Connection,
     counts: &Mutex<Counts>,
     started: Instant,
+    stall: Duration,
 ) {
     let mut buffer = Vec::new();
     loop {
+        if !stall.is_zero() {
+            sleep(stall).await;
+        }
+        // All that has come.
+        buffer.reserve(1 << 20);
         let due = connection.due();
         let answer = tokio::select! {
             read = socket.read_buf(&mut buffer) => {
@@ -113,15 +126,18 @@ const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 /// Rows in the backlog of each.
 const BATCHES: u64 = 500;
 
-async fn drain(service: &Service, backlog: Form) -> (Counts, Duration) {
-    let emulation = Emulation::of(&service.limits).await;
+async fn drain(
+    service: &Service,
+    emulation: &Emulation,
+    wanted: impl FnOnce(&World) -> UplinkPlan,
+) -> (Counts, Duration) {
     let mut world = World::new();
     // The sockets are the kernel's, whose work the paused clock does not wait for: on a busy machine many
     // of its seconds may pass before an answer that was written can be read.
     (world.timing.watchdog, world.timing.connect) = (FOR_EVER, FOR_EVER);
     world.append(BATCHES);
     let started = Instant::now();
-    let running = world.start(plan(service, emulation.addr, backlog));
+    let running = world.start(wanted(&world));
     loop {
         let status = running.port.status();
         assert_eq!(emulation.counts().breaches, Vec::<String>::new(), "{}", service.name);
@@ -144,7 +160,9 @@ async fn drain(service: &Service, backlog: Form) -> (Counts, Duration) {
 async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
     for service in clouds::services() {
         for backlog in [Form::Tag, Form::Columnar] {
-            let (counts, took) = drain(&service, backlog.clone()).await;
+            let emulation = Emulation::of(&service.limits).await;
+            let plan = plan(&service, emulation.addr, backlog.clone());
+            let (counts, took) = drain(&service, &emulation, |_| plan).await;
             println!("{} {backlog:?}: {took:?} {counts:?}", service.name);
             assert_eq!(counts.connects, 1, "{}: {counts:?}", service.name);
             if let (Some(rate), Form::Tag) = (service.limits.rate.messages, backlog) {
@@ -155,6 +173,29 @@ async fn no_service_sees_a_limit_broken_while_a_backlog_drains() {
             }
         }
     }
+}
+
+/// What went evenly may arrive in bursts; the service counts what arrives.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_stutters_breaks_no_limit() {
+    const STALL: Duration = Duration::from_millis(300);
+    let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
+    let emulation = Emulation::behind(&aws.limits, STALL).await;
+    let plan = plan(&aws, emulation.addr, Form::Tag);
+    drain(&aws, &emulation, |_| plan).await;
+    // Nobody acknowledges the data of Sparkplug.
+    let rate = RatePlan { messages: Some(20), bytes: None };
+    let mut service = clouds::services().find(|service| service.name == "mosquitto").unwrap();
+    service.limits.rate = rate;
+    let emulation = Emulation::behind(&service.limits, STALL).await;
+    let fake = Fake::new([]).await;
+    let edge = |world: &World| {
+        let node = node(world, &fake, None);
+        UplinkPlan { rate, ..bare_plan(node, emulation.addr) }
+    };
+    let (counts, took) = drain(&service, &emulation, edge).await;
+    println!("{took:?} {counts:?}");
+    assert!(counts.messages > 60 && counts.peak_messages > 12, "{counts:?}");
 }
 
 /// The emulation is no good if it takes everything.
