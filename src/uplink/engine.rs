@@ -17,7 +17,7 @@ use super::reply::Reply;
 use super::settling::{Fate, Settlement, Settling, rows_in};
 use super::status::{Board, Certificate, Connection};
 use super::timing::Timing;
-use crate::config::UplinkPlan;
+use crate::config::{RatePlan, UplinkPlan};
 use crate::model::{Clock, Lan, Mono, SetRequest, Wall};
 use crate::store::{Consumer, Settled, StoreError};
 
@@ -63,6 +63,17 @@ pub struct Engine {
     said_ends: HashMap<&'static str, Wall>,
 }
 
+/// The death certificate of an edge node waits for nothing, and has to fit.
+fn rate(plan: &UplinkPlan) -> RatePlan {
+    match plan.rate {
+        RatePlan { messages, bytes } if plan.sparkplug.is_some() => RatePlan {
+            messages: messages.map(|messages| messages.saturating_sub(1).max(1)),
+            bytes: bytes.map(|bytes| bytes - bytes / 8),
+        },
+        rate => rate,
+    }
+}
+
 impl Engine {
     pub fn new(
         plan: Arc<UplinkPlan>,
@@ -72,7 +83,7 @@ impl Engine {
         board: Arc<Board>,
         packer: Packer,
     ) -> Self {
-        let pace = Pace::new(plan.rate);
+        let pace = Pace::new(rate(&plan));
         Self {
             plan,
             timing,

@@ -180,6 +180,7 @@ impl<'a> Session<'a> {
         self.stopping()
             || !self.unanswered.is_empty()
             || !self.barrier.is_empty()
+            || !self.pinged.is_empty()
             || !self.settling.is_empty()
             || self.owed
             || self.stale

@@ -27,7 +27,7 @@ pub struct Counts {
     pub breaches: Vec<String>,
 }
 
-/// One connection to it.
+/// What it knows of a client, over one connection after the other.
 pub struct Connection {
     limits: ServiceLimits,
     /// How long an acknowledgement takes.
@@ -154,6 +154,8 @@ impl Connection {
         let (keep_alive, rest) = number(&rest[2..]);
         let (client_id, _) = text(rest);
         client_id.clone_into(&mut self.client_id);
+        self.owed.clear();
+        self.owed_bytes = 0;
         let limits = &self.limits;
         let keep_alive = Duration::from_secs(keep_alive.into());
         if limits.keep_alive.as_ref().is_some_and(|range| !range.contains(&keep_alive)) {
