@@ -97,7 +97,8 @@ pub struct DevicePlan {
     /// Where commands for several tags come, with `/set`: the tags' template without the level of
     /// the tag. `None` if no tag can be written, or if that does not name the device.
     pub topic: Option<TopicName>,
-    pub tags: Vec<TagPlan>,
+    /// Shared: of a large plant they are most of a plan, which many hold.
+    pub tags: Arc<Vec<TagPlan>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -508,7 +509,11 @@ impl Plan {
 
     /// Gives every tag its number: `ids` are those of [`Plan::metas`], in the same order.
     pub fn assign_ids(&mut self, ids: &[TagId]) {
-        let tags = self.buses.iter_mut().flat_map(|b| &mut b.devices).flat_map(|d| &mut d.tags);
+        let tags = self
+            .buses
+            .iter_mut()
+            .flat_map(|b| &mut b.devices)
+            .flat_map(|d| Arc::make_mut(&mut d.tags));
         for (tag, id) in tags.zip(ids) {
             tag.id = *id;
         }

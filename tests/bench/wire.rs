@@ -130,7 +130,7 @@ fn plan(
     let mut plan = loaded.plan.buses.into_iter().next().unwrap();
     // A configuration that wants more than the line has is refused, so it is changed afterwards.
     let every = Line::new(baud).limit(count).mul_f64(f64::from(alive) * DEMAND);
-    for tag in plan.devices.iter_mut().flat_map(|device| &mut device.tags) {
+    for tag in plan.devices.iter_mut().flat_map(|device| Arc::make_mut(&mut device.tags)) {
         tag.every = Some(every);
     }
     plan

@@ -3,6 +3,7 @@
 //! Two estimates: with the answers as fast as physics lets them be, more than all of the time is
 //! impossible and an error; with the usual answers, more than [`WARN_ABOVE`] is a warning.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::blocks;
@@ -91,7 +92,7 @@ fn classes<'a>(bus: &BusPlan, device: &'a DevicePlan, time: LineTime) -> Vec<Pol
     intervals.truncate(2 * NAMED_MAX);
     let class = |every: Duration| {
         let mut rest = device.clone();
-        rest.tags.retain(|tag| tag.every != Some(every));
+        Arc::make_mut(&mut rest.tags).retain(|tag| tag.every != Some(every));
         let tags = device.tags.len() - rest.tags.len();
         PollClass { device: &device.name, every, tags, gain: whole - share(rest) }
     };

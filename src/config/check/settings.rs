@@ -1,5 +1,6 @@
 //! How a device is asked: what a device section says about it, and a profile for all its devices.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::defaults::{
@@ -90,7 +91,7 @@ impl Settings {
             bits_max: self.bits_max,
             write_with: self.write_with,
             topic: None,
-            tags,
+            tags: Arc::new(tags),
         }
     }
 }

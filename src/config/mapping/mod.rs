@@ -67,7 +67,7 @@ pub fn rows(tree: &Value, plan: Option<&Plan>, problems: &[Problem]) -> Vec<Row>
             let at = format!("devices.{name}.tags.{tag}");
             rows.push(Row { problems: below(&open, &at), ..scope.row(tag, section, plan) });
         }
-        for plan in planned.iter().flat_map(|device| &device.tags) {
+        for plan in planned.iter().flat_map(|device| device.tags.iter()) {
             if !written.iter().any(|(tag, _)| tag == plan.name.as_str()) {
                 let profile = Some(text(device.get("profile")));
                 rows.push(Row {

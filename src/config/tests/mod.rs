@@ -29,7 +29,7 @@ fn tag(fragment: &str) -> Result<TagPlan, String> {
         format!("{AROUND}devices: {{ d: {{ bus: tcp1, tags: {{ t: {{ {fragment} }} }} }} }}");
     let mut loaded = parse(&text, "t").map_err(|problems| problems.to_string())?;
     let device = loaded.plan.buses.first_mut().and_then(|bus| bus.devices.pop());
-    device.and_then(|mut d| d.tags.pop()).ok_or_else(|| "no tag".to_owned())
+    device.and_then(|d| d.tags.last().cloned()).ok_or_else(|| "no tag".to_owned())
 }
 
 /// All problems of a text, warnings included, one per line.

@@ -45,7 +45,7 @@ impl Targets {
         let mut targets = Self::default();
         for (bus, device) in plan.buses.iter().flat_map(|b| b.devices.iter().map(move |d| (b, d))) {
             let mut of_device = HashMap::new();
-            for tag in &device.tags {
+            for tag in device.tags.iter() {
                 let Some((rule, registers)) = tag.write.clone().zip(tag.registers()) else {
                     continue;
                 };

@@ -106,7 +106,7 @@ impl Line {
             for table in [Table::Coil, Table::Discrete, Table::Holding, Table::Input] {
                 fill(&mut bank, device, table);
             }
-            for tag in &device.tags {
+            for tag in device.tags.iter() {
                 let Some(registers) = tag.registers() else { continue };
                 let path = format!("{}.{}", device.name, tag.name);
                 let seed = start.seed ^ u64::from(crc32fast::hash(path.as_bytes()));

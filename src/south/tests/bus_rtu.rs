@@ -211,7 +211,7 @@ async fn the_answer_to_a_request_of_an_earlier_life_is_nobodys_value() {
     });
     let plan = || {
         let mut far = device("a", 3, vec![tag(1, Table::Holding, 4), tag(2, Table::Holding, 600)]);
-        far.tags.iter_mut().for_each(|tag| tag.every = Some(ms(500)));
+        Arc::make_mut(&mut far.tags).iter_mut().for_each(|tag| tag.every = Some(ms(500)));
         rtu_plan(&path, vec![far])
     };
     let first = Stand::start(plan());
@@ -251,7 +251,7 @@ async fn one_lost_answer_does_not_silence_a_device_of_a_single_register() {
         }
     });
     let mut only = device("a", 3, vec![tag(1, Table::Holding, 4)]);
-    only.tags.iter_mut().for_each(|tag| tag.every = Some(ms(200)));
+    Arc::make_mut(&mut only.tags).iter_mut().for_each(|tag| tag.every = Some(ms(200)));
     let stand = Stand::start(rtu_plan(&path, vec![only]));
     stand.until("lost", |s| s.quality(1) == Some(Quality::Bad(Fault::NoAnswer))).await;
     let mut silent = false;

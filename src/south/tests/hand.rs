@@ -58,7 +58,7 @@ async fn silence_by_hand_makes_no_poll_miss_its_tick() {
     let dir = tempfile::tempdir().unwrap();
     let (mut plan, _slave) = on_line(&devices, &dir);
     let mut polled = device("a", 1, vec![tag(1, Table::Holding, 4)]);
-    polled.tags[0].every = Some(ms(250));
+    Arc::make_mut(&mut polled.tags)[0].every = Some(ms(250));
     plan.devices = vec![polled];
     let stand = Stand::start(plan);
     stand.until("up", |s| s.of(1).len() >= 2).await;
@@ -183,7 +183,7 @@ async fn a_late_answer_is_neither_a_polled_value_nor_one_by_hand() {
     });
     let mut polled = device("a", 3, vec![tag(1, Table::Holding, 4)]);
     polled.timeout = ms(80);
-    polled.tags[0].every = Some(ms(40));
+    Arc::make_mut(&mut polled.tags)[0].every = Some(ms(40));
     let stand = Stand::start(bus_rtu::rtu_plan(&path, vec![polled]));
     stand.until("up", |s| s.port.status().connects == 1).await;
     let mut session = Session::on_bus(&stand.port, ms(80)).unwrap();

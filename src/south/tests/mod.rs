@@ -212,7 +212,7 @@ fn device(device: &str, unit: u8, tags: Vec<TagPlan>) -> DevicePlan {
         bits_max: 2000,
         write_with: WriteWith::Automatic,
         topic: None,
-        tags,
+        tags: Arc::new(tags),
     }
 }
 

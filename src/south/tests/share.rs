@@ -1,6 +1,7 @@
 //! A bus that is shared: clients of its server face beside the polls.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -145,7 +146,7 @@ async fn what_was_polled_is_served_and_nothing_else() {
 async fn a_value_that_is_too_old_is_not_served() {
     let devices = two_units();
     let (mut plan, _server) = on_tcp(&devices).await;
-    plan.devices[0].tags[1].every = Some(Duration::from_secs(3600));
+    Arc::make_mut(&mut plan.devices[0].tags)[1].every = Some(Duration::from_secs(3600));
     let (mut plan, listen) = shared(plan, ShareMode::Cached, ShareWrite::Nothing);
     plan.share.as_mut().unwrap().stale = Some(ms(200));
     let stand = Stand::start(plan);
@@ -247,7 +248,7 @@ async fn a_bus_without_its_connection_takes_it_back_for_a_client() {
         panic!("another link")
     };
     wire.connections = Some(1);
-    plan.devices.iter_mut().flat_map(|device| &mut device.tags).for_each(|tag| {
+    plan.devices.iter_mut().flat_map(|device| Arc::make_mut(&mut device.tags)).for_each(|tag| {
         tag.every = Some(Duration::from_secs(3600));
     });
     let other = plan.clone();
@@ -312,8 +313,8 @@ async fn after_a_broadcast_no_units_old_value_is_served() {
 async fn every_value_is_too_old_by_its_own_interval() {
     let devices = two_units();
     let (mut plan, _server) = on_tcp(&devices).await;
-    plan.devices[0].tags[1].every = Some(Duration::from_secs(3600));
-    plan.devices[0].tags[0].every = Some(ms(600));
+    Arc::make_mut(&mut plan.devices[0].tags)[1].every = Some(Duration::from_secs(3600));
+    Arc::make_mut(&mut plan.devices[0].tags)[0].every = Some(ms(600));
     let (plan, listen) = shared(plan, ShareMode::Cached, ShareWrite::Nothing);
     let stand = Stand::start(plan);
     stand.until("both polled, together", |s| s.of(1).len() == 1 && s.of(2).len() == 1).await;
@@ -355,7 +356,7 @@ async fn a_flood_of_clients_makes_no_poll_miss_its_tick() {
     let dir = tempfile::tempdir().unwrap();
     let (mut plan, _slave) = on_line(&devices, &dir);
     let mut polled = device("a", 1, vec![tag(1, Table::Holding, 4)]);
-    polled.tags[0].every = Some(ms(200));
+    Arc::make_mut(&mut polled.tags)[0].every = Some(ms(200));
     plan.devices = vec![polled, device("b", 2, Vec::new())];
     let (plan, listen) = shared(plan, ShareMode::Through, ShareWrite::Nothing);
     let stand = Stand::start(plan);
@@ -382,7 +383,7 @@ async fn a_line_that_is_polled_without_a_pause_still_serves_clients() {
     let dir = tempfile::tempdir().unwrap();
     let (mut plan, _slave) = on_line(&devices, &dir);
     let mut polled = device("a", 1, vec![tag(1, Table::Holding, 4), tag(2, Table::Holding, 90)]);
-    polled.tags.iter_mut().for_each(|tag| tag.every = Some(ms(10)));
+    Arc::make_mut(&mut polled.tags).iter_mut().for_each(|tag| tag.every = Some(ms(10)));
     plan.devices = vec![polled, device("b", 2, Vec::new())];
     let (plan, listen) = shared(plan, ShareMode::Through, ShareWrite::Nothing);
     let stand = Stand::start(plan);
@@ -424,7 +425,7 @@ async fn a_late_answer_to_a_client_is_never_a_polled_value_nor_the_other_way() {
     });
     let mut polled = device("a", 3, vec![tag(1, Table::Holding, 4)]);
     polled.timeout = ms(80);
-    polled.tags[0].every = Some(ms(40));
+    Arc::make_mut(&mut polled.tags)[0].every = Some(ms(40));
     let (plan, listen) =
         shared(bus_rtu::rtu_plan(&path, vec![polled]), ShareMode::Through, ShareWrite::Nothing);
     let stand = Stand::start(plan);

@@ -397,7 +397,7 @@ async fn test(State(app): State<App>, Json(ask): Json<TestAsk>) -> Result<Json<T
     let more = Value::Object(more).to_string();
     let more = more.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
     let device = alone::tag(ask.unit, more, &ask.tag.to_string()).map_err(configuration)?;
-    let tag = device.tags.into_iter().find(|tag| tag.name.as_str() == alone::TAG);
+    let tag = device.tags.iter().find(|tag| tag.name.as_str() == alone::TAG).cloned();
     let tag = tag.ok_or_else(|| Problem::refused("the tag is not read").field("tag"))?;
     if tag.registers().is_none() {
         return Err(Problem::refused("this is no register of a Modbus device").field("tag"));

@@ -1,5 +1,6 @@
 //! Utilisation against sums made by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::super::link::*;
@@ -46,7 +47,7 @@ fn bus(devices: Vec<Vec<TagPlan>>) -> BusPlan {
         bits_max: 2000,
         write_with: WriteWith::Automatic,
         topic: None,
-        tags,
+        tags: Arc::new(tags),
     };
     BusPlan {
         name: Name::new("b").unwrap(),
