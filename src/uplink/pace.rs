@@ -5,8 +5,8 @@
 //! it is before the answer. So a message counts from when it is handed over until a second after it
 //! was answered, and may go when all that count stay within the rate with it: however long anything is
 //! kept on its way, no second over there has more. That costs the way there and back, once in a second.
-//! What a connection that broke has left on its way counts for a second after its end, and so does all
-//! that another process, or one before this, may have sent last.
+//! What a connection that broke has left on its way counts for a second after its end, and what may
+//! have been sent before this uplink began, for a second after that.
 //!
 //! The last tenth of a second, as it is handed over, has an eighth of the rate: no long waits for a
 //! live reading behind a burst. All goes on through reconnections. Pure: time comes in.
@@ -127,7 +127,9 @@ impl Pace {
     /// The connection ended: what was not answered counts as if it had been now.
     pub fn closed(&mut self, now: Duration) {
         let amount = std::mem::take(&mut self.out);
-        add(&mut self.answered, slice(now), LONG, amount);
+        if amount.messages > 0 {
+            add(&mut self.answered, slice(now), LONG, amount);
+        }
     }
 
     /// When there may be room that is not there at `now`.

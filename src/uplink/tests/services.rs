@@ -208,9 +208,9 @@ async fn a_restart_in_the_middle_of_a_drain_breaks_no_limit() {
     let aws = clouds::services().find(|service| service.name == "aws-iot-core").unwrap();
     let fake = Fake::new([]).await;
     for is_edge in [false, true] {
-        let (emulation, _) = match is_edge {
-            false => (Emulation::of(&aws.limits).await, aws.clone()),
-            true => of_an_edge_node(Duration::ZERO).await,
+        let emulation = match is_edge {
+            false => Emulation::of(&aws.limits).await,
+            true => of_an_edge_node(Duration::ZERO).await.0,
         };
         let mut world = World::new();
         (world.timing.watchdog, world.timing.connect) = (FOR_EVER, FOR_EVER);
